@@ -1,0 +1,451 @@
+"""The eight nouns that everything else is made of.
+
+`Data`, `Model`, `Objective`, `Move`, `Recipe`, `Metric` live here; a `Run` is in `run.py`, a `Study` in
+`study.py`. Concrete objectives, networks, data sources and metrics are final dataclasses in the packages of
+those names and are found by `discover`: dropping a file in is all it takes.
+
+Two spaces are used throughout. *Public*: images are float32 NCHW in [0, 1], vectors are float32 in the data's
+own units. *Inner*: what networks see; images in [-1, 1], vectors unchanged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from triptych.errors import UserError
+
+Split = Literal["train", "test", "all"]
+Shape = tuple[int, ...]
+T = TypeVar("T")
+
+
+# ---------------------------------------------------------------------------------------------- data
+
+
+class Law(ABC):
+    """A known distribution on R^d: what a toy data set is drawn from."""
+
+    modes: Tensor | None = None
+    """(m, d) centres of the mixture's components; None where the law has none."""
+    std: float | None = None
+    """Standard deviation of one component; None where the law has no components."""
+
+    @abstractmethod
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """n fresh points, (n, d) float32."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log density in nats at x (n, d), shape (n,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A named, frozen set of examples."""
+
+    name: str
+    x: Tensor
+    """uint8 (n, c, h, w) for images, float32 (n, d) for vectors; file order for official sets."""
+    split: Split = "train"
+    labels: Tensor | None = None
+    """int64 (n,), or None."""
+    factors: Mapping[str, Tensor] = field(default_factory=dict)
+    """Known factors of variation by name, each (n,)."""
+    fingerprint: str = ""
+    """Hex digest that changes when the examples or their preparation change."""
+    law: Law | None = None
+    """The distribution behind a toy set."""
+    classes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Source, preparation options, licence terms, citation, counts: plain JSON values."""
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of one example."""
+        return tuple(self.x.shape[1:])
+
+    @property
+    def is_images(self) -> bool:
+        return self.x.dtype == torch.uint8
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def modes(self) -> Tensor:
+        """(m, d) centres of the modes of a toy set."""
+        if self.law is None or self.law.modes is None:
+            raise TypeError(f"{self.name} has no known modes")
+        return self.law.modes
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of one mode of a toy set."""
+        if self.law is None or self.law.std is None:
+            raise TypeError(f"{self.name} has no known modes")
+        return self.law.std
+
+    def sample(self, n: int, seed: int = 0) -> Tensor:
+        """n fresh points of a toy set, (n, d)."""
+        return self._law().draw(n, torch.Generator().manual_seed(seed))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log density of a toy set in nats, (n,)."""
+        return self._law().log_prob(x)
+
+    def _law(self) -> Law:
+        if self.law is None:
+            raise TypeError(f"{self.name} has no known density: only toy sets do")
+        return self.law
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which data, prepared how. The whole of it is part of a run's identity."""
+
+    name: str
+    """a name from `triptych data list`, a folder, an archive or an array file"""
+    resolution: int | None = None
+    """side of the prepared pictures in pixels; default: the source's own"""
+    fit: Literal["squash", "crop", "pad"] = "squash"
+    """how a picture that is not square becomes square"""
+    channels: int | None = None
+    """1 (grey) or 3 (RGB); default: the source's own, 3 for folders"""
+    holdout: float = 0.0
+    """share set aside as test by content hash, where the source has no split"""
+    filter: Literal["bicubic", "lanczos", "bilinear", "box"] = "bicubic"
+    """resampling filter"""
+    jpeg_quality: int | None = None
+    """re-encode the prepared pictures as JPEG of this quality (the coursework used 75)"""
+    split: Split = "train"
+    """the part that is trained on"""
+
+    def load(self, split: Split | None = None) -> Data:
+        from triptych import data
+
+        options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("name", "split")}
+        return data.load(self.name, split=split or self.split, **options)
+
+
+def to_inner(x: Tensor) -> Tensor:
+    """Public or uint8 images to [-1, 1]; vectors unchanged. Images are told by their four dimensions."""
+    if x.dim() != 4:
+        return x
+    if x.dtype == torch.uint8:
+        return x.to(torch.float32).div_(127.5).sub_(1.0)
+    return x * 2 - 1
+
+
+def to_public(x: Tensor) -> Tensor:
+    """Inner images to float32 [0, 1], clamped; vectors unchanged."""
+    if x.dim() != 4:
+        return x.float()
+    return (x.float() + 1).mul(0.5).clamp(0, 1)
+
+
+def to_bytes(x: Tensor) -> Tensor:
+    """Public images (float in [0, 1]) to uint8, rounded to nearest."""
+    return x.mul(255).round().clamp(0, 255).to(torch.uint8)
+
+
+# --------------------------------------------------------------------------------------------- model
+
+
+class Model(nn.Module, ABC):
+    """A module whose named children are the players (`generator`, `critic`, `encoder`, `decoder`, `flow`).
+
+    What it can do is said by the capabilities it inherits: `Sampler`, `Latent`, `Encoder`, `Density`.
+    """
+
+    sampling: ClassVar[tuple[str, ...]] = ()
+    """Names of the players whose weights are averaged (EMA) and that make samples."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        return dict(self.named_children())
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def precise(self) -> list[nn.Module]:
+        """Modules whose calls may run in bfloat16 under mixed precision: all players, unless the model says less."""
+        return list(self.children())
+
+
+class Latent(Model):
+    """Has a latent space: `decode` maps z to examples."""
+
+    latent: int
+    """Numbers in one z."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """z (n, latent) to public examples, differentiable."""
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n draws of z ~ N(0, I), (n, latent), on the model's device."""
+        where = self.device if generator is None else generator.device
+        return torch.randn(n, self.latent, generator=generator, device=where).to(self.device)
+
+
+class Sampler(Latent):
+    """Makes new examples by decoding draws from the prior."""
+
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+        """n new public examples. The same seed gives the same examples whatever `batch` is.
+
+        `temperature` multiplies z.
+        """
+        z = self.prior(n, torch.Generator().manual_seed(seed)) * temperature
+        with torch.no_grad():
+            return torch.cat([self.decode(part) for part in z.split(batch)])
+
+
+class Encoder(Latent):
+    """Maps examples to their z (a VAE: to the posterior mean)."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Public examples to z (n, latent), differentiable."""
+
+
+class Density(Model):
+    """Knows the exact log density of an example."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Nats per public example, (n,), differentiable. ValueError for images outside [0, 1]."""
+
+
+class ModelSpec(ABC):
+    """Abstract base of the frozen dataclasses in `nets/` that build a model for a data shape."""
+
+    @abstractmethod
+    def build(self, shape: Shape) -> Model:
+        """A freshly initialised model; UserError where the networks cannot make this shape."""
+
+
+# ----------------------------------------------------------------------------------------- objective
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where a run stands, as objectives see it."""
+
+    step: int
+    """calls of `Objective.step` before this one"""
+    images: int
+    """real examples drawn before this step"""
+    fraction: float
+    """images / budget, in [0, 1]"""
+    steps: int = 0
+    """expected number of steps in the whole run"""
+
+
+@dataclass(frozen=True)
+class Move:
+    """Minimise `loss` over the parameters of `players`, now."""
+
+    players: str | tuple[str, ...]
+    loss: Tensor
+    logs: Mapping[str, Tensor | float] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.players,) if isinstance(self.players, str) else self.players
+
+
+class Objective(ABC):
+    """Abstract base of the frozen dataclasses in `objectives/`; their fields are their hyper-parameters."""
+
+    @abstractmethod
+    def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
+        """Yield moves. Code after a `yield` runs after that player's optimiser step."""
+
+    def check(self, model: Model, data: Data) -> None:
+        """Raise UserError when this objective cannot train this model on this data."""
+
+    def validate(self, model: Any, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
+        """Numbers on held-out inner batches for the log; means over examples. Default: none."""
+        return {}
+
+
+# -------------------------------------------------------------------------------------------- recipe
+
+
+@dataclass(frozen=True)
+class Train:
+    """How long, how fast, how often. Every cadence counts images: real examples drawn."""
+
+    images: int = 1_000_000
+    """budget: the run ends at the first step that reaches it"""
+    batch: int = 256
+    """examples per optimiser move"""
+    lr: float = 2e-4
+    """learning rate"""
+    critic_lr: float | None = None
+    """learning rate of the critic; default: the same"""
+    optimizer: Literal["adam", "adamw", "rmsprop"] = "adam"
+    """optimiser of every player"""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam's decay rates"""
+    weight_decay: float = 0.0
+    """decoupled weight decay (adamw)"""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """learning rate over the run: constant, or decayed to 0"""
+    warmup: int = 0
+    """images over which the learning rate rises from 0"""
+    clip: float = 0.0
+    """gradient-norm clip over all players of a move; 0 is off"""
+    ema: float = 0.0
+    """decay per step of the averaged weights, with warm-up; 0 is off"""
+    flip: bool = False
+    """mirror half of the pictures at random"""
+    log: int = 0
+    """images between log lines; 0: a hundredth of the budget"""
+    evaluate: int = 0
+    """images between evaluations; 0: a tenth of the budget"""
+    sample: int = 0
+    """images between sample pictures; 0: a tenth of the budget"""
+    checkpoint: int = 0
+    """images between checkpoints; 0: a tenth of the budget"""
+    best: str = ""
+    """metric whose best checkpoint is kept; a leading - means that higher is better"""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """arithmetic inside the players"""
+    on_divergence: Literal["stop", "rollback"] = "stop"
+    """at a non-finite loss: stop, or go back to the last good checkpoint with half the rate"""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training, but the seed."""
+
+    data: DataSpec
+    model: ModelSpec
+    objective: Objective
+    train: Train
+    name: str = ""
+    about: str = ""
+    """One line for `triptych recipes`."""
+
+
+# -------------------------------------------------------------------------------------------- metric
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number and what it takes to trust it. `eval.json` stores exactly these fields."""
+
+    value: float | None
+    """None: not defined, `note` says why"""
+    n: int
+    """examples on each side"""
+    extractor: str | None = None
+    resize: str | None = None
+    seed: int | None = None
+    dtype: str = "float64"
+    floor: float | None = None
+    """the same metric between two independent sets of real examples of the same n"""
+    se: float | None = None
+    """standard error where the estimator has one"""
+    note: str = ""
+
+
+class Metric(ABC):
+    """Abstract base of the frozen dataclasses in `metrics/`.
+
+    A metric is called with a `triptych.metrics.case.Case`, which makes samples and features once for all metrics.
+    """
+
+    needs: ClassVar[type] = Sampler
+    """Capability a model must have."""
+
+    @abstractmethod
+    def applies(self, case: Any) -> str:
+        """Empty when the metric is defined for this case, else the reason why not."""
+
+    @abstractmethod
+    def __call__(self, case: Any) -> dict[str, Value]:
+        """Named numbers."""
+
+
+# ----------------------------------------------------------------------------------------- discovery
+
+
+def discover(package: str, base: type[T]) -> dict[str, type[T]]:
+    """Final classes derived from `base` in the modules of `triptych.<package>`, by class name, sorted.
+
+    Importing the modules is the whole mechanism; two classes of one name are a programming error.
+    """
+    root = importlib.import_module(f"triptych.{package}")
+    found: dict[str, type[T]] = {}
+    for info in sorted(pkgutil.iter_modules(root.__path__), key=lambda m: m.name):
+        module = importlib.import_module(f"{root.__name__}.{info.name}")
+        for name, value in vars(module).items():
+            if not (inspect.isclass(value) and issubclass(value, base) and value.__module__ == module.__name__):
+                continue
+            if inspect.isabstract(value) or not dataclasses.is_dataclass(value):
+                continue
+            if name in found:
+                raise TypeError(f"two classes are named {name}: {found[name].__module__} and {module.__name__}")
+            found[name] = value
+    return dict(sorted(found.items()))
+
+
+# ---------------------------------------------------------------------------------------------- json
+
+
+def encode(value: Any) -> Any:
+    """Dataclasses, tuples and plain values to JSON values; a dataclass carries its class name as `type`."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        body = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **body}
+    if isinstance(value, (tuple, list)):
+        return [encode(v) for v in value]
+    return value
+
+
+def decode(value: Any) -> Any:
+    """The inverse of `encode`. UserError for a class or field that does not exist."""
+    if isinstance(value, dict) and "type" in value:
+        cls = _known().get(value["type"])
+        if cls is None:
+            raise UserError(f"unknown type {value['type']!r}; it was written by another version of triptych")
+        names = {f.name for f in dataclasses.fields(cls)}
+        extra = sorted(set(value) - names - {"type"})
+        if extra:
+            raise UserError(f"{value['type']} has no field {extra[0]!r}; its fields are {', '.join(sorted(names))}")
+        return cls(**{k: decode(v) for k, v in value.items() if k != "type"})
+    if isinstance(value, list):
+        return tuple(decode(v) for v in value)
+    return value
+
+
+def _known() -> dict[str, type]:
+    """Every dataclass a recipe may hold: those here and those of `objectives/` and `nets/`."""
+    known: dict[str, type] = {c.__name__: c for c in (DataSpec, Train, Recipe)}
+    for package in ("objectives", "nets"):
+        root = importlib.import_module(f"triptych.{package}")
+        for info in pkgutil.iter_modules(root.__path__):
+            module = importlib.import_module(f"{root.__name__}.{info.name}")
+            for name, value in vars(module).items():
+                if inspect.isclass(value) and dataclasses.is_dataclass(value) and value.__module__ == module.__name__:
+                    known[name] = value
+    return known

@@ -1,0 +1,13 @@
+"""The one error type that is a message to a person."""
+
+
+class UserError(ValueError):
+    """Something the caller can put right.
+
+    The text is one line, ``what is wrong; what to do``. The command line prints it after ``error:`` and
+    exits with status 2, without a traceback.
+    """
+
+
+class Diverged(UserError):
+    """Training met a non-finite loss or gradient and stopped (exit status 3)."""

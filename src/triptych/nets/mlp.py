@@ -1,0 +1,65 @@
+"""Perceptrons for vectors (and small pictures, flattened)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from triptych.core import ModelSpec, Shape
+from triptych.errors import UserError
+from triptych.models import GANModel
+
+
+def mlp(inputs: int, outputs: int, width: int, depth: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """`depth` hidden layers of `width` units; He initialisation, zero biases."""
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [nn.Linear(inputs, width), activation()]
+        inputs = width
+    net = nn.Sequential(*layers, nn.Linear(inputs, outputs))
+    for m in net:
+        if isinstance(m, nn.Linear):
+            nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
+            nn.init.zeros_(m.bias)
+    return net
+
+
+class Reshape(nn.Module):
+    """(n, d) to (n, *shape)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.view(-1, *self.shape)
+
+
+def at_least_one(latent: int) -> int:
+    """Refuse an empty latent space, by name."""
+    if latent < 1:
+        raise UserError(f"model.latent is {latent}; a latent space needs at least 1 number")
+    return latent
+
+
+@dataclass(frozen=True)
+class MLPGAN(ModelSpec):
+    """Generator and critic of `depth` hidden layers (the 2-D study: 512 wide, three deep)."""
+
+    latent: int = 2
+    """numbers in z"""
+    width: int = 128
+    """units per hidden layer"""
+    depth: int = 3
+    """hidden layers"""
+
+    def build(self, shape: Shape) -> GANModel:
+        d = math.prod(shape)
+        generator = mlp(at_least_one(self.latent), d, self.width, self.depth)
+        if len(shape) == 3:
+            generator.append(nn.Tanh())
+        generator.append(Reshape(shape))
+        critic = nn.Sequential(nn.Flatten(), mlp(d, 1, self.width, self.depth))
+        return GANModel(shape, self.latent, generator, critic)

@@ -1,0 +1,227 @@
+"""Adversarial objectives, side by side.
+
+Every objective says how a critic D is scored on real and fake examples, `critic(D, real, fake)`, and how a
+generator is, `generator(D, real, fake)`; both return a scalar to minimise. `D(x)` is a raw score per example,
+(n,) or (n, 1): no objective wants a sigmoid inside the network.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from triptych.core import Clock, Data, Model, Move, Objective
+from triptych.errors import UserError
+
+Critic = Callable[[Tensor], Tensor]
+BATCH_STATISTICS = (nn.modules.batchnorm._BatchNorm,)
+
+
+def has_batch_norm(D: Critic) -> bool:
+    """Whether a score depends on the rest of the batch."""
+    return isinstance(D, nn.Module) and any(isinstance(m, BATCH_STATISTICS) for m in D.modules())
+
+
+def both(D: Critic, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores of real and fake examples, (n,) each: one call of D, unless it has batch statistics."""
+    if has_batch_norm(D):
+        return D(real).flatten(), D(fake).flatten()
+    d_real, d_fake = D(torch.cat([real, fake])).flatten().split([len(real), len(fake)])
+    return d_real, d_fake
+
+
+def gradient_penalty(D: Critic, real: Tensor, fake: Tensor, epsilon: Tensor | None = None) -> Tensor:
+    """E (‖∇D(x̂)‖₂ − 1)², x̂ = ε real + (1 − ε) fake with one ε ~ U[0, 1] per example.
+
+    The norm is taken per example over all other dimensions, in float32 or better.
+    Source: Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", Algorithm 1.
+    """
+    n = len(real)
+    if epsilon is None:
+        epsilon = torch.rand(n, device=real.device, dtype=real.dtype)
+    epsilon = epsilon.view(n, *[1] * (real.dim() - 1))
+    x = torch.lerp(fake.detach(), real, epsilon).requires_grad_()
+    (slope,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
+    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@dataclass(frozen=True)
+class Adversarial(Objective):
+    """The game: `n_critic` critic moves, each on a fresh real batch, then one generator move."""
+
+    _: KW_ONLY
+    n_critic: int = 1
+    """critic moves per generator move"""
+
+    def __post_init__(self) -> None:
+        if self.n_critic < 1:
+            raise UserError(f"n_critic is {self.n_critic}; it must be at least 1")
+
+    @abstractmethod
+    def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """Scalar that the critic minimises."""
+
+    @abstractmethod
+    def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """Scalar that the generator minimises."""
+
+    def after_critic(self, D: nn.Module) -> None:
+        """Runs after each optimiser step of the critic."""
+
+    def step(self, model: Model, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
+        G, D = model.generator, model.critic
+        for _ in range(self.n_critic):
+            real = next(batches)
+            with torch.no_grad():
+                fake = G(model.prior(len(real)))
+            loss = self.critic(D, real, fake)
+            yield Move("critic", loss, {"critic_loss": loss})
+            self.after_critic(D)
+        fake = G(model.prior(len(real)))
+        loss = self.generator(D, real, fake)
+        yield Move("generator", loss, {"generator_loss": loss})
+
+    def check(self, model: Model, data: Data) -> None:
+        missing = {"generator", "critic"} - model.players.keys()
+        if missing:
+            raise UserError(
+                f"{type(self).__name__} needs a generator and a critic; {type(model).__name__} has no {missing.pop()}"
+            )
+
+    def validate(self, model: Model, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
+        """Mean critic scores of real and fake examples, and how far apart they lie in standard deviations."""
+        D, G = model.critic, model.generator
+        real = next(iter(batches))
+        d_real, d_fake = both(D, real, G(model.prior(len(real))))
+        spread = torch.cat([d_real - d_real.mean(), d_fake - d_fake.mean()]).std().clamp_min(1e-12)
+        return {
+            "d_real": d_real.mean().item(),
+            "d_fake": d_fake.mean().item(),
+            "d_gap": ((d_real.mean() - d_fake.mean()) / spread).item(),
+        }
+
+
+@dataclass(frozen=True)
+class GAN(Adversarial):
+    """The original game, on logits.
+
+    critic:     −E log σ(D(x)) − E log(1 − σ(D(G(z)))), as a mean of the two
+    generator:  −E log σ(D(G(z)))  (non-saturating), or E log(1 − σ(D(G(z)))) with `minimax`
+
+    Sources: Goodfellow et al. 2014, eq. 1 and section 3; one-sided label smoothing: Salimans et al. 2016,
+    section 3.4.
+    """
+
+    label_smoothing: tuple[float, float] | None = None
+    """targets of real examples, in the critic only, are drawn from this range"""
+    minimax: bool = False
+    """the generator minimises log(1 − σ(D)): the saturating form"""
+
+    def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        d_real, d_fake = both(D, real, fake)
+        target = (
+            torch.ones_like(d_real)
+            if self.label_smoothing is None
+            else d_real.new_empty(len(d_real)).uniform_(*self.label_smoothing)
+        )
+        return (bce(d_real, target) + bce(d_fake, torch.zeros_like(d_fake))) / 2
+
+    def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        d_fake = D(fake).flatten()
+        if self.minimax:
+            return -bce(d_fake, torch.zeros_like(d_fake))
+        return bce(d_fake, torch.ones_like(d_fake))
+
+
+@dataclass(frozen=True)
+class LSGAN(Adversarial):
+    """Least squares, a = 0, b = c = 1.
+
+    critic:     ½ E (D(x) − 1)² + ½ E D(G(z))²
+    generator:  ½ E (D(G(z)) − 1)²
+
+    Source: Mao et al. 2017, eq. 2 and 9.
+    """
+
+    def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        d_real, d_fake = both(D, real, fake)
+        return ((d_real - 1).square().mean() + d_fake.square().mean()) / 2
+
+    def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        return (D(fake) - 1).square().mean() / 2
+
+
+@dataclass(frozen=True)
+class WGAN(Adversarial):
+    """Wasserstein, the critic made Lipschitz by clipping its weights to [−c, c].
+
+    critic:     E D(G(z)) − E D(x)
+    generator:  −E D(G(z))
+
+    Source: Arjovsky et al. 2017, Algorithm 1.
+    """
+
+    clip: float = 0.01
+    """c"""
+    _: KW_ONLY
+    n_critic: int = 5
+    """critic moves per generator move"""
+
+    def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        d_real, d_fake = both(D, real, fake)
+        return d_fake.mean() - d_real.mean()
+
+    def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        return -D(fake).mean()
+
+    @torch.no_grad()
+    def after_critic(self, D: nn.Module) -> None:
+        for w in D.parameters():
+            w.clamp_(-self.clip, self.clip)
+
+
+@dataclass(frozen=True)
+class WGANGP(Adversarial):
+    """Wasserstein, the critic's slope drawn to 1 by a penalty.
+
+    critic:     E D(G(z)) − E D(x) + λ E (‖∇D(x̂)‖₂ − 1)²
+    generator:  −E D(G(z))
+
+    Source: Gulrajani et al. 2017, Algorithm 1. The theory is per example: no batch normalisation in D.
+    """
+
+    gp: float = 10.0
+    """λ"""
+    _: KW_ONLY
+    n_critic: int = 5
+    """critic moves per generator move"""
+
+    def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        refuse_batch_norm(D, "WGANGP")
+        d_real, d_fake = both(D, real, fake)
+        return d_fake.mean() - d_real.mean() + self.gp * gradient_penalty(D, real, fake)
+
+    def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        return -D(fake).mean()
+
+    def check(self, model: Model, data: Data) -> None:
+        super().check(model, data)
+        refuse_batch_norm(model.critic, "WGANGP")
+
+
+def bce(logits: Tensor, target: Tensor) -> Tensor:
+    """−E [t log σ(D) + (1 − t) log(1 − σ(D))]."""
+    return F.binary_cross_entropy_with_logits(logits, target)
+
+
+def refuse_batch_norm(D: Critic, name: str) -> None:
+    if has_batch_norm(D):
+        raise UserError(
+            f"{name} penalises the slope at each example, and batch normalisation in the critic mixes examples; "
+            "use a critic without it (layer or instance normalisation will do)"
+        )
