@@ -1,0 +1,238 @@
+"""Pictures of what models make: grids of images, 2-D samples over their data, curves over images shown.
+
+Everything is drawn on a fixed scale (no stretching per picture), in the colour-blind safe palette of Okabe and
+Ito, and touches no random state. matplotlib is imported when a figure is drawn, not before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from triptych.core import Data, Density, Model, to_bytes
+from triptych.errors import UserError
+from triptych.intervals import student
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6E6E6E", "#000000")
+"""Okabe and Ito 2008, ordered so that neighbours differ in lightness too; yellow is left out (too faint on white)."""
+DASHES = ("-", "--", "-.", ":")
+FAINT = "#8C8C8C"
+GAP = 2
+SMALL = 64
+"""A picture narrower than this many pixels is enlarged by a whole factor."""
+BROKEN = (255, 0, 255)
+"""Colour of a pixel that is not a finite number."""
+
+
+# ---------------------------------------------------------------------------------------------- grids
+
+
+def grid(images: Tensor, path: str | Path, columns: int | None = None) -> Path:
+    """Write public images (n, c, h, w) in [0, 1] as one PNG, row by row; returns its path.
+
+    0 is black and 1 is white in every grid; values beyond are clipped, pixels that are not finite are magenta.
+    Small pictures are enlarged by a whole factor so that they can be seen. `columns` defaults to about √n.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tile(images, columns).save(path)
+    return path
+
+
+def tile(images: Tensor, columns: int | None = None, scale: int | None = None, gap: int = GAP) -> Image.Image:
+    """The picture that `grid` writes; `scale` pixels per pixel."""
+    if images.dim() != 4 or not len(images):
+        raise ValueError(f"a grid needs images (n, c, h, w) with n ≥ 1, not {tuple(images.shape)}")
+    pixels = picture_bytes(images)
+    n, h, w, _ = pixels.shape
+    columns = min(n, columns or math.ceil(math.sqrt(n)))
+    rows = math.ceil(n / columns)
+    scale = scale or max(1, SMALL // w)
+    pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
+    h, w = h * scale, w * scale
+    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, pixels.shape[3]), 255, np.uint8)
+    for i, one in enumerate(pixels):
+        top, left = (i // columns) * (h + gap), (i % columns) * (w + gap)
+        sheet[top : top + h, left : left + w] = one
+    return Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet)
+
+
+def picture_bytes(images: Tensor) -> np.ndarray:
+    """Public images (n, c, h, w) to uint8 (n, h, w, 1 or 3), non-finite pixels in magenta."""
+    images = images.detach().float().cpu()
+    if images.shape[1] not in (1, 3):
+        images = images[:, :1]
+    bad = ~images.isfinite()
+    out = to_bytes(images.masked_fill(bad, 0.0)).permute(0, 2, 3, 1).numpy()
+    if bad.any():
+        out = out.repeat(3 // out.shape[3], axis=3)
+        out[bad.any(dim=1).numpy()] = BROKEN
+    return out
+
+
+def animate(paths: Sequence[str | Path], out: str | Path, seconds: float = 0.25) -> Path:
+    """Write pictures of one size as frames of a looping GIF or WebP, `seconds` each, the last held for longer."""
+    out = Path(out)
+    if out.suffix.lower() not in (".gif", ".webp"):
+        raise UserError(f"{out.name} is not an animation; give a name that ends in .gif or .webp")
+    frames = []
+    for p in paths:
+        with Image.open(p) as picture:
+            frames.append(picture.convert("RGB"))
+    if not frames:
+        raise UserError("an animation needs at least one picture; there is none yet")
+    if len({f.size for f in frames}) > 1:
+        raise UserError("the pictures of an animation must have one size; these differ")
+    times = [int(1000 * seconds)] * (len(frames) - 1) + [max(1500, int(1000 * seconds))]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    extra = {"lossless": True} if out.suffix.lower() == ".webp" else {}
+    frames[0].save(out, save_all=True, append_images=frames[1:], duration=times, loop=0, **extra)
+    return out
+
+
+# ----------------------------------------------------------------------------------------------- plane
+
+
+def plane(samples: Tensor, data: Data | Tensor, path: str | Path, model: Model | None = None) -> Path:
+    """Draw 2-D samples (n, 2) over data (m, 2), with contours of what the model believes; returns the path.
+
+    Contours are the exact log density where the model is a `Density`, else the score of its player `critic`
+    where it has one. The view is fixed by the data, so that panels of one data set can be compared; samples
+    beyond it are counted in a corner.
+    """
+    figure, axes = _canvas(4.2, 4.2)
+    draw_plane(axes, samples, data, model)
+    return _save(figure, path)
+
+
+def draw_plane(axes: Axes, samples: Tensor, data: Data | Tensor, model: Model | None = None) -> None:
+    """`plane` on given axes."""
+    points = (data.x if isinstance(data, Data) else data)[:2000].detach().float().cpu()
+    samples = samples.detach().float().cpu()
+    centre, half = view(points)
+    if model is not None:
+        _contours(axes, model, centre, half)
+    size = 5 if len(samples) <= 1000 else 2.5
+    axes.scatter(*points.T.numpy(), s=size, c=FAINT, alpha=0.45, linewidths=0, rasterized=True)
+    axes.scatter(*samples.T.numpy(), s=size, c=PALETTE[1], alpha=0.7, linewidths=0, rasterized=True)
+    axes.set_xlim(centre[0] - half, centre[0] + half)
+    axes.set_ylim(centre[1] - half, centre[1] + half)
+    axes.set_aspect("equal")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    outside = int((~((samples - torch.tensor(centre)).abs().amax(dim=1) <= half)).sum())
+    if outside:
+        axes.text(
+            0.985, 0.015, f"{outside} of {len(samples)} outside", transform=axes.transAxes, ha="right", fontsize=8
+        )
+
+
+def view(points: Tensor) -> tuple[tuple[float, float], float]:
+    """Centre and half width of the square shown around 2-D data: its extent and a quarter more."""
+    low, high = points.amin(dim=0), points.amax(dim=0)
+    centre = (low + high) / 2
+    return (centre[0].item(), centre[1].item()), 1.25 * max(0.5 * (high - low).max().item(), 1e-6)
+
+
+@torch.no_grad()
+def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float, n: int = 96) -> None:
+    line = torch.linspace(-half, half, n)
+    y, x = torch.meshgrid(line + centre[1], line + centre[0], indexing="ij")
+    spots = torch.stack([x.flatten(), y.flatten()], dim=1).to(model.device)
+    if isinstance(model, Density):
+        z = model.log_prob(spots)
+        z = z.clamp_min(z[z.isfinite()].max().item() - 12) if z.isfinite().any() else z
+    elif "critic" in model.players:
+        z = model.players["critic"](spots).flatten()
+    else:
+        return
+    height = z.float().cpu().view(n, n).nan_to_num(posinf=0.0, neginf=0.0).numpy()
+    if np.ptp(height) <= 0:
+        return
+    x, y = x.numpy(), y.numpy()
+    axes.contourf(x, y, height, levels=14, cmap="Blues", alpha=0.45, zorder=0)
+    axes.contour(x, y, height, levels=14, colors=PALETTE[0], alpha=0.35, linewidths=0.5, zorder=0)
+
+
+# ---------------------------------------------------------------------------------------------- curves
+
+Curve = Sequence[tuple[float, float]]
+
+
+def curves(
+    series: Mapping[str, Sequence[Curve]],
+    path: str | Path,
+    *,
+    ylabel: str,
+    xlabel: str = "images shown",
+    logy: bool = False,
+) -> Path:
+    """Draw curves of (x, y) points, one colour and dash per label; returns the path (PNG, SVG or PDF).
+
+    A label has one curve per seed. With several, the mean is drawn over a band of its 95 % interval (Student's
+    t), at the x that all seeds share; with one, the curve alone.
+    """
+    figure, axes = _canvas(6.0, 3.6)
+    for i, (label, seeds) in enumerate(series.items()):
+        x, mean, reach = band(seeds)
+        style = {"color": PALETTE[i % len(PALETTE)], "linestyle": DASHES[(i // len(PALETTE)) % len(DASHES)]}
+        axes.plot(x, mean, label=label, linewidth=1.6, **style)
+        if np.isfinite(reach).any():
+            axes.fill_between(x, mean - reach, mean + reach, color=style["color"], alpha=0.18, linewidth=0)
+    if logy:
+        axes.set_yscale("log")
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    if len(series) > 1:
+        axes.legend(frameon=False, fontsize=8)
+    return _save(figure, path)
+
+
+def band(seeds: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, mean over seeds and half width of its 95 % interval, (k,) each; the half width is NaN with one seed.
+
+    Only the x at which every seed has a finite value count.
+    """
+    tables = [{x: y for x, y in curve if math.isfinite(y)} for curve in seeds]
+    shared = sorted(set.intersection(*(set(t) for t in tables))) if tables else []
+    values = np.array([[t[x] for x in shared] for t in tables], float).reshape(len(tables), len(shared))
+    if not len(shared):
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    mean = values.mean(axis=0)
+    if len(tables) < 2:
+        return np.array(shared, float), mean, np.full(len(shared), np.nan)
+    se = values.std(axis=0, ddof=1) / math.sqrt(len(tables))
+    return np.array(shared, float), mean, student(len(tables) - 1) * se
+
+
+# ----------------------------------------------------------------------------------------------- canvas
+
+
+def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of its own, outside pyplot: no window, no global state, safe in threads."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def _save(figure: Figure, path: str | Path) -> Path:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    return path

@@ -1,0 +1,69 @@
+"""Figures: fixed scale, the right places, no random numbers drawn, no matplotlib before it is needed."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from triptych import figures
+from triptych.core import Data
+from triptych.errors import UserError
+from triptych.nets.mlp import MLPGAN
+
+
+def test_grid_keeps_the_scale_and_the_order(tmp_path):
+    images = torch.stack([torch.full((1, 32, 32), v) for v in (0.25, 0.5, 1.0)])
+    sheet = np.asarray(Image.open(figures.grid(images, tmp_path / "a" / "grid.png", columns=2)))
+    assert sheet.shape == (2 * 64 + 2, 2 * 64 + 2)
+    assert [sheet[10, 10], sheet[10, 100], sheet[100, 10]] == [64, 128, 255]
+    assert (sheet[10, 64:66] == 255).all()
+
+
+def test_grid_clips_and_shows_what_is_not_finite(tmp_path):
+    images = torch.tensor([-1.0, 2.0, float("nan")]).view(3, 1, 1, 1).expand(3, 3, 8, 8)
+    sheet = np.asarray(Image.open(figures.grid(images, tmp_path / "grid.png", columns=3)))
+    assert sheet.shape == (64, 3 * 64 + 4, 3)
+    assert sheet[5, 5].tolist() == [0, 0, 0]
+    assert sheet[5, 70].tolist() == [255, 255, 255]
+    assert sheet[5, 140].tolist() == [255, 0, 255]
+
+
+def test_large_pictures_are_not_enlarged():
+    assert figures.tile(torch.zeros(4, 3, 80, 80)).size == (162, 162)
+
+
+def test_plane_counts_what_lies_outside_and_leaves_the_random_state_alone(tmp_path):
+    data = Data("dots", torch.randn(500, 2, generator=torch.Generator().manual_seed(0)))
+    model = MLPGAN(width=8).build((2,))
+    samples = torch.cat([model.sample(50), torch.tensor([[1e6, 0.0], [float("nan"), 0.0]])])
+    before = torch.get_rng_state()
+    out = figures.plane(samples, data, tmp_path / "plane.png", model)
+    figures.curves({"a": [[(0, 1.0), (10, 2.0)], [(0, 2.0), (10, 2.5)]]}, tmp_path / "c.png", ylabel="loss")
+    assert torch.equal(before, torch.get_rng_state())
+    assert np.asarray(Image.open(out).convert("L")).std() > 5
+
+
+def test_band_uses_shared_finite_points_only():
+    x, mean, reach = figures.band([[(0, 1.0), (1, 2.0), (2, float("nan"))], [(0, 3.0), (1, 2.0), (2, 5.0), (3, 1.0)]])
+    assert x.tolist() == [0, 1]
+    assert mean.tolist() == [2, 2]
+    assert reach[0] == pytest.approx(12.706 * 1.0, rel=1e-3)
+    assert reach[1] == 0
+    assert np.isnan(figures.band([[(0, 1.0)]])[2]).all()
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp"])
+def test_animation(tmp_path, name):
+    frames = [figures.grid(torch.rand(4, 3, 16, 16), tmp_path / f"{i}.png") for i in range(3)]
+    with Image.open(figures.animate(frames, tmp_path / name)) as made:
+        assert made.n_frames == 3
+    with pytest.raises(UserError, match=r"\.gif or \.webp"):
+        figures.animate(frames, tmp_path / "a.mp4")
+
+
+def test_importing_figures_does_not_import_matplotlib():
+    code = "import sys, triptych.figures; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
