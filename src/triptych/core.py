@@ -135,7 +135,7 @@ class DataSpec:
         from triptych import data
 
         options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("name", "split")}
-        return data.load(self.name, split=split or self.split, **options)
+        return data.load(self.name, split=split or self.split, **options)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def to_inner(x: Tensor) -> Tensor:

@@ -56,14 +56,14 @@ def tile(images: Tensor, columns: int | None = None, scale: int | None = None, g
         raise ValueError(f"a grid needs images (n, c, h, w) with n ≥ 1, not {tuple(images.shape)}")
     pixels = picture_bytes(images)
     n, h, w, _ = pixels.shape
-    columns = min(n, columns or math.ceil(math.sqrt(n)))
-    rows = math.ceil(n / columns)
+    across = min(n, columns or math.ceil(math.sqrt(n)))
+    rows = math.ceil(n / across)
     scale = scale or max(1, SMALL // w)
     pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
     h, w = h * scale, w * scale
-    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, pixels.shape[3]), 255, np.uint8)
+    sheet = np.full((rows * (h + gap) - gap, across * (w + gap) - gap, pixels.shape[3]), 255, np.uint8)
     for i, one in enumerate(pixels):
-        top, left = (i // columns) * (h + gap), (i % columns) * (w + gap)
+        top, left = (i // across) * (h + gap), (i % across) * (w + gap)
         sheet[top : top + h, left : left + w] = one
     return Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet)
 
@@ -186,10 +186,10 @@ def curves(
     figure, axes = _canvas(6.0, 3.6)
     for i, (label, seeds) in enumerate(series.items()):
         x, mean, reach = band(seeds)
-        style = {"color": PALETTE[i % len(PALETTE)], "linestyle": DASHES[(i // len(PALETTE)) % len(DASHES)]}
-        axes.plot(x, mean, label=label, linewidth=1.6, **style)
+        color, dash = PALETTE[i % len(PALETTE)], DASHES[(i // len(PALETTE)) % len(DASHES)]
+        axes.plot(x, mean, label=label, linewidth=1.6, color=color, linestyle=dash)
         if np.isfinite(reach).any():
-            axes.fill_between(x, mean - reach, mean + reach, color=style["color"], alpha=0.18, linewidth=0)
+            axes.fill_between(x, mean - reach, mean + reach, color=color, alpha=0.18, linewidth=0)
     if logy:
         axes.set_yscale("log")
     axes.set_xlabel(xlabel)

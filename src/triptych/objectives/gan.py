@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -73,7 +74,7 @@ class Adversarial(Objective):
     def after_critic(self, D: nn.Module) -> None:
         """Runs after each optimiser step of the critic."""
 
-    def step(self, model: Model, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
+    def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         G, D = model.generator, model.critic
         for _ in range(self.n_critic):
             real = next(batches)
@@ -93,7 +94,7 @@ class Adversarial(Objective):
                 f"{type(self).__name__} needs a generator and a critic; {type(model).__name__} has no {missing.pop()}"
             )
 
-    def validate(self, model: Model, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
+    def validate(self, model: Any, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """Mean critic scores of real and fake examples, and how far apart they lie in standard deviations."""
         D, G = model.critic, model.generator
         real = next(iter(batches))
@@ -211,7 +212,7 @@ class WGANGP(Adversarial):
 
     def check(self, model: Model, data: Data) -> None:
         super().check(model, data)
-        refuse_batch_norm(model.critic, "WGANGP")
+        refuse_batch_norm(model.players["critic"], "WGANGP")
 
 
 def bce(logits: Tensor, target: Tensor) -> Tensor:
