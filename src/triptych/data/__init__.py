@@ -1,0 +1,66 @@
+"""Data sets. Each module here may list named sources in `SOURCES`; dropping a file in is all it takes.
+
+>>> data = load("8gaussians")
+>>> data.shape, len(data), len(data.modes)
+((2,), 100000, 8)
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Literal
+
+from triptych.core import Data, Split
+from triptych.data.source import Preparation, Source
+from triptych.errors import UserError
+
+
+def sources() -> dict[str, Source]:
+    """Every named source, by name."""
+    found: dict[str, Source] = {}
+    for info in pkgutil.iter_modules(__path__):
+        for name, source in getattr(importlib.import_module(f"{__name__}.{info.name}"), "SOURCES", {}).items():
+            if name in found:
+                raise TypeError(f"two sources are named {name}")
+            found[name] = source
+    return found
+
+
+def names() -> list[str]:
+    """Names that `load` knows, sorted."""
+    return sorted(sources())
+
+
+def find(name_or_path: str | Path) -> Source:
+    """The source of that name or at that path; UserError with the nearest names otherwise."""
+    known = sources()
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    near = difflib.get_close_matches(str(name_or_path), known, n=3, cutoff=0.5)
+    hint = f"did you mean {', '.join(near)}?" if near else "`triptych data list` shows the names"
+    raise UserError(f"no data set is named {str(name_or_path)!r} and no such file or folder exists; {hint}")
+
+
+def load(
+    name_or_path: str | Path,
+    split: Split = "train",
+    *,
+    resolution: int | None = None,
+    fit: Literal["squash", "crop", "pad"] = "squash",
+    channels: int | None = None,
+    holdout: float = 0.0,
+    filter: Literal["bicubic", "lanczos", "bilinear", "box"] = "bicubic",
+    jpeg_quality: int | None = None,
+) -> Data:
+    """The examples of a named set, a folder, an archive or an array file.
+
+    Images come as uint8 NCHW, vectors as float32 (n, d). Missing or unreadable data, an unknown name and
+    options that make no sense are `UserError`s.
+    """
+    if split not in ("train", "test", "all"):
+        raise UserError(f"unknown split {split!r}; choose train, test or all")
+    how = Preparation(resolution, fit, channels, holdout, filter, jpeg_quality)
+    return find(name_or_path).load(str(name_or_path), split, how)
