@@ -1,0 +1,48 @@
+"""Metrics: plain functions of samples or features, and the final `Metric` dataclasses that evaluation runs.
+
+Drop a file with a final dataclass derived from `Metric` in to add one. The functions below are exported by name
+and loaded when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from triptych.core import Metric, discover
+
+if TYPE_CHECKING:
+    from triptych.metrics.coverage import mode_coverage as mode_coverage
+    from triptych.metrics.frechet import frechet_distance as frechet_distance
+    from triptych.metrics.frechet import frechet_from_features as frechet_from_features
+    from triptych.metrics.kernel import kernel_distance as kernel_distance
+    from triptych.metrics.likelihood import bits_per_dim as bits_per_dim
+    from triptych.metrics.neighbours import prdc as prdc
+    from triptych.metrics.transport import sliced_wasserstein as sliced_wasserstein
+    from triptych.metrics.transport import wasserstein as wasserstein
+
+FUNCTIONS = {
+    "bits_per_dim": "likelihood",
+    "frechet_distance": "frechet",
+    "frechet_from_features": "frechet",
+    "kernel_distance": "kernel",
+    "mode_coverage": "coverage",
+    "prdc": "neighbours",
+    "sliced_wasserstein": "transport",
+    "wasserstein": "transport",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in FUNCTIONS:
+        return getattr(importlib.import_module(f"triptych.metrics.{FUNCTIONS[name]}"), name)
+    if name.startswith("_"):
+        raise AttributeError(name)
+    found = discover("metrics", Metric)  # type: ignore[type-abstract]
+    if name in found:
+        return found[name]
+    raise AttributeError(f"triptych.metrics has no {name}; there are {', '.join([*FUNCTIONS, *found])}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*FUNCTIONS, *discover("metrics", Metric)])  # type: ignore[type-abstract]

@@ -1,0 +1,89 @@
+"""Precision, recall, density and coverage from nearest neighbours."""
+
+from __future__ import annotations
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from triptych.errors import UserError
+from triptych.metrics.arrays import pair
+
+BLOCK = 2048
+ROUNDING = 1e-12
+"""Bound on the error of |a|² + |b|² − 2ab in float64, relative to |a|² + |b|²."""
+
+
+def prdc(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, k: int = 5) -> dict[str, float]:
+    """Precision, recall, density and coverage of features real (n, d) and fake (m, d).
+
+    An example's ball reaches to its k-th nearest neighbour in its own set, itself left out by index. A point on
+    the sphere is inside (≤), so sets that coincide score 1 even where features repeat.
+
+    - `precision`: share of fake inside some real ball; `recall`: share of real inside some fake ball;
+    - `density`: mean number of real balls a fake lies in, over k (may exceed 1);
+    - `coverage`: share of real balls that hold a fake.
+
+    One far real example can lift precision to 1 by itself: read the four together. Memory is O(n + m) beside a
+    few blocks of distances. Sources: Kynkäänniemi et al. 2019, section 2; Naeem et al. 2020, section 3.
+    """
+    if k < 1:
+        raise UserError(f"k is {k}; it must be at least 1")
+    real, fake = pair(real, fake, least=k + 1)
+    centre = real.mean(0)  # smaller norms, smaller rounding errors
+    real, fake = real - centre, fake - centre
+    real_radius, fake_radius = radii(real, k), radii(fake, k)
+    inside_real = torch.zeros(len(fake), dtype=torch.int64)
+    inside_fake = torch.zeros(len(real), dtype=torch.bool)
+    covered = torch.zeros(len(real), dtype=torch.bool)
+    for i in range(0, len(real), BLOCK):
+        for j in range(0, len(fake), BLOCK):
+            a, b = slice(i, i + BLOCK), slice(j, j + BLOCK)
+            distance, slack = squared_distances(real[a], fake[b])
+            distance -= slack
+            in_real = distance <= real_radius[a, None]
+            inside_real[b] += in_real.sum(0)
+            covered[a] |= in_real.any(1)
+            inside_fake[a] |= (distance <= fake_radius[None, b]).any(1)
+    return {
+        "precision": share(inside_real > 0),
+        "recall": share(inside_fake),
+        "density": inside_real.double().mean().item() / k,
+        "coverage": share(covered),
+    }
+
+
+def nearest(x: Tensor, y: Tensor, k: int = 1, same: bool = False) -> tuple[Tensor, Tensor]:
+    """Distances and indices of the k nearest rows of y to each row of x, (n, k), nearest first.
+
+    With `same`, x is y, and a row is not its own neighbour.
+    """
+    best, index = [], []
+    for i in range(0, len(x), BLOCK):
+        near = torch.full((min(BLOCK, len(x) - i), k), torch.inf, dtype=x.dtype)
+        who = torch.zeros_like(near, dtype=torch.int64)
+        for j in range(0, len(y), BLOCK):
+            distance = squared_distances(x[i : i + BLOCK], y[j : j + BLOCK])[0]
+            if same and i == j:
+                distance.fill_diagonal_(torch.inf)
+            part, column = distance.topk(min(k, distance.shape[1]), largest=False)
+            near, order = torch.cat([near, part], 1).topk(k, largest=False)
+            who = torch.cat([who, column + j], 1).gather(1, order)
+        best.append(near.clamp_min(0).sqrt())
+        index.append(who)
+    return torch.cat(best), torch.cat(index)
+
+
+def radii(x: Tensor, k: int) -> Tensor:
+    """Squared distance of each row to its k-th nearest other row, (n,)."""
+    return nearest(x, x, k, same=True)[0][:, -1].square()
+
+
+def squared_distances(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared Euclidean distances (n, m), never below 0, and a bound on their rounding error."""
+    scale = x.square().sum(1)[:, None] + y.square().sum(1)
+    return torch.addmm(scale, x, y.T, alpha=-2).clamp_min_(0), scale.mul_(ROUNDING)
+
+
+def share(hits: Tensor) -> float:
+    return hits.double().mean().item()

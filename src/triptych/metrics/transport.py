@@ -1,0 +1,100 @@
+"""Wasserstein distances: exact by optimal assignment, and sliced."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from triptych.errors import UserError
+from triptych.metrics.arrays import pair
+
+
+def sliced_wasserstein(
+    x: Tensor | ArrayLike, y: Tensor | ArrayLike, projections: int = 200, seed: int = 0, slices: int = 64
+) -> float:
+    """Sliced 2-Wasserstein distance of x (n, d) and y (m, d), in the data's units.
+
+    The root of the mean, over random directions, of the squared one-dimensional distance. Sets of unequal size
+    are compared at the quantiles of the larger. Source: Bonneel et al. 2015, section 3.
+    """
+    x, y = pair(x, y)
+    g = torch.Generator().manual_seed(seed)
+    directions = torch.randn(projections, x.shape[1], generator=g, dtype=torch.float64)
+    directions /= directions.norm(dim=1, keepdim=True)
+    total = 0.0
+    for part in directions.split(slices):
+        a, b = (x @ part.T).sort(0).values, (y @ part.T).sort(0).values
+        if len(a) != len(b):
+            n = max(len(a), len(b))
+            a, b = quantiles(a, n), quantiles(b, n)
+        total += (a - b).square().mean(0).sum().item()
+    return (total / projections) ** 0.5
+
+
+def quantiles(ordered: Tensor, n: int) -> Tensor:
+    """n evenly spread order statistics of sorted columns (m, p)."""
+    index = ((torch.arange(n, dtype=torch.float64) + 0.5) / n * len(ordered)).long()
+    return ordered[index]
+
+
+def wasserstein(x: Tensor | ArrayLike, y: Tensor | ArrayLike) -> float:
+    """Exact 2-Wasserstein distance of two sets of equal size, x and y (n, d), in the data's units.
+
+    The root of the smallest mean squared distance over all pairings. O(n³) at worst: a second or two at n = 2,000.
+    """
+    x, y = pair(x, y)
+    if len(x) != len(y):
+        raise UserError(f"the exact Wasserstein distance pairs equal numbers; there are {len(x)} and {len(y)}")
+    cost = (x[:, None] - y).square().sum(2) if x.shape[1] <= 8 else torch.cdist(x, y).square()
+    matched = assignment(cost.numpy())
+    return cost[torch.arange(len(x)), torch.from_numpy(matched)].mean().sqrt().item()
+
+
+def assignment(cost: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The column of each row in a cheapest one-to-one pairing of a square cost matrix.
+
+    Rows are added one by one along shortest augmenting paths in the reduced costs c − u − v, which stay ≥ 0 and are
+    0 on the pairs (Jonker and Volgenant 1987). A first greedy pass matches most rows for nothing.
+    """
+    n = len(cost)
+    v = cost.min(0)
+    u = (cost - v).min(1)
+    row_of, column_of = np.full(n, -1), np.full(n, -1)
+    for i, j in enumerate((cost - v).argmin(1)):
+        if row_of[j] < 0:
+            row_of[j], column_of[i] = i, j
+    for start in np.flatnonzero(column_of < 0):
+        distance = np.full(n, np.inf)
+        before = np.full(n, -1)
+        left = np.ones(n, dtype=bool)
+        open_distance = np.full(n, np.inf)
+        done: list[int] = []
+        i, reached = int(start), 0.0
+        while True:
+            through = cost[i] - v
+            through += reached - u[i]
+            closer = left & (through < distance)
+            distance[closer] = through[closer]
+            open_distance[closer] = through[closer]
+            before[closer] = i
+            j = int(open_distance.argmin())
+            reached = float(open_distance[j])
+            left[j] = False
+            open_distance[j] = np.inf
+            if row_of[j] < 0:
+                break
+            done.append(j)
+            i = int(row_of[j])
+        u[start] += reached
+        ended = np.array(done, dtype=np.int64)
+        u[row_of[ended]] += reached - distance[ended]
+        v[ended] -= reached - distance[ended]
+        while True:
+            i = int(before[j])
+            row_of[j] = i
+            column_of[i], j = j, int(column_of[i])
+            if i == start:
+                break
+    return column_of
