@@ -1,0 +1,245 @@
+"""Bijections, one at a time: forward with the log-determinant, and the exact inverse.
+
+Every transform works on the last dimension, so the same classes serve vectors (n, d) and pictures laid out
+(n, h, w, c). Log-determinants are per example, (n,), in the dtype of x: float32 in training even when the
+networks inside a transform run in bfloat16.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Transform(nn.Module, ABC):
+    """A bijection z = f(x)."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x (n, ...) to z and log |det ∂z/∂x|, (n,)."""
+
+    @abstractmethod
+    def inverse(self, z: Tensor) -> Tensor:
+        """z to the x it came from, differentiable."""
+
+
+class Conditioned(Transform):
+    """A transform whose scales and shifts come from a network, which may run in reduced precision."""
+
+    net: nn.Module
+
+
+def per_example(x: Tensor) -> Tensor:
+    """Sum over all but the first dimension, (n,)."""
+    return x.flatten(1).sum(1)
+
+
+class Compose(Transform):
+    """f₁, then f₂, then ...; log-determinants add."""
+
+    def __init__(self, parts: Iterable[Transform]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        total = x.new_zeros(len(x))
+        for f in self.parts:
+            x, log_det = f(x)
+            total = total + log_det
+        return x, total
+
+    def inverse(self, z: Tensor) -> Tensor:
+        for f in reversed(self.parts):
+            assert isinstance(f, Transform)
+            z = f.inverse(z)
+        return z
+
+
+class Standardize(Transform):
+    """(x − mean) / std per column of a table; the identity until `fit`.
+
+    Its log-determinant −Σ log std is part of the density, which therefore stays in the data's own units.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(d))
+        self.register_buffer("std", torch.ones(d))
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> None:
+        """Take mean and standard deviation from all rows of x (n, d)."""
+        self.mean.copy_(x.double().mean(0))
+        self.std.copy_(x.double().std(0))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return (x - self.mean) / self.std, -self.std.log().sum().to(x.dtype).expand(len(x))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        return z * self.std + self.mean
+
+
+class Permutation(Transform):
+    """Reorders the last dimension: z[..., i] = x[..., order[i]]."""
+
+    order: Tensor
+    back: Tensor
+
+    def __init__(self, order: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("order", order, persistent=False)
+        self.register_buffer("back", order.argsort(), persistent=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x[..., self.order], x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        return z[..., self.back]
+
+
+class ActNorm(Transform):
+    """(x + b) exp(s) per channel; the first training batch sets b and s so that z has mean 0 and variance 1.
+
+    Source: Kingma & Dhariwal 2018, section 3.1.
+    """
+
+    initialised: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.log_scale = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("initialised", torch.tensor(False))
+
+    @torch.no_grad()
+    def _initialise(self, x: Tensor) -> None:
+        flat = x.flatten(0, -2)
+        self.bias.copy_(-flat.mean(0))
+        # A channel that does not vary in the first batch (a picture's black border) keeps a finite scale.
+        self.log_scale.copy_(-flat.std(0, correction=0).clamp_min(1e-3).log())
+        self.initialised.fill_(True)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.training and not self.initialised:
+            self._initialise(x)
+        places = x[0].numel() // x.shape[-1]
+        return (x + self.bias) * self.log_scale.exp(), (places * self.log_scale.sum()).expand(len(x))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        return z * (-self.log_scale).exp() - self.bias
+
+
+class LULinear(Transform):
+    """z = W x with W = P L (U + diag(±exp s)): on pictures, the invertible 1×1 convolution.
+
+    P stays fixed, L is unit lower and U strictly upper triangular, so log |det W| = Σ s costs nothing and W can
+    never become singular. W starts as a random rotation, or as the plain reversal of the order for d = 2.
+    Source: Kingma & Dhariwal 2018, section 3.2.
+    """
+
+    order: Tensor
+    sign: Tensor
+
+    def __init__(self, d: int, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        if d == 2:
+            w = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+        else:
+            w = torch.linalg.qr(torch.randn(d, d, generator=generator))[0]
+        p, lower, upper = torch.linalg.lu(w)
+        self.register_buffer("order", p.argmax(1))
+        self.register_buffer("sign", upper.diagonal().sign())
+        self.lower = nn.Parameter(lower.tril(-1))
+        self.upper = nn.Parameter(upper.triu(1))
+        self.log_scale = nn.Parameter(upper.diagonal().abs().log())
+
+    def weight(self) -> Tensor:
+        """W, (d, d)."""
+        lower = self.lower.tril(-1) + torch.eye(len(self.lower), dtype=self.lower.dtype, device=self.lower.device)
+        upper = self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())
+        return (lower @ upper)[self.order]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        places = x[0].numel() // x.shape[-1]
+        return F.linear(x, self.weight()), (places * self.log_scale.sum()).expand(len(x))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        # Two triangular solves: more exact than multiplying by an explicit inverse.
+        columns = z.reshape(-1, z.shape[-1]).T
+        y = columns[self.order.argsort()]
+        upper = self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())
+        y = torch.linalg.solve_triangular(self.lower, y, upper=False, unitriangular=True)
+        return torch.linalg.solve_triangular(upper, y, upper=True).T.reshape(z.shape)
+
+
+class Squeeze(Transform):
+    """Each 2×2 square of pixels becomes one pixel of four times the channels, (n, h, w, c) to (n, h/2, w/2, 4c).
+
+    The channels of the square's upper left pixel come first, then upper right, lower left, lower right.
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        n, h, w, c = x.shape
+        z = x.reshape(n, h // 2, 2, w // 2, 2, c).transpose(2, 3).reshape(n, h // 2, w // 2, 4 * c)
+        return z, x.new_zeros(n)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        n, h, w, c = z.shape
+        return z.reshape(n, h, w, 2, 2, c // 4).transpose(2, 3).reshape(n, 2 * h, 2 * w, c // 4)
+
+
+class MultiScale(Transform):
+    """After each level but the last, half of the channels are done: they join z, the other half goes on.
+
+    z is flat, (n, d): what left first comes first. Nothing is thrown away, so `inverse` is exact.
+    Source: Dinh et al. 2017, section 3.6.
+    """
+
+    def __init__(self, levels: Iterable[Transform], shape: tuple[int, int, int]) -> None:
+        """`shape` is (h, w, c) of x; each level halves the sides and quadruples the channels."""
+        super().__init__()
+        self.levels = nn.ModuleList(levels)
+        h, w, c = shape
+        self.shapes: list[tuple[int, int, int]] = []
+        for _ in self.levels:
+            h, w, c = h // 2, w // 2, c * 2
+            self.shapes.append((h, w, c))
+        self.shapes[-1] = (h, w, c * 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        done, total = [], x.new_zeros(len(x))
+        for i, level in enumerate(self.levels):
+            x, log_det = level(x)
+            total = total + log_det
+            if i + 1 < len(self.levels):
+                x, out = x.chunk(2, dim=-1)
+                done.append(out.flatten(1))
+        return torch.cat([*done, x.flatten(1)], dim=1), total
+
+    def inverse(self, z: Tensor) -> Tensor:
+        sizes = [h * w * c for h, w, c in self.shapes]
+        parts = [p.view(-1, *shape) for p, shape in zip(z.split(sizes, dim=1), self.shapes, strict=True)]
+        x = parts.pop()
+        for i in reversed(range(len(self.levels))):
+            level = self.levels[i]
+            assert isinstance(level, Transform)
+            x = level.inverse(x)
+            if i > 0:
+                x = torch.cat([x, parts.pop()], dim=-1)
+        return x
+
+
+def z_slices(flow: MultiScale) -> list[slice]:
+    """Where each level's part lies in the flat z."""
+    ends = [0]
+    for h, w, c in flow.shapes:
+        ends.append(ends[-1] + h * w * c)
+    return [slice(a, b) for a, b in pairwise(ends)]
