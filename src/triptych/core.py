@@ -281,6 +281,9 @@ class Objective(ABC):
     def check(self, model: Model, data: Data) -> None:
         """Raise UserError when this objective cannot train this model on this data."""
 
+    def prepare(self, model: Any, data: Data) -> None:
+        """Once, before the first step of a fresh run: what the model must know of the data beforehand (its scale)."""
+
     def validate(self, model: Any, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """Numbers on held-out inner batches for the log; means over examples. Default: none."""
         return {}

@@ -12,6 +12,7 @@ from torch import Tensor
 from triptych.core import Clock, Data, Model, Move, Objective
 from triptych.errors import UserError
 from triptych.models import FlowModel
+from triptych.nets.transforms import Standardize
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,12 @@ class NLL(Objective):
         if bool(flat.any()):
             column = int(flat.nonzero()[0])
             raise UserError(f"{names[column]} of {data.name} is constant and has no density; leave that column out")
+
+    def prepare(self, model: FlowModel, data: Data) -> None:
+        """Tables: their columns' means and standard deviations, which are part of the flow and of its density."""
+        for part in model.modules():
+            if isinstance(part, Standardize):
+                part.fit(data.x.to(model.device))
 
     def validate(self, model: FlowModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """Held-out negative log-likelihood with its standard error, and what goes wrong first in a flow.
