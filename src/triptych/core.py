@@ -278,8 +278,8 @@ class Objective(ABC):
     def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         """Yield moves. Code after a `yield` runs after that player's optimiser step."""
 
-    def check(self, model: Model, data: Data) -> None:
-        """Raise UserError when this objective cannot train this model on this data."""
+    def check(self, model: Model, data: Data, steps: int = 0) -> None:
+        """Raise UserError when this objective cannot train this model on this data in so many steps."""
 
     def prepare(self, model: Any, data: Data) -> None:
         """Once, before the first step of a fresh run: what the model must know of the data beforehand (its scale)."""

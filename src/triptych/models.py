@@ -89,3 +89,90 @@ class FlowModel(Sampler, Encoder, Density):
         if len(self.shape) == 3 and not bool(((x >= 0) & (x <= 1)).all()):
             raise UserError("pictures have values outside [0, 1]; the density is defined there only: rescale them")
         return x
+
+
+class Autoencoder(Sampler, Encoder):
+    """Abstract base of `AEModel` and `VAEModel`: an `encoder` to codes and a `decoder` from codes (n, latent).
+
+    Three running estimates travel with the weights as buffers: the mean and covariance of the codes, which is all
+    that an autoencoder needs to be sampled from (an ex-post Gaussian: Ghosh et al. 2020, "From Variational to
+    Deterministic Autoencoders"), and the noise variance of the likelihoods that learn it.
+    """
+
+    sampling = ("encoder", "decoder")
+    code_mean: Tensor
+    code_cov: Tensor
+    noise: Tensor
+    seen: Tensor
+
+    def __init__(self, shape: Shape, latent: int, encoder: nn.Module, decoder: nn.Module, logits: bool = False) -> None:
+        super().__init__(shape)
+        self.latent = latent
+        self.logits = logits
+        self.encoder = encoder
+        self.decoder = decoder
+        self.register_buffer("code_mean", torch.zeros(latent))
+        self.register_buffer("code_cov", torch.eye(latent))
+        self.register_buffer("noise", torch.ones(()))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    def mean(self, y: Tensor) -> Tensor:
+        """Decoder output to the inner mean of p(x|z): itself, or 2 σ(y) − 1 for logits."""
+        return torch.tanh(y / 2) if self.logits else y
+
+    def decode(self, z: Tensor) -> Tensor:
+        return to_public(self.mean(self.decoder(z)))
+
+    @torch.no_grad()
+    def observe(self, codes: Tensor, spread: Tensor | float, mse: Tensor) -> None:
+        """Follow the codes (n, latent), their own mean variance `spread` (latent,) and the mean squared error.
+
+        Each is an average over all batches at first, and over about the last hundred later on.
+        """
+        w = max(1 / (int(self.seen) + 1), 0.01)
+        self.seen += 1
+        batch_mean = codes.mean(0)
+        delta = batch_mean - self.code_mean
+        centred = codes - batch_mean
+        batch_cov = centred.T @ centred / len(codes)
+        batch_cov.diagonal().add_(spread)
+        self.code_cov.add_(torch.outer(delta, delta), alpha=w).mul_(1 - w).add_(batch_cov, alpha=w)
+        self.code_mean.lerp_(batch_mean, w)
+        self.noise.lerp_(mse.to(self.noise.dtype), w)
+
+    def codes(self, n: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
+        """n draws from the Gaussian of the codes' running mean and covariance, (n, latent), on the model's device."""
+        where = self.device if generator is None else generator.device
+        noise = torch.randn(n, self.latent, generator=generator, device=where).to(self.code_cov)
+        values, vectors = torch.linalg.eigh(self.code_cov.double())
+        root = (vectors * values.clamp_min(0).sqrt()).to(noise)
+        return self.code_mean + temperature * noise @ root.T
+
+
+class AEModel(Autoencoder):
+    """A deterministic autoencoder. It has no prior: it is sampled from the Gaussian fitted to its codes."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encoder(to_inner(x))
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n draws from the ex-post Gaussian of the codes, (n, latent)."""
+        return self.codes(n, generator)
+
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+        """n new public examples; `temperature` scales the spread of the codes around their mean."""
+        z = self.codes(n, torch.Generator().manual_seed(seed), temperature)
+        with torch.no_grad():
+            return torch.cat([self.decode(part) for part in z.split(batch)])
+
+
+class VAEModel(Autoencoder):
+    """q(z|x) = N(μ, diag σ²): the encoder returns μ and log σ side by side, (n, 2 latent). The prior is N(0, I)."""
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """μ and log σ of q(z|x) for inner examples, each (n, latent)."""
+        mu, log_sigma = self.encoder(x).chunk(2, dim=1)
+        return mu, log_sigma
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.posterior(to_inner(x))[0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.core import Clock, Data, Model, Move, Objective
+from triptych.core import Clock, Data, Move, Objective
 from triptych.errors import UserError
 from triptych.models import FlowModel
 from triptych.nets.transforms import Standardize
@@ -36,7 +36,7 @@ class NLL(Objective):
         nll = -self.log_likelihood(model, next(batches)).mean()
         yield Move(tuple(model.players), nll, {"loss": nll})
 
-    def check(self, model: Model, data: Data) -> None:
+    def check(self, model: Any, data: Data, steps: int = 0) -> None:
         if not isinstance(model, FlowModel):
             raise UserError(f"NLL needs a model with an exact density; {type(model).__name__} has none: use a flow")
         if len(data) < 2:

@@ -87,7 +87,7 @@ class Adversarial(Objective):
         loss = self.generator(D, real, fake)
         yield Move("generator", loss, {"generator_loss": loss})
 
-    def check(self, model: Any, data: Data) -> None:
+    def check(self, model: Any, data: Data, steps: int = 0) -> None:
         missing = {"generator", "critic"} - model.players.keys()
         if missing:
             raise UserError(
@@ -210,8 +210,8 @@ class WGANGP(Adversarial):
     def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         return -D(fake).mean()
 
-    def check(self, model: Any, data: Data) -> None:
-        super().check(model, data)
+    def check(self, model: Any, data: Data, steps: int = 0) -> None:
+        super().check(model, data, steps)
         refuse_batch_norm(model.players["critic"], "WGANGP")
 
 

@@ -1,0 +1,108 @@
+"""Encoder and decoder pairs: perceptrons, the CIFAR-10 study's convolutional pair, and a residual one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from torch import nn
+
+from triptych.core import ModelSpec, Shape
+from triptych.errors import UserError
+from triptych.models import AEModel, Autoencoder, VAEModel
+from triptych.nets.mlp import Reshape, at_least_one
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
+
+
+def perceptron(inputs: int, outputs: int, width: int, depth: int, activation: type[nn.Module]) -> nn.Sequential:
+    """`depth` hidden layers of `width` units in PyTorch's default initialisation."""
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [nn.Linear(inputs, width), activation()]
+        inputs = width
+    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+
+
+@dataclass(frozen=True)
+class MLPAutoencoder(ModelSpec):
+    """Perceptrons for vectors and flattened pictures."""
+
+    latent: int = 2
+    """numbers in z"""
+    variational: bool = True
+    """the encoder gives mean and log standard deviation of z (VAE), or z itself (AE)"""
+    width: int = 128
+    """units per hidden layer"""
+    depth: int = 2
+    """hidden layers on each side"""
+    activation: Literal["relu", "tanh", "silu"] = "relu"
+    """between the layers"""
+    output: Literal["mean", "logit"] = "mean"
+    """what the decoder ends in; the Bernoulli likelihood needs logits"""
+
+    def build(self, shape: Shape) -> Autoencoder:
+        d, act = math.prod(shape), ACTIVATIONS[self.activation]
+        heads = at_least_one(self.latent) * (2 if self.variational else 1)
+        encoder = nn.Sequential(nn.Flatten(), perceptron(d, heads, self.width, self.depth, act))
+        decoder = nn.Sequential(perceptron(self.latent, d, self.width, self.depth, act), Reshape(shape))
+        kind = VAEModel if self.variational else AEModel
+        return kind(shape, self.latent, encoder, decoder, self.output == "logit")
+
+
+@dataclass(frozen=True)
+class ConvAutoencoder(ModelSpec):
+    """The CIFAR-10 study's pair: a 3x3 convolution, then strided ones that halve the side and double the channels.
+
+    At 32 px and width 32 it is the study's exactly (side 4, 256 channels). The side is halved while it is even and
+    above 4: 28 px ends at 7, 64 px at 4. No normalisation; the decoder ends without a non-linearity.
+    """
+
+    latent: int = 1024
+    """numbers in z"""
+    variational: bool = True
+    """the encoder gives mean and log standard deviation of z (VAE), or z itself (AE)"""
+    width: int = 32
+    """channels at full resolution"""
+    head: Literal["direct", "coded"] = "direct"
+    """direct: one linear layer to (mean, log sigma); coded: the write-up's extra linear bottleneck before it"""
+    output: Literal["mean", "logit"] = "mean"
+    """what the decoder ends in; the Bernoulli likelihood needs logits"""
+
+    def build(self, shape: Shape) -> Autoencoder:
+        latent = at_least_one(self.latent)
+        image, halvings = picture(shape)
+        side, widths = image // 2**halvings, [self.width * 2**i for i in range(halvings + 1)]
+        features = widths[-1] * side * side
+        down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1)]
+        for a, b in pairwise(widths):
+            down += [nn.ReLU(), nn.Conv2d(a, b, 3, stride=2, padding=1)]
+        outputs = latent * (2 if self.variational else 1)
+        if self.head == "coded":
+            # Two linear maps in a row: the write-up's code has no non-linearity between them.
+            down += [nn.Flatten(), nn.Linear(features, latent), nn.Linear(latent, outputs)]
+        else:
+            down += [nn.Flatten(), nn.Linear(features, outputs)]
+        up: list[nn.Module] = [nn.Linear(latent, features), Reshape((widths[-1], side, side)), nn.ReLU()]
+        for a, b in pairwise(widths[::-1]):
+            up += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1), nn.ReLU()]
+        up += [nn.Conv2d(widths[0], shape[0], 3, padding=1)]
+        kind = VAEModel if self.variational else AEModel
+        return kind(shape, latent, nn.Sequential(*down), nn.Sequential(*up), self.output == "logit")
+
+
+def picture(shape: Shape) -> tuple[int, int]:
+    """Side of a square picture, and how often it can be halved."""
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise UserError(
+            f"a convolutional autoencoder needs square pictures and got shape {tuple(shape)}; "
+            "give --resolution, or use a recipe with perceptrons for vectors"
+        )
+    side, halvings = shape[1], 0
+    while side % 2 == 0 and side > 4:
+        side, halvings = side // 2, halvings + 1
+    if halvings < 2:
+        raise UserError(f"pictures of {shape[1]} px cannot be halved twice; give --resolution 32 (or 28, 64)")
+    return shape[1], halvings

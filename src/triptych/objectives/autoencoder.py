@@ -1,0 +1,236 @@
+"""Autoencoders, side by side: AE, VAE and IWAE.
+
+Reconstruction and KL are summed over dimensions and averaged over the batch only. With −log p(x|z) in nats, all
+constants included, `beta` is what it says: the weight of the KL in the (negative) ELBO. A summed squared error on
+[-1, 1] is −log p(x|z) of a Gaussian with σ² = ½, up to the constant (D/2) log π.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from triptych.core import Clock, Data, Move, Objective
+from triptych.errors import UserError
+from triptych.models import AEModel, VAEModel
+from triptych.posterior import collapse_panel
+
+BOTH = ("encoder", "decoder")
+
+
+def sse(x: Tensor, mean: Tensor) -> Tensor:
+    """‖x − mean‖² per example, (n,)."""
+    return (x - mean).flatten(1).square().sum(1)
+
+
+def kl_to_prior(mu: Tensor, log_sigma: Tensor) -> Tensor:
+    """KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² − 2 log σ − 1) per dimension, in nats."""
+    return 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1)
+
+
+@dataclass(frozen=True)
+class AE(Objective):
+    """A plain autoencoder: minimise E ‖x − g(f(x))‖², summed over dimensions."""
+
+    def step(self, model: AEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
+        x = next(batches)
+        z = model.encoder(x)
+        recon = sse(x, model.mean(model.decoder(z))).mean()
+        model.observe(z.detach(), 0.0, recon.detach() / x[0].numel())
+        yield Move(BOTH, recon, {"loss": recon, "recon": recon})
+
+    def check(self, model: Any, data: Data, steps: int = 0) -> None:
+        if not isinstance(model, AEModel):
+            raise UserError(f"AE trains a plain autoencoder, not {type(model).__name__}; add --model.no-variational")
+
+    def validate(self, model: AEModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
+        """Held-out reconstruction, and how many code dimensions vary at all."""
+        total, codes = 0.0, []
+        for x in batches:
+            z = model.encoder(x)
+            total += sse(x, model.mean(model.decoder(z))).sum().item()
+            codes.append(z)
+        z = torch.cat(codes)
+        return {"val_recon": total / len(z), "active_units": float((z.var(0, correction=0) > 0.01).sum())}
+
+
+@dataclass(frozen=True)
+class Variational(Objective):
+    """Abstract base of `VAE` and `IWAE`: the likelihoods p(x|z), and validation at beta = 1."""
+
+    _: KW_ONLY
+    likelihood: Literal["gaussian", "gaussian-learned", "bernoulli", "logistic"] = "gaussian"
+    """p(x|z): Gaussian of fixed sigma, Gaussian or discretised logistic of learned scale, Bernoulli (binary data)"""
+    sigma: float = math.sqrt(0.5)
+    """standard deviation of the fixed Gaussian, images in [-1, 1]; 0.7071 makes -log p the summed squared error"""
+
+    def __post_init__(self) -> None:
+        if not self.sigma > 0:
+            raise UserError(f"objective.sigma is {self.sigma}; a standard deviation must be above 0")
+
+    def log_likelihood(self, x: Tensor, y: Tensor, model: VAEModel) -> Tensor:
+        """log p(x|z) per example in nats, (n,), for decoder outputs y.
+
+        Densities are of x in the inner space (images in [-1, 1]); Bernoulli and logistic are probabilities of the
+        pixel values themselves. The learned scale is the maximum-likelihood one, a running mean of the squared
+        error: Rybkin et al. 2021, "Simple and Effective VAE Training with Calibrated Decoders". Logistic: Kingma
+        et al. 2016, "Improved Variational Inference with Inverse Autoregressive Flow", with 256 levels.
+        """
+        if self.likelihood == "bernoulli":
+            return -F.binary_cross_entropy_with_logits(y, (x + 1) / 2, reduction="none").flatten(1).sum(1)
+        mean = model.mean(y)
+        if self.likelihood == "logistic":
+            return discretised_logistic(x, mean, model.noise.sqrt() * (math.sqrt(3) / math.pi)).flatten(1).sum(1)
+        variance = self.sigma**2 if self.likelihood == "gaussian" else model.noise
+        log_variance = math.log(variance) if isinstance(variance, float) else variance.log()
+        return -0.5 * (sse(x, mean) / variance + x[0].numel() * (math.log(2 * math.pi) + log_variance))
+
+    def bits_per_dim(self, elbo: float, x: Tensor) -> float:
+        """An upper bound on bits per dimension; a density on [-1, 1] counts bins of width 2/256."""
+        bits = -elbo / (x[0].numel() * math.log(2))
+        return bits + 7 if x.dim() == 4 and self.likelihood.startswith("gaussian") else bits
+
+    def check(self, model: Any, data: Data, steps: int = 0) -> None:
+        if not isinstance(model, VAEModel):
+            raise UserError(
+                f"{type(self).__name__} needs an encoder with a posterior, not {type(model).__name__}; "
+                "add --model.variational"
+            )
+        if self.likelihood == "bernoulli":
+            if not is_binary(data):
+                raise UserError(
+                    f"the Bernoulli likelihood is for binary data and {data.name} is not; "
+                    "add --objective.likelihood gaussian, or binarise it (--data binarymnist)"
+                )
+            if not model.logits:
+                raise UserError(
+                    "the Bernoulli likelihood needs a decoder that ends in logits; add --model.output logit"
+                )
+        if self.likelihood == "logistic" and not data.is_images:
+            raise UserError(
+                f"the discretised logistic is for 8-bit pictures and {data.name} holds vectors; "
+                "add --objective.likelihood gaussian"
+            )
+
+    def validate(self, model: VAEModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
+        """Held-out means over examples, beta ignored: one z per example, as in training.
+
+        `val_recon` (squared error) and `val_kl`; `elbo` in nats and `bits_per_dim`; and the collapse panel.
+        """
+        recon = log_p = kl = 0.0
+        mus, log_sigmas = [], []
+        for x in batches:
+            mu, log_sigma = model.posterior(x)
+            y = model.decoder(mu + log_sigma.exp() * torch.randn_like(mu))
+            recon += sse(x, model.mean(y)).sum().item()
+            log_p += self.log_likelihood(x, y, model).sum().item()
+            kl += kl_to_prior(mu, log_sigma).sum().item()
+            mus.append(mu)
+            log_sigmas.append(log_sigma)
+        mu, log_sigma = torch.cat(mus), torch.cat(log_sigmas)
+        elbo = (log_p - kl) / len(mu)
+        return {
+            "val_recon": recon / len(mu),
+            "val_kl": kl / len(mu),
+            "elbo": elbo,
+            "bits_per_dim": self.bits_per_dim(elbo, x),
+            **collapse_panel(mu, log_sigma),
+        }
+
+
+@dataclass(frozen=True)
+class VAE(Variational):
+    """−E log p(x|z) + β KL(q(z|x) ‖ p(z)), one z per example.
+
+    Sources: Kingma & Welling 2014, eq. 10; β: Higgins et al. 2017; cyclical: Fu et al. 2019; capacity, |KL − C|
+    instead of KL: Burgess et al. 2018, eq. 8, here per example; free bits: Kingma et al. 2016, eq. 15.
+    """
+
+    beta: float = 1.0
+    """weight of the KL in the ELBO; with schedules its target, with capacity the weight of |KL - C|"""
+    _: KW_ONLY
+    schedule: Literal["constant", "linear", "staircase", "cyclical", "capacity"] = "constant"
+    """how beta (or C) gets there; staircase is the coursework's linear schedule, which stops one stair short"""
+    ramp: int = 0
+    """optimiser steps the schedule takes; 0: the whole run"""
+    stairs: int = 20
+    """staircase: stairs, one per epoch of the coursework; the last is at 1 - 1/stairs of beta"""
+    cycles: int = 4
+    """cyclical: cycles, each rising for its first half"""
+    capacity: float = 25.0
+    """capacity: nats that C reaches"""
+    free_bits: float = 0.0
+    """nats per latent dimension, as a batch mean, that cost nothing more"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("beta", "ramp", "capacity", "free_bits"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"objective.{name} is {getattr(self, name)}; it must be 0 or more")
+        for name in ("stairs", "cycles"):
+            if getattr(self, name) < 1:
+                raise UserError(f"objective.{name} is {getattr(self, name)}; it must be at least 1")
+
+    def risen(self, clock: Clock) -> float:
+        """How much of its target the schedule has reached at this step, in [0, 1]. The last step reaches it."""
+        length = self.ramp or clock.steps
+        if self.schedule == "constant":
+            return 1.0
+        if self.schedule == "staircase":
+            return min(clock.step * self.stairs // max(length, 1), self.stairs - 1) / self.stairs
+        if self.schedule == "cyclical" and clock.step < length - 1:
+            return min(1.0, 2 * (clock.step * self.cycles / length % 1))
+        return min(1.0, clock.step / max(length - 1, 1))
+
+    def penalty(self, kl: Tensor, clock: Clock) -> tuple[Tensor, Tensor | float]:
+        """What the KL (n, latent) adds to the loss, and the KL's weight in it."""
+        if self.schedule == "capacity":
+            excess = kl.sum(1) - self.capacity * self.risen(clock)
+            return self.beta * excess.abs().mean(), self.beta * excess.detach().sign().mean()
+        beta = self.beta * self.risen(clock)
+        per_dim = kl.mean(0)
+        if self.free_bits:
+            per_dim = per_dim.clamp_min(self.free_bits)
+        return beta * per_dim.sum(), beta
+
+    def step(self, model: VAEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
+        x = next(batches)
+        mu, log_sigma = model.posterior(x)
+        sigma = log_sigma.exp()
+        y = model.decoder(mu + sigma * torch.randn_like(mu))
+        recon = sse(x, model.mean(y).detach()).mean()
+        model.observe(mu.detach(), sigma.detach().square().mean(0), recon / x[0].numel())
+        kl = kl_to_prior(mu, log_sigma)
+        penalty, beta_eff = self.penalty(kl, clock)
+        loss = -self.log_likelihood(x, y, model).mean() + penalty
+        logs = {"loss": loss, "recon": recon, "kl": kl.detach().sum(1).mean(), "beta_eff": beta_eff}
+        yield Move(BOTH, loss, logs)
+
+    def check(self, model: Any, data: Data, steps: int = 0) -> None:
+        super().check(model, data, steps)
+        if self.schedule != "constant" and self.ramp > steps > 0:
+            raise UserError(
+                f"the {self.schedule} schedule takes {self.ramp} steps and the run has {steps}; "
+                f"lower --objective.ramp (0: the whole run) or raise --train.images"
+            )
+
+
+def discretised_logistic(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """log P(x) elementwise for x among 256 equal steps of [-1, 1]; the end bins take the tails."""
+    half = 1 / 255
+    above, below = (x - mean + half) / scale, (x - mean - half) / scale
+    # σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b−a)), which does not cancel
+    inside = F.logsigmoid(above) + F.logsigmoid(-below) + torch.log(-torch.expm1(-2 * half / scale))
+    inside = torch.where(x < -1 + half, F.logsigmoid(above), inside)
+    return torch.where(x > 1 - half, F.logsigmoid(-below), inside)
+
+
+def is_binary(data: Data) -> bool:
+    """Only two values: 0 and 255 in pictures, 0 and 1 in vectors."""
+    return bool(((data.x == 0) | (data.x == (255 if data.is_images else 1))).all())

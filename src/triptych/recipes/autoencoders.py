@@ -1,0 +1,77 @@
+"""Autoencoders: 2-D sets, digits and glyphs, and every run of the CIFAR-10 study."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from triptych.core import DataSpec, Recipe, Train
+from triptych.nets.autoencoder import ConvAutoencoder, MLPAutoencoder
+from triptych.objectives.autoencoder import AE, VAE
+
+EPOCH = 50_000
+"""CIFAR-10's training images: the study counts epochs."""
+
+toy_train = Train(images=2_000_000, batch=256, lr=1e-3, schedule="cosine", ema=0.999)
+digit_train = Train(images=600_000, batch=128, lr=1e-3, schedule="cosine", clip=10.0)
+study_train = Train(
+    images=20 * EPOCH, batch=256, lr=1e-3, clip=1.0, log=10_000, evaluate=EPOCH, sample=5 * EPOCH, checkpoint=EPOCH
+)
+digits = ConvAutoencoder(latent=32, width=32)
+
+
+def toy(data: str, sigma: float) -> Recipe:
+    return Recipe(
+        DataSpec(data),
+        MLPAutoencoder(latent=2, width=128, depth=3, activation="silu"),
+        VAE(sigma=sigma),
+        toy_train,
+        about=f"VAE on {data}, noise sigma {sigma}",
+    )
+
+
+def study(objective: AE | VAE, latent: int, about: str) -> Recipe:
+    model = ConvAutoencoder(latent=latent, variational=not isinstance(objective, AE))
+    return Recipe(DataSpec("cifar10"), model, objective, study_train, about=f"CIFAR-10 study: {about}")
+
+
+STUDY: dict[str, Recipe] = {
+    "ae-cifar10-16": study(AE(), 16, "autoencoder, 16 numbers"),
+    "ae-cifar10-128": study(AE(), 128, "autoencoder, 128 numbers"),
+    "ae-cifar10-1024": study(AE(), 1024, "autoencoder, 1024 numbers"),
+    "vae-cifar10": study(VAE(), 1024, "VAE, beta 1"),
+    "vae-cifar10-beta0.8": study(VAE(beta=0.8), 1024, "beta 0.8"),
+    "vae-cifar10-beta1.2": study(VAE(beta=1.2), 1024, "beta 1.2"),
+    "vae-cifar10-linear": study(VAE(schedule="linear"), 1024, "beta from 0 to 1, reached at the last step"),
+    "vae-cifar10-linear-ascoded": study(VAE(schedule="staircase"), 1024, "beta by epoch from 0 to 0.95, as coded"),
+}
+
+QUICK: dict[str, Recipe] = {
+    f"{name}-quick": replace(
+        recipe, train=replace(recipe.train, images=EPOCH, sample=0, evaluate=0), about=f"{recipe.about}; one epoch"
+    )
+    for name, recipe in STUDY.items()
+}
+
+RECIPES: dict[str, Recipe] = {
+    "vae-8gaussians": toy("8gaussians", 0.02),
+    "vae-25gaussians": toy("25gaussians", 0.03),
+    "vae-swissroll": toy("swissroll", 0.03),
+    "vae-glyphs": Recipe(DataSpec("glyphs"), digits, VAE(sigma=0.3), digit_train, about="VAE on drawn glyphs"),
+    "vae-mnist": Recipe(DataSpec("mnist"), digits, VAE(sigma=0.3), digit_train, about="Gaussian VAE on MNIST"),
+    "ae-mnist": Recipe(
+        DataSpec("mnist"),
+        ConvAutoencoder(latent=32, width=32, variational=False),
+        AE(),
+        digit_train,
+        about="autoencoder on MNIST, sampled from a Gaussian fitted to its codes",
+    ),
+    "vae-binarymnist": Recipe(
+        DataSpec("binarymnist"),
+        MLPAutoencoder(latent=50, width=200, depth=2, activation="tanh", output="logit"),
+        VAE(likelihood="bernoulli"),
+        Train(images=6_000_000, batch=100, lr=1e-3, schedule="cosine"),
+        about="VAE on dynamically binarised MNIST, the IWAE paper's net",
+    ),
+    **STUDY,
+    **QUICK,
+}

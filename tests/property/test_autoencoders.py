@@ -1,0 +1,137 @@
+"""Networks, losses and schedules of the autoencoders, against sums done by hand."""
+
+import math
+
+import pytest
+import torch
+
+from triptych.core import Clock, Data
+from triptych.errors import UserError
+from triptych.nets.autoencoder import ConvAutoencoder, MLPAutoencoder
+from triptych.objectives.autoencoder import AE, VAE, discretised_logistic, kl_to_prior
+
+CIFAR = (3, 32, 32)
+
+
+def clock(step: int, steps: int) -> Clock:
+    return Clock(step, step, step / max(steps, 1), steps)
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters"),
+    [
+        ({"latent": 16, "variational": False}, 1_212_819),
+        ({"latent": 128, "variational": False}, 2_130_435),
+        ({"latent": 1024, "variational": False}, 9_471_363),
+        ({"latent": 1024}, 13_666_691),
+        ({"latent": 1024, "head": "coded"}, 11_570_563),
+    ],
+)
+def test_the_studys_networks_have_its_parameter_counts(options: dict, parameters: int) -> None:
+    model = ConvAutoencoder(**options).build(CIFAR)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)])
+def test_pictures_keep_their_shape(shape: tuple[int, ...]) -> None:
+    model = ConvAutoencoder(latent=5, width=4).build(shape)
+    assert model.decode(model.encode(torch.rand(3, *shape))).shape == (3, *shape)
+    assert model.sample(2, seed=1).shape == (2, *shape)
+
+
+def test_vae_loss_sums_over_dimensions_and_averages_over_the_batch() -> None:
+    torch.manual_seed(0)
+    model = MLPAutoencoder(latent=3).build((2,)).double()
+    x = torch.randn(7, 2, dtype=torch.float64)
+    torch.manual_seed(1)
+    (move,) = VAE(beta=1.7).step(model, iter([x]), clock(0, 1))
+    torch.manual_seed(1)
+    mu, log_sigma = (t.detach() for t in model.posterior(x))
+    y = model.decoder(mu + log_sigma.exp() * torch.randn_like(mu)).detach()
+    recon = sum(float((x[i] - y[i]).square().sum()) for i in range(7)) / 7
+    kl = sum(float(kl_to_prior(mu[i], log_sigma[i]).sum()) for i in range(7)) / 7
+    assert float(move.logs["recon"]) == pytest.approx(recon)
+    assert float(move.logs["kl"]) == pytest.approx(kl)
+    assert float(move.loss.detach()) == pytest.approx(recon + math.log(math.pi) + 1.7 * kl)
+
+
+def test_kl_is_the_one_of_torch() -> None:
+    mu, log_sigma = torch.randn(9, 4, dtype=torch.float64), torch.randn(9, 4, dtype=torch.float64)
+    q = torch.distributions.Normal(mu, log_sigma.exp())
+    p = torch.distributions.Normal(torch.zeros_like(mu), torch.ones_like(mu))
+    torch.testing.assert_close(kl_to_prior(mu, log_sigma), torch.distributions.kl_divergence(q, p))
+
+
+def test_discretised_logistic_sums_to_one() -> None:
+    levels = torch.arange(256, dtype=torch.float64) / 127.5 - 1
+    for mean, scale in [(0.0, 0.1), (-0.999, 0.01), (0.7, 1.0), (1.0, 0.001)]:
+        mass = discretised_logistic(levels, torch.tensor(mean).double(), torch.tensor(scale).double()).exp().sum()
+        assert float(mass) == pytest.approx(1, abs=1e-9)
+
+
+def test_schedules_start_and_end_where_they_say() -> None:
+    steps = 40
+    path = {s: [VAE(schedule=s).risen(clock(i, steps)) for i in range(steps)] for s in ("linear", "staircase")}
+    assert path["linear"][0] == 0
+    assert path["linear"][-1] == 1
+    assert path["staircase"][:3] == [0, 0, 0.05]
+    assert path["staircase"][-1] == 0.95
+    cyclical = [VAE(schedule="cyclical").risen(clock(i, steps)) for i in range(steps)]
+    assert [i for i in range(steps) if cyclical[i] == 0] == [0, 10, 20, 30]
+    assert cyclical[-1] == 1
+    assert VAE(schedule="linear", ramp=10).risen(clock(9, steps)) == 1
+
+
+def test_capacity_is_per_example_and_free_bits_per_dimension() -> None:
+    kl = torch.tensor([[1.0, 0.0], [5.0, 0.0]])
+    penalty, weight = VAE(beta=10, schedule="capacity", capacity=3).penalty(kl, clock(9, 10))
+    assert float(penalty) == 10 * 2
+    assert float(weight) == 0
+    penalty, _ = VAE(free_bits=0.5).penalty(kl, clock(0, 10))
+    assert float(penalty) == 3.5
+
+
+def test_running_moments_are_those_of_the_codes() -> None:
+    torch.manual_seed(0)
+    model = MLPAutoencoder(latent=2, variational=False).build((2,))
+    codes = torch.randn(40, 50, 2) @ torch.tensor([[2.0, 0.0], [1.0, 0.5]]) + torch.tensor([3.0, -1.0])
+    for batch in codes:
+        model.observe(batch, 0.0, torch.tensor(0.25))
+    torch.testing.assert_close(model.code_mean, codes.flatten(0, 1).mean(0), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(model.code_cov, codes.flatten(0, 1).T.cov(correction=0), atol=1e-3, rtol=1e-3)
+    assert float(model.noise) == pytest.approx(0.25)
+    drawn = model.prior(20_000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(drawn.T.cov(), model.code_cov, atol=0.15, rtol=0.05)
+
+
+def test_wrong_input_is_refused_with_the_fix() -> None:
+    grey = Data("grey", torch.arange(4, dtype=torch.uint8).view(1, 1, 2, 2))
+    binary = Data("binary", torch.tensor([0, 255, 255, 0], dtype=torch.uint8).view(1, 1, 2, 2))
+    vae = MLPAutoencoder(output="logit").build((1, 2, 2))
+    bernoulli = VAE(likelihood="bernoulli")
+    bernoulli.check(vae, binary)
+    with pytest.raises(UserError, match="binary data and grey is not; add"):
+        bernoulli.check(vae, grey)
+    with pytest.raises(UserError, match=r"--model\.output logit"):
+        bernoulli.check(MLPAutoencoder().build((1, 2, 2)), binary)
+    with pytest.raises(UserError, match="takes 11 steps and the run has 10"):
+        VAE(schedule="linear", ramp=11).check(vae, grey, 10)
+    with pytest.raises(UserError, match=r"objective\.beta is -1"):
+        VAE(beta=-1)
+    for latent in (0, -3):
+        with pytest.raises(UserError, match=r"model\.latent"):
+            ConvAutoencoder(latent=latent).build(CIFAR)
+    with pytest.raises(UserError, match="posterior"):
+        VAE().check(MLPAutoencoder(variational=False).build((2,)), grey)
+    with pytest.raises(UserError, match="no-variational"):
+        AE().check(vae, grey)
+
+
+def test_a_batch_of_one_trains() -> None:
+    model = MLPAutoencoder().build((2,))
+    for objective in (VAE(), VAE(likelihood="gaussian-learned")):
+        (move,) = objective.step(model, iter([torch.randn(1, 2)]), clock(0, 1))
+        move.loss.backward()
+        assert torch.isfinite(move.loss)
+        with torch.no_grad():
+            assert all(map(math.isfinite, objective.validate(model, [torch.randn(1, 2)], clock(0, 1)).values()))
