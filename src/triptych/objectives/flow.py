@@ -36,7 +36,7 @@ class NLL(Objective):
         nll = -self.log_likelihood(model, next(batches)).mean()
         yield Move(tuple(model.players), nll, {"loss": nll})
 
-    def check(self, model: Any, data: Data, steps: int = 0) -> None:
+    def check(self, model: Model, data: Data, steps: int = 0) -> None:
         if not isinstance(model, FlowModel):
             raise UserError(f"NLL needs a model with an exact density; {type(model).__name__} has none: use a flow")
         if len(data) < 2:
