@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.core import Clock, Data, Move, Objective
+from triptych.core import Clock, Data, Model, Move, Objective
 from triptych.errors import UserError
 from triptych.models import FlowModel
 from triptych.nets.transforms import Standardize
