@@ -87,9 +87,8 @@ class Variational(Objective):
         mean = model.mean(y)
         if self.likelihood == "logistic":
             return discretised_logistic(x, mean, model.noise.sqrt() * (math.sqrt(3) / math.pi)).flatten(1).sum(1)
-        variance = self.sigma**2 if self.likelihood == "gaussian" else model.noise
-        log_variance = math.log(variance) if isinstance(variance, float) else variance.log()
-        return -0.5 * (sse(x, mean) / variance + x[0].numel() * (math.log(2 * math.pi) + log_variance))
+        variance = mean.new_tensor(self.sigma**2) if self.likelihood == "gaussian" else model.noise
+        return -0.5 * (sse(x, mean) / variance + x[0].numel() * (2 * math.pi * variance).log())
 
     def bits_per_dim(self, elbo: float, x: Tensor) -> float:
         """An upper bound on bits per dimension; a density on [-1, 1] counts bins of width 2/256."""
