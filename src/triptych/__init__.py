@@ -1,0 +1,34 @@
+"""triptych: GANs, VAEs and normalizing flows, side by side.
+
+Nothing heavy is imported until it is used, so that the command line answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Data", "Recipe", "Run", "UserError", "data", "load", "metrics", "objectives", "recipes"]
+
+if TYPE_CHECKING:
+    from triptych import data, metrics, objectives, recipes
+    from triptych.core import Data, Recipe
+    from triptych.errors import UserError
+    from triptych.run import Run, load
+
+_HOME = {
+    "Data": "triptych.core",
+    "Recipe": "triptych.core",
+    "Run": "triptych.run",
+    "UserError": "triptych.errors",
+    "load": "triptych.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name in __all__ or name in ("trainer", "figures", "core", "models", "study", "report"):
+        return importlib.import_module(f"triptych.{name}")
+    raise AttributeError(f"module 'triptych' has no attribute {name!r}")

@@ -1,0 +1,261 @@
+"""The command line. Each command is a function; its annotations are its options.
+
+Heavy modules are imported inside the commands, so that every `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import difflib
+import inspect
+import io
+import re
+import sys
+import textwrap
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from triptych.errors import Diverged, UserError
+
+if TYPE_CHECKING:
+    from triptych.core import Recipe
+    from triptych.run import Run
+
+Device = Annotated[str, arg(help="auto, cpu, cuda or mps")]
+
+
+def recipes() -> None:
+    """Every named recipe, a line each."""
+    from triptych.recipes import all_recipes
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, recipe in all_recipes().items():
+        table.add_row(name, recipe.about)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def train(argv: Sequence[str]) -> None:
+    """Train a recipe: `triptych train RECIPE [--data NAME_OR_FOLDER] [options]`."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print_help("train RECIPE [--data NAME_OR_FOLDER] [--seed N] [--out DIR] [options]", TRAIN_HELP)
+        return
+    from triptych.recipes import get
+
+    if argv[0].startswith("-"):
+        recipe, why = recommended(argv)
+        print(why)  # noqa: T201
+        rest = argv
+    else:
+        recipe, rest = get(argv[0]), argv[1:]
+    chosen, options = parse_recipe(recipe, rest)
+    from triptych.trainer import fit
+
+    finished(fit(chosen, options.seed, options.out, options.device))
+
+
+TRAIN_HELP = """\
+Train a named recipe (`triptych recipes` lists them) and leave a run folder.
+With --data FOLDER and no recipe, the recommended one for those pictures is taken, and said.
+
+  triptych train wgan-gp-25gaussians
+  triptych train vae-mnist --seed 1 --train.images 200000 --out runs/mine
+  triptych train --data my/pictures --resolution 32
+
+`triptych train RECIPE --help` lists every option of that recipe.
+"""
+
+
+def recommended(argv: Sequence[str]) -> tuple[Recipe, str]:
+    """The recipe to take for `--data FOLDER` when none is named, and why."""
+    from triptych.core import DataSpec
+    from triptych.recipes import recommend
+
+    if "--data" not in argv:
+        raise UserError("train needs a recipe or --data FOLDER; `triptych recipes` lists the recipes")
+    known = {"--data": "name", "--resolution": "resolution", "--fit": "fit", "--channels": "channels"}
+    given = dict(zip(argv, argv[1:], strict=False))
+    options: dict[str, Any] = {known[k]: v for k, v in given.items() if k in known}
+    for name in ("resolution", "channels"):
+        if name in options:
+            options[name] = whole_number(f"--{name}", options[name])
+    return recommend(DataSpec(**options))
+
+
+def whole_number(option: str, text: str) -> int:
+    if not text.isdigit():
+        raise UserError(f"{option} is {text!r}; give a whole number")
+    return int(text)
+
+
+def parse_recipe(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, Any]:
+    """The recipe with the command line's changes, and the options beside it (seed, out, device)."""
+    from triptych.core import DataSpec
+
+    hints, docs = get_type_hints(DataSpec), field_docs(DataSpec)
+    data = [
+        (
+            "data" if f.name == "name" else f.name,
+            Annotated[hints[f.name], arg(help=docs[f.name])],
+            getattr(recipe.data, f.name),
+        )
+        for f in dataclasses.fields(DataSpec)
+    ]
+    preparation = dataclasses.make_dataclass("Preparation", data)
+    preparation.__doc__ = "Which data, prepared how."
+    run = [
+        ("seed", Annotated[int, arg(help="random seed of everything")], 0),
+        ("out", Annotated[Path | None, arg(help="run folder to make; default: runs/RECIPE-SEED")], None),
+        ("device", Device, "auto"),
+        ("preparation", OmitArgPrefixes[preparation], preparation()),
+        ("train", type(recipe.train), recipe.train),
+        ("objective", type(recipe.objective), recipe.objective),
+        ("model", type(recipe.model), recipe.model),
+    ]
+    options_type: Any = dataclasses.make_dataclass("Options", run)
+    options_type.__doc__ = recipe.about or f"Train {recipe.name}."
+    options = parse(options_type, f"train {recipe.name}", argv)
+    chosen = {("name" if k == "data" else k): v for k, v in vars(options.preparation).items()}
+    changed = dataclasses.replace(
+        recipe, data=DataSpec(**chosen), train=options.train, objective=options.objective, model=options.model
+    )
+    return changed, options
+
+
+def field_docs(cls: type) -> dict[str, str]:
+    """The string under each field of a dataclass."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    docs = {}
+    for field, text in zip(body.body, body.body[1:], strict=False):  # type: ignore[attr-defined]
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+            docs[field.target.id] = ast.literal_eval(text.value)
+    return docs
+
+
+def resume(
+    run: Annotated[Positional[Path], arg(help="folder of a run that was cut off")], device: Device | None = None
+) -> None:
+    """Continue a run that was cut off, exactly as if it had not been."""
+    from triptych.run import Run
+    from triptych.trainer import resume as go_on
+
+    if Run(run).status["state"] == "done":
+        go_on(run, device)
+        print(f"{run} is finished already; nothing to do")  # noqa: T201
+        return
+    finished(go_on(run, device))
+
+
+def finished(run: Run) -> None:
+    """What a person wants to know when training ends."""
+    status = run.status
+    out = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    out.print(f"done: {run.path}  {status['images']:,} images in {status['seconds']:.0f} s")
+    last = {k: v for k, v in run.lines()[-1].items() if isinstance(v, int | float)}
+    hidden = {"images", "step", "seconds", "evaluating"}
+    out.print("  " + "  ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in hidden))
+    for alarm in status["alarms"]:
+        out.print(f"  alarm: {alarm}")
+    pictures = sorted((run.path / "samples").glob("*.png"))
+    if pictures:
+        out.print(f"  samples: {pictures[-1]}")
+
+
+# ------------------------------------------------------------------------------------------- frame
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "recipes": recipes,
+    "train": train,
+    "resume": resume,
+}
+OWN_PARSING = {"train"}
+
+
+def parse(what: Any, name: str, argv: Sequence[str]) -> Any:
+    """tyro, with its framed errors told as one line."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(what, prog=f"triptych {name}", args=list(argv))
+    except SystemExit as e:
+        if e.code in (0, None):
+            raise
+        raise UserError(one_line(said.getvalue(), name)) from None
+
+
+def one_line(framed: str, name: str) -> str:
+    """`what is wrong; what to do` out of a parser's panel."""
+    lines = [re.sub(r"[│╭╮╰╯]", "", line).strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", framed).splitlines()]
+    body = lines[1:-1]
+    rule = next((i for i, line in enumerate(body) if set(line) == {"─"}), len(body))
+    what = " ".join(body[:rule]).rstrip(".")
+    near = [line.split()[0] for line in body[rule:] if line.startswith("--")]
+    if "you meant" in " ".join(body[rule:]).lower() and near:
+        return f"{what}; did you mean {', '.join(near[:3])}?"
+    return f"{what}; `triptych {name} --help` lists the options"
+
+
+def print_help(usage: str, text: str) -> None:
+    print(f"usage: triptych {usage}\n\n{text.rstrip()}")  # noqa: T201
+
+
+def overview() -> None:
+    """The top-level help."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {(f.__doc__ or '').split('. ')[0].splitlines()[0]}" for name, f in COMMANDS.items()]
+    print_help(
+        "COMMAND ...",
+        "GANs, VAEs and normalizing flows, side by side: train, judge and contrast them under one protocol.\n\n"
+        + "\n".join(lines)
+        + "\n\n`triptych COMMAND --help` explains a command; --debug anywhere shows the traceback of an error.",
+    )
+
+
+def run_command(argv: Sequence[str]) -> None:
+    if not argv or argv[0] in ("-h", "--help"):
+        overview()
+        return
+    if argv[0] == "--version":
+        from triptych import __version__
+
+        print(f"triptych {__version__}")  # noqa: T201
+        return
+    name, rest = argv[0], argv[1:]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=2)
+        raise UserError(
+            f"{name!r} is not a command; "
+            + (f"did you mean {' or '.join(near)}?" if near else "`triptych --help` lists them")
+        )
+    if name in OWN_PARSING:
+        COMMANDS[name](rest)
+    else:
+        parse(COMMANDS[name], name, rest)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0, 2 for bad input, 3 for a diverged training, 130 when interrupted."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in argv
+    argv = [a for a in argv if a != "--debug"]
+    try:
+        run_command(argv)
+    except (UserError, OSError) as e:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {' '.join(str(e).split())}", file=sys.stderr)  # noqa: T201
+        return 3 if isinstance(e, Diverged) else 2
+    except KeyboardInterrupt:
+        print("interrupted; `triptych resume RUN` goes on from the last checkpoint", file=sys.stderr)  # noqa: T201
+        return 130
+    except SystemExit as e:
+        return int(e.code or 0)
+    return 0

@@ -1,0 +1,60 @@
+"""A progress bar with rate and time left on a terminal, and nothing on a pipe."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from rich.text import Text
+
+SHOWN = ("val_recon", "nll", "elbo", "modes", "high_quality", "critic_loss", "generator_loss", "loss")
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="cyan")
+
+
+class Progress:
+    """Counts up to `total`; `update` is cheap enough for every step."""
+
+    def __init__(self, title: str, total: int, done: int = 0, *, shown: bool = True, unit: str = "images") -> None:
+        console = Console(stderr=True)
+        self._due = 0.0
+        self._bar = RichProgress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
+            _Rate(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", style="dim"),
+            console=console,
+            disable=not (shown and console.is_terminal),
+            refresh_per_second=4,
+        )
+        self._task = self._bar.add_task(title, total=total, completed=done, note="", unit=unit)
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def update(self, done: int) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + 0.1
+            self._bar.update(self._task, completed=done)
+
+    def show(self, line: dict[str, Any]) -> None:
+        """A few numbers of the newest log line."""
+        picked = [f"{k} {line[k]:.3g}" for k in SHOWN if isinstance(line.get(k), int | float)][:3]
+        self._bar.update(self._task, note="  ".join(picked), completed=line["images"])

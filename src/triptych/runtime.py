@@ -1,0 +1,133 @@
+"""Where and how tensors are computed: device, precision, layout, seeds, and gradients across ranks."""
+
+from __future__ import annotations
+
+import functools
+import platform
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from triptych import __version__
+from triptych.core import Model
+from triptych.errors import UserError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`auto` is CUDA, else MPS, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as e:
+        raise UserError(f"device {name!r} cannot be used here; choose auto, cpu, cuda or mps") from e
+    return device
+
+
+def pick_precision(asked: str, model: Model, device: torch.device) -> str:
+    """`auto` is bfloat16 where matrix units make it faster: wide convolutions on a processor that has them."""
+    if asked != "auto":
+        return asked
+    wide = any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) and m.out_channels >= 32 for m in model.modules())
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return "bf16" if wide and fast else "fp32"
+
+
+def place(model: Model, device: torch.device, precision: str) -> Model:
+    """Move to the device, convolutions in channels_last, and let players compute in `precision`.
+
+    Under bf16 each call of a player runs in autocast and returns float32, so losses and penalties are float32.
+    """
+    model.to(device)
+    if any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules()) and device.type != "mps":
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if precision == "bf16":
+        for module in model.precise():
+            module.forward = _in_bfloat16(module.forward, device.type)
+    return model
+
+
+def _in_bfloat16(forward: Any, device: str) -> Any:
+    @functools.wraps(forward)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with torch.autocast(device, torch.bfloat16):
+            out = forward(*args, **kwargs)
+        return tuple(o.float() for o in out) if isinstance(out, tuple) else out.float()
+
+    return call
+
+
+@contextmanager
+def aside(model: Model, seed: int) -> Iterator[None]:
+    """Evaluation beside training: eval mode, no gradients, its own random numbers; afterwards nothing has changed."""
+    training = {m: m.training for m in model.modules()}
+    devices = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), torch.no_grad():
+        torch.manual_seed(seed)
+        model.eval()
+        try:
+            yield
+        finally:
+            for module, mode in training.items():
+                module.training = mode
+
+
+def average_gradients(parameters: Iterable[Tensor]) -> None:
+    """Mean over ranks, in place; nothing on one device."""
+    if not dist.is_initialized():
+        return
+    grads = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in grads])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+        g.copy_(part.view_as(g))
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """States of the generators that training draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Versions and hardware, for env.json."""
+    from importlib.metadata import version
+
+    return {
+        "triptych": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": version("numpy"),
+        "platform": platform.platform(),
+        "device": str(device),
+        "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def processor() -> str:
+    """The processor's own name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
