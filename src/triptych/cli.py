@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import inspect
 import io
+import itertools
 import re
 import sys
 import textwrap
@@ -82,7 +83,7 @@ def recommended(argv: Sequence[str]) -> tuple[Recipe, str]:
     if "--data" not in argv:
         raise UserError("train needs a recipe or --data FOLDER; `triptych recipes` lists the recipes")
     known = {"--data": "name", "--resolution": "resolution", "--fit": "fit", "--channels": "channels"}
-    given = dict(zip(argv, argv[1:], strict=False))
+    given = dict(itertools.pairwise(argv))
     options: dict[str, Any] = {known[k]: v for k, v in given.items() if k in known}
     for name in ("resolution", "channels"):
         if name in options:
@@ -109,7 +110,7 @@ def parse_recipe(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, Any]:
         )
         for f in dataclasses.fields(DataSpec)
     ]
-    preparation = dataclasses.make_dataclass("Preparation", data)
+    preparation = dataclasses.make_dataclass("Preparation", data, frozen=True)
     preparation.__doc__ = "Which data, prepared how."
     run = [
         ("seed", Annotated[int, arg(help="random seed of everything")], 0),
@@ -120,7 +121,7 @@ def parse_recipe(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, Any]:
         ("objective", type(recipe.objective), recipe.objective),
         ("model", type(recipe.model), recipe.model),
     ]
-    options_type: Any = dataclasses.make_dataclass("Options", run)
+    options_type: Any = dataclasses.make_dataclass("Options", run, frozen=True)
     options_type.__doc__ = recipe.about or f"Train {recipe.name}."
     options = parse(options_type, f"train {recipe.name}", argv)
     chosen = {("name" if k == "data" else k): v for k, v in vars(options.preparation).items()}
@@ -134,7 +135,7 @@ def field_docs(cls: type) -> dict[str, str]:
     """The string under each field of a dataclass."""
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     docs = {}
-    for field, text in zip(body.body, body.body[1:], strict=False):  # type: ignore[attr-defined]
+    for field, text in itertools.pairwise(body.body):  # type: ignore[attr-defined]
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
             docs[field.target.id] = ast.literal_eval(text.value)
     return docs

@@ -169,6 +169,7 @@ class Training:
         try:
             with bar:
                 if self.fresh:
+                    self.recipe.objective.prepare(self.model, self.data)
                     self.at_cadence(0, bar)
                 while self.images < budget:
                     before = self.images
