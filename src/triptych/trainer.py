@@ -205,7 +205,7 @@ class Training:
         self.step += 1
         if self.ema:
             decay = min(self.train.ema, (1 + self.step) / (10 + self.step))
-            torch._foreach_lerp_(self.ema, self.weights, 1 - decay)
+            torch._foreach_lerp_(self.ema, self.weights, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
     def take(self, move: Move) -> None:
         """Minimise the move's loss over its players' parameters, and nobody else's."""
