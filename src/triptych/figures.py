@@ -83,21 +83,26 @@ def picture_bytes(images: Tensor) -> np.ndarray:
 
 def animate(paths: Sequence[str | Path], out: str | Path, seconds: float = 0.25) -> Path:
     """Write pictures of one size as frames of a looping GIF or WebP, `seconds` each, the last held for longer."""
-    out = Path(out)
-    if out.suffix.lower() not in (".gif", ".webp"):
-        raise UserError(f"{out.name} is not an animation; give a name that ends in .gif or .webp")
     frames = []
     for p in paths:
         with Image.open(p) as picture:
             frames.append(picture.convert("RGB"))
+    return loop(frames, out, seconds, hold=1.5)
+
+
+def loop(frames: Sequence[Image.Image], out: str | Path, seconds: float, hold: float = 0.0) -> Path:
+    """`animate`, from pictures at hand; the last stays for at least `hold` seconds."""
+    out = Path(out)
+    if out.suffix.lower() not in (".gif", ".webp"):
+        raise UserError(f"{out.name} is not an animation; give a name that ends in .gif or .webp")
     if not frames:
         raise UserError("an animation needs at least one picture; there is none yet")
     if len({f.size for f in frames}) > 1:
         raise UserError("the pictures of an animation must have one size; these differ")
-    times = [int(1000 * seconds)] * (len(frames) - 1) + [max(1500, int(1000 * seconds))]
+    times = [int(1000 * seconds)] * (len(frames) - 1) + [int(1000 * max(hold, seconds))]
     out.parent.mkdir(parents=True, exist_ok=True)
     extra = {"lossless": True} if out.suffix.lower() == ".webp" else {}
-    frames[0].save(out, save_all=True, append_images=frames[1:], duration=times, loop=0, **extra)
+    frames[0].save(out, save_all=True, append_images=list(frames[1:]), duration=times, loop=0, **extra)
     return out
 
 
@@ -113,6 +118,15 @@ def plane(samples: Tensor, data: Data | Tensor, path: str | Path, model: Model |
     """
     figure, axes = _canvas(4.2, 4.2)
     draw_plane(axes, samples, data, model)
+    return _save(figure, path)
+
+
+def walks(lines: Tensor, data: Data | Tensor, path: str | Path) -> Path:
+    """Draw walks (rows, steps, 2) through 2-D space as lines with a dot per step over data (m, 2); returns the path."""
+    figure, axes = _canvas(4.2, 4.2)
+    draw_plane(axes, torch.zeros(0, 2), data)
+    for i, line in enumerate(lines.detach().float().cpu().numpy()):
+        axes.plot(*line.T, "o-", color=PALETTE[i % len(PALETTE)], markersize=2.5, linewidth=0.9, alpha=0.85)
     return _save(figure, path)
 
 
