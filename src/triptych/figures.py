@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -101,7 +101,7 @@ def loop(frames: Sequence[Image.Image], out: str | Path, seconds: float, hold: f
         raise UserError("the pictures of an animation must have one size; these differ")
     times = [int(1000 * seconds)] * (len(frames) - 1) + [int(1000 * max(hold, seconds))]
     out.parent.mkdir(parents=True, exist_ok=True)
-    extra = {"lossless": True} if out.suffix.lower() == ".webp" else {}
+    extra: dict[str, Any] = {"lossless": True} if out.suffix.lower() == ".webp" else {}
     frames[0].save(out, save_all=True, append_images=list(frames[1:]), duration=times, loop=0, **extra)
     return out
 
