@@ -67,6 +67,8 @@ class Data:
     """The distribution behind a toy set."""
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    intensities: Tensor | None = None
+    """Grey levels behind binary pictures: where given, training draws each pixel anew, 255 with probability / 255."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Source, preparation options, licence terms, citation, counts: plain JSON values."""
 

@@ -39,6 +39,12 @@ def find(name_or_path: str | Path) -> Source:
     known = sources()
     if str(name_or_path) in known:
         return known[str(name_or_path)]
+    path = Path(name_or_path).expanduser()
+    if path.exists():
+        for source in known.values():
+            if (here := source.at(path)) is not None:
+                return here
+        raise UserError(f"{path} is not a data set that triptych can read; `triptych data list` shows what is")
     near = difflib.get_close_matches(str(name_or_path), known, n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else "`triptych data list` shows the names"
     raise UserError(f"no data set is named {str(name_or_path)!r} and no such file or folder exists; {hint}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
@@ -39,6 +42,14 @@ class Preparation:
         if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 95:
             raise UserError(f"JPEG quality {self.jpeg_quality} is out of range; choose 1 to 95")
 
+    def plain(self) -> dict[str, Any]:
+        """The options that make the pixels, as JSON values."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if k != "holdout"}
+
+    def identity(self) -> str:
+        """The same as text for a key."""
+        return json.dumps(self.plain(), sort_keys=True)
+
 
 class Source(ABC):
     """Abstract base of the frozen dataclasses that a module of `data/` lists by name in its `SOURCES`."""
@@ -51,6 +62,10 @@ class Source(ABC):
     @abstractmethod
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         """The examples of a split; UserError where they cannot be had."""
+
+    def at(self, path: Path) -> Source | None:
+        """This source reading from `path`, when its own layout is found there."""
+        return None
 
     @property
     def card(self) -> Mapping[str, Any]:

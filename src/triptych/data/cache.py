@@ -1,0 +1,186 @@
+"""Where prepared sets and downloads live, and how several processes share them.
+
+A prepared set is a folder: `images.npy` (uint8 NCHW, memory-mappable), `about.json` (options, counts, terms,
+fingerprint), `index.json` (every source file: kept, or skipped and why) and, where there are any, `labels.npy`,
+`test.npy` (which rows are the test split), `hashes.npy` (first 8 bytes of each source's SHA-256) and `factors.npz`.
+It appears under its final name complete, or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from triptych.core import Data, Split
+from triptych.errors import UserError
+
+
+def root() -> Path:
+    """$TRIPTYCH_CACHE, else $XDG_CACHE_HOME/triptych, else ~/.cache/triptych."""
+    if own := os.environ.get("TRIPTYCH_CACHE"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "triptych"
+
+
+def collections() -> list[Path]:
+    """Folders that may hold data sets under their names: $TRIPTYCH_DATA, ../shared/data, the downloads."""
+    own = os.environ.get("TRIPTYCH_DATA")
+    if own and not Path(own).is_dir():
+        raise UserError(f"TRIPTYCH_DATA is {own!r}, which is not a folder; point it at one or unset it")
+    places = [Path(own)] if own else []
+    return [p for p in (*places, Path.cwd().parent / "shared" / "data", root() / "downloads") if p.is_dir()]
+
+
+@contextlib.contextmanager
+def writing(what: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write into messages."""
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as e:
+        if e.errno == 28:
+            raise UserError(f"the disk is full while writing {what}; free space or set TRIPTYCH_CACHE") from e
+        if isinstance(e, PermissionError) or e.errno == 30:
+            raise UserError(f"{what} cannot be written ({e.strerror}); set TRIPTYCH_CACHE to a folder that can") from e
+        raise
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold `path` exclusively; a second process waits. The system lets go when the holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as f:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(f.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+def build(name: str, key: str, make: Callable[[Path], None]) -> Path:
+    """The folder of a prepared set; `make` fills it first where it is missing.
+
+    `make` gets the same unfinished folder again after a kill, so it can go on where it stopped.
+    """
+    home = root() / "prepared"
+    final = home / f"{name}-{key[:20]}"
+    if (final / "about.json").is_file():
+        return final
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        with locked(home / f".{final.name}.lock"):
+            if not (final / "about.json").is_file():
+                partial = home / f".{final.name}.partial"
+                partial.mkdir(exist_ok=True)
+                make(partial)
+                shutil.rmtree(final, ignore_errors=True)
+                partial.rename(final)
+    return final
+
+
+def write_json(path: Path, value: object) -> None:
+    """Whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_images(
+    folder: Path,
+    x: Tensor,
+    *,
+    labels: Tensor | None = None,
+    test: Tensor | None = None,
+    factors: Mapping[str, Tensor] | None = None,
+) -> None:
+    """The arrays of a prepared set that was made in memory."""
+    with (folder / "images.npy").open("wb") as f:  # a plain write reports a full disk; a mapped one dies of it
+        np.save(f, x.contiguous().numpy())
+    if labels is not None:
+        np.save(folder / "labels.npy", labels.numpy())
+    if test is not None:
+        np.save(folder / "test.npy", test.numpy())
+    if factors:
+        np.savez(folder / "factors.npz", **{k: v.numpy() for k, v in factors.items()})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared set on disk."""
+
+    folder: Path
+
+    @property
+    def about(self) -> dict[str, Any]:
+        try:
+            return json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as e:
+            raise UserError(f"{self.folder} is not a prepared set ({e}); delete it and prepare again") from e
+
+    def _array(self, name: str) -> Tensor | None:
+        path = self.folder / f"{name}.npy"
+        if not path.exists():
+            return None
+        try:
+            # "c" (private copies of written pages) keeps the file safe and the tensor writable, as torch wants it
+            return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
+        except (OSError, ValueError) as e:
+            raise UserError(f"{path} is damaged ({e}); delete {self.folder} and prepare again") from e
+
+    def load(self, name: str, split: Split, holdout: float = 0.0) -> Data:
+        """The rows of a split, in file order; memory-mapped where they lie side by side."""
+        about = self.about
+        x, labels, test = self._array("images"), self._array("labels"), self._array("test")
+        if x is None or len(x) != about["count"]:
+            raise UserError(f"{self.folder} is incomplete; delete it and prepare again")
+        factors: dict[str, Tensor] = {}
+        if (self.folder / "factors.npz").exists():
+            with np.load(self.folder / "factors.npz", allow_pickle=False) as z:
+                factors = {k: torch.from_numpy(z[k]) for k in z.files}
+        if holdout:
+            if test is not None:
+                raise UserError(f"{name} has a test split of its own; drop --holdout")
+            hashes = self._array("hashes")
+            if hashes is None:
+                raise UserError(f"{name} has no content hashes to set a test share aside by; drop --holdout")
+            test = torch.from_numpy(hashes.numpy().view(np.uint64) / 2.0**64 < holdout)
+        rows = _rows(name, test, split, len(x))
+        if rows is not None:
+            x = x[rows]
+            labels = None if labels is None else labels[rows]
+            factors = {k: v[rows] for k, v in factors.items()}
+        mark = f"{about['fingerprint']}:{split}" + (f":{holdout}" if holdout else "")
+        about = {**about, "folder": str(self.folder)}
+        return Data(name, x, split, labels, factors, mark, classes=tuple(about.get("classes", ())), about=about)
+
+
+def _rows(name: str, test: Tensor | None, split: Split, n: int) -> slice | Tensor | None:
+    """Which of n rows make a split: None for all, a slice where they lie side by side (no copy)."""
+    if split == "all" or (test is None and split == "train"):
+        return None
+    if test is None or not test.any():
+        raise UserError(f"{name} has no test split; set one aside with --holdout 0.1 or use split all")
+    rows = torch.nonzero(test if split == "test" else ~test).flatten()
+    if not len(rows):
+        raise UserError(f"{name} has no {split} example of {n}; choose another --holdout")
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows

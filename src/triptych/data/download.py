@@ -1,0 +1,119 @@
+"""Fetching files: into the cache, checked, resumed where they stopped, and never half there."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from triptych.data import cache
+from triptych.errors import UserError
+
+CHUNK = 1 << 18
+PATIENCE = 20.0  # seconds without a byte before a connection is given up
+TRIES = 4
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on a server. `checksum` is `md5:HEX` or `sha256:HEX`; `size` in bytes where it is known."""
+
+    url: str
+    checksum: str
+    name: str = ""
+    size: int | None = None
+
+    @property
+    def file(self) -> str:
+        return self.name or PurePosixPath(urlsplit(self.url).path).name
+
+
+class Failed(Exception):
+    """One try failed; another may not."""
+
+
+def fetch(name: str, remotes: tuple[Remote, ...]) -> Path:
+    """The folder `downloads/NAME` of the cache with all the files, fetched where missing."""
+    home = cache.root() / "downloads" / name
+    with cache.writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        with cache.locked(home / ".lock"):
+            for remote in remotes:
+                if not (home / remote.file).is_file():
+                    download(remote, home / remote.file)
+    return home
+
+
+def download(remote: Remote, to: Path, patience: float = PATIENCE, pause: float = 1.0) -> None:
+    """Fetch one file: under `to` when its checksum is right, nothing otherwise.
+
+    A broken connection goes on where it stopped (the part is kept for the next call too); a wrong checksum starts
+    afresh once. UserError after `TRIES` failures, at once where the server says that the file is not there.
+    """
+    part = to.with_name(to.name + ".part")
+    corrupt = False
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(pause * 2 ** (attempt - 1))
+        try:
+            _transfer(remote, part, patience)
+        except Failed as e:
+            reason = str(e)
+            continue
+        if _checksum(part, remote.checksum) == remote.checksum:
+            part.replace(to)
+            return
+        part.unlink()
+        reason = "the checksum of what came is wrong"
+        if corrupt:
+            break
+        corrupt = True
+    raise UserError(f"{remote.url} could not be fetched ({reason}); {by_hand(remote, to)}")
+
+
+def by_hand(remote: Remote, to: Path) -> str:
+    return f"try again later, or put the file at {to} yourself"
+
+
+def _transfer(remote: Remote, part: Path, patience: float) -> None:
+    """Append what is missing of the file to `part`; Failed where that stopped early."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(remote.url, headers={"User-Agent": "triptych"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    try:
+        with urllib.request.urlopen(request, timeout=patience) as reply:
+            if have and reply.status != 206:  # the server sends all of it again
+                have = 0
+            length = reply.headers.get("Content-Length")
+            total = have + int(length) if length and length.isdigit() else remote.size
+            with part.open("ab" if have else "wb") as f:
+                while chunk := reply.read(CHUNK):
+                    f.write(chunk)
+                    have += len(chunk)
+                    if remote.size is not None and have > remote.size:
+                        break
+            if total is not None and have < total:
+                raise Failed(f"the connection ended after {have:,} of {total:,} bytes")
+    except urllib.error.HTTPError as e:
+        e.close()
+        if e.code == 416:  # nothing is missing, or the file changed: the checksum tells
+            return
+        if e.code in (401, 403, 404, 410):
+            raise UserError(
+                f"{remote.url} is not there (HTTP {e.code}); {by_hand(remote, part.with_suffix(''))}"
+            ) from e
+        raise Failed(f"HTTP {e.code}") from e
+    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as e:
+        raise Failed(str(getattr(e, "reason", "") or e or type(e).__name__)) from e
+
+
+def _checksum(path: Path, like: str) -> str:
+    kind = like.partition(":")[0]
+    with path.open("rb") as f:
+        return f"{kind}:{hashlib.file_digest(f, kind).hexdigest()}"
