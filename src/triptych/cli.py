@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from triptych import commands
 from triptych.errors import Diverged, UserError
 
 if TYPE_CHECKING:
@@ -147,6 +148,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "recipes": recipes,
     "train": train,
     "resume": resume,
+    "sample": commands.sample,
+    "interpolate": commands.interpolate,
+    "sweep": commands.sweep,
 }
 OWN_PARSING = {"train"}
 

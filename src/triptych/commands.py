@@ -1,0 +1,105 @@
+"""Commands that show what runs have learned: `sample`, `interpolate`, `sweep`, `study`, `report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+RunFolder = Annotated[Positional[Path], arg(metavar="RUN", help="folder of a run")]
+Out = Annotated[Path | None, arg(help="folder to write to; default: inside the run folder")]
+Bn = Annotated[
+    Literal["eval", "train"],
+    arg(help="batch normalisation: eval, averages kept while training; train, statistics of the batch at hand"),
+]
+Which = Annotated[Literal["last", "best"], arg(help="checkpoint to use")]
+Numbers = Annotated[tuple[int, ...], arg(metavar="INT ...")]
+
+
+def sample(
+    run: RunFolder,
+    n: Annotated[int, arg(aliases=["-n"], help="how many")] = 64,
+    seed: Annotated[int, arg(help="seed of the noise: the same seed, the same samples")] = 0,
+    out: Annotated[
+        Path | None,
+        arg(help="grid.png, a folder (one PNG per sample), x.npy, or x.csv (vectors); default: inside the run folder"),
+    ] = None,
+    temperature: Annotated[float, arg(help="factor on the noise")] = 1.0,
+    batch: Annotated[int, arg(help="samples decoded at once; matters with --bn train only")] = 256,
+    bn: Bn = "eval",
+    which: Which = "last",
+) -> None:
+    """Draw samples from a run: one grid, a folder of pictures, or an array."""
+    from triptych.album import write_samples
+
+    print(write_samples(run, n, seed, out, temperature=temperature, bn=bn, which=which, batch=batch))  # noqa: T201
+
+
+def interpolate(
+    run: RunFolder,
+    out: Out = None,
+    seed: Annotated[int, arg(help="seed of the codes")] = 0,
+    rows: Annotated[int, arg(help="walks between pairs of samples, a row each")] = 8,
+    steps: Annotated[int, arg(help="pictures in a walk, both ends counted")] = 11,
+    how: Annotated[Literal["linear", "spherical"], arg(help="straight line or great arc between two codes")] = "linear",
+    through: Annotated[Numbers, arg(help="walk through these samples of the seed in turn instead")] = (),
+    real: Annotated[Numbers, arg(help="walk through these held-out examples, encoded, instead")] = (),
+    rest: Annotated[Literal["zero", "random"], arg(help="the other numbers of z in the z[0] x z[1] square")] = "zero",
+    animate: Annotated[bool, arg(help="also write an animation (WebP)")] = False,
+    bn: Bn = "eval",
+    which: Which = "last",
+) -> None:
+    """Walk between codes.
+
+    Writes a sheet with a walk in each row, and the 10 x 10 square over z[0] and z[1] in [-1, 1].
+    """
+    from triptych.album import write_interpolation
+
+    files = write_interpolation(
+        run,
+        out,
+        seed=seed,
+        rows=rows,
+        steps=steps,
+        how=how,
+        through=through,
+        real=real,
+        rest=rest,
+        animate=animate,
+        bn=bn,
+        which=which,
+    )
+    print(*files, sep="\n")  # noqa: T201
+
+
+def sweep(
+    run: RunFolder,
+    out: Out = None,
+    seed: Annotated[int, arg(help="seed of the code that the sweeps start from")] = 0,
+    rows: Annotated[int, arg(help="latent dimensions shown; those that change the output most")] = 10,
+    columns: Annotated[int, arg(help="pictures in a row")] = 11,
+    reach: Annotated[float, arg(help="the sweeps go from -reach to reach standard deviations")] = 2.5,
+    dims: Annotated[Numbers, arg(help="these latent dimensions instead")] = (),
+    real: Annotated[int | None, arg(help="start from the code of this held-out example")] = None,
+    animate: Annotated[bool, arg(help="also write an animation (WebP)")] = False,
+    bn: Bn = "eval",
+    which: Which = "last",
+) -> None:
+    """Sweep latent dimensions one at a time, a row each, the others held."""
+    from triptych.album import write_sweep
+
+    files, shown = write_sweep(
+        run,
+        out,
+        seed=seed,
+        rows=rows,
+        columns=columns,
+        reach=reach,
+        dims=dims,
+        real=real,
+        animate=animate,
+        bn=bn,
+        which=which,
+    )
+    print(*files, f"rows from the top: z{list(shown)}", sep="\n")  # noqa: T201

@@ -1,0 +1,80 @@
+"""Run folders for tests, made without training: real weights at their start, logs and results as told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from triptych import figures
+from triptych import run as runs
+from triptych.core import DataSpec, Recipe, Sampler, Train, encode
+from triptych.nets.conv import ConvGAN
+from triptych.nets.mlp import MLPGAN
+from triptych.objectives.gan import GAN, WGANGP
+from triptych.run import Run
+
+ENV = {"triptych": "0.1.0", "torch": "2.13.0", "device": "cpu", "threads": 1, "precision": "fp32", "processor": "a CPU"}
+
+
+def toy_recipe(name: str = "gan-25gaussians", **train: Any) -> Recipe:
+    objective = WGANGP(gp=0.1) if name.startswith("wgan-gp") else GAN()
+    return Recipe(DataSpec("25gaussians"), MLPGAN(width=16), objective, Train(images=10_000, **train), name=name)
+
+
+def picture_recipe(name: str = "gan-mnist", **train: Any) -> Recipe:
+    return Recipe(DataSpec("mnist"), ConvGAN(latent=4, width=8), GAN(), Train(images=10_000, **train), name=name)
+
+
+def make_run(
+    path: Path,
+    recipe: Recipe,
+    seed: int = 0,
+    *,
+    values: dict[str, Any] | None = None,
+    fingerprint: str = "aaaa",
+    state: str = "done",
+    alarms: tuple[str, ...] = (),
+    points: int = 11,
+    pictures: bool = True,
+    shape: tuple[int, ...] | None = None,
+) -> Run:
+    """A finished run of `recipe`; `values` become eval.json (numbers, or whole entries), None leaves it out."""
+    if shape is None:
+        shape = (1, 28, 28) if recipe.data.name == "mnist" else (2,)
+    torch.manual_seed(seed)
+    model = recipe.model.build(shape)
+    data = {"name": recipe.data.name, "split": "train", "fingerprint": fingerprint, "examples": 60_000}
+    players = {k: sum(w.numel() for w in p.parameters()) for k, p in model.players.items()}
+    run = Run.create(
+        path,
+        recipe,
+        seed,
+        ENV | {"seed": seed, "shape": list(shape), "data": data, "parameters": players, "test": None},
+    )
+    budget = recipe.train.images
+    for i in range(points):
+        at = i * budget // max(points - 1, 1)
+        loss = math.exp(-i / 4) + 0.05 * math.sin(i + seed)
+        run.append({"images": at, "step": at // 256, "seconds": i * 1.0, "critic_loss": loss, "modes": min(25, 3 * i)})
+        if pictures and isinstance(model, Sampler) and i % 5 == 0:
+            target = run.path / "samples" / f"{at:09d}.png"
+            if len(shape) == 3:
+                figures.grid(model.sample(16, seed=0), target)
+            else:
+                figures.plane(model.sample(200, seed=0), torch.randn(300, 2), target)
+    meta = {"format": "triptych", "asked": {"recipe": encode(recipe), "seed": seed}}
+    run.save(budget, {f"model/{k}": v for k, v in model.state_dict().items()}, meta)
+    run.set_status(state=state, images=budget, seconds=10.0 + seed, alarms=list(alarms))
+    if values is not None:
+        entry = {"n": 2500, "extractor": None, "resize": None, "seed": 0, "dtype": "float64", "floor": None, "note": ""}
+        full = {k: entry | (v if isinstance(v, dict) else {"value": v}) for k, v in values.items()}
+        runs.write_json(path / "eval.json", full)
+    return Run(path)
+
+
+def named(recipe: Recipe, name: str) -> Recipe:
+    return replace(recipe, name=name)
