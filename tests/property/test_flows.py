@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from triptych.core import Clock, Model
 from triptych.models import FlowModel
-from triptych.nets.coupling import RealNVP
+from triptych.nets.autoregressive import MAF
+from triptych.nets.coupling import NSF, RealNVP
 from triptych.objectives.flow import NLL
 
-VECTORS = [RealNVP(layers=4, width=16)]
+VECTORS = [RealNVP(layers=4, width=16), NSF(layers=3, width=16, bins=6), MAF(layers=3, width=16)]
 IDS = [type(s).__name__ for s in VECTORS]
 
 

@@ -12,6 +12,7 @@ from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import FlowModel
 from triptych.nets.mlp import mlp
+from triptych.nets.spline import spline, spline_inverse
 from triptych.nets.transforms import Compose, Conditioned, Permutation, Standardize, Transform, per_example
 
 BOUND = 3.0
@@ -52,11 +53,40 @@ class AffineCoupling(Conditioned):
 
 def conditioner(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
     """A perceptron whose last layer starts at zero."""
-    net = mlp(inputs, outputs, width, depth, nn.SiLU)
+    net = mlp(inputs, outputs, width, depth)
     last = net[-1]
     assert isinstance(last, nn.Linear)
     nn.init.zeros_(last.weight)
     return net
+
+
+class SplineCoupling(Transform):
+    """x = (a, b): a stays, each number of b goes through its own monotone spline, whose knots a decides.
+
+    Outside [−bound, bound] b stays as it is. Source: Durkan et al. 2019, section 3.
+    """
+
+    def __init__(self, keep: int, change: int, width: int, depth: int, bins: int, bound: float) -> None:
+        super().__init__()
+        self.keep, self.change, self.bound = keep, change, bound
+        self.net = conditioner(keep, (3 * bins - 1) * change, width, depth)
+
+    def _raw(self, a: Tensor) -> Tensor:
+        """Unnormalised knots, (3 bins − 1, change, n): the last layer is written transposed, as the kernel wants."""
+        last = self.net[-1]
+        assert isinstance(last, nn.Linear)
+        # Beyond the box nothing is learned: huge inputs must not drive the knots to their extremes.
+        h = self.net[:-1](a.clamp(-self.bound, self.bound))
+        return torch.addmm(last.bias[:, None], last.weight, h.T).unflatten(0, (-1, self.change))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = x[:, : self.keep], x[:, self.keep :]
+        z, log_slope = spline(b.T, self._raw(a), self.bound)
+        return torch.cat([a, z.T], dim=1), log_slope.sum(0)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        a, b = z[:, : self.keep], z[:, self.keep :]
+        return torch.cat([a, spline_inverse(b.T, self._raw(a), self.bound).T], dim=1)
 
 
 def columns(shape: Shape, name: str, least: int = 2) -> int:
@@ -92,4 +122,29 @@ class RealNVP(ModelSpec):
         for swap in [None, *swaps(d, self.layers)]:
             parts += [swap] if swap else []
             parts.append(AffineCoupling(keep, conditioner(keep, 2 * (d - keep), self.width, self.depth)))
+        return FlowModel(shape, Compose(parts))
+
+
+@dataclass(frozen=True)
+class NSF(ModelSpec):
+    """Rational-quadratic spline couplings for vectors, columns standardised first."""
+
+    layers: int = 4
+    """couplings"""
+    width: int = 128
+    """units per hidden layer of each coupling's network"""
+    depth: int = 2
+    """hidden layers of each coupling's network"""
+    bins: int = 16
+    """pieces of each spline"""
+    bound: float = 4.0
+    """the splines bend within [-bound, bound] standard deviations"""
+
+    def build(self, shape: Shape) -> FlowModel:
+        d = columns(shape, "NSF")
+        keep = math.ceil(d / 2)
+        parts: list[Transform] = [Standardize(d)]
+        for swap in [None, *swaps(d, self.layers)]:
+            parts += [swap] if swap else []
+            parts.append(SplineCoupling(keep, d - keep, self.width, self.depth, self.bins, self.bound))
         return FlowModel(shape, Compose(parts))
