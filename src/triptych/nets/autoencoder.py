@@ -13,6 +13,7 @@ from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import AEModel, Autoencoder, VAEModel
 from triptych.nets.mlp import Reshape, at_least_one
+from triptych.nets.strided import Down, Up
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
@@ -78,7 +79,7 @@ class ConvAutoencoder(ModelSpec):
         features = widths[-1] * side * side
         down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1)]
         for a, b in pairwise(widths):
-            down += [nn.ReLU(), nn.Conv2d(a, b, 3, stride=2, padding=1)]
+            down += [nn.ReLU(), Down(a, b)]
         outputs = latent * (2 if self.variational else 1)
         if self.head == "coded":
             # Two linear maps in a row: the write-up's code has no non-linearity between them.
@@ -87,7 +88,7 @@ class ConvAutoencoder(ModelSpec):
             down += [nn.Flatten(), nn.Linear(features, outputs)]
         up: list[nn.Module] = [nn.Linear(latent, features), Reshape((widths[-1], side, side)), nn.ReLU()]
         for a, b in pairwise(widths[::-1]):
-            up += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1), nn.ReLU()]
+            up += [Up(a, b), nn.ReLU()]
         up += [nn.Conv2d(widths[0], shape[0], 3, padding=1)]
         kind = VAEModel if self.variational else AEModel
         return kind(shape, latent, nn.Sequential(*down), nn.Sequential(*up), self.output == "logit")

@@ -26,7 +26,8 @@ BOTH = ("encoder", "decoder")
 
 def sse(x: Tensor, mean: Tensor) -> Tensor:
     """‖x − mean‖² per example, (n,)."""
-    return (x - mean).flatten(1).square().sum(1)
+    # not flattened first: that would turn the gradient of channels_last pictures into the other layout
+    return (x - mean).square().sum(tuple(range(1, x.dim())))
 
 
 def kl_to_prior(mu: Tensor, log_sigma: Tensor) -> Tensor:
