@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import platform
 from collections.abc import Iterable, Iterator
@@ -47,6 +48,8 @@ def place(model: Model, device: torch.device, precision: str) -> Model:
 
     Under bf16 each call of a player runs in autocast and returns float32, so losses and penalties are float32.
     """
+    if device.type == "cpu":
+        keep_freed_memory()
     model.to(device)
     if any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules()) and device.type != "mps":
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -54,6 +57,21 @@ def place(model: Model, device: torch.device, precision: str) -> Model:
         for module in model.precise():
             module.forward = _in_bfloat16(module.forward, device.type)
     return model
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed, on Linux.
+
+    glibc returns every block of 32 MiB or more, and every 64 MiB at the top of its heap, to the kernel, which then
+    has to clear the pages again at the next allocation: a third of the time of a training step with big tensors.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(top_pad, 64 << 20)
 
 
 def _in_bfloat16(forward: Any, device: str) -> Any:
