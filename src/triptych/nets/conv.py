@@ -10,6 +10,7 @@ from torch import nn
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import GANModel
+from triptych.nets.layers import Down, Up
 from triptych.nets.mlp import Reshape, at_least_one
 
 
@@ -35,16 +36,16 @@ class ConvGAN(ModelSpec):
             Reshape((deep, h // 4, w // 4)),
             *normalised(deep, self.norm),
             nn.ReLU(),
-            nn.ConvTranspose2d(deep, wide, 4, 2, 1),
+            Up(deep, wide),
             *normalised(wide, self.norm),
             nn.ReLU(),
-            nn.ConvTranspose2d(wide, c, 4, 2, 1),
+            Up(wide, c),
             nn.Tanh(),
         )
         critic = nn.Sequential(
-            nn.Conv2d(c, wide, 4, 2, 1),
+            Down(c, wide),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(wide, deep, 4, 2, 1),
+            Down(wide, deep),
             nn.LeakyReLU(0.2),
             nn.Flatten(),
             nn.Linear(deep * (h // 4) * (w // 4), 1),
