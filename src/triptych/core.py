@@ -11,6 +11,7 @@ own units. *Inner*: what networks see; images in [-1, 1], vectors unchanged.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -430,9 +431,11 @@ def encode(value: Any) -> Any:
 def decode(value: Any) -> Any:
     """The inverse of `encode`. UserError for a class or field that does not exist."""
     if isinstance(value, dict) and "type" in value:
-        cls = _known().get(value["type"])
+        cls = _known().get(value["type"]) or _loaded(Objective, value["type"]) or _loaded(ModelSpec, value["type"])
         if cls is None:
-            raise UserError(f"unknown type {value['type']!r}; it was written by another version of triptych")
+            raise UserError(
+                f"unknown type {value['type']!r}; import the module that defines it, or use the version that wrote it"
+            )
         names = {f.name for f in dataclasses.fields(cls)}
         extra = sorted(set(value) - names - {"type"})
         if extra:
@@ -443,6 +446,17 @@ def decode(value: Any) -> Any:
     return value
 
 
+def _loaded(base: type, name: str) -> type | None:
+    """A class of that name derived from `base` anywhere in this process: somebody's own objective or network."""
+    for cls in base.__subclasses__():
+        if cls.__name__ == name and not inspect.isabstract(cls):
+            return cls
+        if found := _loaded(cls, name):
+            return found
+    return None
+
+
+@functools.cache
 def _known() -> dict[str, type]:
     """Every dataclass a recipe may hold: those here and those of `objectives/` and `nets/`."""
     known: dict[str, type] = {c.__name__: c for c in (DataSpec, Train, Recipe)}

@@ -36,7 +36,7 @@ def fit(
     data, test = load_data(recipe)
     torch.manual_seed(seed)
     model = recipe.model.build(data.shape)
-    recipe.objective.check(model, data)
+    recipe.objective.check(model, data, math.ceil(recipe.train.images / recipe.train.batch))
     precision = runtime.pick_precision(recipe.train.precision, model, where)
     env = runtime.describe(where) | {
         "seed": seed,
@@ -248,10 +248,10 @@ class Training:
         """Back to the last good checkpoint with half the rate, where the recipe says so; else raise."""
         if self.train.on_divergence != "rollback" or self.slowed < 0.5**ROLLBACKS:
             raise e
-        slowed = self.slowed / 2
+        slowed, alarms = self.slowed / 2, self.alarms
         self.restore(self.run.checkpoints()[-1])
         self.slowed = slowed
-        self.alarms.append(f"{e}; went back to {self.images} images with {slowed:g} times the learning rate")
+        self.alarms = [*alarms, f"{e}; went back to {self.images} images with {slowed:g} times the learning rate"]
         self.run.set_status(alarms=self.alarms)
 
     # ------------------------------------------------------------------------------ what is left behind

@@ -1,0 +1,232 @@
+"""A run's life: what is left behind, resuming bit for bit, and everything that can cut it off."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from triptych import trainer
+from triptych.core import Clock, DataSpec, Move, Objective, Recipe, Train
+from triptych.errors import Diverged, UserError
+from triptych.nets.mlp import MLPGAN
+from triptych.objectives.gan import GAN, WGAN, WGANGP
+from triptych.run import Run, load
+
+TRAIN = Train(images=6_400, batch=32, ema=0.9, checkpoint=1_600, evaluate=3_200, sample=6_400, log=640)
+SMALL = Recipe(DataSpec("8gaussians"), MLPGAN(width=16), WGANGP(n_critic=2), TRAIN, name="small")
+
+
+def fit(path: Path, recipe: Recipe = SMALL, **changes: Any) -> Run:
+    recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, **changes))
+    return trainer.fit(recipe, seed=3, out=path, device="cpu", progress=False)
+
+
+def final(run: Run) -> dict[str, Tensor]:
+    return run.read(run.checkpoints()[-1])[0]
+
+
+def same(a: Run, b: Run) -> bool:
+    x, y = final(a), final(b)
+    return x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return fit(tmp_path_factory.mktemp("runs") / "whole")
+
+
+def test_leaves_a_whole_folder(whole: Run) -> None:
+    assert whole.status["state"] == "done"
+    assert whole.status["images"] == 6_400
+    assert whole.checkpoints() == [4_800, 6_400]
+    assert (whole.path / "samples" / "000000000.png").exists()
+    assert (whole.path / "samples" / "000006400.png").exists()
+    images = [line["images"] for line in whole.lines()]
+    assert images == sorted(set(images))
+    assert images[0] == 0
+    assert images[-1] == 6_400
+    assert {"critic_loss", "generator_loss", "modes", "high_quality"} <= whole.lines()[-1].keys()
+    assert not list(whole.path.rglob(".*.part"))
+
+
+def test_loads_with_averaged_weights(whole: Run) -> None:
+    model = load(whole.path, device="cpu")
+    tensors = final(whole)
+    assert set(model.players) == {"generator", "critic"}
+    assert not model.training
+    for k, v in model.state_dict().items():
+        assert torch.equal(v, tensors.get(f"ema/{k}", tensors[f"model/{k}"]))
+    assert any(
+        not torch.equal(tensors[k], tensors[k.replace("ema/", "model/")]) for k in tensors if k.startswith("ema/")
+    )
+    assert torch.allclose(model.sample(50, seed=1), model.sample(50, seed=1, batch=7), atol=1e-6)
+
+
+def test_cadence_of_looking_changes_nothing(whole: Run, tmp_path: Path) -> None:
+    often = fit(tmp_path / "often", evaluate=640, sample=3_200, log=64)
+    assert same(whole, often)
+
+
+@pytest.mark.parametrize("steps", [1, 37, 70])
+def test_resume_is_bit_exact(whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    original, done = trainer.Training.one_step, 0
+
+    def cut(self: trainer.Training) -> None:
+        nonlocal done
+        if done == steps:
+            raise KeyboardInterrupt
+        done += 1
+        original(self)
+
+    monkeypatch.setattr(trainer.Training, "one_step", cut)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "cut")
+    monkeypatch.undo()
+    torch.rand(5)
+    resumed = trainer.resume(tmp_path / "cut", progress=False)
+    assert same(whole, resumed)
+    keys = {"seconds", "evaluating"}
+    assert [{k: v for k, v in line.items() if k not in keys} for line in resumed.lines()] == [
+        {k: v for k, v in line.items() if k not in keys} for line in whole.lines()
+    ]
+
+
+def test_kill_and_resume(whole: Run, tmp_path: Path) -> None:
+    """kill −9 while it trains, wherever that is; the resumed run ends with the same weights."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); import test_runs; from pathlib import Path;"
+        "test_runs.fit(Path(sys.argv[1]))"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "killed"), str(Path(__file__).parent)])
+    while len(list((tmp_path / "killed").glob("checkpoints/*.safetensors"))) < 2 and child.poll() is None:
+        time.sleep(0.002)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    with (tmp_path / "killed" / "metrics.jsonl").open("a") as f:
+        f.write('{"images": 99, "torn')
+    assert same(whole, trainer.resume(tmp_path / "killed", progress=False))
+
+
+def test_a_run_cut_before_its_first_checkpoint_starts_again(whole: Run, tmp_path: Path) -> None:
+    run = fit(tmp_path / "early")
+    for file in (run.path / "checkpoints").iterdir():
+        file.unlink()
+    run.set_status(state="running", images=0)
+    assert same(whole, trainer.resume(run.path, progress=False))
+
+
+def test_finished_run_is_left_as_it_is(whole: Run) -> None:
+    before = (whole.path / "metrics.jsonl").read_bytes()
+    trainer.resume(whole.path)
+    assert (whole.path / "metrics.jsonl").read_bytes() == before
+
+
+def test_edited_recipe_is_refused_and_named(tmp_path: Path) -> None:
+    run = fit(tmp_path / "edited", images=1_600)
+    asked = json.loads((run.path / "recipe.json").read_text())
+    asked["recipe"]["train"]["lr"] = 0.5
+    (run.path / "recipe.json").write_text(json.dumps(asked))
+    with pytest.raises(UserError, match=r"train\.lr: 0\.0002 became 0\.5"):
+        trainer.resume(run.path)
+
+
+def test_a_place_that_is_taken_is_refused(whole: Run) -> None:
+    with pytest.raises(UserError, match="exists already"):
+        fit(whole.path)
+
+
+@dataclass(frozen=True)
+class Breaks(Objective):
+    """A GAN whose loss is not a number from some step on."""
+
+    at: int = 100
+
+    def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
+        for move in GAN().step(model, batches, clock):
+            broken = clock.step >= self.at
+            yield dataclasses.replace(move, loss=move.loss * (float("nan") if broken else 1.0))
+
+
+def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match="not finite"):
+        fit(tmp_path / "diverged", dataclasses.replace(SMALL, objective=Breaks()))
+    run = Run(tmp_path / "diverged")
+    assert run.status["state"] == "diverged"
+    assert run.status["alarms"]
+    assert run.checkpoints()[-1] == 1_600 * 2
+    assert all(torch.isfinite(v).all() for k, v in final(run).items() if k.startswith("model/"))
+    load(run.path, device="cpu").sample(4)
+
+
+def test_rollback_halves_the_rate_and_gives_up_in_the_end(tmp_path: Path) -> None:
+    with pytest.raises(Diverged):
+        fit(tmp_path / "rolled", dataclasses.replace(SMALL, objective=Breaks()), on_divergence="rollback")
+    alarms = Run(tmp_path / "rolled").status["alarms"]
+    assert "0.5 times the learning rate" in alarms[0]
+    assert len(alarms) == trainer.ROLLBACKS + 2
+
+
+def test_full_disk_leaves_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import safetensors.torch
+
+    original, calls = safetensors.torch.save_file, 0
+
+    def full(tensors: Any, path: Path) -> None:
+        nonlocal calls
+        calls += 1
+        original(tensors, path)
+        if calls == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(UserError, match="free some disk"):
+        fit(tmp_path / "full")
+    run = Run(tmp_path / "full")
+    assert run.checkpoints() == [0, 1_600]
+    assert run.status["state"] == "failed"
+    monkeypatch.undo()
+    assert trainer.resume(run.path, progress=False).status["state"] == "done"
+
+
+def test_a_checkpoint_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    run = fit(tmp_path / "foreign", images=1_600)
+    for file in (run.path / "checkpoints").glob("*.safetensors"):
+        save_file({"other": torch.zeros(3)}, file)
+    with pytest.raises(UserError, match="bytes"):
+        load(run.path)
+    for file in (run.path / "checkpoints").glob("*.json"):
+        file.write_text("{}")
+    with pytest.raises(UserError, match="not a checkpoint of triptych"):
+        load(run.path)
+
+
+def test_wgan_weights_stay_clipped(tmp_path: Path) -> None:
+    run = fit(tmp_path / "clipped", dataclasses.replace(SMALL, objective=WGAN(clip=0.03)), images=1_600, lr=0.01)
+    weights = [v for k, v in final(run).items() if k.startswith("model/critic")]
+    assert max(w.abs().max().item() for w in weights) <= 0.03 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"), [({"images": 0}, "train.images"), ({"batch": -1}, "train.batch"), ({"ema": 1.0}, "train.ema")]
+)
+def test_impossible_settings_are_refused_before_anything_is_written(
+    tmp_path: Path, changes: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(UserError, match=named):
+        fit(tmp_path / "no", **changes)
+    assert not (tmp_path / "no").exists()
