@@ -221,6 +221,38 @@ class VAE(Variational):
             )
 
 
+@dataclass(frozen=True)
+class IWAE(Variational):
+    """−E log 1/K Σ_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x): a tighter bound on −E log p(x) the larger K is.
+
+    Source: Burda et al. 2016, "Importance Weighted Autoencoders", eq. 8. What is logged is the bound itself.
+    """
+
+    samples: int = 50
+    """K, draws of z per example; 1 is the VAE with its KL drawn instead of summed"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.samples < 1:
+            raise UserError(f"objective.samples is {self.samples}; it must be at least 1")
+
+    def step(self, model: VAEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
+        x, k = next(batches), self.samples
+        mu, log_sigma = model.posterior(x)
+        noise = torch.randn(k, *mu.shape, dtype=mu.dtype, device=mu.device)
+        z = mu + log_sigma.exp() * noise
+        y = model.decoder(z.flatten(0, 1))
+        many = x.expand(k, *x.shape).flatten(0, 1)
+        recon = sse(many, model.mean(y).detach()).mean()
+        model.observe(mu.detach(), log_sigma.detach().exp().square().mean(0), recon / x[0].numel())
+        # log p(z) − log q(z|x): the constants of the two Gaussians cancel
+        log_ratio = (0.5 * noise.square() + log_sigma - 0.5 * z.square()).sum(2)
+        log_w = self.log_likelihood(many, y, model).view(k, -1) + log_ratio
+        loss = -(torch.logsumexp(log_w, 0) - math.log(k)).mean()
+        kl = kl_to_prior(mu, log_sigma).detach().sum(1).mean()
+        yield Move(BOTH, loss, {"loss": loss, "recon": recon, "kl": kl, "beta_eff": 1.0})
+
+
 def discretised_logistic(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     """log P(x) elementwise for x among 256 equal steps of [-1, 1]; the end bins take the tails."""
     half = 1 / 255

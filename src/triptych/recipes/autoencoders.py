@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from triptych.core import DataSpec, Recipe, Train
 from triptych.nets.autoencoder import ConvAutoencoder, MLPAutoencoder
-from triptych.objectives.autoencoder import AE, VAE
+from triptych.objectives.autoencoder import AE, IWAE, VAE
 
 EPOCH = 50_000
 """CIFAR-10's training images: the study counts epochs."""
@@ -16,6 +16,7 @@ digit_train = Train(images=600_000, batch=128, lr=1e-3, schedule="cosine", clip=
 study_train = Train(
     images=20 * EPOCH, batch=256, lr=1e-3, clip=1.0, log=10_000, evaluate=EPOCH, sample=5 * EPOCH, checkpoint=EPOCH
 )
+paper = MLPAutoencoder(latent=50, width=200, depth=2, activation="tanh", output="logit")
 digits = ConvAutoencoder(latent=32, width=32)
 
 
@@ -67,10 +68,17 @@ RECIPES: dict[str, Recipe] = {
     ),
     "vae-binarymnist": Recipe(
         DataSpec("binarymnist"),
-        MLPAutoencoder(latent=50, width=200, depth=2, activation="tanh", output="logit"),
+        paper,
         VAE(likelihood="bernoulli"),
         Train(images=6_000_000, batch=100, lr=1e-3, schedule="cosine"),
         about="VAE on dynamically binarised MNIST, the IWAE paper's net",
+    ),
+    "iwae-binarymnist": Recipe(
+        DataSpec("binarymnist"),
+        paper,
+        IWAE(likelihood="bernoulli", samples=50),
+        Train(images=6_000_000, batch=100, lr=1e-3, schedule="cosine"),
+        about="importance-weighted autoencoder, 50 draws, on the same",
     ),
     **STUDY,
     **QUICK,
