@@ -129,14 +129,14 @@ class Autoencoder(Sampler, Encoder):
 
         Each is an average over all batches at first, and over about the last hundred later on.
         """
-        w = max(1 / (int(self.seen) + 1), 0.01)
+        n, w = len(codes), max(1 / (int(self.seen) + 1), 0.01)
         self.seen += 1
         batch_mean = codes.mean(0)
-        delta = batch_mean - self.code_mean
-        centred = codes - batch_mean
-        batch_cov = centred.T @ centred / len(codes)
-        batch_cov.diagonal().add_(spread)
-        self.code_cov.add_(torch.outer(delta, delta), alpha=w).mul_(1 - w).add_(batch_cov, alpha=w)
+        # (1 − w) Σ + w (batch covariance + (1 − w) δ δᵀ) as one product: δ is one more row of the centred codes
+        shift = (batch_mean - self.code_mean) * (n * (1 - w)) ** 0.5
+        centred = torch.cat([codes - batch_mean, shift[None]])
+        self.code_cov.addmm_(centred.T, centred, beta=1 - w, alpha=w / n)
+        self.code_cov.diagonal().add_(w * spread)
         self.code_mean.lerp_(batch_mean, w)
         self.noise.lerp_(mse.to(self.noise.dtype), w)
 

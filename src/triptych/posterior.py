@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-POINTS = 1024
+POINTS = 512
 """Examples that the pairwise estimates use: their cost is its square."""
 
 

@@ -79,16 +79,16 @@ class ConvAutoencoder(ModelSpec):
         features = widths[-1] * side * side
         down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1)]
         for a, b in pairwise(widths):
-            down += [nn.ReLU(), Down(a, b)]
+            down += [nn.ReLU(inplace=True), Down(a, b)]
         outputs = latent * (2 if self.variational else 1)
         if self.head == "coded":
             # Two linear maps in a row: the write-up's code has no non-linearity between them.
             down += [nn.Flatten(), nn.Linear(features, latent), nn.Linear(latent, outputs)]
         else:
             down += [nn.Flatten(), nn.Linear(features, outputs)]
-        up: list[nn.Module] = [nn.Linear(latent, features), Reshape((widths[-1], side, side)), nn.ReLU()]
+        up: list[nn.Module] = [nn.Linear(latent, features), Reshape((widths[-1], side, side)), nn.ReLU(inplace=True)]
         for a, b in pairwise(widths[::-1]):
-            up += [Up(a, b), nn.ReLU()]
+            up += [Up(a, b), nn.ReLU(inplace=True)]
         up += [nn.Conv2d(widths[0], shape[0], 3, padding=1)]
         kind = VAEModel if self.variational else AEModel
         return kind(shape, latent, nn.Sequential(*down), nn.Sequential(*up), self.output == "logit")
