@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
 from triptych.nets import layers
-from triptych.nets.layers import Conv, Down, Up, mean_down, nearest_up, relu, relu_mean_down
+from triptych.nets.layers import Conv, Down, LeakyReLU, Up, mean_down, nearest_up, relu, relu_mean_down
 
 GEOMETRIES = [(3, 1, 1), (1, 1, 0), (4, 2, 1), (3, 2, 1)]
 
@@ -44,7 +44,7 @@ def test_derivatives_to_the_second_order(k, stride, padding):
         assert gradgradcheck(f, inputs)
 
 
-@pytest.mark.parametrize("f", [relu, relu_mean_down, mean_down, nearest_up])
+@pytest.mark.parametrize("f", [relu, LeakyReLU(), relu_mean_down, mean_down, nearest_up])
 def test_rectifiers_and_resampling_to_the_second_order(f):
     x = tensor(2, 3, 4, 6).requires_grad_()
     assert gradcheck(f, (x,))
@@ -54,6 +54,7 @@ def test_rectifiers_and_resampling_to_the_second_order(f):
 def test_rectifiers_equal_pytorchs():
     x = tensor(2, 3, 4, 6)
     torch.testing.assert_close(relu(x), F.relu(x))
+    torch.testing.assert_close(LeakyReLU()(x), F.leaky_relu(x, 0.2))
     torch.testing.assert_close(relu_mean_down(x), F.avg_pool2d(F.relu(x), 2))
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import GANModel
-from triptych.nets.layers import Down, Up
+from triptych.nets.layers import Down, LeakyReLU, Up
 from triptych.nets.mlp import Reshape, at_least_one
 
 
@@ -44,9 +44,9 @@ class ConvGAN(ModelSpec):
         )
         critic = nn.Sequential(
             Down(c, wide),
-            nn.LeakyReLU(0.2),
+            LeakyReLU(),
             Down(wide, deep),
-            nn.LeakyReLU(0.2),
+            LeakyReLU(),
             nn.Flatten(),
             nn.Linear(deep * (h // 4) * (w // 4), 1),
         )
