@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from triptych.core import Density, Encoder, Sampler, Shape, to_inner, to_public
 from triptych.errors import UserError
-from triptych.nets.transforms import Conditioned, Transform
+from triptych.nets.transforms import Convolutions, Transform
 
 
 class GANModel(Sampler):
@@ -34,7 +34,7 @@ class FlowModel(Sampler, Encoder, Density):
     `dequantizer`, which draws the noise u in k + u from a learned q(u | k); without it u is uniform.
     """
 
-    sampling = ("flow",)
+    sampling = ("flow", "dequantizer")
 
     def __init__(self, shape: Shape, flow: Transform, dequantizer: nn.Module | None = None) -> None:
         super().__init__(shape)
@@ -44,13 +44,11 @@ class FlowModel(Sampler, Encoder, Density):
             self.dequantizer = dequantizer
 
     def precise(self) -> list[nn.Module]:
-        """The networks that decide scales and shifts, for pictures; z and log-determinants stay float32.
+        """The convolutions that decide scales and shifts; z and log-determinants stay float32.
 
-        Vectors have none: bfloat16 moves the log density of 2-D data by hundredths of a nat.
+        Flows of vectors have none: bfloat16 moves the log density of 2-D data by hundredths of a nat.
         """
-        if len(self.shape) == 1:
-            return []
-        return [m.net for m in self.modules() if isinstance(m, Conditioned)]
+        return [m for m in self.modules() if isinstance(m, Convolutions)]
 
     def encode(self, x: Tensor) -> Tensor:
         return self.flow(to_inner(self._checked(x)))[0]

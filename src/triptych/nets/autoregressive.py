@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import FlowModel
-from triptych.nets.coupling import bounded, columns, swaps
-from triptych.nets.transforms import Compose, Standardize, Transform
+from triptych.nets.coupling import columns, swaps
+from triptych.nets.transforms import Affine, Compose, Standardize, Transform
 
 
 class MaskedLinear(nn.Linear):
@@ -51,7 +51,7 @@ def made(d: int, outputs: int, hidden: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers, last)
 
 
-class MaskedAutoregressive(Transform):
+class MaskedAutoregressive(Affine):
     """zᵢ = xᵢ exp(sᵢ) + tᵢ with sᵢ, tᵢ functions of x₁ … xᵢ₋₁: one pass forward, d passes back.
 
     Source: Papamakarios et al. 2017, section 3, with μ and α folded into t and s.
@@ -62,18 +62,14 @@ class MaskedAutoregressive(Transform):
         self.d = d
         self.net = made(d, 2, hidden)
 
-    def _scale_and_shift(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        s, t = self.net(x).chunk(2, dim=1)
-        return bounded(s), t
-
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        s, t = self._scale_and_shift(x)
+        s, t = self.scale_and_shift(x)
         return x * s.exp() + t, s.sum(1)
 
     def inverse(self, z: Tensor) -> Tensor:
         x = torch.zeros_like(z)
         for i in range(self.d):
-            s, t = self._scale_and_shift(x)
+            s, t = self.scale_and_shift(x)
             # Column i is right once those before it are: set it alone.
             x = torch.cat([x[:, :i], ((z - t) * (-s).exp())[:, i : i + 1], x[:, i + 1 :]], dim=1)
         return x

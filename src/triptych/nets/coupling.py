@@ -13,18 +13,10 @@ from triptych.errors import UserError
 from triptych.models import FlowModel
 from triptych.nets.mlp import mlp
 from triptych.nets.spline import spline, spline_inverse
-from triptych.nets.transforms import Compose, Conditioned, Permutation, Standardize, Transform, per_example
-
-BOUND = 3.0
-"""|log s| of one affine coupling stays below this."""
+from triptych.nets.transforms import Affine, Compose, Permutation, Standardize, Transform, per_example
 
 
-def bounded(s: Tensor, bound: float = BOUND) -> Tensor:
-    """Smoothly into (−bound, bound), with slope 1 at 0."""
-    return bound * torch.tanh(s / bound)
-
-
-class AffineCoupling(Conditioned):
+class AffineCoupling(Affine):
     """x = (a, b): a stays, b becomes b exp(s(a)) + t(a). Only b's half is computed.
 
     `net` maps a to s and t side by side, (..., 2 d_b); its last layer starts at zero, so the coupling starts as
@@ -36,18 +28,14 @@ class AffineCoupling(Conditioned):
         self.keep = keep
         self.net = net
 
-    def _scale_and_shift(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        s, t = self.net(a).to(a.dtype).chunk(2, dim=-1)
-        return bounded(s), t
-
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         a, b = x[..., : self.keep], x[..., self.keep :]
-        s, t = self._scale_and_shift(a)
+        s, t = self.scale_and_shift(a)
         return torch.cat([a, b * s.exp() + t], dim=-1), per_example(s)
 
     def inverse(self, z: Tensor) -> Tensor:
         a, b = z[..., : self.keep], z[..., self.keep :]
-        s, t = self._scale_and_shift(a)
+        s, t = self.scale_and_shift(a)
         return torch.cat([a, (b - t) * (-s).exp()], dim=-1)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -28,10 +27,43 @@ class Transform(nn.Module, ABC):
         """z to the x it came from, differentiable."""
 
 
-class Conditioned(Transform):
-    """A transform whose scales and shifts come from a network, which may run in reduced precision."""
+BOUND = 3.0
+"""|log s| of one affine transform stays below this."""
+
+
+class Affine(Transform):
+    """A transform z = x exp(s) + t of some numbers, with s and t decided by others through `net`."""
 
     net: nn.Module
+
+    def scale_and_shift(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """s, kept smoothly within ±BOUND with slope 1 at 0, and t: the two halves of the net's last dimension."""
+        s, t = self.net(seen).to(seen.dtype).chunk(2, dim=-1)
+        return self.bounded(s), t
+
+    @staticmethod
+    def bounded(s: Tensor) -> Tensor:
+        return BOUND * torch.tanh(s / BOUND)
+
+
+class Convolutions(nn.Module):
+    """3×3, 1×1, 3×3 convolutions on (n, h, w, c), ReLU between; the last starts at zero.
+
+    The layout is channels_last in all but name. The only part of a flow that may run in bfloat16.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, width, 3, padding=1)
+        self.middle = nn.Conv2d(width, width, 1)
+        self.last = nn.Conv2d(width, outputs, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(self.first(x.permute(0, 3, 1, 2)), inplace=True)
+        h = F.relu(self.middle(h), inplace=True)
+        return self.last(h).permute(0, 2, 3, 1)
 
 
 def per_example(x: Tensor) -> Tensor:
@@ -178,68 +210,3 @@ class LULinear(Transform):
         upper = self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())
         y = torch.linalg.solve_triangular(self.lower, y, upper=False, unitriangular=True)
         return torch.linalg.solve_triangular(upper, y, upper=True).T.reshape(z.shape)
-
-
-class Squeeze(Transform):
-    """Each 2×2 square of pixels becomes one pixel of four times the channels, (n, h, w, c) to (n, h/2, w/2, 4c).
-
-    The channels of the square's upper left pixel come first, then upper right, lower left, lower right.
-    """
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        n, h, w, c = x.shape
-        z = x.reshape(n, h // 2, 2, w // 2, 2, c).transpose(2, 3).reshape(n, h // 2, w // 2, 4 * c)
-        return z, x.new_zeros(n)
-
-    def inverse(self, z: Tensor) -> Tensor:
-        n, h, w, c = z.shape
-        return z.reshape(n, h, w, 2, 2, c // 4).transpose(2, 3).reshape(n, 2 * h, 2 * w, c // 4)
-
-
-class MultiScale(Transform):
-    """After each level but the last, half of the channels are done: they join z, the other half goes on.
-
-    z is flat, (n, d): what left first comes first. Nothing is thrown away, so `inverse` is exact.
-    Source: Dinh et al. 2017, section 3.6.
-    """
-
-    def __init__(self, levels: Iterable[Transform], shape: tuple[int, int, int]) -> None:
-        """`shape` is (h, w, c) of x; each level halves the sides and quadruples the channels."""
-        super().__init__()
-        self.levels = nn.ModuleList(levels)
-        h, w, c = shape
-        self.shapes: list[tuple[int, int, int]] = []
-        for _ in self.levels:
-            h, w, c = h // 2, w // 2, c * 2
-            self.shapes.append((h, w, c))
-        self.shapes[-1] = (h, w, c * 2)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        done, total = [], x.new_zeros(len(x))
-        for i, level in enumerate(self.levels):
-            x, log_det = level(x)
-            total = total + log_det
-            if i + 1 < len(self.levels):
-                x, out = x.chunk(2, dim=-1)
-                done.append(out.flatten(1))
-        return torch.cat([*done, x.flatten(1)], dim=1), total
-
-    def inverse(self, z: Tensor) -> Tensor:
-        sizes = [h * w * c for h, w, c in self.shapes]
-        parts = [p.view(-1, *shape) for p, shape in zip(z.split(sizes, dim=1), self.shapes, strict=True)]
-        x = parts.pop()
-        for i in reversed(range(len(self.levels))):
-            level = self.levels[i]
-            assert isinstance(level, Transform)
-            x = level.inverse(x)
-            if i > 0:
-                x = torch.cat([x, parts.pop()], dim=-1)
-        return x
-
-
-def z_slices(flow: MultiScale) -> list[slice]:
-    """Where each level's part lies in the flat z."""
-    ends = [0]
-    for h, w, c in flow.shapes:
-        ends.append(ends[-1] + h * w * c)
-    return [slice(a, b) for a, b in pairwise(ends)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from triptych.core import DataSpec, Recipe, Train
 from triptych.nets.autoregressive import MAF
 from triptych.nets.coupling import NSF, RealNVP
+from triptych.nets.glow import Glow, MultiScaleRealNVP
 from triptych.objectives.flow import NLL
 
 TOYS = ("8gaussians", "25gaussians", "swissroll", "moons", "checkerboard", "pinwheel", "rings")
@@ -22,3 +25,33 @@ for _data in TOYS:
         RECIPES[f"{_name}-{_data}"] = Recipe(
             DataSpec(_data), _model, NLL(), TOY, about=f"flow, {_about}: exact likelihood, 2-D"
         )
+
+IMAGES = Train(
+    images=3_000_000, batch=128, lr=1e-3, schedule="cosine", warmup=25_000, clip=100.0, ema=0.999, best="bits_per_dim"
+)
+
+RECIPES["realnvp-glyphs"] = Recipe(
+    DataSpec("glyphs", resolution=16, channels=1),
+    MultiScaleRealNVP(levels=2, couplings=2, width=48),
+    NLL(),
+    replace(IMAGES, images=60_000, batch=64, warmup=5_000, ema=0.99),
+    about="multi-scale affine couplings on drawn digits and letters",
+)
+RECIPES["realnvp-mnist"] = Recipe(
+    DataSpec("mnist"), MultiScaleRealNVP(), NLL(), IMAGES, about="multi-scale affine couplings, exact likelihood"
+)
+RECIPES["glow-mnist"] = Recipe(
+    DataSpec("mnist"), Glow(levels=2, steps=8), NLL(), IMAGES, about="actnorm, 1×1 convolutions, affine couplings"
+)
+RECIPES["glow-cifar10"] = Recipe(
+    DataSpec("cifar10"),
+    Glow(),
+    NLL(),
+    replace(IMAGES, batch=64, flip=True),
+    about="actnorm, 1×1 convolutions, affine couplings",
+)
+for _name in ("realnvp-mnist", "glow-mnist", "glow-cifar10"):
+    _full = RECIPES[_name]
+    RECIPES[f"{_name}-quick"] = replace(
+        _full, train=replace(_full.train, images=50_000, warmup=5_000, ema=0.99), about=f"{_full.about}; shortened"
+    )

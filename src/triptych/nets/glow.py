@@ -1,0 +1,251 @@
+"""Flows of pictures: preprocessing, multi-scale RealNVP and Glow, and learned dequantisation.
+
+Inside, pictures are laid out (n, h, w, c), so that transforms of vectors serve them unchanged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from triptych.core import ModelSpec, Shape
+from triptych.errors import UserError
+from triptych.models import FlowModel
+from triptych.nets.coupling import AffineCoupling
+from triptych.nets.transforms import (
+    ActNorm,
+    Affine,
+    Compose,
+    Convolutions,
+    LULinear,
+    Permutation,
+    Transform,
+    per_example,
+)
+
+
+class Plain(Transform):
+    """Inner pictures (n, c, h, w) as they are, laid out (n, h, w, c)."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.permute(0, 2, 3, 1), x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor) -> Tensor:
+        return z.permute(0, 3, 1, 2)
+
+
+class Logit(Transform):
+    """logit(α/2 + (1 − α) (x + 1) / 2), laid out (n, h, w, c): samples cannot leave the range of grey levels.
+
+    Source: Dinh et al. 2017, section 4.1.
+    """
+
+    def __init__(self, alpha: float = 0.05) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        p = self.alpha / 2 + (1 - self.alpha) / 2 * (x + 1)
+        z = torch.logit(p)
+        # dz/dx = (1 − α) / 2 / (p (1 − p))
+        log_slope = math.log((1 - self.alpha) / 2) - F.logsigmoid(z) - F.logsigmoid(-z)
+        return z.permute(0, 2, 3, 1), per_example(log_slope)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        p = torch.sigmoid(z.permute(0, 3, 1, 2))
+        return (p - self.alpha / 2) / (1 - self.alpha) * 2 - 1
+
+
+class Squeeze(Transform):
+    """Each 2×2 square of pixels becomes one pixel of four times the channels, (n, h, w, c) to (n, h/2, w/2, 4c).
+
+    The channels of the square's upper left pixel come first, then upper right, lower left, lower right.
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        n, h, w, c = x.shape
+        z = x.reshape(n, h // 2, 2, w // 2, 2, c).transpose(2, 3).reshape(n, h // 2, w // 2, 4 * c)
+        return z, x.new_zeros(n)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        n, h, w, c = z.shape
+        return z.reshape(n, h, w, 2, 2, c // 4).transpose(2, 3).reshape(n, 2 * h, 2 * w, c // 4)
+
+
+class MultiScale(Transform):
+    """After each level but the last, half of the channels are done: they join z, the other half goes on.
+
+    z is flat, (n, d): what left first comes first. Nothing is thrown away, so `inverse` is exact.
+    Source: Dinh et al. 2017, section 3.6.
+    """
+
+    def __init__(self, levels: Iterable[Transform], shape: tuple[int, int, int]) -> None:
+        """`shape` is (h, w, c) of x; each level halves the sides and quadruples the channels."""
+        super().__init__()
+        self.levels = nn.ModuleList(levels)
+        h, w, c = shape
+        self.shapes: list[tuple[int, int, int]] = []
+        for _ in self.levels:
+            h, w, c = h // 2, w // 2, c * 2
+            self.shapes.append((h, w, c))
+        self.shapes[-1] = (h, w, c * 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        done, total = [], x.new_zeros(len(x))
+        for i, level in enumerate(self.levels):
+            x, log_det = level(x)
+            total = total + log_det
+            if i + 1 < len(self.levels):
+                x, out = x.chunk(2, dim=-1)
+                done.append(out.flatten(1))
+        return torch.cat([*done, x.flatten(1)], dim=1), total
+
+    def inverse(self, z: Tensor) -> Tensor:
+        sizes = [h * w * c for h, w, c in self.shapes]
+        parts = [p.view(-1, *shape) for p, shape in zip(z.split(sizes, dim=1), self.shapes, strict=True)]
+        x = parts.pop()
+        for i in reversed(range(len(self.levels))):
+            level = self.levels[i]
+            assert isinstance(level, Transform)
+            x = level.inverse(x)
+            if i > 0:
+                x = torch.cat([x, parts.pop()], dim=-1)
+        return x
+
+
+class Dequantizer(nn.Module):
+    """A learned q(u | k) on [0, 1)^d: noise through affine couplings that see the picture, then a sigmoid.
+
+    Source: Ho et al. 2019, "Flow++", section 3.1.
+    """
+
+    def __init__(self, channels: int, width: int, couplings: int = 4) -> None:
+        super().__init__()
+        self.squeeze = Squeeze()
+        c = 4 * channels
+        self.nets = nn.ModuleList(Convolutions(c // 2 + c, c, width) for _ in range(couplings))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Inner pictures (n, c, h, w) to u of the same shape and log q(u | k), (n,)."""
+        seen, _ = self.squeeze(x.permute(0, 2, 3, 1))
+        v = torch.randn_like(seen)
+        log_q = per_example(-0.5 * (v.square() + math.log(2 * math.pi)))
+        for net in self.nets:
+            a, b = v.chunk(2, dim=-1)
+            s, t = net(torch.cat([a, seen], dim=-1)).chunk(2, dim=-1)
+            s = Affine.bounded(s)
+            v = torch.cat([b * s.exp() + t, a], dim=-1)
+            log_q = log_q - per_example(s)
+        log_q = log_q - per_example(F.logsigmoid(v) + F.logsigmoid(-v))
+        return self.squeeze.inverse(torch.sigmoid(v)).permute(0, 3, 1, 2), log_q
+
+
+def picture(shape: Shape, levels: int, name: str) -> tuple[int, int, int]:
+    """(h, w, c) of a picture shape; UserError for vectors and for sides that cannot be halved `levels` times."""
+    if len(shape) != 3:
+        raise UserError(f"{name} is a flow of pictures and the data are vectors; use RealNVP, NSF or MAF")
+    c, h, w = shape
+    if levels < 1:
+        raise UserError(f"model.levels is {levels}; it must be at least 1")
+    if h % 2**levels or w % 2**levels:
+        raise UserError(
+            f"{name} with {levels} levels halves the sides {levels} times and {h}×{w} pictures do not allow it; "
+            f"lower --model.levels, or choose a --resolution divisible by {2**levels}"
+        )
+    return h, w, c
+
+
+def finish(
+    shape: Shape,
+    preprocess: str,
+    levels: list[list[Transform]],
+    width: int,
+    dequantise: str,
+    size: tuple[int, int, int],
+) -> FlowModel:
+    """Levels of steps into a model: what leaves a level early is scaled and shifted by what goes on."""
+    c = size[2]
+    stages: list[Transform] = []
+    channels = c
+    for i, steps in enumerate(levels):
+        channels *= 4
+        last = i + 1 == len(levels)
+        prior = [] if last else [AffineCoupling(channels // 2, Convolutions(channels // 2, channels, width))]
+        stages.append(Compose([Squeeze(), *steps, *prior]))
+        channels //= 2
+    flow = Compose([Logit() if preprocess == "logit" else Plain(), MultiScale(stages, size)])
+    return FlowModel(shape, flow, Dequantizer(c, width) if dequantise == "variational" else None)
+
+
+@dataclass(frozen=True)
+class MultiScaleRealNVP(ModelSpec):
+    """RealNVP for pictures: couplings across a checkerboard, then across channels, level by level."""
+
+    levels: int = 2
+    """times the sides are halved; half of the channels leave after each but the last"""
+    couplings: int = 4
+    """couplings of each kind per level"""
+    width: int = 128
+    """channels inside each coupling's convolutions"""
+    preprocess: Literal["plain", "logit"] = "plain"
+    """grey levels as they are, or through a logit"""
+    dequantise: Literal["uniform", "variational"] = "uniform"
+    """noise that makes grey levels continuous: uniform, or learned"""
+
+    def build(self, shape: Shape) -> FlowModel:
+        size = picture(shape, self.levels, "MultiScaleRealNVP")
+        levels, c = [], size[2]
+        for _ in range(self.levels):
+            # After the squeeze, pixels 0 3 of each 2×2 square are one colour of the board, 1 2 the other.
+            quarter = torch.arange(4 * c).view(4, c)
+            board = quarter[[0, 3, 1, 2]].flatten()
+            half = torch.arange(4 * c).roll(2 * c)
+            steps: list[Transform] = []
+            for order in (board, torch.arange(4 * c)):
+                steps.append(Permutation(order))
+                for _ in range(self.couplings):
+                    net = Convolutions(2 * c, 4 * c, self.width)
+                    steps += [ActNorm(4 * c), AffineCoupling(2 * c, net), Permutation(half)]
+                if self.couplings % 2:
+                    steps.append(Permutation(half))
+                steps.append(Permutation(order.argsort()))
+            levels.append(steps)
+            c *= 2
+        return finish(shape, self.preprocess, levels, self.width, self.dequantise, size)
+
+
+@dataclass(frozen=True)
+class Glow(ModelSpec):
+    """Steps of actnorm, invertible 1×1 convolution and affine coupling, level by level."""
+
+    levels: int = 3
+    """times the sides are halved (L); half of the channels leave after each but the last"""
+    steps: int = 16
+    """steps per level (K)"""
+    width: int = 128
+    """channels inside each coupling's convolutions"""
+    preprocess: Literal["plain", "logit"] = "plain"
+    """grey levels as they are, or through a logit"""
+    dequantise: Literal["uniform", "variational"] = "uniform"
+    """noise that makes grey levels continuous: uniform, or learned"""
+
+    def build(self, shape: Shape) -> FlowModel:
+        size = picture(shape, self.levels, "Glow")
+        levels, c = [], size[2]
+        for _ in range(self.levels):
+            steps: list[Transform] = []
+            for _ in range(self.steps):
+                steps += [
+                    ActNorm(4 * c),
+                    LULinear(4 * c),
+                    AffineCoupling(2 * c, Convolutions(2 * c, 4 * c, self.width)),
+                ]
+            levels.append(steps)
+            c *= 2
+        return finish(shape, self.preprocess, levels, self.width, self.dequantise, size)
