@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Model, Move, Objective
 from triptych.errors import UserError
+from triptych.metrics.likelihood import bits_per_dim
 from triptych.models import FlowModel
-from triptych.nets.transforms import Standardize
+from triptych.nets.transforms import Affine, Standardize
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,23 @@ class NLL(Objective):
         """Held-out negative log-likelihood with its standard error, and what goes wrong first in a flow.
 
         nll: nats per example (pictures: of the density on [0, 1]^d), over the finite ones; nonfinite: how many
-        were not; bits_per_dim: pictures only; round_trip: largest |f⁻¹(f(x)) − x| of the first batch.
+        were not; bits_per_dim: pictures only; round_trip: largest |f⁻¹(f(x)) − x| of the first batch; max_log_scale:
+        largest |log s| of an affine transform (its bound is 3).
         """
-        parts, round_trip, images = [], 0.0, False
+        parts, scales, round_trip, images = [], [], 0.0, False
+
+        def watch(part: nn.Module, seen: tuple[Tensor, ...], out: Tensor) -> None:
+            scales.append(Affine.bounded(out.chunk(2, dim=-1)[0]).abs().max().item())
+
+        hooks = [part.net.register_forward_hook(watch) for part in model.modules() if isinstance(part, Affine)]
         for i, x in enumerate(batches):
             images = x.dim() == 4
             parts.append(-self.log_likelihood(model, x).double())
             if i == 0:
                 y, _ = model.dequantise(x)
                 round_trip = (model.flow.inverse(model.flow(y)[0]) - y).abs().max().item()
+        for hook in hooks:
+            hook.remove()
         nll = torch.cat(parts)
         finite = nll[torch.isfinite(nll)]
         mean = finite.mean().item() if len(finite) else math.inf
@@ -84,6 +93,8 @@ class NLL(Objective):
             "nonfinite": float(len(nll) - len(finite)),
             "round_trip": round_trip,
         }
+        if scales:
+            out["max_log_scale"] = max(scales)
         if images:
-            out["bits_per_dim"] = mean / (model.latent * math.log(2)) + 8
+            out["bits_per_dim"] = bits_per_dim(-mean, model.shape)
         return out
