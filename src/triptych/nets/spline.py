@@ -43,6 +43,21 @@ def knots(raw: Tensor, bound: float) -> tuple[Tensor, Tensor, Tensor]:
     return edges[0], edges[1], torch.cat([one, inner, one])
 
 
+def unnormalised(x: Tensor, y: Tensor, bound: float) -> Tensor:
+    """The (3K − 1, ...) whose knots are x and y (K + 1, ...), slopes by the harmonic mean of their neighbours'.
+
+    Increasing knots from −B to B; bins narrower than `LEAST` of the box are widened to it.
+    """
+    bins = len(x) - 1
+    share = torch.stack([x.diff(dim=0), y.diff(dim=0)]) / (2 * bound)
+    soft = ((share - LEAST) / (1 - bins * LEAST)).clamp_min(1e-6).log()
+    share = soft.softmax(1) * (1 - bins * LEAST) + LEAST
+    secant = share[1] / share[0]
+    slope = 2 / (1 / secant[1:] + 1 / secant[:-1])
+    slope = (slope - LEAST).clamp_min(1e-4)
+    return torch.cat([soft[0], soft[1], slope + torch.log(-torch.expm1(-slope)) - _ZERO_IS_ONE])
+
+
 def _shares(raw: Tensor) -> Tensor:
     """Widths and heights of all bins as shares of the box, (2, K, ...)."""
     bins = (len(raw) + 1) // 3

@@ -92,7 +92,15 @@ class Compose(Transform):
         return z
 
 
-class Standardize(Transform):
+class Fitted(Transform):
+    """A transform that looks at the training data once, before training."""
+
+    @abstractmethod
+    def fit(self, x: Tensor) -> None:
+        """Set it from all rows of x (n, d), as the transforms before it left them."""
+
+
+class Standardize(Fitted):
     """(x − mean) / std per column of a table; the identity until `fit`.
 
     Its log-determinant −Σ log std is part of the density, which therefore stays in the data's own units.
@@ -108,7 +116,6 @@ class Standardize(Transform):
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
-        """Take mean and standard deviation from all rows of x (n, d)."""
         self.mean.copy_(x.double().mean(0))
         self.std.copy_(x.double().std(0))
 

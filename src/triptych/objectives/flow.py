@@ -13,7 +13,7 @@ from triptych.core import Clock, Data, Model, Move, Objective
 from triptych.errors import UserError
 from triptych.metrics.likelihood import bits_per_dim
 from triptych.models import FlowModel
-from triptych.nets.transforms import Affine, Standardize
+from triptych.nets.transforms import Affine, Fitted
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,12 @@ class NLL(Objective):
             raise UserError(f"{names[column]} of {data.name} is constant and has no density; leave that column out")
 
     def prepare(self, model: FlowModel, data: Data) -> None:
-        """Tables: their columns' means and standard deviations, which are part of the flow and of its density."""
-        for part in model.modules():
-            if isinstance(part, Standardize):
-                part.fit(data.x.to(model.device))
+        """Transforms at the head of a flow that are set from the data: scale of a table's columns, their quantiles."""
+        x = data.x.to(model.device)
+        for part in model.flow.modules():
+            if isinstance(part, Fitted):
+                part.fit(x)
+                x, _ = part(x)
 
     def validate(self, model: FlowModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """Held-out negative log-likelihood with its standard error, and what goes wrong first in a flow.
