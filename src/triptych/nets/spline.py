@@ -19,9 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-LEAST = 1e-3
-"""Smallest width and height of a bin as a share of the box, and smallest slope at a knot."""
-_ZERO_IS_ONE = math.log(math.expm1(1 - LEAST))
+LEAST = 1e-4
+"""Smallest width and height of a bin as a share of the box."""
+FLATTEST = 1e-3
+"""Smallest slope at a knot."""
+_ZERO_IS_ONE = math.log(math.expm1(1 - FLATTEST))
 
 
 def spline(x: Tensor, raw: Tensor, bound: float) -> tuple[Tensor, Tensor]:
@@ -38,7 +40,7 @@ def knots(raw: Tensor, bound: float) -> tuple[Tensor, Tensor, Tensor]:
     """Positions x and y of the K + 1 knots in [−B, B], and the slopes there, (K + 1, ...) each."""
     share = _shares(raw)
     edges = torch.cat([torch.zeros_like(share[:, :1]), share.cumsum(1)], dim=1) * (2 * bound) - bound
-    inner = F.softplus(raw[2 * share.shape[1] :] + _ZERO_IS_ONE) + LEAST
+    inner = F.softplus(raw[2 * share.shape[1] :] + _ZERO_IS_ONE) + FLATTEST
     one = torch.ones_like(edges[0, :1])
     return edges[0], edges[1], torch.cat([one, inner, one])
 
@@ -54,7 +56,7 @@ def unnormalised(x: Tensor, y: Tensor, bound: float) -> Tensor:
     share = soft.softmax(1) * (1 - bins * LEAST) + LEAST
     secant = share[1] / share[0]
     slope = 2 / (1 / secant[1:] + 1 / secant[:-1])
-    slope = (slope - LEAST).clamp_min(1e-4)
+    slope = (slope - FLATTEST).clamp_min(1e-4)
     return torch.cat([soft[0], soft[1], slope + torch.log(-torch.expm1(-slope)) - _ZERO_IS_ONE])
 
 
@@ -84,8 +86,8 @@ class _Bins:
         self.first, self.last = self.index[0] == 0, self.index[0] == count - 1
         self.raw0 = slopes.gather(0, self.before)[0] + _ZERO_IS_ONE
         self.raw1 = slopes.gather(0, self.after)[0] + _ZERO_IS_ONE
-        self.d0 = F.softplus(self.raw0).add_(LEAST).masked_fill_(self.first, 1)
-        self.d1 = F.softplus(self.raw1).add_(LEAST).masked_fill_(self.last, 1)
+        self.d0 = F.softplus(self.raw0).add_(FLATTEST).masked_fill_(self.first, 1)
+        self.d1 = F.softplus(self.raw1).add_(FLATTEST).masked_fill_(self.last, 1)
         self.s = self.h / self.w
         self.bend = self.d0 + self.d1 - 2 * self.s
 
