@@ -79,7 +79,7 @@ def test_density_integrates_to_one(spec):
 
 
 def test_columns_are_made_normal_before_the_first_step():
-    """Two tight clusters and a skewed column: after `fit` each column's distribution is within 0.035 of Φ (a knot per 3 %)."""
+    """Two tight clusters and a skewed column: after `fit` each is within 0.035 of Φ (a knot per 3 %)."""
     torch.manual_seed(0)
     n = 20_000
     x = torch.stack([torch.randn(n) * 0.02 + torch.randint(0, 2, (n,)) * 5.0, torch.rand(n).log()], 1)

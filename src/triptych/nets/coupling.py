@@ -95,7 +95,7 @@ class Marginals(Fitted):
         # Knots at equal shares of probability: z is the normal quantile of the share, x the data's own.
         normal = torch.distributions.Normal(0.0, 1.0)
         ends = normal.cdf(torch.tensor([-self.bound, self.bound], dtype=torch.float64))
-        share = torch.lerp(*ends, torch.linspace(0, 1, self.bins + 1, dtype=torch.float64)).to(x.device)
+        share = torch.linspace(float(ends[0]), float(ends[1]), self.bins + 1, dtype=torch.float64, device=x.device)
         x_knots = sorted_quantiles(x.double(), share)
         z_knots = normal.icdf(share)[:, None].expand_as(x_knots).clone()
         for knots in (x_knots, z_knots):

@@ -23,6 +23,7 @@ from triptych.nets.transforms import (
     Affine,
     Compose,
     Convolutions,
+    Fitted,
     LULinear,
     Permutation,
     Transform,
@@ -60,6 +61,55 @@ class Logit(Transform):
     def inverse(self, z: Tensor) -> Tensor:
         p = torch.sigmoid(z.permute(0, 3, 1, 2))
         return (p - self.alpha / 2) / (1 - self.alpha) * 2 - 1
+
+
+class Quantiles(Fitted):
+    """Φ⁻¹(F(x)) per channel with F the training data's own distribution of grey levels, laid out (n, h, w, c).
+
+    Of handwriting, most pixels are one grey level whose noise spans 1/256 of the range: an affine coupling must
+    first learn to stretch it 300 times. Here every level gets the share of N(0, 1) that it has of the data. F is
+    linear within a level and every level counts at least once, so the density is positive everywhere; the outer
+    0.01 % on each side are left out, which keeps z within ±3.72.
+    """
+
+    cumulative: Tensor
+    tail = 1e-4
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        even = torch.linspace(0, 1, 257).repeat(channels, 1)
+        self.register_buffer("cumulative", even)
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> None:
+        """Inner pictures of whole grey levels (n, c, h, w)."""
+        for i in range(x.shape[1]):
+            levels = ((x[:, i] + 1) * 127.5).round().long().flatten()
+            share = torch.bincount(levels, minlength=256).double() + 1
+            self.cumulative[i, 1:] = (share.cumsum(0) / share.sum()).to(self.cumulative)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        at = (x.permute(0, 2, 3, 1) + 1) * 128
+        k = at.floor().clamp(0, 255).long()
+        low, high = self._edges(k)
+        z = torch.special.ndtri(self.tail + (1 - 2 * self.tail) * (low + (high - low) * (at - k)))
+        # dz/dx = F'(x) / φ(z), one level being 1/128 wide
+        log_slope = (
+            torch.log((high - low) * (128 * (1 - 2 * self.tail))) + 0.5 * z.square() + 0.5 * math.log(2 * math.pi)
+        )
+        return z, per_example(log_slope)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        share = ((torch.special.ndtr(z) - self.tail) / (1 - 2 * self.tail)).clamp(0, 1)
+        flat = share.flatten(0, -2).T.contiguous()
+        k = torch.searchsorted(self.cumulative, flat.detach(), right=True).sub_(1).clamp_(0, 255).T.view(z.shape)
+        low, high = self._edges(k)
+        return ((k + (share - low) / (high - low)) / 128 - 1).permute(0, 3, 1, 2)
+
+    def _edges(self, k: Tensor) -> tuple[Tensor, Tensor]:
+        """F at the lower and upper edge of level k (..., c)."""
+        channel = torch.arange(k.shape[-1], device=k.device)
+        return self.cumulative[channel, k], self.cumulative[channel, k + 1]
 
 
 class Squeeze(Transform):
@@ -179,7 +229,8 @@ def finish(
         prior = [] if last else [AffineCoupling(channels // 2, Convolutions(channels // 2, channels, width))]
         stages.append(Compose([Squeeze(), *steps, *prior]))
         channels //= 2
-    flow = Compose([Logit() if preprocess == "logit" else Plain(), MultiScale(stages, size)])
+    first = {"plain": Plain, "logit": Logit, "quantiles": lambda: Quantiles(c)}[preprocess]()
+    flow = Compose([first, MultiScale(stages, size)])
     return FlowModel(shape, flow, Dequantizer(c, width) if dequantise == "variational" else None)
 
 
@@ -193,8 +244,8 @@ class MultiScaleRealNVP(ModelSpec):
     """couplings of each kind per level"""
     width: int = 128
     """channels inside each coupling's convolutions"""
-    preprocess: Literal["plain", "logit"] = "plain"
-    """grey levels as they are, or through a logit"""
+    preprocess: Literal["plain", "logit", "quantiles"] = "plain"
+    """grey levels as they are, through a logit, or made normal by their own distribution"""
     dequantise: Literal["uniform", "variational"] = "uniform"
     """noise that makes grey levels continuous: uniform, or learned"""
 
@@ -230,8 +281,8 @@ class Glow(ModelSpec):
     """steps per level (K)"""
     width: int = 128
     """channels inside each coupling's convolutions"""
-    preprocess: Literal["plain", "logit"] = "plain"
-    """grey levels as they are, or through a logit"""
+    preprocess: Literal["plain", "logit", "quantiles"] = "plain"
+    """grey levels as they are, through a logit, or made normal by their own distribution"""
     dequantise: Literal["uniform", "variational"] = "uniform"
     """noise that makes grey levels continuous: uniform, or learned"""
 

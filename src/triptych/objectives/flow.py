@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Clock, Data, Model, Move, Objective
+from triptych.core import Clock, Data, Model, Move, Objective, to_inner
 from triptych.errors import UserError
 from triptych.metrics.likelihood import bits_per_dim
 from triptych.models import FlowModel
 from triptych.nets.transforms import Affine, Fitted
+
+FITTED = 100_000
+"""Most examples that are looked at before the first step."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ class NLL(Objective):
             raise UserError(f"{names[column]} of {data.name} is constant and has no density; leave that column out")
 
     def prepare(self, model: FlowModel, data: Data) -> None:
-        """Transforms at the head of a flow that are set from the data: scale of a table's columns, their quantiles."""
-        x = data.x.to(model.device)
+        """What the head of a flow takes from the data: scales and quantiles of columns, shares of grey levels."""
+        x = to_inner(data.x[:FITTED].to(model.device))
         for part in model.flow.modules():
             if isinstance(part, Fitted):
                 part.fit(x)
