@@ -1,0 +1,95 @@
+"""What every benchmark script shares: timing in turns, and a record that says where its numbers come from.
+
+A script measures one claim and calls `record`; `table.py` makes README.md from the records.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from triptych.runtime import processor
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+
+
+def commit() -> str:
+    """The commit that is measured; `+` where the tree has changes beside it."""
+    try:
+        say = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
+        name = subprocess.run(say, capture_output=True, text=True, check=True).stdout.strip()
+        say = ["git", "-C", str(HERE), "status", "--porcelain", "--untracked-files=no", ":(exclude)benchmarks/results"]
+        return name + ("+" if subprocess.run(say, capture_output=True, text=True, check=True).stdout.strip() else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean with its 95 % interval over runs (Student's t), and every value."""
+    from triptych.intervals import estimate
+
+    found = estimate(values)
+    return {"mean": found.mean, "half_width_95": found.reach, "values": list(values)}
+
+
+def in_turns(
+    ways: dict[str, Callable[[], object]],
+    rounds: int = 5,
+    warmup: int = 1,
+    now: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Seconds of each way, A B A B ..., so that a drifting machine is fair to all."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for k in range(warmup + rounds):
+        for name, way in ways.items():
+            began = now()
+            way()
+            if k >= warmup:
+                times[name].append(now() - began)
+    return times
+
+
+def ratio(slow: Sequence[float], fast: Sequence[float]) -> dict[str, float]:
+    """slow / fast, pair by pair: median, least and most."""
+    pairs = [a / b for a, b in zip(slow, fast, strict=True)]
+    return {"median": statistics.median(pairs), "min": min(pairs), "max": max(pairs)}
+
+
+def record(
+    name: str, claim: str, target: str, measured: str, met: bool | None, details: dict[str, Any], notes: str = ""
+) -> None:
+    """Write results/NAME.json.
+
+    `measured` is the sentence a reader sees, `met` whether the target was reached (None: nothing was promised),
+    `notes` what fell short and what was tried.
+    """
+    entry = {
+        "claim": claim,
+        "target": target,
+        "measured": measured,
+        "met": met,
+        "notes": notes,
+        "details": details,
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "commit": commit(),
+        "date": date.today().isoformat(),
+        "versions": {k: version(k) for k in ("torch", "numpy")} | {"python": sys.version.split()[0]},
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(entry, indent=1) + "\n")
+    print(f"{name}: {measured}  [{'met' if met else 'no target' if met is None else 'MISSED'}: {target}]")

@@ -1,0 +1,92 @@
+"""What the trainer costs beside a bare hand-written loop of the same nets, optimisers and data."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from common import in_turns, ratio, record
+
+from triptych import recipes, runtime, trainer
+from triptych.batches import Batches
+from triptych.core import Recipe, Train
+from triptych.objectives.gan import WGANGP, gradient_penalty
+from triptych.run import Run
+
+
+def bare(recipe: Recipe, steps: int) -> object:
+    """Algorithm 1 written out: nothing but the nets, Adam and the batches."""
+    data = recipe.data.load()
+    model = recipe.model.build(data.shape)
+    device = torch.device("cpu")
+    runtime.place(model, device, runtime.pick_precision("auto", model, device))
+    model.train()
+    batches = Batches(data, recipe.train.batch, 0, device)
+    G, D = model.players["generator"], model.players["critic"]
+    adam_d = torch.optim.Adam(D.parameters(), recipe.train.lr, recipe.train.betas, fused=True)
+    adam_g = torch.optim.Adam(G.parameters(), recipe.train.lr, recipe.train.betas, fused=True)
+    n, gp = recipe.objective.n_critic, recipe.objective.gp
+
+    def loop() -> None:
+        for _ in range(steps):
+            for _ in range(n):
+                real = next(batches)
+                with torch.no_grad():
+                    fake = G(model.prior(len(real)))
+                d_real, d_fake = D(torch.cat([real, fake])).flatten().chunk(2)
+                loss = d_fake.mean() - d_real.mean() + gp * gradient_penalty(D, real, fake)
+                for w in D.parameters():
+                    w.grad = None
+                loss.backward(inputs=list(D.parameters()))
+                adam_d.step()
+            loss = -D(G(model.prior(len(real)))).mean()
+            for w in G.parameters():
+                w.grad = None
+            loss.backward(inputs=list(G.parameters()))
+            adam_g.step()
+
+    return loop
+
+
+def ours(recipe: Recipe, steps: int, folder: Path) -> object:
+    data = recipe.data.load()
+    env = {"shape": list(data.shape), "threads": torch.get_num_threads()}
+    run = Run.create(folder / recipe.name, recipe, 0, env)
+    model = recipe.model.build(data.shape)
+    device = torch.device("cpu")
+    runtime.place(model, device, runtime.pick_precision("auto", model, device))
+    model.train()
+    training = trainer.Training(run, model, data, None)
+
+    def loop() -> None:
+        for _ in range(steps):
+            training.one_step()
+
+    return loop
+
+
+def main() -> None:
+    sizes = {"mlp": ("wgan-gp-25gaussians", 30, 5.0), "conv": ("wgan-gp-mnist", 2, 1.0)}
+    for size, (name, steps, allowed) in sizes.items():
+        recipe = recipes.get(name)
+        recipe = replace(recipe, train=Train(images=10**9, batch=recipe.train.batch), objective=WGANGP())
+        with tempfile.TemporaryDirectory() as folder:
+            ways = {"ours": ours(recipe, steps, Path(folder)), "bare": bare(recipe, steps)}
+            times = in_turns(ways, rounds=15, warmup=2)  # type: ignore[arg-type]
+        over = ratio(times["ours"], times["bare"])
+        percent = 100 * (statistics.median(times["ours"]) / statistics.median(times["bare"]) - 1)
+        record(
+            f"overhead-{size}",
+            f"trainer against a bare loop of the same nets, {size} size ({name})",
+            f"≤ {allowed:g} % slower",
+            f"{percent:+.1f} % (pair by pair {100 * (over['median'] - 1):+.1f} %)",
+            percent <= allowed,
+            {"seconds": times, "ratio": over, "steps": steps},
+        )
+
+
+if __name__ == "__main__":
+    main()
