@@ -12,13 +12,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from triptych import figures, latent
+from triptych import expost, figures, latent
 from triptych.core import Data, Latent, Model, Sampler
 from triptych.errors import UserError
+from triptych.models import Autoencoder
 from triptych.run import Run
 
 BatchNorm = Literal["eval", "train"]
 Which = Literal["last", "best"]
+Codes = Literal["prior", "gaussian", "mixture"]
 
 
 def opened(run: str | Path, which: Which = "last", bn: BatchNorm = "eval", device: str = "auto") -> tuple[Run, Model]:
@@ -44,11 +46,15 @@ def write_samples(
     which: Which = "last",
     batch: int = 256,
     device: str = "auto",
+    codes: Codes = "prior",
+    components: int = 10,
 ) -> Path:
     """Write n samples; returns the file or folder. What is written is told by the name of `out`:
 
     a folder: one PNG per picture; `.png`: one grid (2-D points: drawn over the data); `.npy`: the array, float32;
     `.csv`: a row per vector. Default: a grid of pictures or an `.npy` of vectors, inside the run folder.
+
+    `codes` other than the prior are drawn from a density fitted to the codes of the run's training examples.
     """
     if n < 1 or batch < 1:
         raise UserError(f"{n} samples in batches of {batch} were asked for; both must be at least 1")
@@ -58,7 +64,14 @@ def write_samples(
     pictures = len(model.shape) == 3
     target = Path(out) if out is not None else found.path / f"sample-{n}-seed{seed}{'.png' if pictures else '.npy'}"
     kind = check_target(target, pictures, model.shape)
-    x = model.sample(n, seed=seed, temperature=temperature, batch=batch).cpu()
+    if codes == "prior":
+        x = model.sample(n, seed=seed, temperature=temperature, batch=batch).cpu()
+    else:
+        if not isinstance(model, Autoencoder):
+            raise UserError(f"{type(model).__name__} has no codes of examples to fit; leave --codes at prior")
+        z = expost.codes_of_data(model, found.data())
+        density = expost.fit_codes(z, components if codes == "mixture" else 1)
+        x = latent.decode(model, density.draw(n, seed), batch)
     target.parent.mkdir(parents=True, exist_ok=True)
     if kind == "folder":
         target.mkdir(exist_ok=True)

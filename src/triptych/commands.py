@@ -29,11 +29,28 @@ def sample(
     batch: Annotated[int, arg(help="samples decoded at once; matters with --bn train only")] = 256,
     bn: Bn = "eval",
     which: Which = "last",
+    codes: Annotated[
+        Literal["prior", "gaussian", "mixture"],
+        arg(help="autoencoders: draw codes from the prior, or from what is fitted to the codes of the training data"),
+    ] = "prior",
+    components: Annotated[int, arg(help="Gaussians in the mixture of codes")] = 10,
 ) -> None:
     """Draw samples from a run: one grid, a folder of pictures, or an array."""
     from triptych.album import write_samples
 
-    print(write_samples(run, n, seed, out, temperature=temperature, bn=bn, which=which, batch=batch))  # noqa: T201
+    file = write_samples(
+        run,
+        n,
+        seed,
+        out,
+        temperature=temperature,
+        bn=bn,
+        which=which,
+        batch=batch,
+        codes=codes,
+        components=components,
+    )
+    print(file)  # noqa: T201
 
 
 def interpolate(
