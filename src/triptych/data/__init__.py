@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from triptych.core import Data, Split
+from triptych.data import tables
+from triptych.data.pictures import Pictures
 from triptych.data.source import Preparation, Source
 from triptych.errors import UserError
 
@@ -44,7 +46,7 @@ def find(name_or_path: str | Path) -> Source:
         for source in known.values():
             if (here := source.at(path)) is not None:
                 return here
-        raise UserError(f"{path} is not a data set that triptych can read; `triptych data list` shows what is")
+        return tables.at(path) or Pictures(path)
     near = difflib.get_close_matches(str(name_or_path), known, n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else "`triptych data list` shows the names"
     raise UserError(f"no data set is named {str(name_or_path)!r} and no such file or folder exists; {hint}")

@@ -2,7 +2,7 @@
 
 A prepared set is a folder: `images.npy` (uint8 NCHW, memory-mappable), `about.json` (options, counts, terms,
 fingerprint), `index.json` (every source file: kept, or skipped and why) and, where there are any, `labels.npy`,
-`test.npy` (which rows are the test split), `hashes.npy` (first 8 bytes of each source's SHA-256) and `factors.npz`.
+`sides.npy` (0 train, 1 test, 2 neither), `hashes.npy` (first 8 bytes of each source's SHA-256) and `factors.npz`.
 It appears under its final name complete, or not at all.
 """
 
@@ -109,7 +109,7 @@ def write_images(
     x: Tensor,
     *,
     labels: Tensor | None = None,
-    test: Tensor | None = None,
+    sides: Tensor | None = None,
     factors: Mapping[str, Tensor] | None = None,
 ) -> None:
     """The arrays of a prepared set that was made in memory."""
@@ -117,8 +117,8 @@ def write_images(
         np.save(f, x.contiguous().numpy())
     if labels is not None:
         np.save(folder / "labels.npy", labels.numpy())
-    if test is not None:
-        np.save(folder / "test.npy", test.numpy())
+    if sides is not None:
+        np.save(folder / "sides.npy", sides.to(torch.uint8).numpy())
     if factors:
         np.savez(folder / "factors.npz", **{k: v.numpy() for k, v in factors.items()})  # type: ignore[arg-type]
 
@@ -149,7 +149,7 @@ class Prepared:
     def load(self, name: str, split: Split, holdout: float = 0.0) -> Data:
         """The rows of a split, in file order; memory-mapped where they lie side by side."""
         about = self.about
-        x, labels, test = self._array("images"), self._array("labels"), self._array("test")
+        x, labels, sides = self._array("images"), self._array("labels"), self._array("sides")
         if x is None or len(x) != about["count"]:
             raise UserError(f"{self.folder} is incomplete; delete it and prepare again")
         factors: dict[str, Tensor] = {}
@@ -157,13 +157,13 @@ class Prepared:
             with np.load(self.folder / "factors.npz", allow_pickle=False) as z:
                 factors = {k: torch.from_numpy(z[k]) for k in z.files}
         if holdout:
-            if test is not None:
+            if sides is not None:
                 raise UserError(f"{name} has a test split of its own; drop --holdout")
             hashes = self._array("hashes")
             if hashes is None:
                 raise UserError(f"{name} has no content hashes to set a test share aside by; drop --holdout")
-            test = torch.from_numpy(hashes.numpy().view(np.uint64) / 2.0**64 < holdout)
-        rows = _rows(name, test, split, len(x))
+            sides = torch.from_numpy(hashes.numpy().view(np.uint64) / 2.0**64 < holdout).to(torch.uint8)
+        rows = _rows(name, sides, split, len(x))
         if rows is not None:
             x = x[rows]
             labels = None if labels is None else labels[rows]
@@ -173,13 +173,13 @@ class Prepared:
         return Data(name, x, split, labels, factors, mark, classes=tuple(about.get("classes", ())), about=about)
 
 
-def _rows(name: str, test: Tensor | None, split: Split, n: int) -> slice | Tensor | None:
+def _rows(name: str, sides: Tensor | None, split: Split, n: int) -> slice | Tensor | None:
     """Which of n rows make a split: None for all, a slice where they lie side by side (no copy)."""
-    if split == "all" or (test is None and split == "train"):
+    if split == "all" or (sides is None and split == "train"):
         return None
-    if test is None or not test.any():
+    if sides is None or not (sides == 1).any():
         raise UserError(f"{name} has no test split; set one aside with --holdout 0.1 or use split all")
-    rows = torch.nonzero(test if split == "test" else ~test).flatten()
+    rows = torch.nonzero(sides == (1 if split == "test" else 0)).flatten()
     if not len(rows):
         raise UserError(f"{name} has no {split} example of {n}; choose another --holdout")
     first, last = int(rows[0]), int(rows[-1])

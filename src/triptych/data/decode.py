@@ -141,17 +141,16 @@ def read(item: dict[str, Any], stream: BinaryIO, archives: dict[str, zipfile.Zip
         raise Unusable(f"cannot be read: {e.strerror}") from e
 
 
-def one(item: dict[str, Any], data: bytes, how: dict[str, Any], out: BinaryIO | None) -> dict[str, Any]:
+def one(item: dict[str, Any], data: bytes, how: dict[str, Any], out: BinaryIO) -> dict[str, Any]:
     """Decode, shape and write one picture; what the index says of it."""
     im, notes = decode(data)
     source = [im.width, im.height]
     im = shape(im, how)
     row = planes(im)
-    if how.get("row") not in (None, [len(im.getbands()), im.height, im.width]):
+    if how["row"] != [len(im.getbands()), im.height, im.width]:
         raise Unusable(f"differs in size: {im.width} x {im.height}")
-    if out is not None:
-        out.seek(how["header"] + item["row"] * len(row))
-        out.write(row)
+    out.seek(how["header"] + item["row"] * len(row))
+    out.write(row)
     return {"size": source, "notes": notes}
 
 

@@ -187,8 +187,8 @@ class Glyphs(Source):
             x = render(factors, size, channels)
             if channels == 1:
                 del factors["colour"], factors["background"]
-            test = torch.arange(n) >= self.train
-            cache.write_images(folder, x, labels=factors["class"], test=test, factors=factors)
+            sides = torch.arange(n) >= self.train
+            cache.write_images(folder, x, labels=factors["class"], sides=sides, factors=factors)
             about = {"name": name, "summary": self.summary, "count": n, "classes": CLASSES, "fingerprint": digest(x)}
             cache.write_json(folder / "about.json", {**about, **self.card, "ranges": RANGES})
 

@@ -1,0 +1,137 @@
+"""Worker processes that decode pictures, and what happens when one of them dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from triptych.data import decode
+from triptych.data.listing import Listing, contents
+
+CHUNK = 64  # pictures per order to a worker
+Result = dict[str, Any]
+
+
+class Crew:
+    """Worker processes, each fed by a thread of its own; a worker that dies costs one picture."""
+
+    def __init__(self, listing: Listing, options: dict[str, Any], done: Mapping[int, Result], workers: int) -> None:
+        self.listing, self.options, self.workers = listing, options, workers
+        self.orders = self._orders(done)
+        self.ordering = threading.Lock()
+        self.results: queue.SimpleQueue[list[tuple[int, Result]] | BaseException | None] = queue.SimpleQueue()
+        self.processes: set[subprocess.Popen[bytes]] = set()
+        self.stopping = False
+
+    def run(self) -> Iterator[list[tuple[int, Result]]]:
+        """Results chunk by chunk, as they come."""
+        threads = [threading.Thread(target=self._feed, daemon=True) for _ in range(self.workers)]
+        for t in threads:
+            t.start()
+        try:
+            running = len(threads)
+            while running:
+                got = self.results.get()
+                if isinstance(got, BaseException):
+                    raise got
+                if got is None:
+                    running -= 1
+                else:
+                    yield got
+        finally:
+            self.stopping = True
+            for p in list(self.processes):
+                p.kill()
+            for t in threads:
+                t.join()
+
+    def _orders(self, done: Mapping[int, Result]) -> Iterator[list[tuple[int, bytes | None]]]:
+        part: list[tuple[int, bytes | None]] = []
+        weight = 0
+        for i, sent in contents(self.listing, lambda i: i not in done):
+            part.append((i, sent))
+            weight += len(sent or b"")
+            if len(part) == CHUNK or weight > 32 << 20:
+                yield part
+                part, weight = [], 0
+        if part:
+            yield part
+
+    def _feed(self) -> None:
+        worker = None
+        try:
+            worker = self._hire()
+            while not self.stopping:
+                with self.ordering:
+                    order = next(self.orders, None)
+                if order is None:
+                    break
+                if (results := self._ask(worker, order)) is None:
+                    results = []
+                    for single in order:  # find the picture that kills
+                        if worker.poll() is not None or results is None:
+                            worker = self._hire()
+                        answer = self._ask(worker, [single])
+                        if answer is None and self.stopping:
+                            return
+                        results += answer or [(single[0], {"skipped": "the decoder died of it"})]
+                        if answer is None:
+                            worker.wait()
+                self.results.put(results)
+            self.results.put(None)
+        except BaseException as e:
+            self.results.put(e)
+        finally:
+            if worker is not None:
+                self._dismiss(worker)
+
+    def _hire(self) -> subprocess.Popen[bytes]:
+        # -P keeps this package's own file names from hiding other modules
+        command = [sys.executable, "-P", str(Path(decode.__file__))]
+        p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.processes.add(p)
+        assert p.stdin is not None
+        p.stdin.write(json.dumps(self.options).encode() + b"\n")
+        return p
+
+    def _dismiss(self, p: subprocess.Popen[bytes]) -> None:
+        self.processes.discard(p)
+        for pipe in (p.stdin, p.stdout):
+            try:
+                if pipe is not None:
+                    pipe.close()
+            except OSError:  # it died with orders unread
+                pass
+        p.wait()
+
+    def _ask(
+        self, worker: subprocess.Popen[bytes], order: list[tuple[int, bytes | None]]
+    ) -> list[tuple[int, Result]] | None:
+        """Results of an order, or None when the worker died of it."""
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        items = []
+        for i, sent in order:
+            where = self.listing.entries[i].where
+            item = {"sent": len(sent)} if sent is not None else where or {"size": self.listing.entries[i].size}
+            items.append({**item, "row": i})
+        try:
+            worker.stdin.write(json.dumps(items).encode() + b"\n" + b"".join(sent or b"" for _, sent in order))
+            worker.stdin.flush()
+            line = worker.stdout.readline()
+        except OSError:
+            line = b""
+        if not line.endswith(b"\n"):
+            self._dismiss(worker)
+            return None
+        reply = json.loads(line)
+        if reply["errno"]:
+            raise OSError(reply["errno"], os.strerror(reply["errno"]))
+        return list(zip((i for i, _ in order), reply["results"], strict=True))

@@ -1,0 +1,141 @@
+"""What the names and tables of a collection say: classes, splits and attributes."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path, PurePosixPath
+
+from triptych.data.listing import Listing, candidates
+from triptych.errors import UserError
+
+CUB = ("images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt")
+CELEBA = ("list_eval_partition.txt", "list_attr_celeba.txt")
+SIDES = {"train": 0, "test": 1}
+
+
+def collection(path: Path) -> Listing:
+    """The pictures of a folder, zip or tar, as the first layout that fits understands them."""
+    listing = candidates(path)
+    if all(name in listing.texts for name in CUB):
+        cub(listing)
+    elif path.is_file() and any((path.parent / name).is_file() for name in CELEBA):
+        beside = {name: path.parent / name for name in CELEBA}
+        listing.texts |= {n: p.read_text("utf-8", "replace") for n, p in beside.items() if p.is_file()}
+        celeba(listing)
+    elif any(name in listing.texts for name in CELEBA):
+        celeba(listing)
+    else:
+        folders(listing)
+    return listing
+
+
+def cub(listing: Listing) -> None:
+    """CUB-200-2011: tables from picture number to file, class and side. Pictures come in the order of images.txt.
+
+    The official tables count from 1, separate by a blank and mark train by 1. A teaching subset counts from 0,
+    separates by ", " and marks train by 0, whatever its column is called: its README counts 2,999 train pictures,
+    which is the number of zeros, and the zeros are 30 in nearly every class, as the official train pictures are.
+    """
+    images, labels, classes, sides = (_table(listing, name) for name in CUB)
+    trained = "0" if "," in listing.texts[CUB[3]] else "1"
+    number = {c: i for i, c in enumerate(sorted(classes, key=int))}
+    listing.classes = tuple(re.sub(r"^\d+\.", "", classes[c]) for c in sorted(classes, key=int))
+    by_name = {_tail(e.name): e for e in listing.entries if "/images/" in f"/{e.name}"}
+    ordered = []
+    for i in sorted(images, key=int):
+        if (entry := by_name.get(images[i])) is None:
+            listing.skipped.append((images[i], "listed in images.txt but not there"))
+            continue
+        if labels.get(i) not in number or sides.get(i) not in ("0", "1"):
+            raise UserError(f"{listing.path}: picture {i} has no class or side in the tables; fetch the set again")
+        entry.label, entry.side = number[labels[i]], int(sides[i] != trained)
+        ordered.append(entry)
+    known = {id(e) for e in ordered}
+    listing.keep(lambda e: id(e) in known, "not listed in images.txt")
+    listing.entries = ordered
+
+
+def celeba(listing: Listing) -> None:
+    """CelebA: sides 0 train, 1 validation, 2 test, and forty attributes of -1 or 1, where the tables are there.
+
+    Validation pictures are in neither split, only in `all`.
+    """
+    if partition := listing.texts.get(CELEBA[0]):
+        sides = dict(line.split()[:2] for line in partition.splitlines() if len(line.split()) >= 2)
+        code = {"0": 0, "1": 2, "2": 1}
+        listing.keep(lambda e: PurePosixPath(e.name).name in sides, "not in list_eval_partition.txt")
+        for e in listing.entries:
+            side = sides[PurePosixPath(e.name).name]
+            if side not in code:
+                raise UserError(f"{listing.path}: list_eval_partition.txt has the side {side!r}; fetch it again")
+            e.side = code[side]
+    if attributes := listing.texts.get(CELEBA[1]):
+        lines = attributes.splitlines()
+        names = lines[1].split() if len(lines) > 1 else []
+        rows = {line.split()[0]: line.split()[1:] for line in lines[2:] if line.strip()}
+        listing.keep(lambda e: PurePosixPath(e.name).name in rows, "not in list_attr_celeba.txt")
+        for column, attribute in enumerate(names):
+            try:
+                values = [int(rows[PurePosixPath(e.name).name][column]) for e in listing.entries]
+            except (ValueError, IndexError) as e:
+                raise UserError(f"{listing.path}: list_attr_celeba.txt is damaged ({e}); fetch it again") from e
+            listing.factors[attribute] = [int(v > 0) for v in values]
+
+
+def folders(listing: Listing) -> None:
+    """One class per sub-folder; a split where there are `train` and `test` folders and nothing else."""
+    parts = {e.name: PurePosixPath(e.name).parts for e in listing.entries}
+    strip = _wrapping([parts[e.name] for e in listing.entries if e.expected])
+    rest = {name: p[strip:] for name, p in parts.items()}
+    pictures = [e for e in listing.entries if e.expected]
+
+    def tops() -> set[str]:
+        return {rest[e.name][0] if len(rest[e.name]) > 1 else "" for e in pictures}
+
+    if tops() == set(SIDES):
+        for e in listing.entries:
+            e.side = SIDES.get(rest[e.name][0], 2) if rest[e.name] else 2
+        rest = {name: p[1:] for name, p in rest.items()}
+    if "" in tops() or not pictures:  # some lie outside every sub-folder: no classes
+        return
+    classes = sorted(tops())
+    _refuse_twins(listing.path, classes)
+    number = {c: i for i, c in enumerate(classes)}
+    for e in listing.entries:
+        e.label = number.get(rest[e.name][0], -1) if rest[e.name] else -1
+    listing.keep(lambda e: e.label >= 0 or not e.expected, "in no class folder")
+    listing.classes = tuple(classes)
+
+
+def _wrapping(names: list[tuple[str, ...]]) -> int:
+    """How many leading folders all names share."""
+    depth = 0
+    while names and all(len(n) > depth + 1 for n in names) and len({n[depth] for n in names}) == 1:
+        depth += 1
+    return depth
+
+
+def _refuse_twins(path: Path, classes: list[str]) -> None:
+    """Classes that some systems, or people, cannot tell apart."""
+    known: dict[str, str] = {}
+    for c in classes:
+        plain = unicodedata.normalize("NFKC", c).casefold().strip()
+        if plain in known:
+            raise UserError(f"{path} has two classes of the same name, {known[plain]!r} and {c!r}; rename or merge one")
+        known[plain] = c
+
+
+def _tail(name: str) -> str:
+    """What follows the last `images/`."""
+    return f"/{name}".rpartition("/images/")[2]
+
+
+def _table(listing: Listing, name: str) -> dict[str, str]:
+    rows = (re.match(r"\s*(\d+)[,\s]\s*(.*?)\s*$", line) for line in listing.texts[name].splitlines() if line.strip())
+    table = {}
+    for row in rows:
+        if row is None:
+            raise UserError(f"{listing.path}: {name} has a line that is not a number and a value; fetch the set again")
+        table[row[1]] = row[2]
+    return table

@@ -1,0 +1,428 @@
+"""Collections of pictures: layouts, archives, the cache, and what damaged files do (nothing worse than a line)."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from triptych import data
+from triptych.data import cache, crew, prepare
+from triptych.data.source import Preparation
+from triptych.errors import UserError
+
+
+def save(path: Path, seed: int, size: tuple[int, int] = (20, 16), mode: str = "RGB") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    a = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    Image.fromarray(a).convert(mode).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes of five."""
+    for i in range(10):
+        save(tmp_path / "pets" / ("cat" if i < 5 else "dog") / f"{i}.png", i, mode="L" if i == 3 else "RGB")
+    return tmp_path / "pets"
+
+
+def as_zip(folder: Path, to: Path) -> Path:
+    with zipfile.ZipFile(to, "w") as z:
+        for p in sorted(folder.rglob("*")):
+            z.write(p, p.relative_to(folder.parent))
+    return to
+
+
+def as_tar(folder: Path, to: Path, mode: str = "w") -> Path:
+    with tarfile.open(to, mode) as t:  # type: ignore[call-overload]
+        t.add(folder, folder.name)
+    return to
+
+
+def index(d: data.Data) -> dict:
+    return json.loads((Path(d.about["folder"]) / "index.json").read_text())
+
+
+def test_classes_from_folders(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    d = data.load(folder, resolution=8)
+    assert d.x.shape == (10, 3, 8, 8)
+    assert d.x.dtype == torch.uint8
+    assert d.classes == ("cat", "dog")
+    assert d.labels is not None
+    assert d.labels.tolist() == [0] * 5 + [1] * 5
+    want = Image.open(folder / "dog" / "7.png").resize((8, 8), Image.Resampling.BICUBIC)
+    assert np.array_equal(d.x[7].permute(1, 2, 0).numpy(), np.asarray(want))
+    assert [s["name"] for s in index(d)["sources"]] == [f"{'cat' if i < 5 else 'dog'}/{i}.png" for i in range(10)]
+    assert "10 of 10 files prepared" in capsys.readouterr().err
+    assert torch.equal(data.load(folder, resolution=8).x, d.x)
+    assert capsys.readouterr().err == ""
+
+
+def test_zip_and_tars_equal_the_folder(folder: Path, tmp_path: Path) -> None:
+    want = data.load(folder, resolution=8)
+    archives = [as_zip(folder, tmp_path / "a.zip"), as_tar(folder, tmp_path / "a.tar")]
+    archives += [as_tar(folder, tmp_path / f"a.tar.{kind}", f"w:{kind}") for kind in ("gz", "xz", "bz2")]
+    for archive in archives:
+        d = data.load(archive, resolution=8)
+        order = sorted(range(10), key=lambda i: index(d)["sources"][i]["name"])
+        assert torch.equal(d.x[order], want.x), archive
+        assert d.labels is not None
+        assert torch.equal(d.labels[order], want.labels)  # type: ignore[arg-type]
+
+
+def test_native_size_needs_equal_sizes(folder: Path) -> None:
+    assert data.load(folder).shape == (3, 16, 20)
+    save(folder / "cat" / "odd.png", 1, (21, 16))
+    with pytest.raises(UserError, match="differ in size; give the size wanted: --resolution"):
+        data.load(folder)
+
+
+def test_split_folders(tmp_path: Path) -> None:
+    for i in range(6):
+        save(tmp_path / "s" / ("train" if i < 4 else "test") / "ab"[i % 2] / f"{i}.png", i)
+    train, test, both = (data.load(tmp_path / "s", split=s, resolution=8) for s in ("train", "test", "all"))
+    assert (len(train), len(test), len(both)) == (4, 2, 6)
+    assert train.classes == ("a", "b")
+    with pytest.raises(UserError, match="test split of its own"):
+        data.load(tmp_path / "s", resolution=8, holdout=0.5)
+
+
+def test_no_split_unless_asked_for(folder: Path) -> None:
+    with pytest.raises(UserError, match="--holdout"):
+        data.load(folder, split="test", resolution=8)
+    sides = [data.load(folder, split=s, resolution=8, holdout=0.4) for s in ("train", "test")]
+    assert sum(map(len, sides)) == 10
+    assert all(len(s) for s in sides)
+    assert len({s.fingerprint for s in sides}) == 2
+    # The side is a matter of the content alone: it survives renaming.
+    (folder / "cat" / "0.png").rename(folder / "cat" / "renamed.png")
+    again = data.load(folder, split="test", resolution=8, holdout=0.4)
+    assert {x.numpy().tobytes() for x in again.x} == {x.numpy().tobytes() for x in sides[1].x}
+
+
+def test_options_and_content_make_the_identity(folder: Path) -> None:
+    marks = {
+        data.load(folder, **how).fingerprint  # type: ignore[arg-type]
+        for how in (
+            {"resolution": 8},
+            {"resolution": 9},
+            {"resolution": 8, "fit": "crop"},
+            {"resolution": 8, "channels": 1},
+            {"resolution": 8, "filter": "box"},
+            {"resolution": 8, "jpeg_quality": 75},
+        )
+    }
+    assert len(marks) == 6
+    save(folder / "cat" / "0.png", 99)
+    assert data.load(folder, resolution=8).fingerprint not in marks
+
+
+def test_a_touched_copy_is_the_same_set(folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    one = data.load(folder, resolution=8)
+    copy = Path(shutil.copytree(folder, tmp_path / "elsewhere" / "pets", copy_function=shutil.copyfile))
+    assert data.load(copy, resolution=8).about["folder"] == one.about["folder"]
+
+
+ODD = {
+    "cat/empty.jpg": (b"", "empty file"),
+    "cat/text.jpg": (b"not a picture at all", "not a picture"),
+    "cat/notes.txt": (b"a caption", "not a picture"),
+    ".DS_Store": (b"x", "hidden file"),
+    "cat/Thumbs.db": (b"x", "hidden file"),
+}
+
+
+def test_odd_files_are_left_aside_and_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, (content, _) in ODD.items():
+        (folder / name).write_bytes(content)
+    whole = (folder / "dog" / "7.png").read_bytes()
+    (folder / "dog" / "cut.png").write_bytes(whole[:200])
+    (folder / "dog" / "loop.png").symlink_to("loop.png")
+    os.mkfifo(folder / "dog" / "pipe.png")
+    d = data.load(folder, resolution=8)
+    assert len(d) == 10
+    listed = {s["name"]: s["reason"] for s in index(d)["skipped"]}
+    assert set(listed) == {*ODD, "dog/cut.png", "dog/loop.png", "dog/pipe.png"}
+    for name, (_, why) in ODD.items():
+        assert listed[name] == why
+    assert listed["dog/cut.png"].startswith("damaged")
+    assert sum(d.about["skipped"].values()) == len(listed)
+    assert "8 skipped" in capsys.readouterr().err
+    assert d.labels is not None
+    assert d.labels.tolist() == [0] * 5 + [1] * 5
+
+
+def test_mostly_unreadable_stops(folder: Path) -> None:
+    for i in range(11):
+        (folder / "cat" / f"bad{i}.jpg").write_bytes(b"<html>")
+    with pytest.raises(UserError, match=r"11 of 21 pictures .* unreadable"):
+        data.load(folder, resolution=8)
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    (tmp_path / "void").mkdir()
+    with pytest.raises(UserError, match="holds no pictures"):
+        data.load(tmp_path / "void", resolution=8)
+    (tmp_path / "void" / "readme.txt").write_text("hello")
+    with pytest.raises(UserError, match="no readable picture"):
+        data.load(tmp_path / "void", resolution=8)
+    with pytest.raises(UserError, match="no such file or folder"):
+        data.load(tmp_path / "absent", resolution=8)
+    (tmp_path / "file.xyz").write_text("hello")
+    with pytest.raises(UserError, match="not a folder, a zip or a tar"):
+        data.load(tmp_path / "file.xyz", resolution=8)
+
+
+@pytest.mark.parametrize("options", [{"resolution": 0}, {"resolution": -3}, {"channels": 2}, {"holdout": 1.0}])
+def test_senseless_options(folder: Path, options: dict) -> None:
+    with pytest.raises(UserError):
+        data.load(folder, **{"resolution": 8} | options)
+
+
+def test_twin_classes(folder: Path, tmp_path: Path) -> None:
+    save(folder / "Cat" / "1.png", 1)
+    for path in (folder, as_zip(folder, tmp_path / "a.zip")):
+        with pytest.raises(UserError, match="two classes of the same name, 'Cat' and 'cat'"):
+            data.load(path, resolution=8)
+
+
+def test_archives_cannot_lead_outside(folder: Path, tmp_path: Path) -> None:
+    picture = (folder / "cat" / "0.png").read_bytes()
+    archive = as_zip(folder, tmp_path / "a.zip")
+    with zipfile.ZipFile(archive, "a") as z:
+        z.writestr("../../evil.png", picture)
+        z.writestr("/evil.png", picture)
+    tar = as_tar(folder, tmp_path / "a.tar")
+    with tarfile.open(tar, "a") as t:
+        for name, kind in (("../evil.png", tarfile.REGTYPE), ("pets/cat/link.png", tarfile.SYMTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            member.size = len(picture) if kind == tarfile.REGTYPE else 0
+            t.addfile(member, io.BytesIO(picture))
+    before = {p for p in tmp_path.rglob("*") if "cache" not in p.parts}
+    for path in (archive, tar):
+        d = data.load(path, resolution=8)
+        assert len(d) == 10
+        assert len(index(d)["skipped"]) == 2
+    assert {p for p in tmp_path.rglob("*") if "cache" not in p.parts} == before
+
+
+def test_zip_bomb_and_encrypted_members(folder: Path, tmp_path: Path) -> None:
+    archive = as_zip(folder, tmp_path / "a.zip")
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("pets/cat/bomb.png", bytes(300 << 20))
+    d = data.load(archive, resolution=8)
+    assert len(d) == 10
+    assert index(d)["skipped"][0]["reason"].startswith("too large")
+
+
+def test_tar_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from triptych.data import listing
+
+    monkeypatch.setattr(listing, "BOMB", 1)
+    bomb = tmp_path / "bomb.tar.gz"
+    with tarfile.open(bomb, "w:gz") as t:
+        member = tarfile.TarInfo("big.png")
+        member.size = 3 << 30
+        t.addfile(member, Zeros(member.size))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="unpacks to over"):
+        data.load(bomb, resolution=8)
+
+
+class Zeros:
+    """A file of zeros of any size."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def read(self, n: int) -> bytes:
+        n = min(n, self.left)
+        self.left -= n
+        return bytes(n)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_cut_archives(folder: Path, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"a.{kind}"
+    if kind == "zip":
+        as_zip(folder, path)
+    else:
+        as_tar(folder, path, "w:gz" if kind == "tar.gz" else "w")
+    raw = path.read_bytes()
+    path.write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(UserError, match=r"damaged|cut off|cut-off|not a folder, a zip or a tar"):
+        data.load(path, resolution=8)
+
+
+def test_a_worker_that_dies_costs_one_picture(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    deadly = (folder / "cat" / "2.png").read_bytes()
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import os, sys\n"
+        f"sys.path.insert(0, {str(Path(crew.decode.__file__).parent)!r})\n"
+        "import decode\nreal = decode.decode\n"
+        f"decode.decode = lambda d: os._exit(1) if d == {deadly!r} else real(d)\n"
+        "decode.serve(sys.stdin.buffer, sys.stdout.buffer)\n"
+    )
+    monkeypatch.setattr(crew.decode, "__file__", str(script))
+    d = data.load(folder, resolution=8)
+    assert len(d) == 9
+    assert index(d)["skipped"] == [{"name": "cat/2.png", "reason": "the decoder died of it"}]
+
+
+def test_goes_on_after_a_kill(tmp_path: Path) -> None:
+    for i in range(400):
+        save(tmp_path / "many" / f"{i:03d}.png", i, (300, 300))
+    (tmp_path / "many" / "050.png").write_bytes(b"")
+    code = f"from triptych import data; data.load({str(tmp_path / 'many')!r}, resolution=8)"
+    p = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    home = cache.root() / "prepared"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and p.poll() is None:
+        if any(j.stat().st_size for j in home.glob(".*.partial/journal.jsonl")):
+            break
+        time.sleep(0.005)
+    p.send_signal(signal.SIGKILL)
+    p.wait()
+    (journal,) = home.glob(".*.partial/journal.jsonl")
+    finished = sum(len(json.loads(line)) for line in journal.read_text().splitlines() if line.endswith("]"))
+    with journal.open("a") as f:
+        f.write("[[390, {")  # as if the kill had cut a line
+    seen = []
+    monkey = pytest.MonkeyPatch()
+    real = crew.Crew._ask
+    monkey.setattr(
+        crew.Crew, "_ask", lambda self, w, order: (seen.extend(i for i, _ in order), real(self, w, order))[1]
+    )
+    resumed = data.load(tmp_path / "many", resolution=8)
+    monkey.undo()
+    assert len(seen) == 400 - finished < 400
+    cache_two = cache.root().with_name("fresh")
+    monkey.setenv("TRIPTYCH_CACHE", str(cache_two))
+    fresh = data.load(tmp_path / "many", resolution=8)
+    monkey.undo()
+    assert len(fresh) == 399
+    assert torch.equal(resumed.x, fresh.x)
+    assert resumed.fingerprint == fresh.fingerprint
+
+
+def test_two_processes_at_once(folder: Path) -> None:
+    code = f"from triptych import data; d = data.load({str(folder)!r}, resolution=8); print(len(d), d.fingerprint)"
+    command = [sys.executable, "-c", code]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True) for _ in range(2)]
+    out = {p.communicate(timeout=120)[0] for p in both}
+    assert len(out) == 1
+    assert out.pop().startswith("10 ")
+
+
+def test_full_disk_leaves_nothing_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(crew.Crew, "_ask", full)
+    with pytest.raises(UserError, match="disk is full"):
+        data.load(folder, resolution=8)
+    monkeypatch.undo()
+    os.environ["TRIPTYCH_CACHE"] = str(folder.parent / "cache")
+    assert len(data.load(folder, resolution=8)) == 10
+
+
+def test_damaged_cache_is_named(folder: Path) -> None:
+    d = data.load(folder, resolution=8)
+    home = Path(d.about["folder"])
+    (home / "images.npy").write_bytes((home / "images.npy").read_bytes()[:300])
+    with pytest.raises(UserError, match="delete"):
+        data.load(folder, resolution=8)
+
+
+def test_header_is_numpys(tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(prepare._header(2, [1, 2, 3]) + bytes(range(12)))
+    a = np.load(tmp_path / "a.npy")
+    assert a.shape == (2, 1, 2, 3)
+    assert a.flatten().tolist() == list(range(12))
+
+
+def official_cub(root: Path) -> Path:
+    names = ["001.Black_footed_Albatross/A_0001_1.jpg", "002.Laysan/B_0001_2.jpg", "001.Black_footed_Albatross/A_2.jpg"]
+    for i, name in enumerate(names):
+        save(root / "CUB_200_2011" / "images" / name, i, mode="L" if i == 1 else "RGB")
+    tables = {
+        "images.txt": "\n".join(f"{i + 1} {n}" for i, n in enumerate(names)),
+        "image_class_labels.txt": "1 1\n2 2\n3 1",
+        "classes.txt": "1 001.Black_footed_Albatross\n2 002.Laysan",
+        "train_test_split.txt": "1 1\n2 0\n3 1",
+    }
+    for name, text in tables.items():
+        (root / "CUB_200_2011" / name).write_text(text + "\n")
+    save(root / "CUB_200_2011" / "segmentations" / "A.png", 9)
+    return root / "CUB_200_2011"
+
+
+def test_official_birds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path / "sets"))
+    (tmp_path / "sets" / "cub").mkdir(parents=True)
+    tree = official_cub(tmp_path)
+    as_tar(tree, tmp_path / "sets" / "cub" / "CUB_200_2011.tgz", "w:gz")
+    both, test = data.load("birds", split="all", resolution=8), data.load("birds", split="test", resolution=8)
+    assert both.labels is not None
+    assert both.labels.tolist() == [0, 1, 0]
+    assert both.classes == ("Black_footed_Albatross", "Laysan")
+    assert len(test) == 1
+    assert torch.equal(test.x[0], both.x[1])
+    assert both.shape == (3, 8, 8)
+    assert "Wah" in both.about["citation"]
+    assert torch.equal(data.load(tree, split="all", resolution=8).x, both.x)
+    assert len(data.load("birds", resolution=8)) == 2
+
+
+def test_official_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "sets" / "celeba"
+    monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path / "sets"))
+    for i in range(4):
+        save(tmp_path / "img_align_celeba" / f"{i + 1:06d}.jpg", i)
+    home.mkdir(parents=True)
+    as_zip(tmp_path / "img_align_celeba", home / "img_align_celeba.zip")
+    assert len(data.load("celeba", resolution=8)) == 4  # without a split file all are train
+    (home / "list_eval_partition.txt").write_text("000001.jpg 0\n000002.jpg 1\n000003.jpg 2\n000004.jpg 0\n")
+    (home / "list_attr_celeba.txt").write_text(
+        "4\nBald Smiling\n000001.jpg -1  1\n000002.jpg 1 1\n000003.jpg 1 -1\n000004.jpg -1 -1\n"
+    )
+    d = {s: data.load("celeba", split=s, resolution=9) for s in ("train", "test", "all")}
+    assert {s: len(v) for s, v in d.items()} == {"train": 2, "test": 1, "all": 4}
+    assert d["train"].factors["Smiling"].tolist() == [1, 0]
+    assert d["test"].factors["Bald"].tolist() == [1]
+
+
+def test_faces_by_hand() -> None:
+    with pytest.raises(UserError, match=r"by hand; .*img_align_celeba.zip"):
+        data.load("celeba", resolution=8)
+
+
+def test_real_birds_and_faces(real: Path) -> None:
+    birds = data.load("birds", split="all", resolution=8)
+    assert len(birds) == 5902
+    assert len(birds.classes) == 100
+    test = data.load("birds", split="test", resolution=8)
+    assert len(test) == 2903
+    assert test.labels is not None
+    assert int(torch.bincount(test.labels, minlength=100).max()) <= 30
+    faces = data.load("celeba", resolution=8)
+    assert len(faces) == 5000
+
+
+def test_preparation_is_plain() -> None:
+    assert json.loads(Preparation(resolution=8).identity())["resolution"] == 8
