@@ -21,7 +21,7 @@ PICTURES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
     | {".pbm", ".pnm", ".ico", ".jp2", ".j2k", ".avif", ".pcx", ".sgi"}
 )
-BOMB = 50  # a compressed tar may grow by this factor, plus a gigabyte
+BOMB, SLACK = 50, 1 << 30  # a compressed tar may grow by this factor, plus so many bytes
 TEXTS = frozenset(
     {"images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt"}
     | {"list_eval_partition.txt", "list_attr_celeba.txt"}
@@ -194,12 +194,12 @@ def _members(path: Path, mode: str) -> Iterator[tuple[tarfile.TarFile, tarfile.T
     import lzma
     import zlib
 
-    allowed = BOMB * path.stat().st_size + (1 << 30)
+    allowed = BOMB * path.stat().st_size + SLACK
     try:
         with tarfile.open(path, mode) as t:  # type: ignore[call-overload]
             for member in t:
                 if member.offset_data + member.size > allowed and mode != "r:":
-                    raise UserError(f"{path} unpacks to over {allowed >> 30} GB; unpack it yourself if that is right")
+                    raise UserError(f"{path} unpacks to over {allowed >> 20:,} MB; unpack it yourself if that is right")
                 yield t, member
     except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, ValueError, OSError) as e:
         if isinstance(e, UserError):
