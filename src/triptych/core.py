@@ -362,13 +362,19 @@ class Value:
     value: float | None
     """None: not defined, `note` says why"""
     n: int
-    """examples on each side"""
+    """generated examples"""
+    n_real: int | None = None
+    """real examples"""
+    reference: str = ""
+    """the real side: name, split and fingerprint"""
     extractor: str | None = None
     resize: str | None = None
     seed: int | None = None
     dtype: str = "float64"
     floor: float | None = None
-    """the same metric between two independent sets of real examples of the same n"""
+    """the same metric between two independent sets of real examples"""
+    floor_n: int | None = None
+    """real examples on the smaller side of the floor: n, unless there are too few"""
     se: float | None = None
     """standard error where the estimator has one"""
     note: str = ""

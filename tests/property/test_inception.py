@@ -113,17 +113,17 @@ def test_features_equal_torch_fidelity(net, images, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_features_equal_clean_fid_and_pytorch_fid(net, images, monkeypatch):
+def test_features_equal_clean_fids_pytorch_net(net, images, monkeypatch):
     torch_fidelity()
     try:
         from cleanfid import inception_pytorch as module
     except (ImportError, RuntimeError, OSError) as e:
         pytest.skip(f"clean-fid cannot be imported here: {e}")
     monkeypatch.setattr(module, "load_state_dict_from_url", lambda *a, **k: net.state_dict())
-    theirs = module.InceptionV3([3]).eval()
+    theirs = module.InceptionV3([3], resize_input=False).eval()
     ours = InceptionV3("torch-bilinear")
     ours.load_state_dict(net.state_dict())
-    want = theirs(images.float() / 255)[0].flatten(1)
+    want = theirs(RESIZES["torch-bilinear"](images.float(), 299) / 255)[0].flatten(1)
     assert relative(ours(images)["features"], want) < 1e-5
 
 

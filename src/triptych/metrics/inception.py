@@ -231,7 +231,8 @@ class InceptionV3(nn.Module):
 
 def fold(block: Conv, bn: nn.BatchNorm2d) -> None:
     """Put the normalisation's scale and shift into the convolution (in float64)."""
-    assert bn.running_var is not None and bn.running_mean is not None
+    assert bn.running_var is not None
+    assert bn.running_mean is not None
     scale = bn.weight.double() / (bn.running_var.double() + bn.eps).sqrt()
     shift = bn.bias.double() - bn.running_mean.double() * scale
     weight = block.conv.weight
