@@ -378,6 +378,8 @@ class Value:
     se: float | None = None
     """standard error where the estimator has one"""
     note: str = ""
+    card: Mapping[str, Any] | None = None
+    """of a likelihood: what it is a likelihood of"""
 
 
 class Metric(ABC):

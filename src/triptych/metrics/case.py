@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from triptych.core import Data, Model, Value
+from triptych.core import Data, Model, Objective, Value
 from triptych.errors import UserError
 from triptych.metrics.features import Extractor, Identity, Progress, extract
 from triptych.metrics.offline import Offline
@@ -47,12 +47,14 @@ class Case:
     spare: Data | None = None
     """further real examples, none of them in `real`: for floors"""
     model: Model | None = None
+    objective: Objective | None = None
+    """what the model was trained with: the likelihood of a VAE"""
     train: Data | None = None
     """what the model was trained on"""
     seed: int = 0
     extractors: tuple[Extractor, ...] = ()
-    statistics: tuple[Tensor, Tensor] | None = None
-    """(mu, sigma) of Inception features that stand for the real side of FID"""
+    digits: Offline | None = None
+    """for stacked MNIST: the classifier of its channels"""
     progress: Callable[[str], Progress] | None = None
     warnings: list[str] = field(default_factory=list)
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from triptych.core import Metric, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import double
+
+if TYPE_CHECKING:
+    from triptych.metrics.case import Case
 
 WITHIN = 3.0
 """A sample is of high quality when its nearest mode is closer than this many standard deviations."""
@@ -58,3 +64,24 @@ def ceiling(d: int) -> float:
     """Share of high-quality samples of a perfect sampler in d dimensions: P(χ_d < 3), 1 − exp(−4.5) in the plane."""
     half = torch.tensor([d / 2, WITHIN**2 / 2], dtype=torch.float64)
     return torch.special.gammainc(half[0], half[1]).item()
+
+
+@dataclass(frozen=True)
+class ModeCoverage(Metric):
+    """`mode_coverage` of a toy mixture. The floor is what fresh draws of the law score: a perfect sampler."""
+
+    def applies(self, case: Case) -> str:
+        law = case.real.law
+        return "" if law is not None and law.modes is not None else f"{case.real.name} has no known modes"
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        modes, std = case.real.modes, case.real.std
+        got = mode_coverage(case.fake.x, modes, std)
+        ideal = mode_coverage(case.pair[1].x, modes, std)
+        notes = {
+            "modes": f"of {len(modes)}",
+            "high_quality": f"a perfect sampler scores {ceiling(modes.shape[1]):.4f} on average",
+        }
+        return {
+            k: case.value(v, floor=ideal[k], floor_n=len(case.pair[1]), note=notes.get(k, "")) for k, v in got.items()
+        }

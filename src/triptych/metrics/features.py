@@ -78,8 +78,8 @@ class Inception(Extractor):
         return {k: v for k, v in self.net(images).items() if k in ("features", "logits", "logits_unbiased")}
 
     def name(self, base: str) -> str:
-        names = {"frechet": "fid", "frechet_infinity": "fid_infinity", "kernel": "kid", "kernel_subsets": "kid_subsets"}
-        return names.get(base, f"{base}_inception")
+        known = {"frechet": "fid", "frechet_infinity": "fid_infinity", "kernel": "kid", "kernel_subsets": "kid_subsets"}
+        return base if base == "inception_score" else known.get(base, f"{base}_inception")
 
 
 # -------------------------------------------------------------------------------------------- cache

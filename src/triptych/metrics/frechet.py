@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from triptych.core import Metric, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import double, pair
+from triptych.metrics.case import Case, Space
+from triptych.metrics.features import Extractor, Identity
 
 
 def frechet_distance(
@@ -75,3 +80,91 @@ def moments(x: Tensor | ArrayLike) -> tuple[Tensor, Tensor]:
     mu = x.mean(0)
     x = x - mu
     return mu, x.T @ x / (len(x) - 1)
+
+
+# ------------------------------------------------------------------------------------------- metrics
+
+
+@dataclass(frozen=True)
+class Frechet(Metric):
+    """Fréchet distance on every extractor's features: `fid` on Inception's, `frechet` on others."""
+
+    def applies(self, case: Case) -> str:
+        return ""
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        for space in case.spaces:
+            n, d = min(len(case.real), len(case.fake)), space.real["features"].shape[1]
+            note = f"{n} examples for {d} dimensions: strongly biased" if n < d else ""
+            if note:
+                case.warn(f"{space.extractor.name('frechet')}: {note}; prefer {space.extractor.name('kernel')}")
+            found |= case.measure(lambda x, y: {"frechet": frechet_from_features(x, y)}, space, note=note)
+        return found
+
+
+@dataclass(frozen=True)
+class FrechetInfinity(Metric):
+    """The Fréchet distance extrapolated to infinitely many samples, along 1/n.
+
+    A line through the distances of random subsets of the samples, each with more examples than dimensions: below
+    that the bias is not proportional to 1/n. The real side is used whole. Source: Chong and Forsyth 2020, section 3.
+    """
+
+    points: int = 15
+    """subset sizes that the line goes through"""
+    seed: int = 0
+    """of the subsets"""
+
+    def applies(self, case: Case) -> str:
+        d = min(s.real["features"].shape[1] for s in case.spaces)
+        n = len(case.fake)
+        return "" if n >= 2 * d else f"{n} samples for {d} dimensions: extrapolation needs at least {2 * d}"
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        for space in case.spaces:
+            if len(case.fake) >= 2 * space.real["features"].shape[1]:
+                found |= case.measure(self.extrapolated, space, seed=self.seed, note="extrapolated in the samples")
+        return found
+
+    def extrapolated(self, x: Tensor, y: Tensor) -> dict[str, float]:
+        return {"frechet_infinity": frechet_infinity(x, y, self.points, self.seed)}
+
+
+def frechet_infinity(x: Tensor | ArrayLike, y: Tensor | ArrayLike, points: int = 15, seed: int = 0) -> float:
+    """Intercept at 1/m = 0 of the Fréchet distances from x (n, d) to subsets of y (m, d); UserError for m < 2d."""
+    x, y = pair(x, y, least=2)
+    m, d = len(y), y.shape[1]
+    if m < 2 * d:
+        raise UserError(f"{m} samples for {d} dimensions; the extrapolation needs at least {2 * d}")
+    g = torch.Generator().manual_seed(seed)
+    mu, cov = moments(x)
+    inverse = torch.linspace(1 / max(d + 1, m // 8), 1 / m, points, dtype=torch.float64)
+    values = [
+        frechet_distance(mu, cov, *moments(y[torch.randperm(m, generator=g)[: round(1 / i.item())]])) for i in inverse
+    ]
+    line = torch.stack([torch.ones_like(inverse), inverse], 1)
+    return torch.linalg.lstsq(line, torch.tensor(values, dtype=torch.float64)[:, None]).solution[0].item()
+
+
+@dataclass(frozen=True)
+class PixelFrechet(Metric):
+    """Fréchet distance of the pixels' leading principal components, fitted on the real side."""
+
+    components: int = 64
+
+    def applies(self, case: Case) -> str:
+        return "" if case.images else "the examples are vectors: frechet is the same"
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            pixels = case.real.x.flatten(1).float() / 255
+            mean = pixels.mean(0)
+            q = min(self.components, *pixels.shape)
+            _, _, basis = torch.svd_lowrank((pixels - mean), q=q, niter=4)
+        sets = [(d.x.flatten(1).float() / 255 - mean) @ basis for d in (case.real, case.fake, *case.pair)]
+        pca = Identity(f"pixels-pca{q}:{case.real.fingerprint[:12]}", "none", "float32", Extractor.note)
+        space = Space(pca, *({"features": s} for s in sets))
+        return case.measure(lambda x, y: {"frechet_pixels": frechet_from_features(x, y)}, space, seed=0)

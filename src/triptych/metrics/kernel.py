@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from triptych.core import Metric, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import pair
+from triptych.metrics.case import Case
+from triptych.metrics.features import Inception
 
 BLOCK = 2048
 
@@ -75,3 +80,32 @@ def row_sums(x: Tensor, y: Tensor) -> Tensor:
         for part in y.split(BLOCK):
             total[i : i + BLOCK] += cubic(x[i : i + BLOCK] @ part.T, x.shape[1]).sum(1)
     return total
+
+
+@dataclass(frozen=True)
+class Kernel(Metric):
+    """The kernel distance on every extractor's features: `kid` on Inception's. Negative is normal near zero.
+
+    `kernel` is the full U-statistic with its jackknife error; `kernel_subsets` (`kid_subsets`) the customary mean
+    over random subsets, where there are enough examples for them.
+    """
+
+    subsets: int = 100
+    size: int = 1000
+    """examples in a subset"""
+    seed: int = 0
+    """of the subsets"""
+
+    def applies(self, case: Case) -> str:
+        return ""
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        for space in case.spaces:
+            found |= case.measure(lambda x, y: {"kernel": kernel_statistics(x, y)}, space)
+            if isinstance(space.extractor, Inception) and min(len(case.real), len(case.fake)) >= self.size:
+                found |= case.measure(self.over_subsets, space, seed=self.seed, note="se: spread of subsets")
+        return found
+
+    def over_subsets(self, x: Tensor, y: Tensor) -> dict[str, tuple[float, float]]:
+        return {"kernel_subsets": kernel_distance_subsets(x, y, self.subsets, self.size, self.seed)}

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from typing import TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
+import torch
 from torch import Tensor
+
+from triptych.core import Data, Density, Metric, Model, Value, to_inner
+from triptych.errors import UserError
+from triptych.metrics.arrays import rows
+from triptych.metrics.case import Case, subset
+from triptych.models import FlowModel, VAEModel
+from triptych.objectives.autoencoder import Variational, kl_to_prior
 
 Number = TypeVar("Number", float, Tensor)
 
@@ -17,3 +28,217 @@ def bits_per_dim(log_prob: Number, shape: tuple[int, ...], levels: int = 256) ->
     [0, 1/levels)); `shape` is one example's. A uniform density on the cube gives exactly log₂ levels.
     """
     return -log_prob / (math.prod(shape) * math.log(2)) + math.log2(levels)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a likelihood is a likelihood of. Two numbers may be ranked only where their cards agree."""
+
+    space: str
+    """what the density is over: the data's units, [0, 1]^D, or whole grey levels"""
+    dequantisation: Literal["none", "uniform", "learned"]
+    estimator: Literal["exact", "ELBO", "IWAE"]
+    draws: int
+    """K: draws of noise or codes per example"""
+    bound: Literal["exact", "lower bound"]
+    """of the log-likelihood"""
+    examples: int
+    non_finite: int = 0
+
+    def __str__(self) -> str:
+        text = f"{self.bound} of log p over {self.space}: {self.estimator}, K = {self.draws}"
+        if self.dequantisation != "none":
+            text += f", {self.dequantisation} dequantisation"
+        return text + (f"; {self.non_finite} of {self.examples} not finite" if self.non_finite else "")
+
+
+def rank(values: Mapping[str, tuple[float, Card]]) -> list[str]:
+    """Names from the highest log-likelihood to the lowest; UserError where the cards forbid a comparison.
+
+    An ELBO below another model's exact value shows nothing: the bound's own gap may be larger than the difference.
+    """
+    cards = {name: dataclasses.replace(card, non_finite=0, examples=0) for name, (_, card) in values.items()}
+    if cards:
+        first, *rest = cards.items()
+        for name, card in rest:
+            if card != first[1]:
+                raise UserError(
+                    f"{first[0]} ({first[1]}) and {name} ({card}) cannot be ranked; compare likelihoods of one kind"
+                )
+    if broken := [name for name, (_, card) in values.items() if card.non_finite]:
+        raise UserError(f"{broken[0]} has non-finite likelihoods; there is no mean to rank")
+    return sorted(values, key=lambda name: -values[name][0])
+
+
+# ----------------------------------------------------------------------------------------- estimators
+
+
+@torch.no_grad()
+def exact(model: Model, x: Tensor, draws: int = 1, batch: int = 256) -> tuple[Tensor, Card]:
+    """log p per example (n,), float64, of a model with a density; x are public vectors or uint8 images.
+
+    Images: log E_q [p(k + u) / q(u | k)] over `draws` draws of the noise, of the density on [0, 1]^D; at one draw
+    in expectation a lower bound of what it is at more. The same global seed gives all models the same uniform noise.
+    """
+    images = x.dtype == torch.uint8
+    parts = [
+        torch.logsumexp(torch.stack([log_density(model, part) for _ in range(draws)]).double(), 0) - math.log(draws)
+        for part in x.split(batch)
+    ]
+    log_p = torch.cat(parts)
+    learned = isinstance(model, FlowModel) and "dequantizer" in model.players
+    card = Card(
+        "[0, 1]^D" if images else "the data's units",
+        ("learned" if learned else "uniform") if images else "none",
+        "exact",
+        draws,
+        "lower bound" if images else "exact",
+        len(x),
+        int((~torch.isfinite(log_p)).sum()),
+    )
+    return log_p, card
+
+
+def log_density(model: Model, x: Tensor) -> Tensor:
+    """log p(x) of vectors; log p((k + u) / 256) − log q(u | k) of uint8 images."""
+    if not isinstance(model, Density):
+        raise TypeError(f"{type(model).__name__} has no density")
+    if x.dtype != torch.uint8:
+        return model.log_prob(x.to(model.device)).cpu()
+    if isinstance(model, FlowModel):
+        y, log_q = model.dequantise(to_inner(x).to(model.device))
+        return (model.log_density(y) + model.latent * math.log(2) - log_q).cpu()
+    u = torch.rand(x.shape).clamp_max(1 - 2**-16)
+    return model.log_prob(((x + u) / 256).to(model.device)).cpu()
+
+
+@torch.no_grad()
+def variational(
+    model: VAEModel, objective: Variational, x: Tensor, draws: int = 1, chunk: int = 2048
+) -> tuple[Tensor, Card]:
+    """The ELBO (one draw, KL in closed form) or the importance-weighted bound of `draws` draws, (n,) float64.
+
+    Gaussian likelihoods are densities: images are dequantised by uniform noise and the value is over [0, 1]^D.
+    Bernoulli and logistic ones are probabilities of the pixel values. Source: Burda et al. 2016, eq. 8.
+    """
+    density = objective.likelihood.startswith("gaussian")
+    images = x.dtype == torch.uint8
+    found = []
+    for part in x.split(max(1, chunk // draws)):
+        inner = to_inner(part)
+        if images and density:
+            inner = (part + torch.rand(part.shape)) / 128 - 1
+        inner = inner.to(model.device)
+        mu, log_sigma = model.posterior(inner)
+        if draws == 1:
+            z = mu + log_sigma.exp() * torch.randn_like(mu)
+            log_p = objective.log_likelihood(inner, model.decoder(z), model)
+            found.append((log_p - kl_to_prior(mu, log_sigma).sum(1)).double().cpu())
+            continue
+        weights = []
+        for some in torch.ones(draws).split(max(1, chunk // len(part))):
+            k = len(some)
+            noise = torch.randn(k, *mu.shape, device=mu.device)
+            z = mu + log_sigma.exp() * noise
+            log_ratio = (0.5 * noise.square() + log_sigma - 0.5 * z.square()).sum(2).double()
+            many = inner.expand(k, *inner.shape).flatten(0, 1)
+            log_p = objective.log_likelihood(many, model.decoder(z.flatten(0, 1)), model).view(k, -1).double()
+            weights.append((log_p + log_ratio).cpu())
+        found.append(torch.logsumexp(torch.cat(weights), 0) - math.log(draws))
+    bound = torch.cat(found)
+    if images and density:
+        bound += math.prod(model.shape) * math.log(2)
+    card = Card(
+        ("[0, 1]^D" if density else "the pixels' values") if images else "the data's units",
+        "uniform" if images and density else "none",
+        "ELBO" if draws == 1 else "IWAE",
+        draws,
+        "lower bound",
+        len(x),
+        int((~torch.isfinite(bound)).sum()),
+    )
+    return bound, card
+
+
+def gaussian_bits(train: Data, test: Data, seed: int = 0, most: int = 20_000) -> float:
+    """Bits per dimension of held-out images under one full-covariance Gaussian: what a model must beat."""
+    g = torch.Generator().manual_seed(seed)
+    x, y = (subset(d, most, seed).x.flatten(1) for d in (train, test))
+    x, y = ((s + torch.rand(s.shape, generator=g)) / 256 for s in (x, y))
+    mean = x.mean(0)
+    cov = rows((x - mean).T @ (x - mean) / len(x), "rows of the covariance")
+    cov.diagonal().add_(1 / 12 / 256**2)
+    factor = torch.linalg.cholesky(cov)
+    z = torch.linalg.solve_triangular(factor, (y - mean).double().T, upper=False)
+    d = x.shape[1]
+    log_p = -0.5 * (z.square().sum(0).mean() + d * math.log(2 * math.pi)) - factor.diagonal().log().sum()
+    return bits_per_dim(log_p.item(), test.shape)
+
+
+# --------------------------------------------------------------------------------------------- metric
+
+
+@dataclass(frozen=True)
+class Likelihood(Metric):
+    """Negative log-likelihood of held-out examples in nats, with its card; "not defined" is a result.
+
+    - a density: `nll`, and `bits_per_dim` of images or `kl` (data ‖ model) of toy sets, whose density is known;
+    - a VAE: `nll_elbo` and `nll_iwae`, two upper bounds of the negative log-likelihood, and their bits.
+
+    The floor of a toy set is the entropy of the law, estimated on the same points.
+    """
+
+    needs = Model
+    points: int = 10_000
+    """examples"""
+    codes: int = 500
+    """K of the importance-weighted bound"""
+    codes_points: int = 200
+    """examples of the importance-weighted bound"""
+    seed: int = 0
+
+    def applies(self, case: Case) -> str:
+        return "" if case.model is not None else "there is no model, only samples"
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        model, real = case.model, subset(case.real, self.points, self.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            if isinstance(model, Density):
+                found = self.tell(case, real, "", *exact(model, real.x))
+            elif isinstance(model, VAEModel) and isinstance(case.objective, Variational):
+                few = subset(case.real, self.codes_points, self.seed)
+                found = self.tell(case, real, "_elbo", *variational(model, case.objective, real.x))
+                found |= self.tell(case, few, "_iwae", *variational(model, case.objective, few.x, self.codes))
+            else:
+                note = f"not defined: {type(model).__name__} has no density"
+                found = {"nll": case.value(math.nan, seed=self.seed, note=note)}
+        return found
+
+    def tell(self, case: Case, real: Data, suffix: str, log_p: Tensor, card: Card) -> dict[str, Value]:
+        """Values of log p per example, with the standard error over examples."""
+        n, note, shape = len(log_p), str(card), real.shape
+        mean, se = log_p.mean().item(), (log_p.std() / n**0.5).item()
+        if card.non_finite:
+            mean = se = math.nan
+        floor = -case.real.log_prob(real.x).double().mean().item() if case.real.law is not None else None
+        found = {f"nll{suffix}": case.value((-mean, se), seed=self.seed, floor=floor, floor_n=n, note=note)}
+        if real.is_images and card.space == "[0, 1]^D":
+            other = "uniform 8"
+            if case.train is not None and len(case.train) > math.prod(shape):
+                other += f", one Gaussian {gaussian_bits(case.train, real, self.seed):.2f}"
+            scale = math.prod(shape) * math.log(2)
+            bits = (bits_per_dim(mean, shape), se / scale)
+            found[f"bits_per_dim{suffix}"] = case.value(bits, seed=self.seed, note=f"{note}; {other} bits")
+        elif real.is_images:
+            bits = (-mean / (math.prod(shape) * math.log(2)), se / (math.prod(shape) * math.log(2)))
+            found[f"bits_per_dim{suffix}"] = case.value(bits, seed=self.seed, note=note)
+        if floor is not None:
+            gap = case.real.log_prob(real.x).double() - log_p
+            kl = math.nan if card.non_finite else gap.mean().item()
+            above = "" if card.bound == "exact" else " (an upper bound)"
+            found[f"kl{suffix}"] = case.value(
+                (kl, (gap.std() / n**0.5).item()), seed=self.seed, floor=0.0, note=f"KL(data ‖ model), nats{above}"
+            )
+        plain = dataclasses.asdict(card)
+        return {k: dataclasses.replace(v, n_real=n, card=plain) for k, v in found.items()}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from triptych.core import Metric, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import pair
+from triptych.metrics.case import Case
 
 BLOCK = 2048
 ROUNDING = 1e-12
@@ -87,3 +91,20 @@ def squared_distances(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def share(hits: Tensor) -> float:
     return hits.double().mean().item()
+
+
+@dataclass(frozen=True)
+class Neighbours(Metric):
+    """`precision`, `recall`, `density` and `coverage` on every extractor's features."""
+
+    k: int = 5
+    """neighbours that a ball reaches to"""
+
+    def applies(self, case: Case) -> str:
+        return ""
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        for space in case.spaces:
+            found |= case.measure(lambda x, y: prdc(x, y, self.k), space, note=f"k = {self.k}")
+        return found

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from triptych.core import Metric, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import pair
+from triptych.metrics.case import Case, Space
+from triptych.metrics.features import Identity
 
 
 def sliced_wasserstein(
@@ -98,3 +104,35 @@ def assignment(cost: NDArray[np.float64]) -> NDArray[np.int64]:
             if i == start:
                 break
     return column_of
+
+
+@dataclass(frozen=True)
+class Transport(Metric):
+    """Wasserstein distances in the data's own units: `sliced_wasserstein`, and for vectors the exact `wasserstein`."""
+
+    projections: int = 200
+    points: int = 2000
+    """examples a side for the exact distance"""
+    seed: int = 0
+    """of the projections"""
+
+    def applies(self, case: Case) -> str:
+        return ""
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        scale = 255 if case.images else 1
+        sets = [{"features": d.x.flatten(1).float() / scale} for d in (case.real, case.fake, *case.pair)]
+        space = Space(Identity("pixels" if case.images else "data"), *sets)
+        found = case.measure(self.sliced, space, seed=self.seed, note=f"{self.projections} projections")
+        if not case.images:
+            exact = case.measure(self.exact, space, dtype="float64")
+            n = min(self.points, len(case.real), len(case.fake))
+            found |= {k: dataclasses.replace(v, n=n, n_real=n, floor_n=n) for k, v in exact.items()}
+        return found
+
+    def sliced(self, x: Tensor, y: Tensor) -> dict[str, float]:
+        return {"sliced_wasserstein": sliced_wasserstein(x, y, self.projections, self.seed)}
+
+    def exact(self, x: Tensor, y: Tensor) -> dict[str, float]:
+        n = min(self.points, len(x), len(y))
+        return {"wasserstein": wasserstein(x[:n], y[:n])}

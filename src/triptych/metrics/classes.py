@@ -1,0 +1,134 @@
+"""What a classifier of the data set makes of the samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from triptych.core import Metric, Value
+from triptych.errors import UserError
+from triptych.metrics.arrays import rows
+from triptych.metrics.case import Case
+from triptych.metrics.coverage import kl_to_uniform
+from triptych.metrics.features import Inception
+from triptych.metrics.offline import Offline
+
+TRUSTED = 0.9
+"""A classifier of less accuracy says little about samples."""
+
+
+def class_shares(logits: Tensor) -> Tensor:
+    """Share of each class among the most probable ones of logits (n, k), (k,) float64."""
+    return torch.bincount(logits.argmax(1), minlength=logits.shape[1]).double() / len(logits)
+
+
+@dataclass(frozen=True)
+class Classes(Metric):
+    """What the set's own classifier says. The floor is what it says of real examples.
+
+    - `confident`: share of samples whose most probable class has more than `confidence`. Its floor is the real
+      reference's share;
+    - `class_histogram`: total variation distance between the histograms of most probable classes, in [0, 1];
+    - `class_deviation`: largest relative deviation of a class's share from uniform (0.4: some class 40 % off).
+    """
+
+    confidence: float = 0.9
+
+    def applies(self, case: Case) -> str:
+        classifier = case.classifier
+        if classifier is None:
+            return "there is no classifier: the set has no labels" if case.images else "the examples are vectors"
+        if (classifier.accuracy or 0) < TRUSTED:
+            return f"the classifier is right on {classifier.accuracy:.1%} of held-out examples only"
+        return ""
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        for space in case.spaces:
+            e = space.extractor
+            if isinstance(e, Offline) and e.accuracy is not None:
+                note = f"the classifier is right on {e.accuracy:.2%} of {e.accuracy_n:,} held-out examples"
+                found |= case.measure(self.compare, space, of="logits", note=note)
+        return found
+
+    def compare(self, real: Tensor, fake: Tensor) -> dict[str, float]:
+        p, q = class_shares(real), class_shares(fake)
+        return {
+            "confident": (fake.softmax(1).amax(1) > self.confidence).double().mean().item(),
+            "class_histogram": (p - q).abs().sum().item() / 2,
+            "class_deviation": (q * len(q) - 1).abs().max().item(),
+        }
+
+
+@dataclass(frozen=True)
+class InceptionScore(Metric):
+    """exp E KL(p(y|x) ‖ p(y)) with Inception's 1008 classes; for pictures like ImageNet's, and never alone.
+
+    Mean and standard deviation over `splits` consecutive parts, in order. The floor is the real examples' own score,
+    from above. Source: Salimans et al. 2016, section 4; logits without the head's bias, as is customary.
+    """
+
+    splits: int = 10
+
+    def applies(self, case: Case) -> str:
+        found = any(isinstance(e, Inception) for e in case.extractors)
+        return "" if case.images and found else "there are no Inception weights"
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        for space in case.spaces:
+            if isinstance(space.extractor, Inception) and "logits_unbiased" in space.fake:
+                found |= case.measure(
+                    self.score, space, of="logits_unbiased", note=f"{self.splits} splits in order, 1008 classes"
+                )
+        return found
+
+    def score(self, real: Tensor, fake: Tensor) -> dict[str, tuple[float, float]]:
+        return {"inception_score": inception_score(fake, self.splits)}
+
+
+def inception_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
+    """Mean and standard deviation over consecutive splits of exp E KL(p(y|x) ‖ p(y)), from logits (n, k)."""
+    logits = rows(logits, "generated examples", splits)
+    scores = []
+    for i in range(splits):
+        part = logits[i * len(logits) // splits : (i + 1) * len(logits) // splits]
+        log_p = part.log_softmax(1)
+        p = log_p.exp()
+        scores.append((p * (log_p - p.mean(0).log())).sum(1).mean().exp())
+    values = torch.stack(scores)
+    return values.mean().item(), values.std(correction=0).item()
+
+
+@dataclass(frozen=True)
+class StackedDigits(Metric):
+    """The thousand modes of stacked MNIST: three digits as red, green and blue, each told by a digit classifier.
+
+    `stacked_modes` counts the triples that occur among the samples; `stacked_kl` is the KL in nats from their
+    histogram to the uniform one. Customary with 26,000 samples (Metz et al. 2017; Lin et al. 2018).
+    """
+
+    def applies(self, case: Case) -> str:
+        return "" if case.digits is not None else "the set is not stacked MNIST"
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        digits = case.digits
+        if digits is None:
+            raise UserError("there is no digit classifier; stacked MNIST needs the MNIST files beside it")
+        got, ideal = (stacked_modes(digits, d.x) for d in (case.fake, case.pair[1]))
+        note = f"digits told by a classifier right on {digits.accuracy or 0:.2%} of held-out MNIST; of 1000"
+        return {
+            k: case.value(v, extractor=digits.id, floor=ideal[k], floor_n=len(case.pair[1]), note=note)
+            for k, v in got.items()
+        }
+
+
+def stacked_modes(digits: Offline, x: Tensor) -> dict[str, float]:
+    """Modes hit and KL to uniform of uint8 images (n, 3, h, w), each channel a digit."""
+    told = [
+        torch.cat([digits(part[:, c : c + 1])["logits"].argmax(1) for part in x.split(512)]) for c in range(x.shape[1])
+    ]
+    counts = torch.bincount(sum(t * 10**i for i, t in enumerate(reversed(told))), minlength=1000)  # type: ignore[arg-type]
+    return {"stacked_modes": int((counts > 0).sum()), "stacked_kl": kl_to_uniform(counts)}
