@@ -1,23 +1,389 @@
-"""From a model, or two sets of pictures, to numbers that say what they are."""
+"""From a run, or two sets of pictures, to numbers that say what they are."""
 
 from __future__ import annotations
 
+import dataclasses
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
 import torch
+from torch import Tensor
 
-from triptych.core import Data, Density, Model, Sampler
+from triptych import data as data_sets
+from triptych.core import Data, Density, Metric, Model, Sampler, Split, Value, discover, to_bytes
+from triptych.errors import UserError
+from triptych.latent import use_batch_statistics
+from triptych.metrics import features, offline
+from triptych.metrics.case import Case, fresh, pick, subset
 from triptych.metrics.coverage import mode_coverage
+from triptych.metrics.frechet import frechet_distance, frechet_from_features, moments
+from triptych.metrics.kernel import kernel_distance
 from triptych.metrics.transport import sliced_wasserstein
+from triptych.progress import Progress
+from triptych.run import Run, write_json
+from triptych.runtime import pick_device
+
+IMAGES, VECTORS = 10_000, 5_000
+"""Samples, unless asked otherwise; never more than the reference has, where it is finite."""
+STACKED = 26_000
+"""Samples of stacked MNIST, by convention."""
+LONG = 500_000
+"""Images of a budget from which on an extractor is worth training for the numbers along the way."""
 
 
-def during_training(model: Model, data: Data, test: Data | None, n: int, seed: int) -> dict[str, float]:
+@dataclass(frozen=True)
+class Options:
+    """What can be chosen about an evaluation."""
+
+    n: int | None = None
+    seed: int = 0
+    split: Split | None = None
+    """reference: default the test split where there is one, else everything the run was trained on"""
+    which: Literal["last", "best"] = "last"
+    bn: Literal["eval", "train"] = "eval"
+    inception: str | None = None
+    """path of the weights, or `download`; default: use them where they are found"""
+    resize: str = "clean"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    device: str = "auto"
+    progress: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Named values, and what a reader should be told beside them."""
+
+    name: str
+    values: dict[str, Value]
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def write(self, file: Path) -> None:
+        """`{name: {value, n, extractor, resize, seed, dtype, floor, ...}}`."""
+        write_json(file, {k: dataclasses.asdict(v) for k, v in self.values.items()})
+
+
+# --------------------------------------------------------------------------------------------- a run
+
+
+def evaluate_run(path: str | Path, options: Options = Options(), out: str | Path | None = None) -> dict[str, Value]:
+    """Judge a run by every metric that applies, and write `eval.json` into it (or to `out`)."""
+    return judge_run(path, options, out).values
+
+
+def judge_run(path: str | Path, options: Options, out: str | Path | None = None) -> Evaluation:
+    """`evaluate_run`, with its warnings and notes.
+
+    Where the recipe chose a best checkpoint on one half of the reference, both `best` and `last` are also judged by
+    that metric on the other half.
+    """
+    run = Run(path)
+    model = run.load(options.which, options.device)
+    if options.bn == "train":
+        use_batch_statistics(model)
+    train = run.data()
+    real, spare = reference(train, run, options)
+    n = options.n or default_count(real)
+    torch_warnings: list[str] = []
+    case_notes: list[str] = []
+    with heard(torch_warnings):
+        if isinstance(model, Sampler):
+            fake = draw(model, n, options.seed, real)
+        else:
+            fake = real
+            case_notes.append(f"{type(model).__name__} cannot sample: metrics of samples are left out")
+        if real.law is not None:
+            real = fresh(real, n, options.seed + 1)
+        extractors, notes, digits = make_extractors(real, train, options)
+        case = Case(
+            real,
+            fake,
+            spare,
+            model,
+            run.recipe.objective,
+            train,
+            options.seed,
+            extractors,
+            digits,
+            bars(options.progress),
+        )
+        values = measure(case)
+        if options.which == "last" and run.best is not None and isinstance(model, Sampler):
+            values |= selected(run, case, options, n)
+    notes = [*case_notes, *notes]
+    if options.bn == "train":
+        notes.append("batch normalisation used the statistics of each batch of samples (--bn train)")
+    result = Evaluation(run.name, values, (*case.warnings, *torch_warnings), tuple(notes))
+    result.write(Path(out) if out is not None else run.path / "eval.json")
+    return result
+
+
+def reference(train: Data, run: Run, options: Options) -> tuple[Data, Data | None]:
+    """The real side of a run, and further real examples for floors."""
+    if train.law is not None:
+        return train, None
+    if options.split is not None:
+        real = run.data(options.split)
+        return real, None if real.split == train.split or train.split == "all" else train
+    if train.split == "all":
+        return train, None
+    try:
+        return run.data("test"), train
+    except UserError:
+        return train, None
+
+
+def default_count(real: Data) -> int:
+    """As many samples as is customary, and no more than the reference has."""
+    if real.law is not None:
+        return VECTORS
+    if real.name == "stackedmnist":
+        return STACKED
+    return min(IMAGES, len(real))
+
+
+@torch.no_grad()
+def draw(model: Sampler, n: int, seed: int, real: Data) -> Data:
+    """n samples as data like `real`: 8-bit images, or vectors. Made in parts, so that floats never pile up."""
+    if n < 1:
+        raise UserError(f"{n} samples were asked for; give at least 1")
+    if not real.is_images:
+        return Data("samples", model.sample(n, seed=seed).cpu(), law=real.law)
+    parts: list[Tensor] = []
+    while (done := sum(map(len, parts))) < n:
+        x = model.sample(min(10_000, n - done), seed=seed + 1_000_003 * len(parts))
+        if not bool(torch.isfinite(x).all()):
+            raise UserError("the model makes pictures with NaN or infinite pixels; it has diverged: try --which best")
+        parts.append(to_bytes(x).cpu())
+    return Data("samples", torch.cat(parts))
+
+
+def selected(run: Run, case: Case, options: Options, n: int) -> dict[str, Value]:
+    """The metric that chose the best checkpoint, of `best` and of `last`, on the half that did not choose."""
+    name = run.recipe.train.best.removeprefix("-")
+    if not case.images or name not in CHEAP or not case.extractors:
+        return {}
+    real = halves(case.real)[1]
+    found: dict[str, Value] = {}
+    for which in ("last", "best"):
+        model = run.load(which, options.device)
+        assert isinstance(model, Sampler)
+        half = Case(
+            real, draw(model, min(n, len(real)), options.seed, real), case.spare, extractors=case.extractors[:1]
+        )
+        value = half.measure(
+            lambda x, y: {name: CHEAP[name](x, y)}, half.spaces[0], note="on the half that chose nothing"
+        )
+        found[f"{name}_{which}"] = value[name]
+    return found
+
+
+# ------------------------------------------------------------------------------------------ two sets
+
+
+def judge_sets(
+    real: str | Path | None,
+    fake: str | Path,
+    options: Options,
+    *,
+    out: str | Path | None = None,
+    stats: str | Path | None = None,
+    save_stats: str | Path | None = None,
+    resolution: int | None = None,
+    channels: int | None = None,
+) -> Evaluation:
+    """Judge any two folders, arrays or prepared sets, both sides whole unless `n` says less.
+
+    `stats` is a clean-fid `.npz` that stands for the real side of FID; then `real` may be left out. `save_stats`
+    writes the real side's.
+    """
+    said: list[str] = []
+    with heard(said):
+        samples = side(fake, options, resolution, channels)
+        notes: list[str] = []
+        values: dict[str, Value] = {}
+        inception = None
+        if stats is not None or save_stats is not None:
+            inception = load_inception(options, download=True)
+        if stats is not None and inception is not None:
+            values |= against_statistics(stats, samples, inception, bars(options.progress))
+        if real is not None:
+            truth = side(real, options, resolution, channels)
+            extractors, notes, digits = make_extractors(truth, truth, options, inception)
+            case = Case(
+                truth, samples, None, None, None, truth, options.seed, extractors, digits, bars(options.progress)
+            )
+            values = measure(case) | values
+            said = [*case.warnings, *said]
+            if save_stats is not None and inception is not None:
+                features.write_statistics(save_stats, *moments(features.extract(inception, truth)["features"]))
+        elif stats is None:
+            raise UserError("there is no real side; give --real FOLDER or --stats FILE.npz")
+    result = Evaluation(f"{Path(fake).name}", values, tuple(said), tuple(notes))
+    if out is not None:
+        result.write(Path(out))
+    return result
+
+
+def side(name: str | Path, options: Options, resolution: int | None, channels: int | None) -> Data:
+    """One side of a comparison: the test split of a named set that has one, else everything."""
+    wanted: tuple[Split, ...] = (options.split,) if options.split is not None else ("test", "all")
+    for split in wanted[:-1]:
+        try:
+            found = data_sets.load(name, split, resolution=resolution, channels=channels)
+            break
+        except UserError:
+            continue
+    else:
+        found = data_sets.load(name, wanted[-1], resolution=resolution, channels=channels)
+    if found.is_images or bool(torch.isfinite(found.x).all()):
+        return subset(found, options.n, options.seed) if options.n is not None else found
+    raise UserError(f"{name} holds NaN or infinite numbers; remove or repair those rows")
+
+
+def against_statistics(
+    file: str | Path,
+    samples: Data,
+    inception: features.Inception,
+    progress: Callable[[str], features.Progress] | None = None,
+) -> dict[str, Value]:
+    """FID of samples against stored statistics."""
+    mu, sigma = features.read_statistics(file)
+    x = features.extract(inception, samples, progress=progress and progress("fid: samples"))["features"]
+    if len(mu) != x.shape[1]:
+        raise UserError(f"{file} has {len(mu)} dimensions; Inception features have {x.shape[1]}")
+    value = frechet_distance(mu, sigma, *moments(x))
+    note = "; ".join(filter(None, ["the real side's count is not in the file", inception.note]))
+    return {
+        "fid": Value(
+            value, len(samples), None, str(file), inception.id, inception.resize, None, inception.dtype, note=note
+        )
+    }
+
+
+# -------------------------------------------------------------------------------------------- pieces
+
+
+def measure(case: Case) -> dict[str, Value]:
+    """Every metric of `metrics/` that applies."""
+    found: dict[str, Value] = {}
+    for metric in discover("metrics", Metric).values():  # type: ignore[type-abstract]
+        if case.model is not None and not isinstance(case.model, metric.needs):
+            continue
+        one = metric()  # pyright: ignore[reportAbstractUsage]
+        if not one.applies(case):
+            found |= one(case)
+    return found
+
+
+def make_extractors(
+    real: Data, train: Data, options: Options, inception: features.Inception | None = None
+) -> tuple[tuple[features.Extractor, ...], list[str], offline.Offline | None]:
+    """Extractors of an image set, a note where FID has to be left out, and a stacked set's digit classifier."""
+    if not real.is_images:
+        if options.inception is not None:
+            raise UserError("the examples are vectors and Inception takes pictures; drop --inception")
+        return (), [], None
+    bar = bars(options.progress)
+    held_out = real if real is not train and real.split == "test" else None
+    own = offline.extractor_for(train, held_out, progress=bar and bar("training the extractor"))
+    digits = None
+    if real.name == "stackedmnist":
+        mnist = data_sets.load("mnist", "train")
+        digits = offline.extractor_for(mnist, data_sets.load("mnist", "test"), progress=bar and bar("digit classifier"))
+    notes = []
+    inception = inception or load_inception(options, download=False)
+    if inception is None:
+        notes.append(
+            "fid is left out: the Inception weights are not here (--inception PATH, or --inception download); "
+            "the other extractor's numbers are not comparable with published FID"
+        )
+    return (own,) if inception is None else (own, inception), notes, digits
+
+
+def load_inception(options: Options, download: bool) -> features.Inception | None:
+    """As asked for; where nothing was asked and nothing is found, none."""
+    asked = options.inception
+    path = None if asked == "download" else asked
+    try:
+        where = features.find_inception(path, download or asked == "download")
+    except UserError:
+        if asked is not None or download:
+            raise
+        return None
+    return features.load_inception(where, options.resize, options.precision, device=pick_device(options.device))
+
+
+def bars(shown: bool) -> Callable[[str], features.Progress] | None:
+    """A factory of progress bars, each there from its first call to its last."""
+    if not shown:
+        return None
+
+    def titled(title: str) -> features.Progress:
+        bar: list[Progress] = []
+
+        def update(done: int, total: int) -> None:
+            if not bar:
+                bar.append(Progress(title, total, unit="").__enter__())
+            bar[0].update(done)
+            if done >= total:
+                bar[0].__exit__(None, None, None)
+
+        return update
+
+    return titled
+
+
+@contextmanager
+def heard(said: list[str]) -> Iterator[None]:
+    """Warnings of the code below are collected, to be told in one place."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        yield
+    said += [str(w.message) for w in caught]
+
+
+# ------------------------------------------------------------------------------------ during training
+
+CHEAP = {"frechet": frechet_from_features, "kernel": kernel_distance}
+"""Distances on features that are computed along the way."""
+
+
+def halves(data: Data) -> tuple[Data, Data]:
+    """A half to choose by and a half to report on."""
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
+    return pick(data, order[: len(data) // 2], "choose"), pick(data, order[len(data) // 2 :], "report")
+
+
+def during_training(
+    model: Model, data: Data, test: Data | None, n: int, seed: int, budget: int = 0
+) -> dict[str, float]:
     """Cheap numbers for a line of the log: n samples against n fresh or held-out examples.
 
     Vectors with a known law: `modes`, `high_quality`, `reverse_kl` where it has modes, `wasserstein` (sliced), and
-    `nll` and `kl` (nats, data against model) where the model has a density. Leaves the global random state alone.
+    `nll` and `kl` (nats, data against model) where the model has a density.
+
+    Images: `frechet` and `kernel` on the set's own extractor, against one half of the reference, so that the best
+    checkpoint is chosen by examples that its final numbers are not made from. The extractor is trained first where
+    the run's `budget` of images is long enough to be worth it; else they are left out unless it is there already.
+
+    Leaves the global random state alone.
     """
+    if data.is_images:
+        if not isinstance(model, Sampler) or not (budget >= LONG or offline.cached(data)):
+            return {}
+        extractor = offline.extractor_for(data, test)
+        real = halves(test if test is not None else data)[0]
+        samples = features.extract(extractor, draw(model, n, seed, real))["features"]
+        truth = features.extract(extractor, real)["features"]
+        return {name: distance(truth, samples) for name, distance in CHEAP.items()}
+    if data.law is None:
+        return {}
     out: dict[str, float] = {}
-    if data.is_images or data.law is None:
-        return out
     real = data.sample(n, seed + 1)
     if isinstance(model, Sampler):
         samples = model.sample(n, seed=seed).cpu()

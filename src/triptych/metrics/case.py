@@ -67,7 +67,7 @@ class Case:
                 f"real examples have shape {self.real.shape}, generated ones {self.fake.shape}; prepare both alike "
                 "(--resolution, --channels)"
             )
-        if self.same:
+        if self.fake is not self.real and self.same:
             self.warn("the two sides are the same examples: distances are 0 by construction")
         for name, data in (("real", self.real), ("generated", self.fake)):
             if len(data) > 1 and bool((data.x[1:] == data.x[:1]).all()):

@@ -117,6 +117,8 @@ class FrechetInfinity(Metric):
     """of the subsets"""
 
     def applies(self, case: Case) -> str:
+        if not case.images:
+            return "vectors have few dimensions: the bias is small at any n"
         d = min(s.real["features"].shape[1] for s in case.spaces)
         n = len(case.fake)
         return "" if n >= 2 * d else f"{n} samples for {d} dimensions: extrapolation needs at least {2 * d}"

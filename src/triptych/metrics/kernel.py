@@ -70,7 +70,8 @@ def kernel_distance_subsets(
 
 
 def cubic(dots: Tensor, d: int) -> Tensor:
-    return (dots / d + 1) ** 3
+    k = dots / d + 1
+    return k * k * k  # many times faster than a power
 
 
 def row_sums(x: Tensor, y: Tensor) -> Tensor:

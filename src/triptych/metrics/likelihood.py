@@ -14,7 +14,7 @@ from torch import Tensor
 from triptych.core import Data, Density, Metric, Model, Value, to_inner
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
-from triptych.metrics.case import Case, subset
+from triptych.metrics.case import Case, fresh, subset
 from triptych.models import FlowModel, VAEModel
 from triptych.objectives.autoencoder import Variational, kl_to_prior
 
@@ -190,7 +190,9 @@ class Likelihood(Metric):
 
     needs = Model
     points: int = 10_000
-    """examples"""
+    """held-out examples"""
+    drawn: int = 50_000
+    """fresh points of a toy set"""
     codes: int = 500
     """K of the importance-weighted bound"""
     codes_points: int = 200
@@ -202,12 +204,14 @@ class Likelihood(Metric):
 
     def __call__(self, case: Case) -> dict[str, Value]:
         model, real = case.model, subset(case.real, self.points, self.seed)
+        if real.law is not None:
+            real = fresh(real, self.drawn, case.seed + 3)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if isinstance(model, Density):
                 found = self.tell(case, real, "", *exact(model, real.x))
             elif isinstance(model, VAEModel) and isinstance(case.objective, Variational):
-                few = subset(case.real, self.codes_points, self.seed)
+                few = subset(real, self.codes_points, self.seed)
                 found = self.tell(case, real, "_elbo", *variational(model, case.objective, real.x))
                 found |= self.tell(case, few, "_iwae", *variational(model, case.objective, few.x, self.codes))
             else:
@@ -241,4 +245,4 @@ class Likelihood(Metric):
                 (kl, (gap.std() / n**0.5).item()), seed=self.seed, floor=0.0, note=f"KL(data ‖ model), nats{above}"
             )
         plain = dataclasses.asdict(card)
-        return {k: dataclasses.replace(v, n_real=n, card=plain) for k, v in found.items()}
+        return {k: dataclasses.replace(v, n=n, n_real=n, card=plain) for k, v in found.items()}
