@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from triptych import commands
+from triptych import commands, judge
 from triptych.errors import Diverged, UserError
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "recipes": recipes,
     "train": train,
     "resume": resume,
+    "evaluate": judge.evaluate,
     "sample": commands.sample,
     "interpolate": commands.interpolate,
     "sweep": commands.sweep,

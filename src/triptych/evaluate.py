@@ -364,7 +364,7 @@ def during_training(
 ) -> dict[str, float]:
     """Cheap numbers for a line of the log: n samples against n fresh or held-out examples.
 
-    Vectors with a known law: `modes`, `high_quality`, `reverse_kl` where it has modes, `wasserstein` (sliced), and
+    Vectors with a known law: `modes`, `high_quality`, `reverse_kl` where it has modes, `sliced_wasserstein`, and
     `nll` and `kl` (nats, data against model) where the model has a density.
 
     Images: `frechet` and `kernel` on the set's own extractor, against one half of the reference, so that the best
@@ -390,7 +390,7 @@ def during_training(
         if data.law.modes is not None:
             out |= mode_coverage(samples, data.modes, data.std)
         finite = torch.isfinite(samples).all(1)
-        out["wasserstein"] = sliced_wasserstein(real, samples) if finite.all() else float("nan")
+        out["sliced_wasserstein"] = sliced_wasserstein(real, samples) if finite.all() else float("nan")
     if isinstance(model, Density):
         with torch.no_grad():
             log_prob = torch.cat([model.log_prob(part.to(model.device)) for part in real.split(4096)]).cpu().double()

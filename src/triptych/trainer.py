@@ -318,7 +318,7 @@ class Training:
         found = dict(self.recipe.objective.validate(self.model, batches, clock))
         if isinstance(self.model, Sampler):
             with self.averages():
-                found |= during_training(self.model, self.data, self.test, 2_500, self.run.seed)
+                found |= during_training(self.model, self.data, self.test, 2_500, self.run.seed, self.train.images)
         return found
 
     def draw(self, images: int) -> None:

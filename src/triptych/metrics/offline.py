@@ -12,7 +12,8 @@ import itertools
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +29,8 @@ SIDE = 64
 WIDTH = 128
 """Features of the trained extractors."""
 BATCH = 128
+FEW = 500
+"""Sets with fewer examples get random convolutions: a net trained on them would know them by heart."""
 Kind = Literal["classifier", "autoencoder", "random"]
 
 
@@ -163,24 +166,34 @@ def extractor_for(
 ) -> Offline:
     """The offline extractor of a data set: read from the cache, or trained (a minute or two) and kept.
 
-    `kind` defaults to a classifier where `train` has labels of at least two classes, else an autoencoder.
+    `kind` defaults to a classifier where `train` has labels of at least two classes, else an autoencoder; random
+    features where it has fewer than `FEW` examples.
     """
-    kind = kind or ("classifier" if classes_of(train) > 1 else "autoencoder")
+    kind = kind or kind_for(train)
     if kind == "random":
         return finish(RandomFeatures(train.shape[0]), kind, {})
-    key = hashlib.sha256(f"{train.fingerprint}|{len(train)}|{kind}|{VERSION}".encode()).hexdigest()[:20]
     if not train.fingerprint:
         return finish(*make(train, test, kind, progress))
-    file = root() / "extractors" / f"{kind}-{key}.safetensors"
+    file = place(train, kind)
     with writing(file), locked(file.with_suffix(".lock")):
         return from_file(train, kind, file) or made(train, test, kind, file, progress)
 
 
 def cached(train: Data) -> bool:
     """Whether `extractor_for` would answer at once."""
-    kind = "classifier" if classes_of(train) > 1 else "autoencoder"
+    kind = kind_for(train)
+    return kind == "random" or place(train, kind).exists()
+
+
+def kind_for(train: Data) -> Kind:
+    if len(train) < FEW:
+        return "random"
+    return "classifier" if classes_of(train) > 1 else "autoencoder"
+
+
+def place(train: Data, kind: Kind) -> Path:
     key = hashlib.sha256(f"{train.fingerprint}|{len(train)}|{kind}|{VERSION}".encode()).hexdigest()[:20]
-    return (root() / "extractors" / f"{kind}-{key}.safetensors").exists()
+    return root() / "extractors" / f"{kind}-{key}.safetensors"
 
 
 def classes_of(data: Data) -> int:
@@ -193,7 +206,7 @@ def build(train: Data, kind: Kind) -> Classifier | Autoencoder:
     return Autoencoder(train.shape[0], min(SIDE, max(train.shape[1:])))
 
 
-def from_file(train: Data, kind: Kind, file: Any) -> Offline | None:
+def from_file(train: Data, kind: Kind, file: Path) -> Offline | None:
     """A kept extractor; None, with a warning where it is damaged, when it must be made."""
     from safetensors import SafetensorError, safe_open
 
@@ -211,7 +224,7 @@ def from_file(train: Data, kind: Kind, file: Any) -> Offline | None:
     return finish(net, kind, about)
 
 
-def made(train: Data, test: Data | None, kind: Kind, file: Any, progress: Progress | None) -> Offline:
+def made(train: Data, test: Data | None, kind: Kind, file: Path, progress: Progress | None) -> Offline:
     """Train, and keep."""
     from safetensors.torch import save_file
 
@@ -234,7 +247,7 @@ def finish(net: nn.Module, kind: Kind, about: Mapping[str, str]) -> Offline:
 def make(
     train: Data, test: Data | None, kind: Kind, progress: Progress | None
 ) -> tuple[Classifier | Autoencoder, Kind, dict[str, str]]:
-    """Train on 60,000 to 180,000 examples, one-cycle AdamW, fixed seed; leaves the global random state alone.
+    """Train on 20,000 to 180,000 examples, one-cycle AdamW, fixed seed; leaves the global random state alone.
 
     A classifier is tested on the test split, else on a tenth of the training examples that it never sees.
     """
@@ -247,7 +260,7 @@ def make(
             held = max(1, len(train) // 10)
         held_out, used = order[:held], order[held:]
         net = build(train, kind).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        examples = min(max(3 * len(used), 60_000), 180_000)
+        examples = min(max(3 * len(used), 20_000), 180_000)
         batch = min(BATCH, len(used))
         steps = max(1, examples // batch)
         optimizer = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=0.01, fused=True)
