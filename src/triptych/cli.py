@@ -9,6 +9,7 @@ import ast
 import contextlib
 import dataclasses
 import difflib
+import functools
 import inspect
 import io
 import itertools
@@ -152,6 +153,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "sample": commands.sample,
     "interpolate": commands.interpolate,
     "sweep": commands.sweep,
+    "study": commands.study,
+    "report": commands.report,
 }
 OWN_PARSING = {"train"}
 
@@ -166,6 +169,16 @@ def parse(what: Any, name: str, argv: Sequence[str]) -> Any:
         if e.code in (0, None):
             raise
         raise UserError(one_line(said.getvalue(), name)) from None
+
+
+def asked(command: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    """A function of the same options that only returns them, so that the command runs outside the parser."""
+
+    @functools.wraps(command)
+    def arguments(**options: Any) -> dict[str, Any]:
+        return options
+
+    return arguments
 
 
 def one_line(framed: str, name: str) -> str:
@@ -215,7 +228,8 @@ def run_command(argv: Sequence[str]) -> None:
     if name in OWN_PARSING:
         COMMANDS[name](rest)
     else:
-        parse(COMMANDS[name], name, rest)
+        arguments = parse(asked(COMMANDS[name]), name, rest)
+        COMMANDS[name](**arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from triptych import studies
+
 RunFolder = Annotated[Positional[Path], arg(metavar="RUN", help="folder of a run")]
 Out = Annotated[Path | None, arg(help="folder to write to; default: inside the run folder")]
 Bn = Annotated[
@@ -120,3 +122,36 @@ def sweep(
         which=which,
     )
     print(*files, f"rows from the top: z{list(shown)}", sep="\n")  # noqa: T201
+
+
+def study(
+    name: Annotated[Positional[str], arg(metavar="NAME_OR_FILE", help="a named study, or a .yaml or .py file")],
+    out: Annotated[Path | None, arg(help="folder of the runs and the report; default: runs/NAME-SCALE")] = None,
+    seeds: Annotated[int | None, arg(help="trainings of each recipe; default: the study's own number")] = None,
+    scale: Annotated[
+        Literal["quick", "full"], arg(help="of a named study: minutes on two cores, or the original budgets")
+    ] = "quick",
+    jobs: Annotated[int | None, arg(help="trainings at once; default: one per core, one on a GPU")] = None,
+    device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
+) -> None:
+    """Train recipes over several seeds, judge them, and write one report.
+
+    Asking again skips the runs that are done and finishes those that were cut. Named studies:
+    """
+    from triptych.study import contrast
+
+    contrast(name, out, seeds, scale, jobs, device)
+
+
+study.__doc__ = f"{study.__doc__}\n" + "\n".join(f"{name}: {about}\n" for name, about in studies.listing().items())
+
+
+def report(
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN ...", help="run folders, or folders of studies")],
+    out: Annotated[Path, arg(help="the page to write; the numbers go beside it as .csv")] = Path("report.html"),
+) -> None:
+    """Put runs side by side in one self-contained page."""
+    from triptych.report import write_report
+
+    page = write_report(runs, out)
+    print(page, page.with_suffix(".csv"), sep="\n")  # noqa: T201

@@ -1,0 +1,205 @@
+"""A user's own study, from YAML or Python.
+
+YAML:
+
+    name: my-study
+    seeds: 3
+    recipes:
+      - recipe: wgan-gp-25gaussians
+        train.images: 200_000
+      - {recipe: gan-25gaussians, objective.label_smoothing: [0.7, 0.9]}
+
+Python: a file that sets `study = Study(...)`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import runpy
+import traceback
+import types
+import typing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import yaml
+
+from triptych.core import Recipe
+from triptych.errors import UserError
+from triptych.study import Study
+
+KEYS = ("name", "seeds", "about", "recipes")
+
+
+def read_study(path: str | Path) -> Study:
+    """The study in a .yaml, .yml or .py file; UserError with the line of what is wrong."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} is not a file; give a study's name, or a .yaml or .py file")
+    if path.suffix in (".yaml", ".yml"):
+        return from_yaml(path)
+    if path.suffix == ".py":
+        return from_python(path)
+    raise UserError(f"{path.name} is no study; give a name, or a file that ends in .yaml or .py")
+
+
+def from_python(path: Path) -> Study:
+    try:
+        found = runpy.run_path(str(path)).get("study")
+    except UserError as e:
+        raise UserError(f"{path.name}: {e}") from e
+    except SyntaxError as e:
+        raise UserError(f"{path.name} line {e.lineno}: {e.msg}; correct it") from e
+    except Exception as e:
+        lines = [f.lineno for f in traceback.extract_tb(e.__traceback__) if f.filename == str(path)]
+        where = f" line {lines[-1]}" if lines else ""
+        raise UserError(f"{path.name}{where}: {type(e).__name__}: {e}; correct it") from e
+    if not isinstance(found, Study):
+        raise UserError(f"{path.name} sets no `study`; end it with study = Study(name, recipes, seeds)")
+    return found
+
+
+def from_yaml(path: Path) -> Study:
+    try:
+        root = yaml.compose(path.read_text())
+    except UnicodeDecodeError as e:
+        raise UserError(f"{path.name} is not text; write the study as UTF-8") from e
+    except yaml.YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        where = f" line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path.name}{where}: {getattr(e, 'problem', None) or e}; correct the YAML") from e
+    reader = _Reader(path.name)
+    top = reader.mapping(root, "a study", KEYS)
+    if "recipes" not in top:
+        raise reader.wrong(root, "there is no `recipes:`; list at least one")
+    entries = top["recipes"]
+    if not isinstance(entries, yaml.SequenceNode) or not entries.value:
+        raise reader.wrong(entries, "`recipes:` is not a list of recipes; begin each with a dash")
+    plain = {key: reader.value(node) for key, node in top.items() if key != "recipes"}
+    seeds = plain.get("seeds", 3)
+    if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
+        raise reader.wrong(top["seeds"], f"seeds is {seeds!r}; give a whole number of at least 1")
+    recipes = tuple(reader.recipe(node) for node in entries.value)
+    return Study(str(plain.get("name", path.stem)), recipes, seeds, str(plain.get("about", "")))
+
+
+class _Reader:
+    """Nodes of a YAML file to values, errors with their line."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def wrong(self, node: Any, text: str) -> UserError:
+        line = node.start_mark.line + 1 if node is not None else 1
+        return UserError(f"{self.file} line {line}: {text}")
+
+    def value(self, node: Any) -> Any:
+        loader = yaml.SafeLoader("")
+        try:
+            return loader.construct_object(node, deep=True)
+        except yaml.YAMLError as e:
+            raise self.wrong(node, f"{e}; correct the YAML") from e
+        finally:
+            loader.dispose()
+
+    def mapping(self, node: Any, what: str, known: tuple[str, ...] = ()) -> dict[str, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise self.wrong(node, f"{what} is written as `key: value` lines; this is something else")
+        found: dict[str, Any] = {}
+        for key_node, value in node.value:
+            key = str(self.value(key_node))
+            if known and key not in known:
+                raise self.wrong(key_node, f"{key!r} is unknown here; {nearest(key, known)}")
+            if key in found:
+                raise self.wrong(key_node, f"{key!r} is given twice; remove one")
+            found[key] = value
+        return found
+
+    def recipe(self, node: Any) -> Recipe:
+        from triptych.recipes import get
+
+        entry = {"recipe": node} if isinstance(node, yaml.ScalarNode) else self.mapping(node, "a recipe")
+        if "recipe" not in entry:
+            raise self.wrong(node, "this entry names no recipe; add `recipe: NAME`")
+        try:
+            recipe = get(str(self.value(entry["recipe"])))
+        except UserError as e:
+            raise self.wrong(entry["recipe"], str(e)) from e
+        for key, value in entry.items():
+            if key != "recipe":
+                try:
+                    recipe = with_field(recipe, key, self.value(value))
+                except UserError as e:
+                    raise self.wrong(value, str(e)) from e
+        return recipe
+
+
+# ----------------------------------------------------------------------------------------- overrides
+
+
+def with_field(recipe: Recipe, key: str, value: Any) -> Recipe:
+    """`recipe` with one field changed: `train.images`, `objective.gp`, `model.latent`, `data`, `resolution`, …
+
+    Keys are the options of `triptych train`, with - or _; UserError for an unknown one or a value of another kind.
+    """
+    section, _, name = key.replace("-", "_").rpartition(".")
+    if not section:
+        section, name = "data", "name" if name == "data" else name
+    if section not in ("train", "objective", "model", "data"):
+        raise UserError(f"{key!r} is unknown here; keys begin with train., objective. or model., or prepare the data")
+    part = getattr(recipe, section)
+    hints = get_type_hints(type(part))
+    fields = [f.name for f in dataclasses.fields(part)]
+    if name not in fields:
+        options = [f if section == "data" else f"{section}.{f}" for f in fields]
+        raise UserError(f"{key!r} is unknown here; {nearest(key, options)}")
+    try:
+        return replace(recipe, **{section: replace(part, **{name: fitted(value, hints[name])})})
+    except TypeError as e:
+        raise UserError(f"{key} is {value!r}; {e}") from e
+
+
+def fitted(value: Any, hint: Any) -> Any:
+    """`value` as `hint` wants it: lists become tuples, whole numbers floats; TypeError says what would do."""
+    origin, options = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value in options:
+            return value
+        raise TypeError(f"choose {' or '.join(map(str, options))}")
+    if origin in (typing.Union, types.UnionType):
+        problems = []
+        for option in options:
+            try:
+                return fitted(value, option)
+            except TypeError as e:
+                problems.append(str(e))
+        raise TypeError(", or ".join(dict.fromkeys(problems)))
+    if hint is type(None):
+        if value is None:
+            return None
+        raise TypeError("leave it empty")
+    if origin is tuple:
+        if not isinstance(value, list | tuple) or (Ellipsis not in options and len(value) != len(options)):
+            raise TypeError("give a list" + ("" if Ellipsis in options else f" of {len(options)}"))
+        kinds = [options[0]] * len(value) if Ellipsis in options else options
+        return tuple(fitted(v, kind) for v, kind in zip(value, kinds, strict=True))
+    if hint in (int, float) and isinstance(value, str):
+        # YAML 1.1 reads 1e5 as text
+        try:
+            value = float(value)
+        except ValueError:
+            raise TypeError(f"give {'a whole number' if hint is int else 'a number'}") from None
+        value = int(value) if hint is int and value == int(value) else value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint in (int, float, bool, str) and (type(value) is not hint):
+        kind = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
+        raise TypeError(f"give {kind}")
+    return value
+
+
+def nearest(name: str, known: typing.Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3)
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"

@@ -1,0 +1,147 @@
+"""Which differences are real: every pair of recipes per metric, over seeds, corrected, and told in words."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from triptych.intervals import holm, welch
+from triptych.tables import Table, direction
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be said about one metric in one table."""
+
+    metric: str
+    best: str = ""
+    """label with the best mean; empty where nothing can be ranked"""
+    worse: tuple[tuple[str, float], ...] = ()
+    """labels that are worse beyond doubt, with the corrected p value against the best"""
+    level: tuple[tuple[str, float], ...] = ()
+    """labels with no clear difference from the best"""
+    unjudged: tuple[str, ...] = ()
+    """labels with fewer than two seeds"""
+    tests: int = 0
+    """tests that the p values are corrected for"""
+
+
+def judge(table: Table, metric: str) -> Verdict | None:
+    """Welch's test for every pair of labels over their seeds, corrected by Holm within the metric.
+
+    None for a metric without a direction, or with numbers of fewer than two labels.
+    """
+    sign = direction(metric)
+    values = {label: v for label in table.labels if (v := table.numbers(label, metric))}
+    if not sign or len(values) < 2:
+        return None
+    unjudged = tuple(label for label, v in values.items() if len(v) < 2)
+    ranked = sorted(values, key=lambda k: -sign * math.fsum(values[k]) / len(values[k]))
+    best = ranked[0]
+    pairs = [p for p in itertools.combinations(ranked, 2) if not set(p) & set(unjudged)]
+    p_values = dict(zip(pairs, holm([welch(values[a], values[b]) for a, b in pairs]), strict=True))
+    against = [(label, p_values[best, label]) for label in ranked[1:] if (best, label) in p_values]
+    return Verdict(
+        metric,
+        best,
+        tuple((label, p) for label, p in against if p < LEVEL),
+        tuple((label, p) for label, p in against if not p < LEVEL),
+        unjudged,
+        len(pairs),
+    )
+
+
+def sentence(verdict: Verdict, table: Table) -> str:
+    """One metric's verdict in words."""
+    best = table.estimate(verdict.best, verdict.metric)
+    assert best is not None
+    name = spoken(verdict.metric)
+    if verdict.best in verdict.unjudged or not (verdict.worse or verdict.level):
+        return f"{name}: cannot judge, {seeds_missing(verdict, table)}; {verdict.best} has {figure(best.mean)}."
+    told = f"{figure(best.mean)} ± {figure(best.reach)}"
+    parts = []
+    if verdict.worse:
+        worst_p = max(p for _, p in verdict.worse)
+        parts.append(f"clearly better than {listed([k for k, _ in verdict.worse])} ({p_text(worst_p)})")
+    if verdict.level:
+        parts.append(f"no clear difference from {listed([k for k, _ in verdict.level])}")
+    others = [k for k in verdict.unjudged if k != verdict.best]
+    if others:
+        parts.append(f"{listed(others)} cannot be judged with one seed")
+    lead = "is best" if verdict.worse else "has the best mean"
+    return f"{name}: {verdict.best} {lead}, {told}: {'; '.join(parts)}."
+
+
+def seeds_missing(verdict: Verdict, table: Table) -> str:
+    counts = {len(table.numbers(label, verdict.metric)) for label in table.labels} - {0}
+    return "one seed each" if counts == {1} else "too few recipes have two seeds or more"
+
+
+def headline(table: Table, verdicts: Sequence[Verdict]) -> str:
+    """The table's verdict in one sentence: who is best, or level with the best, on how many metrics."""
+    judged = [v for v in verdicts if v.worse or v.level]
+    if len(table.labels) < 2:
+        return f"On {table.data} there is one recipe, {table.labels[0]}: nothing to contrast."
+    if not verdicts:
+        return f"On {table.data} no number is shared by two recipes: nothing to contrast."
+    if not judged:
+        most = max(len(table.of(label)) for label in table.labels)
+        return (
+            f"On {table.data} this report cannot judge: a difference over {most} seed{'s' if most > 1 else ''} "
+            "says nothing about the next one. Train at least 3 seeds of each recipe."
+        )
+    wins = {label: sum(label in (v.best, *(k for k, _ in v.level)) for v in judged) for label in table.labels}
+    eligible = {label: sum(bool(table.numbers(label, v.metric)) for v in judged) for label in table.labels}
+    top = max(wins.values())
+    leaders = [label for label in table.labels if wins[label] == top]
+    if all(not v.worse for v in judged):
+        return f"On {table.data} there is no clear difference between the recipes ({count(len(judged))})."
+    told = [f"{label} ({wins[label]} of the {eligible[label]} it has)" for label in leaders]
+    plural = "are" if len(leaders) > 1 else "is"
+    return (
+        f"On {table.data}, {listed(told)} {plural} best, or level with the best, most often among {count(len(judged))}."
+    )
+
+
+def count(n: int) -> str:
+    return f"{n} judged metric{'s' if n > 1 else ''}"
+
+
+def spoken(metric: str) -> str:
+    """A metric's name for a person."""
+    known = {
+        "modes": "Modes found",
+        "high_quality": "High-quality samples",
+        "reverse_kl": "Evenness over modes (reverse KL)",
+        "wasserstein": "Wasserstein distance",
+        "nll": "Negative log-likelihood (nats)",
+        "kl": "KL(data ‖ model) (nats)",
+        "bits_per_dim": "Bits per dimension",
+        "val_recon": "Held-out reconstruction error",
+        "elbo": "ELBO (nats)",
+    }
+    return known.get(metric, metric.replace("_", " ").replace("-", " "))
+
+
+def figure(value: float) -> str:
+    """A number with about three significant digits."""
+    if not math.isfinite(value):
+        return "?"
+    if value == 0:
+        return "0"
+    if abs(value) >= 1e5 or abs(value) < 1e-3:
+        return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}"
+
+
+def p_text(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p ≤ {p:.3f}"
+
+
+def listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

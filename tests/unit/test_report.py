@@ -1,0 +1,201 @@
+"""Tables, verdicts and the page, on runs with known numbers."""
+
+import csv
+import json
+import random
+import re
+import time
+
+import pytest
+from fake_runs import make_run, picture_recipe, toy_recipe
+from scipy import stats
+
+from triptych import reproduce
+from triptych.cli import parse_recipe
+from triptych.core import encode
+from triptych.errors import UserError
+from triptych.recipes import get
+from triptych.report import write_report
+from triptych.study_file import with_field
+from triptych.tables import direction, gather, tables
+from triptych.verdict import headline, judge, sentence
+
+
+def page_of(runs, tmp_path):
+    out = write_report([r.path for r in runs], tmp_path / "page" / "report.html")
+    return out.read_text(), list(csv.DictReader(out.with_suffix(".csv").read_text().splitlines()))
+
+
+def group(tmp_path, name, values, metric="high_quality", **more):
+    recipe = toy_recipe(name)
+    return [
+        make_run(tmp_path / f"{name}-{i}", recipe, i, values={metric: v}, pictures=False, **more)
+        for i, v in enumerate(values)
+    ]
+
+
+def only_table(runs):
+    (table,) = tables(gather([r.path for r in runs])[0])
+    return table
+
+
+def test_a_real_difference_is_called_real(tmp_path):
+    table = only_table([*group(tmp_path, "gan-x", [0.5, 0.52, 0.48]), *group(tmp_path, "wgan-gp-x", [0.9, 0.91, 0.89])])
+    verdict = judge(table, "high_quality")
+    assert (verdict.best, [k for k, _ in verdict.worse], verdict.tests) == ("wgan-gp-x", ["gan-x"], 1)
+    expected = stats.ttest_ind([0.5, 0.52, 0.48], [0.9, 0.91, 0.89], equal_var=False).pvalue
+    assert verdict.worse[0][1] == pytest.approx(expected, rel=1e-6)
+    assert "clearly better than gan-x" in sentence(verdict, table)
+    assert "wgan-gp-x" in headline(table, [verdict])
+
+
+def test_noise_is_not_called_a_difference(tmp_path):
+    runs = [*group(tmp_path, "gan-x", [0.5, 0.9, 0.7]), *group(tmp_path, "wgan-gp-x", [0.6, 0.95, 0.75])]
+    table = only_table(runs)
+    verdict = judge(table, "high_quality")
+    assert not verdict.worse
+    assert "no clear difference" in sentence(verdict, table)
+    assert "no clear difference" in headline(table, [verdict])
+
+
+def test_correction_makes_a_borderline_difference_unclear(tmp_path):
+    """p = 0.035 alone; among three pairs Holm asks for 0.05 / 3."""
+    pair = [*group(tmp_path, "a-x", [0.5, 0.6, 0.55]), *group(tmp_path, "b-x", [0.65, 0.7, 0.62])]
+    assert judge(only_table(pair), "high_quality").worse
+    more = group(tmp_path, "c-x", [0.4, 0.9, 0.2])
+    assert not judge(only_table([*pair, *more]), "high_quality").worse
+
+
+def test_one_seed_cannot_be_judged(tmp_path):
+    runs = [*group(tmp_path, "gan-x", [0.1]), *group(tmp_path, "wgan-gp-x", [0.9])]
+    table = only_table(runs)
+    verdict = judge(table, "high_quality")
+    assert "cannot judge" in sentence(verdict, table)
+    text, _ = page_of(runs, tmp_path)
+    assert "cannot judge" in text
+    assert "clearly better" not in text
+
+
+def test_lower_is_better_where_it_is(tmp_path):
+    runs = [
+        *group(tmp_path, "gan-x", [9, 9.1, 9.2], "frechet_cnn"),
+        *group(tmp_path, "vae-x", [3, 3.1, 3.2], "frechet_cnn"),
+    ]
+    assert judge(only_table(runs), "frechet_cnn").best == "vae-x"
+    assert [direction(k) for k in ("fid", "recall", "active_units", "kl", "klong")] == [-1, 1, 0, -1, 0]
+
+
+def test_different_data_and_evaluators_stand_apart_with_the_reason(tmp_path):
+    runs = [
+        make_run(tmp_path / "a", toy_recipe(), values={"modes": 20}),
+        make_run(tmp_path / "b", toy_recipe("lsgan-25gaussians"), values={"modes": {"value": 9, "n": 500}}),
+        make_run(tmp_path / "c", toy_recipe("wgan-25gaussians"), values={"modes": 9}, fingerprint="bbbb"),
+        make_run(tmp_path / "d", picture_recipe(), values={"frechet_cnn": 3}),
+        make_run(tmp_path / "e", toy_recipe("wgan-gp-25gaussians"), values={"modes": 23}),
+    ]
+    found = tables(gather([r.path for r in runs])[0])
+    assert [[e.path.name for e in t.entries] for t in found] == [["a", "e"], ["b"], ["c"], ["d"]]
+    assert "sample count 500" in found[1].reason
+    assert "prepared differently" in found[2].reason
+    assert "other data" in found[3].reason
+    text, _ = page_of(runs, tmp_path)
+    assert text.count("A table of its own") == 3
+
+
+def test_runs_without_results_are_shown_as_such(tmp_path):
+    runs = [
+        make_run(tmp_path / "a", toy_recipe(), values={"modes": 20, "nll": {"value": None, "note": "no density"}}),
+        make_run(tmp_path / "b", toy_recipe("lsgan-25gaussians")),
+        make_run(tmp_path / "c", toy_recipe("wgan-25gaussians"), state="diverged"),
+    ]
+    (runs[1].path / "env.json").write_text(runs[0].path.joinpath("env.json").read_text())
+    text, rows = page_of(runs, tmp_path)
+    assert "not evaluated yet" in text
+    assert "no density" in text
+    assert "diverged" in text
+    assert [r["value"] for r in rows if r["metric"] == "modes"] == ["20"], (
+        "the log's numbers do not mix with judged ones"
+    )
+
+
+def test_the_log_stands_in_where_nothing_was_evaluated(tmp_path):
+    text, rows = page_of([make_run(tmp_path / "a", toy_recipe())], tmp_path)
+    assert "from the log" in text
+    assert {r["source"] for r in rows} == {"log"}
+
+
+def test_variants_of_one_recipe_are_told_apart(tmp_path):
+    short = with_field(toy_recipe(), "train.batch", 64)
+    runs = [
+        make_run(tmp_path / "a", toy_recipe(), values={"modes": 1}),
+        make_run(tmp_path / "b", short, values={"modes": 2}),
+    ]
+    assert only_table(runs).labels == ["gan-25gaussians (train.batch=256)", "gan-25gaussians (train.batch=64)"]
+
+
+def test_a_best_that_did_not_last_is_noted(tmp_path):
+    run = make_run(tmp_path / "a", toy_recipe(), values={"modes": 3}, points=0)
+    for i, modes in enumerate([1, 20, 24, 22, 3]):
+        run.append({"images": i * 100, "step": i, "seconds": i, "modes": modes})
+    text, _ = page_of([run], tmp_path)
+    assert "Modes found was 24.0 at 200 images and ended at 3" in text
+
+
+def test_the_page_is_self_contained_and_its_numbers_can_be_read_back(tmp_path):
+    recipe = with_field(toy_recipe("gan-25gaussians"), "train.images", 5000)
+    evil = make_run(tmp_path / "a<b>&", recipe, values={"modes": {"value": 3, "note": "</script><b>"}})
+    other = make_run(tmp_path / "p", picture_recipe(), values={"frechet_cnn": 2})
+    text, rows = page_of([evil, other], tmp_path)
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", text)
+    assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org)", text)
+    assert "<b>" not in text.replace("<body>", "")
+    embedded = json.loads(re.search(r'id="numbers">(.*?)</script>', text, re.S)[1])
+    assert [v["metric"] for v in embedded["values"]] == [r["metric"] for r in rows]
+    assert embedded["runs"][0]["recipe"]["train"]["images"] == 5000
+
+
+def test_thirty_runs_are_quick_and_light(tmp_path):
+    """The stated target is 10 s; a third more is left for a busy machine."""
+    rng = random.Random(0)
+    runs = []
+    for name in ("gan-mnist", "lsgan-mnist", "wgan-mnist", "wgan-gp-mnist", "vae-mnist", "flow-mnist"):
+        for seed in range(5):
+            values = {k: rng.random() for k in ("frechet_cnn", "precision", "recall", "density", "coverage")}
+            runs.append(make_run(tmp_path / f"{name}-{seed}", picture_recipe(name), seed, values=values, points=101))
+    began = time.process_time()
+    text, _ = page_of(runs, tmp_path)
+    assert time.process_time() - began < 13
+    assert len(text) < 15e6
+
+
+def test_bad_input(tmp_path):
+    run = make_run(tmp_path / "a", toy_recipe(), pictures=False)
+    with pytest.raises(UserError, match=r"ends in \.html"):
+        write_report([run.path], tmp_path / "x.pdf")
+    with pytest.raises(UserError, match="does not exist"):
+        write_report([run.path, tmp_path / "b"], tmp_path / "x.html")
+    with pytest.raises(UserError, match="is not a run"):
+        write_report([tmp_path], tmp_path / "x.html")
+    with pytest.raises(UserError, match="no run"):
+        write_report([], tmp_path / "x.html")
+    assert not (tmp_path / "x.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("wgan-gp-25gaussians", {}),
+        ("wgan-gp-25gaussians", {"train.images": 5000, "objective.gp": 2.0}),
+        ("gan-mnist", {"objective.label_smoothing": [0.7, 0.9], "train.flip": True, "objective.minimax": True}),
+        ("ae-mnist", {"resolution": 32, "train.betas": [0.5, 0.9]}),
+    ],
+)
+def test_the_command_of_a_run_gives_its_recipe_back(name, changes):
+    recipe = get(name)
+    for key, value in changes.items():
+        recipe = with_field(recipe, key, value)
+    words = reproduce.command(encode(recipe), seed=3).split()
+    assert words[:3] == ["triptych", "train", name]
+    again, options = parse_recipe(get(words[2]), words[3:])
+    assert again == recipe
+    assert options.seed == 3
