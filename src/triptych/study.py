@@ -174,9 +174,6 @@ def work_through(jobs: list[Job], workers: int, threads: int, device: str, show:
                 outcome = Outcome(job, "failed", f"the process ended with status {process.wait()} (out of memory?)")
                 process = None
             ended.put(outcome)
-        if process is not None and process.stdin is not None:
-            process.stdin.close()
-            process.wait()
 
     servants = [threading.Thread(target=serve, daemon=True) for _ in range(workers if jobs else 0)]
     for servant in servants:
@@ -197,8 +194,10 @@ def work_through(jobs: list[Job], workers: int, threads: int, device: str, show:
             servant.join()
     finally:
         for process in processes:
-            if process.poll() is None:
-                process.terminate()
+            process.terminate()
+        for process in processes:
+            with process:
+                pass
 
 
 def start_worker(threads: int) -> subprocess.Popen[str]:
