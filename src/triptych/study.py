@@ -105,7 +105,7 @@ def carry_out(
         raise UserError(f"{out} is not a folder; give --out another name")
     out.mkdir(parents=True, exist_ok=True)
     todo = study.jobs(out)
-    ended = {job.path: Outcome(job, **told(job)) for job in todo if job.done}
+    ended = {job.path: Outcome(job, *told(job)) for job in todo if job.done}
     missing = [job for job in todo if job.path not in ended]
     workers = max(1, min(jobs or default_jobs(device), len(missing)))
     record(study, out, todo, ended)
@@ -116,10 +116,10 @@ def carry_out(
     return [ended[job.path] for job in todo]
 
 
-def told(job: Job) -> dict[str, str]:
+def told(job: Job) -> tuple[str, str]:
     """State and message of a job that is done."""
     status = read_json(job.path / "status.json")
-    return {"state": status["state"], "message": status.get("message", "")}
+    return status["state"], status.get("message", "")
 
 
 def cores() -> int:
