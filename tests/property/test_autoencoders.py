@@ -9,6 +9,7 @@ from triptych.core import Clock, Data
 from triptych.errors import UserError
 from triptych.nets.autoencoder import ConvAutoencoder, MLPAutoencoder
 from triptych.objectives.autoencoder import AE, VAE, discretised_logistic, kl_to_prior
+from triptych.posterior import collapse_panel
 
 CIFAR = (3, 32, 32)
 
@@ -134,4 +135,23 @@ def test_a_batch_of_one_trains() -> None:
         move.loss.backward()
         assert torch.isfinite(move.loss)
         with torch.no_grad():
-            assert all(map(math.isfinite, objective.validate(model, [torch.randn(1, 2)], clock(0, 1)).values()))
+            found = objective.validate(model, [torch.randn(1, 2)], clock(0, 1))
+        assert math.isfinite(found.pop("elbo"))
+        assert all(math.isfinite(v) for v in found.values() if isinstance(v, float))
+
+
+def test_collapse_panel_of_a_known_posterior() -> None:
+    """Two informative dimensions that are one and the same, one that is the prior: N(0, 1) marginals throughout."""
+    torch.manual_seed(0)
+    code = torch.randn(512, 1)
+    mu = torch.cat([0.8 * code, 0.8 * code, torch.zeros_like(code)], 1)
+    log_sigma = torch.tensor([0.6, 0.6, 1.0]).log().expand(512, 3)
+    found = collapse_panel(mu, log_sigma)
+    assert found["active_units"] == 2
+    kl = 0.5 * (0.64 * code.square().mean().item() + 0.36 - 2 * math.log(0.6) - 1)
+    assert found["kl_per_dim"] == pytest.approx([kl, kl], abs=1e-3)
+    # q(z) is Gaussian with correlation 0.64 between the first two: its entropy gives everything else
+    correlation = -0.5 * math.log(1 - 0.64**2)
+    assert found["total_correlation"] == pytest.approx(correlation, abs=0.1)
+    assert found["marginal_kl"] == pytest.approx(correlation, abs=0.15)
+    assert found["mutual_info"] == pytest.approx(2 * kl - correlation, abs=0.15)

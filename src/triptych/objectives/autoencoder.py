@@ -118,7 +118,7 @@ class Variational(Objective):
                 "add --objective.likelihood gaussian"
             )
 
-    def validate(self, model: VAEModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
+    def validate(self, model: VAEModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, Any]:
         """Held-out means over examples, beta ignored: one z per example, as in training.
 
         `val_recon` (squared error) and `val_kl`; `elbo` in nats and `bits_per_dim`; and the collapse panel.
