@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import weakref
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import FileIO
 from typing import Any
 
 import torch
@@ -10,66 +15,114 @@ from torch import Tensor
 
 from triptych.core import Data, to_inner
 
+RESIDENT = 1 << 29  # bytes: larger arrays that lie in a file stay there and are read as they are needed
+AHEAD = 3  # batches read in advance from a file
+
 
 class Batches:
     """Endless inner batches of one size, on the device, deterministic from the seed and resumable anywhere.
 
     A finite set is one stream of epochs, each a fresh permutation, so that every example comes exactly once an
-    epoch and no batch is short. A toy set draws fresh points from its law.
+    epoch and no batch is short. A toy set draws fresh points from its law; binary pictures that know their grey
+    levels are drawn anew. An array that is too large to stay on the device is read from its file, a few batches
+    ahead, without ever being in memory as a whole.
     """
 
     def __init__(self, data: Data, batch: int, seed: int, device: torch.device, flip: bool = False) -> None:
         self.data, self.batch, self.seed, self.device, self.flip = data, batch, seed, device, flip
         self.drawn = 0
         self._generator = torch.Generator().manual_seed(seed)
-        self._epoch, self._cursor = 0, 0
-        if data.law is None:
-            self._x = data.x.to(device)
-            self._order = self._permutation(0)
+        self._rows = None if data.law is not None else _rows(data, device)
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self._coming: deque[Future[Tensor]] = deque()
 
     def __iter__(self) -> Iterator[Tensor]:
         return self
 
     def __next__(self) -> Tensor:
-        self.drawn += self.batch
-        if self.data.law is not None:
+        if self._rows is None:
+            assert self.data.law is not None
+            self.drawn += self.batch
             return self.data.law.draw(self.batch, self._generator).to(self.device)
-        x = to_inner(self._x.index_select(0, self._indices()))
+        x = to_inner(self._gather(self._rows))
+        self.drawn += self.batch
+        if self.data.intensities is not None:
+            x = torch.where(torch.rand(x.shape, generator=self._generator).to(x.device) < (x + 1) / 2, 1.0, -1.0)
         if self.flip:
-            mirrored = torch.rand(len(x), 1, 1, 1, generator=self._generator).to(self.device) < 0.5
+            mirrored = torch.rand(len(x), 1, 1, 1, generator=self._generator).to(x.device) < 0.5
             x = torch.where(mirrored, x.flip(-1), x)
         return x
 
-    def _permutation(self, epoch: int) -> Tensor:
-        mixed = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        return torch.randperm(len(self._x), generator=mixed).to(self.device)
+    def _gather(self, rows: Tensor | FileRows) -> Tensor:
+        if isinstance(rows, Tensor):
+            return rows.index_select(0, self._indices(self.drawn).to(rows.device))
+        while len(self._coming) < AHEAD:
+            at = self.drawn + self.batch * len(self._coming)
+            self._coming.append(rows.fetch(self._indices(at)))
+        return self._coming.popleft().result().to(self.device)
 
-    def _indices(self) -> Tensor:
-        parts, wanted = [], self.batch
+    def _indices(self, start: int) -> Tensor:
+        """Which examples come at places start .. start + batch of the endless stream."""
+        n, parts, wanted = len(self.data), [], self.batch
         while wanted:
-            part = self._order[self._cursor : self._cursor + wanted]
+            epoch, cursor = divmod(start, n)
+            if epoch != self._epoch:
+                mixed = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+                self._epoch, self._order = epoch, torch.randperm(n, generator=mixed)
+            part = self._order[cursor : cursor + wanted]
             parts.append(part)
-            wanted -= len(part)
-            self._cursor += len(part)
-            if self._cursor == len(self._order):
-                self._epoch, self._cursor = self._epoch + 1, 0
-                self._order = self._permutation(self._epoch)
+            start, wanted = start + len(part), wanted - len(part)
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers, and the generator's state as a uint8 tensor."""
-        return {
-            "drawn": self.drawn,
-            "epoch": self._epoch,
-            "cursor": self._cursor,
-            "generator": self._generator.get_state(),
-        }
+        return {"drawn": self.drawn, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.drawn, self._epoch, self._cursor = state["drawn"], state["epoch"], state["cursor"]
+        self.drawn = state["drawn"]
         self._generator.set_state(state["generator"])
-        if self.data.law is None:
-            self._order = self._permutation(self._epoch)
+        self._coming.clear()
+
+
+class FileRows:
+    """Rows of an array in a file, fetched by plain reads in a thread: mapped pages would pile up in memory."""
+
+    def __init__(self, data: Data) -> None:
+        assert data.file is not None
+        path, self.start = data.file
+        self.shape, self.size = data.shape, math.prod(data.shape)
+        self.file = path.open("rb", buffering=0)
+        self.reader = ThreadPoolExecutor(1, thread_name_prefix="rows")
+        weakref.finalize(self, _close, self.file, self.reader)
+
+    def fetch(self, rows: Tensor) -> Future[Tensor]:
+        return self.reader.submit(self._read, rows)
+
+    def _read(self, rows: Tensor) -> Tensor:
+        out = bytearray(len(rows) * self.size)
+        at = memoryview(out)
+        order = rows.argsort()  # in file order, so that a disk need not turn back
+        for i, row in zip(order.tolist(), rows[order].tolist(), strict=True):
+            self.file.seek(self.start + row * self.size)
+            if self.file.readinto(at[i * self.size : (i + 1) * self.size]) != self.size:
+                raise OSError(f"{self.file.name} ended within example {row}")
+        return torch.frombuffer(out, dtype=torch.uint8).view(len(rows), *self.shape)
+
+
+def _close(file: FileIO, reader: ThreadPoolExecutor) -> None:
+    reader.shutdown(wait=False)
+    file.close()
+
+
+def _rows(data: Data, device: torch.device) -> Tensor | FileRows:
+    """The examples on the device, where they fit."""
+    x = data.x if data.intensities is None else data.intensities
+    size = x.numel() * x.element_size()
+    if data.file is not None and size > RESIDENT:
+        room = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else 0
+        if size > room:
+            return FileRows(data)
+    return x.to(device)
 
 
 def in_order(data: Data, batch: int, device: torch.device, limit: int | None = None) -> Iterator[Tensor]:

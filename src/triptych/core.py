@@ -18,6 +18,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -68,6 +69,8 @@ class Data:
     """The distribution behind a toy set."""
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    file: tuple[Path, int] | None = None
+    """Where the rows of x lie side by side on disk: the file and the byte at which the first begins."""
     intensities: Tensor | None = None
     """Grey levels behind binary pictures: where given, training draws each pixel anew, 255 with probability / 255."""
     about: Mapping[str, Any] = field(default_factory=dict)

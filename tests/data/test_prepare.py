@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from triptych import data
-from triptych.data import cache, crew, prepare
+from triptych.data import cache, crew
 from triptych.data.source import Preparation
 from triptych.errors import UserError
 
@@ -362,7 +362,7 @@ def test_damaged_cache_is_named(folder: Path) -> None:
 
 
 def test_header_is_numpys(tmp_path: Path) -> None:
-    (tmp_path / "a.npy").write_bytes(prepare._header(2, [1, 2, 3]) + bytes(range(12)))
+    (tmp_path / "a.npy").write_bytes(cache.header(2, [1, 2, 3]) + bytes(range(12)))
     a = np.load(tmp_path / "a.npy")
     assert a.shape == (2, 1, 2, 3)
     assert a.flatten().tolist() == list(range(12))

@@ -24,6 +24,9 @@ from torch import Tensor
 from triptych.core import Data, Split
 from triptych.errors import UserError
 
+HEADER = 128  # bytes before the rows of an array file
+IN_MEMORY = 1 << 29  # bytes: scattered rows that are more are gathered in a file
+
 
 def root() -> Path:
     """$TRIPTYCH_CACHE, else $XDG_CACHE_HOME/triptych, else ~/.cache/triptych."""
@@ -114,13 +117,22 @@ def write_images(
 ) -> None:
     """The arrays of a prepared set that was made in memory."""
     with (folder / "images.npy").open("wb") as f:  # a plain write reports a full disk; a mapped one dies of it
-        np.save(f, x.contiguous().numpy())
+        f.write(header(len(x), list(x.shape[1:])))
+        for part in x.split(4096):
+            f.write(part.contiguous().numpy().tobytes())
     if labels is not None:
         np.save(folder / "labels.npy", labels.numpy())
     if sides is not None:
         np.save(folder / "sides.npy", sides.to(torch.uint8).numpy())
     if factors:
         np.savez(folder / "factors.npz", **{k: v.numpy() for k, v in factors.items()})  # type: ignore[arg-type]
+
+
+def header(n: int, row: list[int]) -> bytes:
+    """Start of an .npy file of n uint8 rows, always `HEADER` bytes."""
+    shape = ", ".join(map(str, (n, *row)))
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({shape}), }}"
+    return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + text.ljust(HEADER - 11).encode() + b"\n"
 
 
 @dataclass(frozen=True)
@@ -164,13 +176,35 @@ class Prepared:
                 raise UserError(f"{name} has no content hashes to set a test share aside by; drop --holdout")
             sides = torch.from_numpy(hashes.numpy().view(np.uint64) / 2.0**64 < holdout).to(torch.uint8)
         rows = _rows(name, sides, split, len(x))
+        file: tuple[Path, int] | None = (self.folder / "images.npy", HEADER)
+        if isinstance(rows, Tensor):
+            x, file = self._subset(x, rows, f"{split}-{holdout}")
+        elif rows is not None:
+            x, file = x[rows], (self.folder / "images.npy", HEADER + rows.start * x[0].numel())
         if rows is not None:
-            x = x[rows]
             labels = None if labels is None else labels[rows]
             factors = {k: v[rows] for k, v in factors.items()}
         mark = f"{about['fingerprint']}:{split}" + (f":{holdout}" if holdout else "")
         about = {**about, "folder": str(self.folder)}
-        return Data(name, x, split, labels, factors, mark, classes=tuple(about.get("classes", ())), about=about)
+        return Data(
+            name, x, split, labels, factors, mark, file=file, classes=tuple(about.get("classes", ())), about=about
+        )
+
+    def _subset(self, x: Tensor, rows: Tensor, tag: str) -> tuple[Tensor, tuple[Path, int] | None]:
+        """Scattered rows: in memory, or in a file of their own where they are many."""
+        size = x[0].numel()
+        if len(rows) * size <= IN_MEMORY:
+            return x[rows], None
+        path = self.folder / f"rows-{tag}.npy"
+        if not path.exists():
+            with writing(path), locked(self.folder / f".rows-{tag}.lock"):
+                beside = path.with_suffix(".partial")
+                with beside.open("wb") as f:
+                    f.write(header(len(rows), list(x.shape[1:])))
+                    for part in rows.split(max(1, (64 << 20) // size)):
+                        f.write(x[part].numpy().tobytes())
+                beside.replace(path)
+        return torch.from_numpy(np.load(path, mmap_mode="c")), (path, HEADER)
 
 
 def _rows(name: str, sides: Tensor | None, split: Split, n: int) -> slice | Tensor | None:

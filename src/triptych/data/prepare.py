@@ -21,7 +21,6 @@ from triptych.data.source import Preparation, digest
 from triptych.errors import UserError
 from triptych.progress import Progress
 
-HEADER = 128  # bytes before the rows
 VERSION = "1"  # part of the cache key: raise it when the same options make other pixels
 UNREADABLE = 0.5  # share of files that claim to be pictures and are not, above which nothing is made of them
 
@@ -82,10 +81,10 @@ def _make(folder: Path, listing: Listing, how: Preparation, name: str, card: Map
         raise UserError(f"{listing.path} holds no pictures; give a folder or archive with some")
     options = how.plain()
     row = _row(listing, options)
-    options |= {"row": row, "header": HEADER, "out": str(folder / "rows.npy")}
+    options |= {"row": row, "header": cache.HEADER, "out": str(folder / "rows.npy")}
     with (folder / "rows.npy").open("ab") as f:
         if f.tell() == 0:
-            f.write(_header(len(listing.entries), row))
+            f.write(cache.header(len(listing.entries), row))
     journal = folder / "journal.jsonl"
     done = _journal(journal, len(listing.entries))
     with (
@@ -210,20 +209,13 @@ def _finish(
     return about
 
 
-def _header(n: int, row: list[int]) -> bytes:
-    """Start of an .npy file of n rows, always `HEADER` bytes."""
-    shape = ", ".join(map(str, (n, *row)))
-    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({shape}), }}"
-    return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + text.ljust(HEADER - 11).encode() + b"\n"
-
-
 def _gather(folder: Path, kept: list[int], row: list[int]) -> None:
     """`images.partial` with the kept rows only; the rows themselves stay, in case of a kill."""
     size = int(np.prod(row))
     with (folder / "rows.npy").open("rb") as rows, (folder / "images.partial").open("wb") as out:
-        out.write(_header(len(kept), row))
+        out.write(cache.header(len(kept), row))
         for run in np.split(np.array(kept), np.flatnonzero(np.diff(kept) != 1) + 1):
-            rows.seek(HEADER + int(run[0]) * size)
+            rows.seek(cache.HEADER + int(run[0]) * size)
             left = len(run) * size
             while left:
                 part = rows.read(min(left, 8 << 20))

@@ -59,10 +59,9 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
         if path.suffix.lower() == ".csv":
             a, columns = _csv(path)
             return a, None, columns
-        loaded = np.load(path, allow_pickle=False, mmap_mode="c" if path.suffix.lower() == ".npy" else None)
-        if isinstance(loaded, np.ndarray):
-            return loaded, None, ()
-        with loaded as z:
+        if path.suffix.lower() == ".npy":
+            return np.load(path, allow_pickle=False, mmap_mode="c"), None, ()
+        with path.open("rb") as f, np.load(f, allow_pickle=False) as z:
             names = [n for n in ("x", "images", "data", "arr_0") if n in z.files] or z.files[:1]
             if not names:
                 raise UserError(f"{path} holds no array; save one as x")
