@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from triptych import commands, judge
+from triptych import commands, data_commands, judge
 from triptych.errors import Diverged, UserError
 
 if TYPE_CHECKING:
@@ -143,6 +143,18 @@ def finished(run: Run) -> None:
         out.print(f"  samples: {pictures[-1]}")
 
 
+def data(argv: Sequence[str]) -> None:
+    """List, describe and prepare data sets: `triptych data list|info|prepare`."""
+    known = data_commands.COMMANDS
+    if not argv or argv[0] in ("-h", "--help"):
+        lines = [f"  {name:<8} {(f.__doc__ or '').splitlines()[0]}" for name, f in known.items()]
+        print_help("data COMMAND ...", "\n".join(lines))
+        return
+    if argv[0] not in known:
+        raise UserError(f"{argv[0]!r} is not a data command; there are {', '.join(known)}")
+    parse(known[argv[0]], f"data {argv[0]}", argv[1:])
+
+
 # ------------------------------------------------------------------------------------------- frame
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -155,8 +167,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "sweep": commands.sweep,
     "study": commands.study,
     "report": commands.report,
+    "data": data,
 }
-OWN_PARSING = {"train"}
+OWN_PARSING = {"train", "data"}
 
 
 def parse(what: Any, name: str, argv: Sequence[str]) -> Any:

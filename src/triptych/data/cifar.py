@@ -113,17 +113,17 @@ class Cifar(Source):
     def at(self, path: Path) -> Source | None:
         return Cifar(path) if _files(path) else None
 
-    def files(self) -> list[Path]:
-        """Where the batches are, fetched if need be."""
+    def here(self) -> list[Path]:
+        """Where the batches are; empty if nowhere."""
         if self.root is not None:
             return _files(self.root)
-        for place in cache.collections():
-            if found := _files(place / "cifar10"):
-                return found
-        return _files(fetch("cifar10", (OFFICIAL,)))
+        return next((f for place in cache.collections() if (f := _files(place / "cifar10"))), [])
+
+    def state(self) -> str:
+        return "ready" if self.here() else "will be fetched"
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
-        files = self.files()
+        files = self.here() or _files(fetch("cifar10", (OFFICIAL,)))
 
         def make(folder: Path) -> None:
             found = {m: unpickle(raw, MEMBERS[m], f"{m} in {files[0].parent}") for m, raw in _members(files)}

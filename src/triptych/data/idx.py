@@ -108,20 +108,21 @@ class Idx(Source):
             return Idx(f"idx files in {path}", "", (), "unknown", "", (), path)
         return None
 
-    def home(self) -> Path:
-        """The folder with the files, fetched if need be."""
+    def here(self) -> Path | None:
+        """The folder with the files, if there is one."""
         if self.root is not None:
             return self.root
-        for place in cache.collections():
-            if _find(place / self.folder, "train-images", 3):
-                return place / self.folder
-        return fetch(self.folder, self.remotes)
+        places = (place / self.folder for place in cache.collections())
+        return next((p for p in places if _find(p, "train-images", 3)), None)
+
+    def state(self) -> str:
+        return "ready" if self.here() else "will be fetched"
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         if how.holdout:
             raise UserError(f"{name} has a test split of its own; drop --holdout")
         stems = {"train": ["train"], "test": ["t10k"], "all": ["train", "t10k"]}[split]
-        home = self.home()
+        home = self.here() or fetch(self.folder, self.remotes)
         parts = [read_pair(home, stem, len(self.classes) or 256) for stem in stems]
         x, y = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
         original = digest(x, y)
@@ -148,6 +149,9 @@ class Binarised(Source):
     @property
     def card(self) -> Mapping[str, Any]:
         return self.base.card
+
+    def state(self) -> str:
+        return self.base.state()
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         grey = self.base.load(name, split, how)
@@ -194,6 +198,9 @@ class Stacked(Source):
     @property
     def card(self) -> Mapping[str, Any]:
         return self.base.card
+
+    def state(self) -> str:
+        return self.base.state()
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         if how.channels not in (None, 3):

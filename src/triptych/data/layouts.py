@@ -139,3 +139,13 @@ def _table(listing: Listing, name: str) -> dict[str, str]:
             raise UserError(f"{listing.path}: {name} has a line that is not a number and a value; fetch the set again")
         table[row[1]] = row[2]
     return table
+
+
+def safe_names(classes: tuple[str, ...]) -> list[str]:
+    """Folder names for classes: distinct on every system, in the order of the classes when sorted."""
+    plain = [re.sub(r"[^\w .-]", "_", c).strip(" .") or "_" for c in classes]
+    folded = [p.casefold() for p in plain]
+    if len(set(folded)) == len(plain) and plain == sorted(plain):
+        return plain
+    width = len(str(max(len(plain) - 1, 0)))
+    return [f"{i:0{width}d}-{p}" for i, p in enumerate(plain)]

@@ -54,11 +54,18 @@ class Known(Source):
     def card(self) -> Mapping[str, Any]:
         return {"title": self.title, "licence": self.licence, "citation": self.citation}
 
+    def here(self) -> Path | None:
+        """The folder or archive with the pictures, if there is one."""
+        places = (self._inside(place / self.folder) for place in cache.collections())
+        return next((p for p in places if p is not None), None)
+
+    def state(self) -> str:
+        return "ready" if self.here() else "to be fetched by hand" if self.by_hand else "will be fetched"
+
     def home(self) -> Path:
-        """The folder or archive with the pictures."""
-        for place in cache.collections():
-            if (found := self._inside(place / self.folder)) is not None:
-                return found
+        """The same, fetched where that is allowed."""
+        if (found := self.here()) is not None:
+            return found
         where = cache.root() / "downloads" / self.folder
         if self.by_hand:
             raise UserError(

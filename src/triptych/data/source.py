@@ -67,6 +67,10 @@ class Source(ABC):
         """This source reading from `path`, when its own layout is found there."""
         return None
 
+    def state(self) -> str:
+        """`ready`, or what it takes to get it, in two or three words."""
+        return "ready"
+
     @property
     def card(self) -> Mapping[str, Any]:
         """Title, licence terms, citation, address: plain JSON values."""

@@ -1,0 +1,123 @@
+"""What there is to know about a set before anything is trained on it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from triptych.core import Data
+from triptych.data.layouts import safe_names
+from triptych.errors import UserError
+
+SIDE = 32  # pixels a side when two pictures are compared
+BITS = 8  # the hash keeps 8 x 8 low frequencies
+COMPARED = 60_000  # of a larger set, that many examples drawn at random are compared
+
+
+def moments(x: Tensor, rows: int = 4096) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel in [0, 1] (pictures), or of each column in its own units."""
+    total = square = torch.zeros(x.shape[1], dtype=torch.float64)
+    for part in x.split(rows):
+        values = part.double() / 255 if x.dtype == torch.uint8 else part.double()
+        values = values.flatten(2).movedim(1, 0).flatten(1) if x.dim() == 4 else values.T
+        total, square = total + values.sum(1), square + values.square().sum(1)
+    n = x.numel() / x.shape[1]
+    mean = total / n
+    return mean.tolist(), (square / n - mean**2).clamp(min=0).sqrt().tolist()
+
+
+def _small(x: Tensor) -> Tensor:
+    """Grey thumbnails in [0, 1], (n, 32, 32)."""
+    weights = torch.tensor([0.299, 0.587, 0.114]) if x.shape[1] == 3 else torch.ones(1)
+    grey = torch.einsum("nchw,c->nhw", x.float() / 255, weights)
+    return F.interpolate(grey[:, None], (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)[:, 0]
+
+
+def perceptual_hash(x: Tensor, rows: int = 1024) -> Tensor:
+    """63 signs ±1 for each picture (uint8 NCHW): its low cosine frequencies against their median.
+
+    Invariant to brightness and contrast; two pictures' hashes differ in (63 − a·b) / 2 places.
+    Source: the DCT hash of Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions".
+    """
+    t = (torch.arange(SIDE) + 0.5) * math.pi / SIDE
+    basis = (torch.arange(BITS)[:, None] * t).cos()
+    out = []
+    for part in x.split(rows):
+        low = (basis @ _small(part) @ basis.T).flatten(1)[:, 1:]
+        out.append(torch.where(low > low.median(1, keepdim=True).values, 1.0, -1.0))
+    return torch.cat(out)
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Pairs (i, j), i < j, of near-duplicates with their distance, nearest first."""
+
+    pairs: list[tuple[int, int, float]]
+    compared: int
+    within: int
+    across: int
+    """pairs with one side in train and the other in test"""
+
+
+def near_duplicates(x: Tensor, test: Tensor | None = None, bits: int = 6, rms: float = 0.06) -> Twins:
+    """Pictures whose hashes differ in at most `bits` of 63 places and whose thumbnails differ by at most `rms`.
+
+    The hash proposes, the root mean square difference of the grey thumbnails (of 1) decides: simple pictures, such as
+    digits, share hashes without being the same. `test` (n,) says which rows are test.
+    """
+    n = len(x)
+    chosen = torch.arange(n)
+    if n > COMPARED:
+        chosen = torch.randperm(n, generator=torch.Generator().manual_seed(0))[:COMPARED].sort().values
+    codes = perceptual_hash(x[chosen] if n > COMPARED else x)
+    pairs: list[tuple[int, int, float]] = []
+    for start in range(0, len(codes), 2048):
+        block = codes[start : start + 2048]
+        near = torch.nonzero(block @ codes[start:].T >= codes.shape[1] - 2 * bits)
+        near = near[near[:, 1] > near[:, 0]] + start
+        for part in near.split(8192):
+            i, j = chosen[part[:, 0]], chosen[part[:, 1]]
+            distance = (_small(x[i]) - _small(x[j])).square().mean((1, 2)).sqrt()
+            for k in torch.nonzero(distance <= rms).flatten().tolist():
+                pairs.append((int(i[k]), int(j[k]), float(distance[k])))
+    pairs.sort(key=lambda p: p[2])
+    across = 0 if test is None else sum(bool(test[i] != test[j]) for i, j, _ in pairs)
+    return Twins(pairs, len(chosen), len(pairs) - across, across)
+
+
+def contact_sheet(data: Data, path: Path, n: int = 64) -> Path:
+    """n examples, evenly spread over the set, in one PNG (points: a plot)."""
+    from triptych import figures
+
+    if not data.is_images:
+        return figures.plane(data.x[:5000, :2], data, path)
+    rows = torch.linspace(0, len(data) - 1, min(n, len(data))).round().long()
+    return figures.grid(data.x[rows].float() / 255, path)
+
+
+def export(parts: dict[str, Data], folder: Path) -> int:
+    """Pictures as PNG files, one folder per split (where there are two) and class; returns their number.
+
+    Read back as a folder, they are the same set.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} exists and is not empty; give a new folder")
+    count = 0
+    for split, data in parts.items():
+        if not data.is_images:
+            raise UserError(f"{data.name} holds vectors, not pictures; only pictures are exported")
+        base = folder / split if len(parts) > 1 else folder
+        names = safe_names(data.classes) if data.labels is not None else []
+        for i, picture in enumerate(data.x):
+            place = base / names[int(data.labels[i])] if data.labels is not None else base
+            place.mkdir(parents=True, exist_ok=True)
+            a = picture.numpy()
+            Image.fromarray(a[0] if len(a) == 1 else a.transpose(1, 2, 0)).save(place / f"{i:06d}.png")
+            count += 1
+    return count

@@ -1,0 +1,182 @@
+"""`triptych data list`, `info` and `prepare`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+if TYPE_CHECKING:
+    from triptych.core import Data
+
+Name = Annotated[Positional[str], arg(metavar="NAME_OR_PATH", help="a name, a folder, a zip or tar, an array file")]
+Resolution = Annotated[int | None, arg(help="side of the prepared pictures in pixels; default: the source's own")]
+Fit = Annotated[Literal["squash", "crop", "pad"], arg(help="how a picture that is not square becomes square")]
+Channels = Annotated[int | None, arg(help="1 (grey) or 3 (RGB); default: the source's own, 3 for folders")]
+Holdout = Annotated[float, arg(help="share set aside as test by content, where the source has no split")]
+Filter = Annotated[Literal["bicubic", "lanczos", "bilinear", "box"], arg(help="resampling filter")]
+Quality = Annotated[int | None, arg(help="re-encode the prepared pictures as JPEG of this quality")]
+
+
+def console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def list_sets() -> None:
+    """Every named data set, a line each: what it is, whether it is here, its terms."""
+    from triptych.data import sources
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, source in sorted(sources().items()):
+        table.add_row(name, source.summary, source.state(), str(source.card.get("licence", "")))
+    out = console()
+    out.print(table)
+    out.print("\nBeside these: any folder, zip or tar of pictures, and .npy .npz .csv files.")
+
+
+def prepare(
+    data: Name,
+    resolution: Resolution = None,
+    fit: Fit = "squash",
+    channels: Channels = None,
+    holdout: Holdout = 0.0,
+    filter: Filter = "bicubic",
+    jpeg_quality: Quality = None,
+    export: Annotated[Path | None, arg(help="also write the prepared pictures as PNG files to this new folder")] = None,
+) -> None:
+    """Read any collection of pictures once, into an array that training maps into memory.
+
+    Says what became of every file; the cache's index.json names them all.
+    """
+    how = options(resolution, fit, channels, holdout, filter, jpeg_quality)
+    parts = splits(data, how)
+    out = console()
+    for split, part in parts.items():
+        out.print(f"{part.name}, {split}: {len(part):,} examples of {' x '.join(map(str, part.shape))}")
+    about = next(iter(parts.values())).about
+    for kind in ("skipped", "notes"):
+        for why, n in about.get(kind, {}).items():
+            out.print(f"  {n:,} {'skipped: ' if kind == 'skipped' else ''}{why}")
+    if "folder" in about:
+        out.print(f"  in {about['folder']}")
+    if export is not None:
+        from triptych.data.survey import export as write
+
+        out.print(f"  {write(parts, export):,} pictures written to {export}")
+
+
+def info(
+    data: Name,
+    resolution: Resolution = None,
+    fit: Fit = "squash",
+    channels: Channels = None,
+    holdout: Holdout = 0.0,
+    filter: Filter = "bicubic",
+    jpeg_quality: Quality = None,
+    sheet: Annotated[Path | None, arg(help="PNG to write some examples to; default: in the cache")] = None,
+    duplicates: Annotated[bool, arg(help="look for near-duplicates (a minute for 60,000 pictures)")] = True,
+) -> None:
+    """Terms, counts, classes, sizes, moments, a contact sheet, and near-duplicates within and across the splits."""
+    from triptych.data import cache, survey
+
+    how = options(resolution, fit, channels, holdout, filter, jpeg_quality)
+    parts = splits(data, how)
+    first = next(iter(parts.values()))
+    rows: list[tuple[str, str]] = [
+        (k, str(first.about[k])) for k in ("title", "summary", "source") if first.about.get(k)
+    ]
+    rows += [(k, str(first.about[k])) for k in ("licence", "citation") if first.about.get(k)]
+    rows.append(("examples", ", ".join(f"{len(d):,} {s}" for s, d in parts.items())))
+    rows.append(("shape", " x ".join(map(str, first.shape)) + (" uint8" if first.is_images else " float32")))
+    rows += classes(first) + original_sizes(first.about)
+    mean, std = survey.moments(first.x)
+    if len(mean) <= 8:
+        rows.append(("mean", "  ".join(f"{v:.4f}" for v in mean)))
+        rows.append(("std", "  ".join(f"{v:.4f}" for v in std)))
+    if first.factors:
+        names = list(first.factors)
+        rows.append(("factors", ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")))
+    if first.law is not None and first.law.modes is not None:
+        rows.append(("modes", f"{len(first.modes)}, standard deviation {first.std:.5f}"))
+    for kind in ("skipped", "notes"):
+        if first.about.get(kind):
+            rows.append((kind, ", ".join(f"{n:,} {why}" for why, n in first.about[kind].items())))
+    rows.append(("fingerprint", first.fingerprint[:20]))
+    if first.is_images and duplicates:
+        rows += twins(parts)
+    path = sheet or cache.root() / "sheets" / f"{first.name}.png"
+    if first.is_images or first.shape == (2,):
+        with cache.writing(path):
+            rows.append(("contact sheet", str(survey.contact_sheet(first, path))))
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in rows:
+        table.add_row(key, value)
+    console().print(table)
+
+
+def options(*values: Any) -> dict[str, Any]:
+    """The six options of preparation, in the order in which the commands have them."""
+    names = ("resolution", "fit", "channels", "holdout", "filter", "jpeg_quality")
+    return dict(zip(names, values, strict=True))
+
+
+def splits(name: str, how: Mapping[str, Any]) -> dict[str, Data]:
+    """Train and test where the source has both or a share is held out, else all of it as train."""
+    from triptych.data import load
+    from triptych.errors import UserError
+
+    train = load(name, "train", **how)
+    try:
+        return {"train": train, "test": load(name, "test", **how)}
+    except UserError:
+        if how["holdout"]:
+            raise
+        return {"train": train}
+
+
+def classes(data: Data) -> list[tuple[str, str]]:
+    """Number of classes, the first names, and how even they are."""
+    if data.labels is None or not data.classes:
+        return []
+    counts = data.labels.bincount(minlength=len(data.classes))
+    names = ", ".join(data.classes[:10]) + (", ..." if len(data.classes) > 10 else "")
+    return [("classes", f"{len(data.classes)} ({names}), {int(counts.min()):,} to {int(counts.max()):,} each")]
+
+
+def original_sizes(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The source's own sizes: smallest, median, largest."""
+    if not (sizes := about.get("sizes")):
+        return []
+    texts = [f"{side} {a} to {c}, median {b}" for side in ("width", "height") for a, b, c in [sizes[side]]]
+    return [("sizes", "; ".join(texts) + f"; {sizes['different']:,} different")]
+
+
+def twins(parts: Mapping[str, Data]) -> list[tuple[str, str]]:
+    """Near-duplicates in words, the nearest few by number."""
+    import torch
+
+    from triptych.data.survey import near_duplicates
+
+    x = torch.cat([d.x for d in parts.values()])
+    side = torch.cat([torch.full((len(d),), i) for i, d in enumerate(parts.values())])
+    found = near_duplicates(x, side)
+    text = f"{found.within:,} pairs within a split, {found.across:,} across train and test"
+    if found.compared < len(x):
+        text += f" (among {found.compared:,} examples drawn at random)"
+    starts = dict(zip(range(len(parts)), [0, *[len(d) for d in parts.values()]], strict=False))
+    names = list(parts)
+
+    def place(i: int) -> str:
+        s = int(side[i])
+        return f"{names[s]} {i - starts[s]}"
+
+    nearest = "; ".join(f"{place(i)} = {place(j)}" for i, j, _ in found.pairs[:5])
+    return [("near-duplicates", text)] + ([("", f"nearest: {nearest}")] if nearest else [])
+
+
+COMMANDS = {"list": list_sets, "info": info, "prepare": prepare}
