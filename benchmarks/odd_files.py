@@ -118,7 +118,7 @@ def main() -> None:
         for i in range(GOOD):
             (folder / f"good{i:05d}.jpg").write_bytes(packed(picture(rng), "JPEG"))
         kinds = Counter(odd(rng, folder, i) for i in range(ODD))
-        there = len(os.listdir(folder))
+        there = sum(1 for _ in folder.iterdir())
         data = load(folder, resolution=32)
         index = json.loads((Path(data.about["folder"]) / "index.json").read_text())
         kept, skipped = {s["name"] for s in index["sources"]}, {s["name"] for s in index["skipped"]}

@@ -131,7 +131,7 @@ UNUSABLE = {
     "truncated jpeg": (packed(photo(200, 200), "JPEG")[:1500], "damaged"),
     "truncated png": (packed(photo())[:300], "damaged"),
     "bomb": (bomb(), "too large"),
-    "float": (packed(Image.fromarray(RNG.normal(size=(4, 4)).astype(np.float32)), "TIFF"), "no stated range"),
+    "float": (packed(Image.fromarray(RNG.normal(size=(4, 4)).astype(np.float32)), "TIFF"), "without a stated range"),
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
 }
 

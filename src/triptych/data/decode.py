@@ -67,7 +67,7 @@ def _eight_bits(im: Image.Image, notes: list[str]) -> Image.Image:
     if im.mode.startswith("I") or im.mode == "F":
         low, high = im.getextrema()
         if im.mode == "F" or low < 0 or high > 65535:  # type: ignore[operator]
-            raise Unusable(f"pixels of type {im.mode} from {low} to {high} have no stated range")
+            raise Unusable(f"pixels without a stated range: type {im.mode}, from {low} to {high}")
         notes.append("16 bits reduced to 8")
         # 65535 / 257 = 255; adding half rounds to nearest
         return im.convert("I").point(lambda v: v * (1 / 257) + 0.5).convert("L")
