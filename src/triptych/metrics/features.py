@@ -256,12 +256,14 @@ def load_torchscript(file: Path, resize: str, device: str | torch.device) -> Inc
 
 def read_statistics(file: str | Path) -> tuple[Tensor, Tensor]:
     """(mu, sigma) of a clean-fid `.npz`, float64; nothing in it is unpickled."""
+    from zipfile import BadZipFile
+
     import numpy as np
 
     try:
-        with np.load(file, allow_pickle=False) as z:
+        with Path(file).open("rb") as f, np.load(f, allow_pickle=False) as z:
             mu, sigma = torch.from_numpy(z["mu"]).double(), torch.from_numpy(z["sigma"]).double()
-    except (OSError, ValueError, KeyError, EOFError) as e:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as e:
         raise UserError(
             f"{file} holds no Fréchet statistics ({e}); it needs the arrays mu (d,) and sigma (d, d)"
         ) from e

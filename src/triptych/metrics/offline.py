@@ -29,6 +29,8 @@ SIDE = 64
 WIDTH = 128
 """Features of the trained extractors."""
 BATCH = 128
+EXAMPLES = (20_000, 180_000)
+"""Least and most examples shown in training; in between, the set three times."""
 FEW = 500
 """Sets with fewer examples get random convolutions: a net trained on them would know them by heart."""
 Kind = Literal["classifier", "autoencoder", "random"]
@@ -154,7 +156,7 @@ class RandomFeatures(nn.Module):
         found = []
         for conv in self.convs:
             x = F.relu(conv(x))
-            found += [x.mean((2, 3)), x.flatten(2).std(2)]
+            found += [x.mean((2, 3)), x.flatten(2).std(2, correction=0)]
         return torch.cat(found, 1), x
 
 
@@ -170,13 +172,14 @@ def extractor_for(
     features where it has fewer than `FEW` examples.
     """
     kind = kind or kind_for(train)
-    if kind == "random":
-        return finish(RandomFeatures(train.shape[0]), kind, {})
-    if not train.fingerprint:
-        return finish(*make(train, test, kind, progress))
-    file = place(train, kind)
-    with writing(file), locked(file.with_suffix(".lock")):
-        return from_file(train, kind, file) or made(train, test, kind, file, progress)
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn even where kept ones replace them
+        if kind == "random":
+            return finish(RandomFeatures(train.shape[0]), kind, {})
+        if not train.fingerprint:
+            return finish(*make(train, test, kind, progress))
+        file = place(train, kind)
+        with writing(file), locked(file.with_suffix(".lock")):
+            return from_file(train, kind, file) or made(train, test, kind, file, progress)
 
 
 def cached(train: Data) -> bool:
@@ -247,11 +250,11 @@ def finish(net: nn.Module, kind: Kind, about: Mapping[str, str]) -> Offline:
 def make(
     train: Data, test: Data | None, kind: Kind, progress: Progress | None
 ) -> tuple[Classifier | Autoencoder, Kind, dict[str, str]]:
-    """Train on 20,000 to 180,000 examples, one-cycle AdamW, fixed seed; leaves the global random state alone.
+    """Train on `EXAMPLES` examples, one-cycle AdamW, fixed seed.
 
     A classifier is tested on the test split, else on a tenth of the training examples that it never sees.
     """
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with torch.enable_grad():
         torch.manual_seed(VERSION)
         g = torch.Generator().manual_seed(VERSION)
         order = torch.randperm(len(train), generator=g)
@@ -260,7 +263,7 @@ def make(
             held = max(1, len(train) // 10)
         held_out, used = order[:held], order[held:]
         net = build(train, kind).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        examples = min(max(3 * len(used), 20_000), 180_000)
+        examples = min(max(3 * len(used), EXAMPLES[0]), EXAMPLES[1])
         batch = min(BATCH, len(used))
         steps = max(1, examples // batch)
         optimizer = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=0.01, fused=True)
