@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from triptych.core import Clock, Data
+from triptych.core import Clock, Data, ModelSpec
 from triptych.errors import UserError
-from triptych.nets.autoencoder import ConvAutoencoder, MLPAutoencoder
+from triptych.models import VAEModel
+from triptych.nets.autoencoder import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
 from triptych.objectives.autoencoder import AE, VAE, discretised_logistic, kl_to_prior
 from triptych.posterior import collapse_panel
 
@@ -33,9 +34,11 @@ def test_the_studys_networks_have_its_parameter_counts(options: dict, parameters
     assert sum(p.numel() for p in model.parameters()) == parameters
 
 
+@pytest.mark.parametrize("spec", [ConvAutoencoder(latent=5, width=4), ResidualAutoencoder(latent=5, width=4)])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (3, 64, 64)])
-def test_pictures_keep_their_shape(shape: tuple[int, ...]) -> None:
-    model = ConvAutoencoder(latent=5, width=4).build(shape)
+def test_pictures_keep_their_shape(spec: ModelSpec, shape: tuple[int, ...]) -> None:
+    model = spec.build(shape)
+    assert isinstance(model, VAEModel)
     assert model.decode(model.encode(torch.rand(3, *shape))).shape == (3, *shape)
     assert model.sample(2, seed=1).shape == (2, *shape)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
@@ -90,6 +90,55 @@ class ConvAutoencoder(ModelSpec):
         for a, b in pairwise(widths[::-1]):
             up += [Up(a, b), nn.ReLU(inplace=True)]
         up += [nn.Conv2d(widths[0], shape[0], 3, padding=1)]
+        kind = VAEModel if self.variational else AEModel
+        return kind(shape, latent, nn.Sequential(*down), nn.Sequential(*up), self.output == "logit")
+
+
+class Residual(nn.Module):
+    """x + conv(act(conv(act(x)))), 3x3, the second convolution starting at 0: at first the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        last = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        self.branch = nn.Sequential(nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU(), last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.branch(x)
+
+
+@dataclass(frozen=True)
+class ResidualAutoencoder(ModelSpec):
+    """The same pyramid with residual blocks at every resolution, for 32 and 64 px. No normalisation."""
+
+    latent: int = 128
+    """numbers in z"""
+    variational: bool = True
+    """the encoder gives mean and log standard deviation of z (VAE), or z itself (AE)"""
+    width: int = 32
+    """channels at full resolution; they double with every halving, up to eight times"""
+    blocks: int = 1
+    """residual blocks at each resolution, on each side"""
+    output: Literal["mean", "logit"] = "mean"
+    """what the decoder ends in; the Bernoulli likelihood needs logits"""
+
+    def build(self, shape: Shape) -> Autoencoder:
+        latent = at_least_one(self.latent)
+        image, halvings = picture(shape)
+        side, widths = image // 2**halvings, [self.width * min(2**i, 8) for i in range(halvings + 1)]
+        features = widths[-1] * side * side
+
+        def stack(channels: int) -> list[nn.Module]:
+            return [Residual(channels) for _ in range(self.blocks)]
+
+        down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1), *stack(widths[0])]
+        up: list[nn.Module] = [nn.Linear(latent, features), Reshape((widths[-1], side, side))]
+        for a, b in pairwise(widths):
+            down += [Down(a, b), *stack(b)]
+        for a, b in pairwise(widths[::-1]):
+            up += [*stack(a), Up(a, b)]
+        down += [nn.SiLU(), nn.Flatten(), nn.Linear(features, latent * (2 if self.variational else 1))]
+        up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], shape[0], 3, padding=1)]
         kind = VAEModel if self.variational else AEModel
         return kind(shape, latent, nn.Sequential(*down), nn.Sequential(*up), self.output == "logit")
 

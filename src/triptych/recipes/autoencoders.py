@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from triptych.core import DataSpec, Recipe, Train
-from triptych.nets.autoencoder import ConvAutoencoder, MLPAutoencoder
+from triptych.nets.autoencoder import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
 from triptych.objectives.autoencoder import AE, IWAE, VAE
 
 EPOCH = 50_000
@@ -45,6 +45,10 @@ STUDY: dict[str, Recipe] = {
     "vae-cifar10-linear": study(VAE(schedule="linear"), 1024, "beta from 0 to 1, reached at the last step"),
     "vae-cifar10-linear-ascoded": study(VAE(schedule="staircase"), 1024, "beta by epoch from 0 to 0.95, as coded"),
 }
+
+STUDY["vae-cifar10-residual"] = replace(
+    STUDY["vae-cifar10"], model=ResidualAutoencoder(latent=1024), about="beyond the study: residual blocks, beta 1"
+)
 
 QUICK: dict[str, Recipe] = {
     f"{name}-quick": replace(

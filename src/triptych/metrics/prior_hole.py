@@ -1,0 +1,57 @@
+"""The prior hole of an autoencoder: how much better it samples from where its codes really lie."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from triptych.core import Metric, Value, to_inner, to_public
+from triptych.expost import codes_of_data, fit_codes
+from triptych.latent import decode, encode
+from triptych.metrics.case import Case, subset
+from triptych.metrics.transport import sliced_wasserstein
+from triptych.models import AEModel, Autoencoder
+
+
+@dataclass(frozen=True)
+class PriorHole(Metric):
+    """Sliced Wasserstein distance to real examples, in public units, of what the decoder makes of four kinds of codes.
+
+    `hole_prior`: codes from N(0, I) (an AE has none); `hole_gaussian` and `hole_mixture`: from a Gaussian and a
+    mixture fitted to the codes of training examples; `hole_reconstruction`: the held-out examples' own codes, the
+    best that a decoder can do. The prior hole is the first minus the third. Source: Ghosh et al. 2020, section 5.
+    """
+
+    needs = Autoencoder
+    points: int = 2000
+    """examples a side"""
+    components: int = 10
+    """Gaussians in the mixture"""
+    seed: int = 0
+
+    def applies(self, case: Case) -> str:
+        if not isinstance(case.model, Autoencoder):
+            return "the model is no autoencoder"
+        return "" if case.train is not None else "the training examples are not at hand"
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        model, train = case.model, case.train
+        assert isinstance(model, Autoencoder)
+        assert train is not None
+        real = subset(case.real, self.points, self.seed)
+        x, n = to_public(to_inner(real.x)), len(real)
+        z = codes_of_data(model, train, seed=self.seed)
+        made: dict[str, Tensor] = {}
+        if not isinstance(model, AEModel):
+            made["prior"] = model.prior(n, torch.Generator().manual_seed(self.seed))
+        made["gaussian"] = fit_codes(z).draw(n, self.seed)
+        made["mixture"] = fit_codes(z, self.components, self.seed).draw(n, self.seed)
+        made["reconstruction"] = encode(model, x)
+        note = f"sliced Wasserstein of pixels or vectors; {len(z)} codes fitted"
+        found = {}
+        for name, codes in made.items():
+            distance = sliced_wasserstein(x.flatten(1), decode(model, codes).flatten(1), seed=self.seed)
+            found[f"hole_{name}"] = case.value(distance, seed=self.seed, note=note)
+        return found
