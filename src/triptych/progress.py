@@ -25,7 +25,7 @@ class Progress:
 
     def __init__(self, title: str, total: int, done: int = 0, *, shown: bool = True, unit: str = "images") -> None:
         console = Console(stderr=True)
-        self._due = 0.0
+        self._due, self._shown = 0.0, shown
         self._bar = RichProgress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -58,3 +58,8 @@ class Progress:
         """A few numbers of the newest log line."""
         picked = [f"{k} {line[k]:.3g}" for k in SHOWN if isinstance(line.get(k), int | float)][:3]
         self._bar.update(self._task, note="  ".join(picked), completed=line["images"])
+
+    def say(self, text: str) -> None:
+        """A line that stays, above the bar."""
+        if self._shown:
+            self._bar.console.print(text, highlight=False)

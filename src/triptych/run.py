@@ -200,7 +200,7 @@ class Run:
         images = self.best if which == "best" and self.best is not None else saved[-1]
         tensors, _ = self.read(images)
         model = self.recipe.model.build(self.shape())
-        state = part(tensors, "model") | part(tensors, "ema")
+        state = part(tensors, "model") | part(tensors, "ema") | part(tensors, "ema-statistics")
         try:
             model.load_state_dict(state)
         except RuntimeError as e:

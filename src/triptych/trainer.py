@@ -16,6 +16,7 @@ from triptych import runtime
 from triptych.batches import Batches, in_order
 from triptych.core import Clock, Data, Density, Encoder, Model, Move, Recipe, Sampler, Train, encode
 from triptych.errors import Diverged, UserError
+from triptych.nets.normalise import reestimate, statistics
 from triptych.progress import Progress
 from triptych.run import Run, differences, fresh, part
 
@@ -285,7 +286,7 @@ class Training:
         self.run.append(line)
         bar.show(line)
         if evaluate:
-            self.raise_alarms(line)
+            self.raise_alarms(line, bar)
         if save:
             self.save(line)
 
@@ -294,12 +295,19 @@ class Training:
 
     @contextmanager
     def averages(self) -> Iterator[None]:
-        """The averaged weights in place of the last ones, for the time of the context."""
+        """The averaged weights, with batch statistics of their own, in place of the last ones, inside the context."""
+        if not self.ema or not isinstance(self.model, Sampler):
+            yield
+            return
+        current = {k: b.clone() for k, b in statistics(self.model).items()}
         self.exchange()
+        reestimate(self.model)
         try:
             yield
         finally:
             self.exchange()
+            for k, b in statistics(self.model).items():
+                b.copy_(current[k])
 
     def exchange(self) -> None:
         weights = dict(self.model.named_parameters())
@@ -338,14 +346,28 @@ class Training:
             (self.run.path / "reconstructions").mkdir(exist_ok=True)
             figures.grid(pairs, self.run.path / "reconstructions" / name, columns=12)
 
-    def raise_alarms(self, line: dict[str, Any]) -> None:
-        """Ask the alarms about the newest line; new ones go to status.json and the screen."""
+    def raise_alarms(self, line: dict[str, Any], bar: Progress) -> None:
+        """Ask the alarms about the newest line; a kind that is new goes to status.json and the screen."""
+        from triptych import alarms
+
+        history = self.run.lines()[:-1]
+        with runtime.aside(self.model, self.run.seed), self.averages():
+            found = alarms.check(self.recipe, self.model, line, self.data, self.test, history)
+        raised = {alarm.split(" images: ", 1)[-1].split(":")[0] for alarm in self.alarms}
+        for alarm in found:
+            if alarm.split(":")[0] not in raised:
+                self.alarms.append(f"at {self.images} images: {alarm}")
+                bar.say(self.alarms[-1])
+                self.run.set_status(alarms=self.alarms)
 
     def save(self, line: dict[str, Any]) -> None:
         """A checkpoint from which training continues exactly."""
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         if self.ema:
             tensors |= {f"ema/{k}": v for k, v in zip(self.averaged, self.ema, strict=True)}
+            with self.averages():
+                if isinstance(self.model, Sampler):
+                    tensors |= {f"ema-statistics/{k}": b.clone() for k, b in statistics(self.model).items()}
         for player, optimizer in self.optimizers.items():
             for i, w in enumerate(self.parameters[player]):
                 for k, v in optimizer.state.get(w, {}).items():

@@ -175,7 +175,7 @@ def test_rollback_halves_the_rate_and_gives_up_in_the_end(tmp_path: Path) -> Non
     with pytest.raises(Diverged):
         fit(tmp_path / "rolled", dataclasses.replace(SMALL, objective=Breaks()), on_divergence="rollback")
     alarms = Run(tmp_path / "rolled").status["alarms"]
-    assert "0.5 times the learning rate" in alarms[0]
+    assert any("0.5 times the learning rate" in alarm for alarm in alarms)
     assert len(alarms) == trainer.ROLLBACKS + 2
 
 

@@ -95,15 +95,18 @@ class Adversarial(Objective):
             )
 
     def validate(self, model: Any, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
-        """Mean critic scores of real and fake examples, and how far apart they lie in standard deviations."""
+        """Mean critic scores of real and fake examples, how far apart they lie in standard deviations, and how
+        diverse the samples are: their mean pairwise distance over the real examples'."""
         D, G = model.critic, model.generator
         real = next(iter(batches))
-        d_real, d_fake = both(D, real, G(model.prior(len(real))))
+        fake = G(model.prior(len(real)))
+        d_real, d_fake = both(D, real, fake)
         spread = torch.cat([d_real - d_real.mean(), d_fake - d_fake.mean()]).std().clamp_min(1e-12)
         return {
             "d_real": d_real.mean().item(),
             "d_fake": d_fake.mean().item(),
             "d_gap": ((d_real.mean() - d_fake.mean()) / spread).item(),
+            "diversity": (F.pdist(fake.flatten(1)).mean() / F.pdist(real.flatten(1)).mean()).item(),
         }
 
 

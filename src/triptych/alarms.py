@@ -1,0 +1,106 @@
+"""What goes wrong silently in training, told in plain words.
+
+The trainer asks at every evaluation; what is found goes to status.json and the screen, once per kind. A non-finite
+loss or gradient is the trainer's own alarm: it stops the run or rolls it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from triptych.core import Data, Model, Recipe, Sampler
+
+SEPARATION = 8.0
+"""Standard deviations between the mean scores of real and fake at which a critic teaches its generator nothing."""
+SPREAD = 0.25
+"""Share of the data's mean pairwise distance below which samples count as all alike."""
+FALL = 0.5
+"""Fall of that share from its best at which samples count as growing alike."""
+WARM_UP = 0.1
+"""Share of the budget before which nothing is judged: every generator begins with one sample for all z."""
+COPIES = 0.25
+"""Share of samples much closer to training than to held-out examples that counts as memorised."""
+
+
+def check(
+    recipe: Recipe, model: Model, line: dict[str, Any], data: Data, test: Data | None, history: Sequence[dict[str, Any]]
+) -> list[str]:
+    """Alarms of this moment, each `kind: what is wrong; what to do`.
+
+    `line` is the newest line of the log, `history` the lines before it. Draws samples: call it beside training.
+    """
+    if line["images"] < WARM_UP * recipe.train.images:
+        return []
+    found = [critic_saturated(line, history), collapsed(line, history, data), latent_collapsed(line)]
+    if isinstance(model, Sampler) and test is not None and data.law is None:
+        found.append(memorised(model.sample(256, seed=1).cpu(), data, test))
+    return [alarm for alarm in found if alarm]
+
+
+def critic_saturated(line: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
+    """Two evaluations in a row with real and fake scores apart by many times their spread."""
+    gaps = [h["d_gap"] for h in (*history, line) if "d_gap" in h][-2:]
+    if len(gaps) < 2 or min(gaps) < SEPARATION:
+        return ""
+    return (
+        f"critic saturated: real and fake scores lie {gaps[-1]:.0f} standard deviations apart, and the generator "
+        "learns next to nothing; lower --train.critic-lr, or take an objective with a gradient penalty"
+    )
+
+
+def collapsed(line: dict[str, Any], history: Sequence[dict[str, Any]], data: Data) -> str:
+    """Samples of the fixed noise are too alike, have grown so, or miss most modes that are known."""
+    hint = "lower --train.lr, or take wgan-gp or the recommended recipe"
+    if (
+        data.law is not None
+        and data.law.modes is not None
+        and line.get("modes", len(data.modes)) <= len(data.modes) / 4
+    ):
+        return f"collapse: samples reach {line['modes']:.0f} of {len(data.modes)} modes; {hint}"
+    now = line.get("diversity")
+    if now is None:
+        return ""
+    best = max([h["diversity"] for h in history if "diversity" in h], default=now)
+    if now < SPREAD:
+        return f"collapse: samples differ by {now:.0%} of what the data do; {hint}"
+    if now < FALL * min(best, 1.0):
+        return f"collapse: samples differ by {now:.0%} of what the data do, down from {best:.0%}; {hint}"
+    return ""
+
+
+def latent_collapsed(line: dict[str, Any]) -> str:
+    """A variational autoencoder whose codes say nothing about the example."""
+    if line.get("active_units", 1) > 0 and line.get("kl", 1.0) > 0.01:
+        return ""
+    return "latent collapse: no number of z depends on the example; lower --objective.beta, or raise it gradually"
+
+
+def memorised(samples: Tensor, data: Data, test: Data) -> str:
+    """Samples that are copies: far closer to a training example than to any held-out one.
+
+    Distances of pixels, or of the vectors' numbers. A blurred sample is close to everything, so to both.
+    """
+    x = samples.flatten(1)
+    to_train, to_test = nearest(x, vectors(data.x)), nearest(x, vectors(test.x))
+    share = (to_train < 0.5 * to_test).float().mean().item()
+    if share <= COPIES:
+        return ""
+    return (
+        f"memorisation: {share:.0%} of samples are less than half as far from a training example as from any "
+        "held-out one; stop earlier, or use more data (--train.flip doubles pictures)"
+    )
+
+
+def vectors(x: Tensor) -> Tensor:
+    """Examples as public vectors (n, d)."""
+    return (x.float() / 255 if x.dtype == torch.uint8 else x).flatten(1)
+
+
+def nearest(x: Tensor, among: Tensor) -> Tensor:
+    """Distance of each row of x to the nearest of `among`, in slices of memory's size."""
+    parts = [torch.cdist(x, part).amin(1) for part in among.split(10_000)]
+    return torch.stack(parts).amin(0)
