@@ -10,7 +10,7 @@ from triptych.core import Sampler
 BATCH_NORM = nn.modules.batchnorm._BatchNorm
 
 
-def batch_norms(model: Sampler) -> dict[str, nn.Module]:
+def batch_norms(model: Sampler) -> dict[str, nn.modules.batchnorm._BatchNorm]:
     """Batch normalisation layers of the sampling players, by name."""
     return {k: m for k, m in model.named_modules() if isinstance(m, BATCH_NORM) and k.split(".")[0] in model.sampling}
 
