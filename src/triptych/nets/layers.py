@@ -50,7 +50,7 @@ def spread(y: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int)
 def lowered(x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """The operands in autocast's type, where it is on: it does not look inside a custom function."""
     kind = x.device.type
-    if not torch.is_autocast_enabled(kind):
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return x, w, bias
     to = torch.get_autocast_dtype(kind)
     return x.to(to), w.to(to), None if bias is None else bias.to(to)

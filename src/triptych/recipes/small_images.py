@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from triptych.core import DataSpec, Recipe, Train
 from triptych.nets.conv import ConvGAN
+from triptych.nets.dcgan import DCGAN
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP
+from triptych.objectives.relativistic import Relativistic
 
 MNIST, GLYPHS = DataSpec("mnist"), DataSpec("glyphs")
+STACKED, STACKED_32 = DataSpec("stackedmnist"), DataSpec("stackedmnist", resolution=32)
 
 PLAIN = Train(images=250_000, batch=64, lr=1e-3, critic_lr=4e-4, betas=(0.5, 0.999), schedule="linear", ema=0.999)
 CLIPPED = Train(images=400_000, batch=64, lr=1e-4, optimizer="rmsprop", ema=0.999)
 PENALISED = Train(images=500_000, batch=64, lr=5e-4, betas=(0.0, 0.9), schedule="linear", ema=0.999)
+
+STRONG = Train(batch=64, lr=5e-4, betas=(0.0, 0.99), schedule="linear", ema=0.999)
+BEST = "1,000 modes, recommended: relativistic, R1 + R2, averaged weights, decay to 0"
 
 RECIPES = {
     "gan-mnist": Recipe(MNIST, ConvGAN(), GAN(), PLAIN, about="DCGAN-like nets on digits, 28 px"),
@@ -20,5 +28,24 @@ RECIPES = {
     "gan-glyphs": Recipe(GLYPHS, ConvGAN(latent=16, width=32), GAN(), PLAIN, about="small pictures with known factors"),
     "wgan-gp-glyphs": Recipe(
         GLYPHS, ConvGAN(latent=16, width=32), WGANGP(), PENALISED, about="the same, with a penalty"
+    ),
+    # Mode coverage: a thousand modes, three digits as red, green and blue. Beside it the usual DCGAN.
+    "gan-stackedmnist": Recipe(
+        STACKED_32,
+        DCGAN(latent=100, width=64),
+        GAN(),
+        Train(images=6_400_000, batch=64, lr=2e-4, betas=(0.5, 0.999)),
+        about="three digits as RGB, 1,000 modes: plain DCGAN",
+    ),
+    "gan-stackedmnist-quick": Recipe(
+        STACKED_32,
+        DCGAN(latent=100, width=32),
+        GAN(),
+        Train(images=320_000, batch=64, lr=2e-4, betas=(0.5, 0.999)),
+        about="the same, narrow",
+    ),
+    "best-stackedmnist": Recipe(STACKED, ConvGAN(), Relativistic(), replace(STRONG, images=2_000_000), about=BEST),
+    "best-stackedmnist-quick": Recipe(
+        STACKED, ConvGAN(width=32), Relativistic(), replace(STRONG, images=320_000), about=f"{BEST}; narrow"
     ),
 }
