@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from triptych.core import Clock, Data
+from triptych.errors import UserError
 from triptych.nets.autoregressive import MaskedAutoregressive
 from triptych.nets.coupling import AffineCoupling, conditioner
 from triptych.nets.spline import knots, spline, spline_inverse
+from triptych.nets.zuko import Zuko, adapt
+from triptych.objectives.flow import NLL
 
 zuko = pytest.importorskip("zuko")
 
@@ -79,3 +83,26 @@ def test_masked_autoregressive():
 
 def Affine(shift, scale):
     return torch.distributions.AffineTransform(shift, scale)
+
+
+@pytest.mark.parametrize("name", ["NSF", "MAF", "NICE"])
+def test_a_zuko_flow_is_a_model(name):
+    torch.manual_seed(0)
+    model = Zuko(name, transforms=2, width=16).build((3,))
+    x = torch.randn(200, 3) * 5 + 2
+    NLL().prepare(model, Data("table", x))
+    z = model.encode(x)
+    assert z.shape == (200, 3)
+    torch.testing.assert_close(model.decode(z), x, rtol=1e-3, atol=1e-3)
+    inside = model.flow.parts[0](x)[0]
+    std = model.flow.parts[0].std
+    expected = model.flow.parts[1].flow().log_prob(inside) - std.log().sum()
+    torch.testing.assert_close(model.log_prob(x), expected)
+    (move,) = NLL().step(model, iter([x]), Clock(0, 0, 0.0))
+    move.loss.backward()
+    assert model.sample(5).shape == (5, 3)
+
+
+def test_a_zuko_flow_with_another_base_is_refused():
+    with pytest.raises(UserError, match="base"):
+        adapt(zuko.flows.NCSF(features=2), (2,))

@@ -45,6 +45,9 @@ def conditioner(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequent
     last = net[-1]
     assert isinstance(last, nn.Linear)
     nn.init.zeros_(last.weight)
+    for layer in net:
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = True
     return net
 
 

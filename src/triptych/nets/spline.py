@@ -67,129 +67,121 @@ def _shares(raw: Tensor) -> Tensor:
 
 
 class _Bins:
-    """The bin of each element and its numbers, in units of the box [0, 1]²."""
+    """The bin of each element, the spline's value and slope there, and the way back.
 
-    def __init__(self, at: Tensor, raw: Tensor, axis: int) -> None:
-        """`at` (...) are positions in [0, 1] along x (axis 0) or y (axis 1)."""
-        self.share = _shares(raw)
-        ends = self.share.cumsum(1)
-        count = self.share.shape[1]
-        self.index = (at >= ends[axis, :-1]).sum(0, keepdim=True)
+    Positions count from the lower left corner of the box. Written with fused products (`addcmul`): for small
+    tensors the time is the number of operations.
+    """
+
+    def __init__(self, at: Tensor, raw: Tensor, bound: float, inverse: bool) -> None:
+        """`at` (...) in [0, 2 bound] is x, or z for the inverse."""
+        self.count = (len(raw) + 1) // 3
+        self.least = LEAST * 2 * bound
+        self.keep = 2 * bound - self.count * self.least
+        self.soft = raw[: 2 * self.count].unflatten(0, (2, self.count)).softmax(1)
+        share = self.soft.mul(self.keep).add_(self.least)
+        ends = share.cumsum(1)
+        self.index = (at >= ends[int(inverse), :-1]).sum(0, keepdim=True)
         both = self.index.expand(2, *self.index.shape)
-        size = self.share.gather(1, both)
-        start = ends.gather(1, both).sub_(size)
-        self.w, self.h, self.x, self.y = size[0, 0], size[1, 0], start[0, 0], start[1, 0]
-        # Knot j has the slope numbered j − 1; the outer two have slope 1.
-        slopes = raw[2 * count :]
-        self.before = (self.index - 1).clamp_min_(0)
-        self.after = self.index.clamp_max(count - 2)
-        self.first, self.last = self.index[0] == 0, self.index[0] == count - 1
-        self.raw0 = slopes.gather(0, self.before)[0] + _ZERO_IS_ONE
-        self.raw1 = slopes.gather(0, self.after)[0] + _ZERO_IS_ONE
-        self.d0 = F.softplus(self.raw0).add_(FLATTEST).masked_fill_(self.first, 1)
-        self.d1 = F.softplus(self.raw1).add_(FLATTEST).masked_fill_(self.last, 1)
+        self.size = share.gather(1, both)
+        self.start = ends.gather(1, both).sub_(self.size)
+        self.w, self.h = self.size[:, 0].unbind()
+        x, y = self.start[:, 0].unbind()
+        # The outer two knots have slope 1, which is what an unnormalised 0 means.
+        zero = torch.zeros_like(raw[:1])
+        self.beside = torch.cat([self.index, self.index + 1])
+        self.raw_slope = torch.cat([zero, raw[2 * self.count :], zero]).gather(0, self.beside).add_(_ZERO_IS_ONE)
+        self.d0, self.d1 = F.softplus(self.raw_slope).add_(FLATTEST).unbind()
         self.s = self.h / self.w
-        self.bend = self.d0 + self.d1 - 2 * self.s
+        self.bend = torch.sub(self.d0 + self.d1, self.s, alpha=2)
+        self.theta = self._solve(at - y) if inverse else ((at - x) / self.w).clamp_(0, 1)
+        # Powers of θ and 1 − θ: θ², θ(1 − θ), (1 − θ)².
+        self.rest = 1 - self.theta
+        self.q = self.theta * self.theta
+        self.t = self.theta - self.q
+        self.r = self.rest - self.t
+        self.bottom = torch.addcmul(self.s, self.bend, self.t)
+        self.top = torch.addcmul(self.d0 * self.t, self.s, self.q)
+        self.slope_top = (self.d1 * self.q).addcmul_(self.d0, self.r).addcmul_(self.s, self.t, value=2)
+        u = self.s / self.bottom
+        self.slope = u.mul_(u).mul_(self.slope_top)
+        self.value = (
+            torch.addcmul(x, self.w, self.theta) if inverse else torch.addcdiv(y, self.h * self.top, self.bottom)
+        )
 
-    def locate(self, theta: Tensor) -> None:
-        """Numerators and denominators at the share θ of the bin's width."""
-        self.theta, self.rest = theta, 1 - theta
-        self.t = theta * self.rest
-        self.top = self.s * theta.square() + self.d0 * self.t
-        self.bottom = self.s + self.bend * self.t
-        self.slope_top = self.d1 * theta.square() + 2 * self.s * self.t + self.d0 * self.rest.square()
-
-    def value(self) -> Tensor:
-        return self.y + self.h * self.top / self.bottom
-
-    def slope(self) -> Tensor:
-        return self.slope_top * (self.s / self.bottom).square()
-
-    def log_slope(self) -> Tensor:
-        return (self.s / self.bottom).log().mul_(2).add_(self.slope_top.log())
-
-    def solve(self, y: Tensor) -> Tensor:
-        """θ of a height y in the bin, by the form of the quadratic's root that does not cancel."""
-        v = y - self.y
-        a = self.h * (self.s - self.d0) + v * self.bend
-        b = self.h * self.d0 - v * self.bend
-        c = -self.s * v
+    def _solve(self, v: Tensor) -> Tensor:
+        """θ of a height v above the bin's corner, by the form of the quadratic's root that does not cancel."""
+        bent = v * self.bend
+        a = torch.addcmul(bent, self.h, self.s - self.d0)
+        b = self.h * self.d0 - bent
+        c = self.s * v
         # The discriminant is not negative but for rounding.
-        root = (b.square() - 4 * a * c).clamp_min_(0).sqrt_()
-        return (-2 * c / (b + root)).clamp_(0, 1)
+        root = torch.addcmul(b * b, a, c, value=4).clamp_min_(0).sqrt_()
+        return (2 * c / root.add_(b)).clamp_(0, 1)
 
-    def backward(self, g: Tensor, gl: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of position and `raw`, given those of the value (g) and of the log slope (gl)."""
-        s, t, theta, bottom, top = self.s, self.t, self.theta, self.bottom, self.slope_top
-        r = self.top / bottom
-        turn = 1 - 2 * theta
-        # Of θ, s, d0, d1: the value is y + h r, the log slope 2 log s + log top − 2 log bottom.
-        gh = g * self.h / bottom
-        twice = 2 * gl / bottom
-        over = gl / top
-        g_theta = g * self.w * self.slope() + 2 * over * (self.d1 * theta + s * turn - self.d0 * self.rest)
-        g_theta -= twice * self.bend * turn
-        g_s = gh * (theta.square() - r * (1 - 2 * t)) + 2 * gl / s + 2 * over * t - twice * (1 - 2 * t)
-        shared = gh * r * t + twice * t
-        g_d0 = gh * t - shared + over * self.rest.square()
-        g_d1 = over * theta.square() - shared
-        # Of the bin's corner and size, then of all shares: a share moves its own bin and all those after it.
-        g_at = g_theta / self.w
-        size = torch.stack([-g_theta * theta - g_s * s, g_s]).div_(self.w)
-        size[1] += g * r
-        start = torch.stack([-g_at, g])
-        numbers = torch.arange(self.share.shape[1], device=raw.device).view(-1, *[1] * self.index[0].dim())
-        before = (numbers < self.index).to(start.dtype)
-        g_share = start.unsqueeze(1) * before
-        g_share.scatter_(1, self.index.expand(2, *self.index.shape), size.unsqueeze(1))
-        soft = self.share - LEAST
-        out = torch.zeros_like(raw)
-        count = self.share.shape[1]
-        keep = 1 - count * LEAST
-        inner = (soft * g_share).sum(1, keepdim=True).div_(keep)
-        out[: 2 * count] = soft.mul_(g_share.sub_(inner)).flatten(0, 1)
-        slopes = out[2 * count :]
-        slopes.scatter_add_(0, self.before, (g_d0 * self.raw0.sigmoid()).masked_fill_(self.first, 0)[None])
-        slopes.scatter_add_(0, self.after, (g_d1 * self.raw1.sigmoid()).masked_fill_(self.last, 0)[None])
-        return g_at, out
+    def backward(self, g: Tensor, gl: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of x and `raw` from those of z (g) and of log dz/dx (gl)."""
+        s, t, w = self.s, self.t, self.w
+        # z is y + h ρ with ρ = top / bottom; the log slope is 2 log s + log slope_top − 2 log bottom.
+        rho = self.top / self.bottom
+        gh = g * self.h / self.bottom
+        twice = (gl + gl).div_(self.bottom)
+        over = gl / self.slope_top
+        turn = self.rest - self.theta
+        m = torch.rsub(t, 1, alpha=2)
+        by_theta = (self.d1 * self.theta).addcmul_(s, turn).addcmul_(self.d0, self.rest, value=-1)
+        g_theta = (g * w).mul_(self.slope).addcmul_(over, by_theta, value=2)
+        g_theta.addcmul_(twice * self.bend, turn, value=-1)
+        g_s = torch.addcmul(self.q, rho, m, value=-1).mul_(gh)
+        g_s.addcdiv_(gl, s, value=2).addcmul_(over, t, value=2).addcmul_(twice, m, value=-1)
+        shared = torch.addcmul(twice, gh, rho).mul_(t)
+        g_d0 = (gh * t).sub_(shared).addcmul_(over, self.r)
+        g_d1 = (over * self.q).sub_(shared)
+        # Of the bin's corner and size.
+        g_x = g_theta / w
+        g_s /= w
+        g_w = (g_x * self.theta).addcmul_(g_s, s).neg_()
+        g_size = torch.stack([g_w, torch.addcmul(g_s, g, rho)]).unsqueeze_(1)
+        g_start = torch.stack([-g_x, g]).unsqueeze_(1)
+        # Of all shares: one moves its own bin's size and the corners of all bins after it. Then of the softmax.
+        numbers = torch.arange(self.count, device=g.device).view(-1, *[1] * g.dim())
+        g_share = g_start * (numbers < self.index)
+        g_share.scatter_(1, self.index.expand(2, *self.index.shape), g_size)
+        inner = g_start * (self.start - self.least * self.index)
+        inner.addcmul_(g_size, self.size - self.least)
+        g_shares = g_share.mul_(self.keep).sub_(inner).mul_(self.soft).flatten(0, 1)
+        g_slopes = g.new_zeros(self.count + 1, *g.shape)
+        g_slopes.scatter_(0, self.beside, torch.stack([g_d0, g_d1]).mul_(self.raw_slope.sigmoid()))
+        return g_x, torch.cat([g_shares, g_slopes[1:-1]])
 
 
 class _Forward(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, raw: Tensor, bound: float) -> tuple[Tensor, Tensor]:
-        inside = x.abs() < bound
-        at = ((x + bound) / (2 * bound)).clamp_(0, 1)
-        bins = _Bins(at, raw, 0)
-        bins.locate(((at - bins.x) / bins.w).clamp_(0, 1))
-        ctx.bins, ctx.bound = bins, bound
-        ctx.save_for_backward(raw, inside)
-        z = torch.where(inside, bins.value().mul_(2 * bound).sub_(bound), x)
-        return z, bins.log_slope().masked_fill_(~inside, 0)
+        outside = x.abs() >= bound
+        bins = _Bins(x.clamp(-bound, bound).add_(bound), raw, bound, inverse=False)
+        ctx.bins, ctx.outside = bins, outside
+        return torch.where(outside, x, bins.value.sub_(bound)), bins.slope.log().masked_fill_(outside, 0)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor, gl: Tensor) -> tuple[Tensor, Tensor, None]:
-        raw, inside = ctx.saved_tensors
-        g_at, g_raw = ctx.bins.backward(g * inside * (2 * ctx.bound), gl * inside, raw)
-        return torch.where(inside, g_at / (2 * ctx.bound), g), g_raw, None
+        g_x, g_raw = ctx.bins.backward(g.masked_fill(ctx.outside, 0), gl.masked_fill(ctx.outside, 0))
+        return torch.where(ctx.outside, g, g_x), g_raw, None
 
 
 class _Inverse(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, raw: Tensor, bound: float) -> Tensor:
-        inside = z.abs() < bound
-        at = ((z + bound) / (2 * bound)).clamp_(0, 1)
-        bins = _Bins(at, raw, 1)
-        bins.locate(bins.solve(at))
-        ctx.bins, ctx.bound = bins, bound
-        ctx.save_for_backward(raw, inside)
-        return torch.where(inside, (bins.x + bins.w * bins.theta).mul_(2 * bound).sub_(bound), z)
+        outside = z.abs() >= bound
+        bins = _Bins(z.clamp(-bound, bound).add_(bound), raw, bound, inverse=True)
+        ctx.bins, ctx.outside = bins, outside
+        return torch.where(outside, z, bins.value.sub_(bound))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, None]:
         # z = f(x; raw) held fixed: dx = −(∂f/∂x)⁻¹ ∂f/∂raw draw.
-        raw, inside = ctx.saved_tensors
-        g_z = torch.where(inside, g / ctx.bins.slope(), g)
-        _, g_raw = ctx.bins.backward(-g_z * inside * (2 * ctx.bound), torch.zeros_like(g), raw)
-        return g_z, g_raw, None
+        g_z = (g / ctx.bins.slope).masked_fill_(ctx.outside, 0)
+        _, g_raw = ctx.bins.backward(-g_z, torch.zeros_like(g))
+        return torch.where(ctx.outside, g, g_z), g_raw, None
