@@ -164,7 +164,7 @@ class RealNVP(ModelSpec):
 class NSF(ModelSpec):
     """Rational-quadratic spline couplings for vectors, columns standardised and each made normal first."""
 
-    layers: int = 4
+    layers: int = 3
     """couplings"""
     width: int = 64
     """units per hidden layer of each coupling's network"""
