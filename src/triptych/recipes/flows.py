@@ -12,18 +12,23 @@ from triptych.objectives.flow import NLL
 
 TOYS = ("8gaussians", "25gaussians", "swissroll", "moons", "checkerboard", "pinwheel", "rings")
 
-TOY = Train(images=3_000_000, batch=512, lr=1e-3, schedule="cosine", clip=10.0, ema=0.999, log=30_000)
+TOY = Train(images=2_000_000, batch=512, lr=2e-3, schedule="cosine", clip=100.0, ema=0.999, log=40_000)
 
 RECIPES: dict[str, Recipe] = {}
 
 for _data in TOYS:
-    for _name, _model, _about in (
-        ("realnvp", RealNVP(), "affine couplings"),
-        ("spline", NSF(), "rational-quadratic spline couplings"),
-        ("maf", MAF(), "masked autoregressive"),
+    for _name, _model, _train, _about in (
+        ("realnvp", RealNVP(width=64), TOY, "affine couplings"),
+        (
+            "spline",
+            NSF(layers=2, bins=24),
+            replace(TOY, images=4_500_000, lr=5e-3),
+            "rational-quadratic spline couplings",
+        ),
+        ("maf", MAF(width=64), TOY, "masked autoregressive"),
     ):
         RECIPES[f"{_name}-{_data}"] = Recipe(
-            DataSpec(_data), _model, NLL(), TOY, about=f"flow, {_about}: exact likelihood, 2-D"
+            DataSpec(_data), _model, NLL(), _train, about=f"flow, {_about}: exact likelihood, 2-D"
         )
 
 IMAGES = Train(
