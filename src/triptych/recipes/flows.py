@@ -22,7 +22,7 @@ for _data in TOYS:
         (
             "spline",
             NSF(layers=2, bins=24),
-            replace(TOY, images=4_500_000, lr=5e-3),
+            replace(TOY, images=4_000_000, lr=5e-3),
             "rational-quadratic spline couplings",
         ),
         ("maf", MAF(width=64), TOY, "masked autoregressive"),
