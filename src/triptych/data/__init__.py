@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from triptych.core import Data, Split
-from triptych.data import tables
+from triptych.data import hub, tables
 from triptych.data.pictures import Pictures
 from triptych.data.source import Preparation, Source
 from triptych.errors import UserError
@@ -41,6 +41,8 @@ def find(name_or_path: str | Path) -> Source:
     known = sources()
     if str(name_or_path) in known:
         return known[str(name_or_path)]
+    if str(name_or_path).startswith(hub.PREFIX):
+        return hub.Hub(str(name_or_path).removeprefix(hub.PREFIX))
     path = Path(name_or_path).expanduser()
     if path.exists():
         for source in known.values():

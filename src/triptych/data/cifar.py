@@ -135,7 +135,7 @@ class Cifar(Source):
             about = {**self.card, "name": "cifar10", "source": ", ".join(map(str, files)), "count": len(x)}
             cache.write_json(folder / "about.json", {**about, "classes": CLASSES, "fingerprint": digest(x, y)})
 
-        key = digest("cifar10", *(stamp(f) for f in files))
+        key = digest("cifar10", *(stamp(f)[0] for f in files))
         data = cache.Prepared(cache.build("cifar10", key, make)).load("cifar10", split, how.holdout)
         x = recast(data.x, how, name, data.fingerprint)
         mark = digest(data.fingerprint, how.identity())

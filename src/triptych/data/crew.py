@@ -22,17 +22,28 @@ Result = dict[str, Any]
 class Crew:
     """Worker processes, each fed by a thread of its own; a worker that dies costs one picture."""
 
-    def __init__(self, listing: Listing, options: dict[str, Any], done: Mapping[int, Result], workers: int) -> None:
-        self.listing, self.options, self.workers = listing, options, workers
-        self.orders = self._orders(done)
+    def __init__(self, workers: int) -> None:
         self.ordering = threading.Lock()
         self.results: queue.SimpleQueue[list[tuple[int, Result]] | BaseException | None] = queue.SimpleQueue()
-        self.processes: set[subprocess.Popen[bytes]] = set()
         self.stopping = False
+        self.idle = [self._start() for _ in range(workers)]
+        self.busy: set[subprocess.Popen[bytes]] = set()
 
-    def run(self) -> Iterator[list[tuple[int, Result]]]:
-        """Results chunk by chunk, as they come."""
-        threads = [threading.Thread(target=self._feed, daemon=True) for _ in range(self.workers)]
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for p in self.idle:
+            self._dismiss(p)
+
+    def run(
+        self, listing: Listing, options: dict[str, Any], done: Mapping[int, Result]
+    ) -> Iterator[list[tuple[int, Result]]]:
+        """Results of what is not done yet, chunk by chunk, as they come."""
+        self.listing, self.options = listing, options
+        self.orders = self._orders(done)
+        wanted = max(1, min(len(self.idle), -(-(len(listing.entries) - len(done)) // CHUNK)))
+        threads = [threading.Thread(target=self._feed, daemon=True) for _ in range(wanted)]
         for t in threads:
             t.start()
         try:
@@ -47,7 +58,7 @@ class Crew:
                     yield got
         finally:
             self.stopping = True
-            for p in list(self.processes):
+            for p in list(self.busy):
                 p.kill()
             for t in threads:
                 t.join()
@@ -92,17 +103,21 @@ class Crew:
             if worker is not None:
                 self._dismiss(worker)
 
-    def _hire(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
         # -P keeps this package's own file names from hiding other modules
         command = [sys.executable, "-P", str(Path(decode.__file__))]
-        p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self.processes.add(p)
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def _hire(self) -> subprocess.Popen[bytes]:
+        with self.ordering:
+            p = self.idle.pop() if self.idle else self._start()
+        self.busy.add(p)
         assert p.stdin is not None
         p.stdin.write(json.dumps(self.options).encode() + b"\n")
         return p
 
     def _dismiss(self, p: subprocess.Popen[bytes]) -> None:
-        self.processes.discard(p)
+        self.busy.discard(p)
         for pipe in (p.stdin, p.stdout):
             try:
                 if pipe is not None:

@@ -14,9 +14,12 @@ CELEBA = ("list_eval_partition.txt", "list_attr_celeba.txt")
 SIDES = {"train": 0, "test": 1}
 
 
-def collection(path: Path) -> Listing:
-    """The pictures of a folder, zip or tar, as the first layout that fits understands them."""
-    listing = candidates(path)
+def collection(path: Path, folder: Listing | None = None) -> Listing:
+    """The pictures of a folder, zip or tar, as the first layout that fits understands them.
+
+    `folder` is the bare listing of a folder where that is at hand.
+    """
+    listing = candidates(path, folder)
     if all(name in listing.texts for name in CUB):
         cub(listing)
     elif path.is_file() and any((path.parent / name).is_file() for name in CELEBA):

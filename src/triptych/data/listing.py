@@ -66,23 +66,31 @@ class Listing:
         self.entries = [e for e in self.entries if wanted(e)]
 
 
-def stamp(path: Path) -> str:
-    """Text that changes when the archive, or the name, size or time of change of a file in the folder does."""
+def stamp(path: Path) -> tuple[str, Listing | None]:
+    """Text that changes when the archive, or the name, size or time of change of a file in the folder does.
+
+    Looking through a folder for that is most of listing it, so the listing comes along.
+    """
     where = os.path.realpath(path)
     if path.is_file():
         info = path.stat()
-        return f"{where}\0{info.st_size}\0{info.st_mtime_ns}"
-    return "\n".join([where, *(f"{e.name}\0{e.size}\0{e.stamp}" for e in _folder(path, texts=False).entries)])
+        return f"{where}\0{info.st_size}\0{info.st_mtime_ns}", None
+    listing = _folder(path)
+    return "\n".join([where, *(f"{e.name}\0{e.size}\0{e.stamp}" for e in listing.entries)]), listing
 
 
 def is_tar(path: Path) -> bool:
     return path.name.lower().endswith(TARS)
 
 
-def candidates(path: Path) -> Listing:
+def candidates(path: Path, folder: Listing | None = None) -> Listing:
     """Every regular file of a folder, zip or tar, sorted by name as in a folder, without classes."""
     if path.is_dir():
-        listing = _folder(path, texts=True)
+        listing = folder or _folder(path)
+        for e in listing.entries:
+            last = e.name.rpartition("/")[2]
+            if last in TEXTS and e.where is not None and e.size <= TEXT_LIMIT:
+                listing.texts[last] = Path(e.where["path"]).read_text("utf-8", "replace")
     elif zipfile.is_zipfile(path):
         listing = _zip(path)
     elif is_tar(path):
@@ -96,7 +104,7 @@ def candidates(path: Path) -> Listing:
         else:
             seen[e.name] = e
     for e in list(seen.values()):
-        if PurePosixPath(e.name).name in listing.texts:
+        if listing.texts and e.name.rpartition("/")[2] in listing.texts:
             listing.skipped.append((e.name, "a table of the set"))
             del seen[e.name]
     listing.entries = list(seen.values()) if _streamed(path) else sorted(seen.values(), key=lambda e: e.name)
@@ -104,8 +112,12 @@ def candidates(path: Path) -> Listing:
 
 
 def _hidden(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return any(p.startswith(".") or p == "__MACOSX" for p in parts) or parts[-1] in ("Thumbs.db", "desktop.ini")
+    return any(_litter(part) for part in name.split("/"))
+
+
+def _litter(part: str) -> bool:
+    """Names of what systems leave behind."""
+    return part.startswith(".") or part in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
 def _outside(name: str) -> bool:
@@ -113,30 +125,39 @@ def _outside(name: str) -> bool:
     return path.is_absolute() or ".." in path.parts or (bool(path.parts) and ":" in path.parts[0])
 
 
-def _folder(path: Path, texts: bool) -> Listing:
+def _folder(path: Path) -> Listing:
     listing = Listing(path, [])
-    for top, folders, files in os.walk(path):
-        folders.sort()
-        for file in sorted(files):
-            full = os.path.join(top, file)  # noqa: PTH118 (a Path per file costs more than the rest)
-            name = os.path.relpath(full, path).replace(os.sep, "/")
-            # A name that is no text would not survive in the index.
-            name = name.encode("utf-8", "backslashreplace").decode("utf-8")
-            if _hidden(name):
+    todo = [(str(path), "", False)]
+    while todo:
+        top, prefix, hidden = todo.pop()
+        try:
+            with os.scandir(top) as scan:
+                found = list(scan)
+        except OSError as e:
+            listing.skipped.append((prefix or top, f"cannot be read: {e.strerror}"))
+            continue
+        for item in found:
+            name = prefix + item.name
+            if not name.isascii():  # a name that is no text would not survive in the index
+                name = name.encode("utf-8", "backslashreplace").decode("utf-8")
+            litter = hidden or _litter(item.name)
+            if item.is_dir(follow_symlinks=False):
+                todo.append((item.path, name + "/", litter))
+                continue
+            if litter:
                 listing.skipped.append((name, "hidden file"))
                 continue
             try:
-                info = os.stat(full)  # noqa: PTH116
+                info = item.stat()
             except OSError as e:
                 listing.skipped.append((name, f"cannot be read: {e.strerror}"))
                 continue
             if not stat.S_ISREG(info.st_mode):
                 listing.skipped.append((name, "not a regular file"))
                 continue
-            where = {"path": full, "offset": 0, "size": info.st_size}
+            where = {"path": item.path, "offset": 0, "size": info.st_size}
             listing.entries.append(Entry(name, info.st_size, where, stamp=info.st_mtime_ns))
-            if texts and file in TEXTS and info.st_size <= TEXT_LIMIT:
-                listing.texts[file] = Path(full).read_text("utf-8", "replace")
+    listing.entries.sort(key=lambda e: e.name)
     return listing
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from triptych.data import cache, decode
-from triptych.data.crew import CHUNK, Crew, Result
+from triptych.data.crew import Crew, Result
 from triptych.data.layouts import collection
 from triptych.data.listing import Listing, contents, stamp
 from triptych.data.source import Preparation, digest
@@ -32,7 +32,8 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
     copied or touched collection of equal content ends up in the same place.
     """
     home = cache.root() / "prepared"
-    mark = digest(stamp(path), how.identity(), VERSION)[:20]
+    text, listing = stamp(path)
+    mark = digest(text, how.identity(), VERSION)[:20]
     pointer = home / "stamps" / mark
 
     def known() -> Path | None:
@@ -46,7 +47,7 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
                 if (folder := known()) is None:
                     partial = home / f".{mark}.partial"
                     partial.mkdir(exist_ok=True)
-                    about = _make(partial, collection(path), how, name, card)
+                    about = _make(partial, path, listing, how, name, card)
                     folder = home / f"{_plain(name)}-{about['fingerprint'][:20]}"
                     if (folder / "about.json").is_file():
                         shutil.rmtree(partial)
@@ -74,9 +75,19 @@ def _plain(name: str) -> str:
     return kept.strip("._")[:60] or "pictures"
 
 
-def _make(folder: Path, listing: Listing, how: Preparation, name: str, card: Mapping[str, Any]) -> dict[str, Any]:
+def _make(
+    folder: Path, path: Path, found: Listing | None, how: Preparation, name: str, card: Mapping[str, Any]
+) -> dict[str, Any]:
     if (folder / "images.npy").exists():  # killed after its last step
         return json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    with Crew(_workers()) as crew:  # they start while the listing is made
+        listing = collection(path, found)
+        return _fill(folder, listing, crew, how, name, card)
+
+
+def _fill(
+    folder: Path, listing: Listing, crew: Crew, how: Preparation, name: str, card: Mapping[str, Any]
+) -> dict[str, Any]:
     if not listing.entries:
         raise UserError(f"{listing.path} holds no pictures; give a folder or archive with some")
     options = how.plain()
@@ -91,8 +102,7 @@ def _make(folder: Path, listing: Listing, how: Preparation, name: str, card: Map
         Progress(f"preparing {name}", len(listing.entries), len(done), unit="pictures") as bar,
         journal.open("a", encoding="utf-8") as log,
     ):
-        crew = Crew(listing, options, done, _workers(len(listing.entries) - len(done)))
-        for part in crew.run():
+        for part in crew.run(listing, options, done):
             for _, result in part:
                 if result.get("skipped", "").startswith("differs in size"):
                     raise UserError(
@@ -123,9 +133,9 @@ def _row(listing: Listing, options: dict[str, Any]) -> list[int]:
     raise UserError(f"{listing.path} holds no readable picture; give a folder or archive with some")
 
 
-def _workers(pictures: int) -> int:
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cpus, -(-pictures // CHUNK)))
+def _workers() -> int:
+    """One for every processor that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _journal(path: Path, n: int) -> dict[int, Result]:
@@ -193,12 +203,11 @@ def _finish(
         "fingerprint": digest(content, *listing.classes, how.identity(), VERSION),
     }
     with (folder / "index.json").open("w", encoding="utf-8") as f:
+        text = json.JSONEncoder(ensure_ascii=False).encode
         f.write('{"sources": [\n')
-        for at, i in enumerate(kept):
-            e = {"name": entries[i].name, "row": at, **results[i]}
-            f.write((",\n" if at else "") + json.dumps(e, ensure_ascii=False))
+        f.write(",\n".join(text({"name": entries[i].name, "row": at, **results[i]}) for at, i in enumerate(kept)))
         f.write('\n], "skipped": [\n')
-        f.write(",\n".join(json.dumps({"name": n, "reason": why}, ensure_ascii=False) for n, why in skipped))
+        f.write(",\n".join(text({"name": n, "reason": why}) for n, why in skipped))
         f.write("\n]}\n")
     cache.write_json(folder / "about.json", about)
     if len(kept) < len(entries):

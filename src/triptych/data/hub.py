@@ -1,0 +1,91 @@
+"""`hf:owner/name`: data sets of the Hugging Face Hub, through the optional `datasets` library."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from triptych.core import Data, Split
+from triptych.data import cache, decode
+from triptych.data.source import Preparation, Source, digest
+from triptych.errors import UserError
+
+PREFIX = "hf:"
+
+
+@dataclass(frozen=True)
+class Hub(Source):
+    """The pictures of a Hub data set. The columns are guessed from their types, and said."""
+
+    repo: str
+
+    @property
+    def summary(self) -> str:
+        return f"the Hub's {self.repo}"
+
+    def load(self, name: str, split: Split, how: Preparation) -> Data:
+        def make(folder: Path) -> None:
+            parts = self._parts()
+            first = next(iter(parts.values()))
+            picture, label = columns(self.repo, first.features)
+            sys.stderr.write(f"{self.repo}: pictures from {picture!r}, labels from {label!r}\n")
+            rows = [(_planes(row[picture], how), row[label] if label else 0) for part in parts.values() for row in part]
+            x = torch.stack([r[0] for r in rows])
+            y = torch.tensor([int(r[1]) for r in rows]) if label else None
+            sides = None
+            if "test" in parts:
+                sides = torch.cat([torch.full((len(p),), s == "test", dtype=torch.uint8) for s, p in parts.items()])
+            cache.write_images(folder, x, labels=y, sides=sides)
+            hashes = np.array([int(digest(r.numpy().tobytes())[:16], 16) for r in x], np.uint64)
+            np.save(folder / "hashes.npy", hashes.view(np.int64))
+            classes = list(getattr(first.features[label], "names", [])) if label else []
+            about = {"name": self.repo, "source": PREFIX + self.repo, "count": len(x), "classes": classes}
+            about |= {"licence": first.info.license or "see the set's page", "citation": first.info.citation}
+            about |= {"columns": [picture, label], "preparation": how.plain(), "fingerprint": digest(x)}
+            cache.write_json(folder / "about.json", about)
+
+        if how.resolution is None:
+            raise UserError(f"{name} may have pictures of many sizes; give the size wanted: --resolution 32")
+        key = digest(PREFIX, self.repo, how.identity())
+        return cache.Prepared(cache.build(self.repo.replace("/", "--"), key, make)).load(name, split, how.holdout)
+
+    def _parts(self) -> dict[str, Any]:
+        """The train and test parts, whichever there are."""
+        try:
+            import datasets  # type: ignore[import-not-found]
+        except ImportError as e:
+            raise UserError(f"{PREFIX}{self.repo} needs the datasets library; pip install 'triptych[hf]'") from e
+        try:
+            found = datasets.load_dataset(self.repo)
+        except (OSError, ValueError, RuntimeError) as e:
+            raise UserError(f"{PREFIX}{self.repo} cannot be loaded ({' '.join(str(e).split())}); check the name") from e
+        parts = {s: found[s] for s in ("train", "test") if s in found}
+        if not parts:
+            raise UserError(
+                f"{PREFIX}{self.repo} has the splits {', '.join(found)}, but no train or test; choose another"
+            )
+        return parts
+
+
+def columns(repo: str, features: Any) -> tuple[str, str | None]:
+    """Names of the picture column and of the label column (or None), by their types."""
+    kinds = {name: type(kind).__name__ for name, kind in features.items()}
+    pictures = [name for name, kind in kinds.items() if kind == "Image"]
+    if len(pictures) != 1:
+        said = ", ".join(f"{n} ({k})" for n, k in kinds.items())
+        raise UserError(f"{PREFIX}{repo} has {len(pictures)} picture columns among {said}; one is needed")
+    return pictures[0], next((name for name, kind in kinds.items() if kind == "ClassLabel"), None)
+
+
+def _planes(picture: Any, how: Preparation) -> torch.Tensor:
+    """A Pillow picture prepared as one from a file is, uint8 (c, h, w)."""
+    options = how.plain() | {"channels": how.channels or 3}
+    im = decode.shape(decode.eight_bits(picture, []), options)
+    return torch.frombuffer(bytearray(decode.planes(im)), dtype=torch.uint8).view(
+        options["channels"], im.height, im.width
+    )

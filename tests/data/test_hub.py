@@ -1,0 +1,79 @@
+"""`hf:owner/name`, against a stand-in for the `datasets` library."""
+
+import sys
+import types
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from triptych import data
+from triptych.errors import UserError
+
+
+class Image:
+    """A feature type, told by its name."""
+
+
+class ClassLabel:
+    names = ["cat", "dog"]
+
+
+class Value:
+    """Any other feature."""
+
+
+@dataclass
+class Part:
+    rows: list[dict[str, Any]]
+    features: dict[str, Any]
+    info: Any = field(default_factory=lambda: types.SimpleNamespace(license="mit", citation="Somebody 2020"))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Any:
+        return iter(self.rows)
+
+
+def part(n: int, **extra: Any) -> Part:
+    rows = [{"picture": Pillow.fromarray(np.full((9, 7, 3), i, np.uint8)), "animal": i % 2} for i in range(n)]
+    return Part(rows, {"picture": Image(), "animal": ClassLabel(), **extra})
+
+
+def install(monkeypatch: pytest.MonkeyPatch, **parts: Part) -> None:
+    module = types.ModuleType("datasets")
+    module.load_dataset = lambda repo: parts  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "datasets", module)
+
+
+def test_columns_are_guessed_and_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    install(monkeypatch, train=part(6), test=part(2))
+    train = data.load("hf:some/pets", resolution=8)
+    assert train.x.shape == (6, 3, 8, 8)
+    assert train.classes == ("cat", "dog")
+    assert train.labels is not None
+    assert train.labels.tolist() == [0, 1, 0, 1, 0, 1]
+    assert train.x[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert train.about["licence"] == "mit"
+    assert "pictures from 'picture', labels from 'animal'" in capsys.readouterr().err
+    assert len(data.load("hf:some/pets", split="test", resolution=8)) == 2
+
+
+def test_what_cannot_be_guessed_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, train=part(2, second=Image()))
+    with pytest.raises(UserError, match="2 picture columns"):
+        data.load("hf:some/pets", resolution=8)
+    install(monkeypatch, validation=part(2))
+    with pytest.raises(UserError, match="no train or test"):
+        data.load("hf:some/pets", resolution=8)
+    with pytest.raises(UserError, match="--resolution"):
+        data.load("hf:some/pets")
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(UserError, match=r"triptych\[hf\]"):
+        data.load("hf:some/pets", resolution=8)
