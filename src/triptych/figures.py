@@ -198,21 +198,41 @@ def curves(
     t), at the x that all seeds share; with one, the curve alone.
     """
     figure, axes = _canvas(6.0, 3.6)
-    for i, (label, seeds) in enumerate(series.items()):
+    _draw_curves(axes, series, ylabel, xlabel)
+    if logy:
+        axes.set_yscale("log")
+    return _save(figure, path)
+
+
+def panels(charts: Mapping[str, Mapping[str, Sequence[Curve]]], path: str | Path, *, xlabel: str) -> Path:
+    """Several charts of `curves` side by side, by their y label; a label keeps its colour in all of them."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6 * len(charts), 3.7), layout="constrained")
+    FigureCanvasAgg(figure)
+    order = list(dict.fromkeys(label for chart in charts.values() for label in chart))
+    for i, (ylabel, series) in enumerate(charts.items()):
+        _draw_curves(figure.add_subplot(1, len(charts), i + 1), series, ylabel, xlabel, order)
+    return _save(figure, path)
+
+
+def _draw_curves(
+    axes: Axes, series: Mapping[str, Sequence[Curve]], ylabel: str, xlabel: str, order: Sequence[str] = ()
+) -> None:
+    for label, seeds in series.items():
+        i = (order or list(series)).index(label)
         x, mean, reach = band(seeds)
         color, dash = PALETTE[i % len(PALETTE)], DASHES[(i // len(PALETTE)) % len(DASHES)]
         axes.plot(x, mean, label=label, linewidth=1.6, color=color, linestyle=dash)
         if np.isfinite(reach).any():
             axes.fill_between(x, mean - reach, mean + reach, color=color, alpha=0.18, linewidth=0)
-    if logy:
-        axes.set_yscale("log")
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)
     if len(series) > 1:
         axes.legend(frameon=False, fontsize=8)
-    return _save(figure, path)
 
 
 def band(seeds: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -316,10 +316,13 @@ def contrast(
     name: str, out: Path | None, seeds: int | None, scale: Scale, jobs: int | None, device: str = "auto"
 ) -> list[Outcome]:
     """`triptych study`: find the study, carry it out, write its report and say where it is."""
-    from triptych import studies
+    from triptych import lines, studies
     from triptych.report import write_report
     from triptych.study_file import read_study
 
+    if name == studies.LINES:
+        lines.carry_out(out or Path("runs") / f"{name}-{scale}", seeds, scale)
+        return []
     from_file = name.endswith((".yaml", ".yml", ".py"))
     study = read_study(name) if from_file else studies.get(name, scale)
     if seeds is not None:

@@ -91,7 +91,7 @@ def judge(path: Path, device: str) -> None:
         album.write_interpolation(path, device=device)
         album.write_sweep(path, device=device)
     if not (path / "eval.json").exists():
-        evaluate.evaluate_run(path)  # pyright: ignore[reportAttributeAccessIssue]
+        evaluate.evaluate_run(path, evaluate.Options(device=device))
 
 
 if __name__ == "__main__":
