@@ -204,8 +204,13 @@ def curves(
     return _save(figure, path)
 
 
-def panels(charts: Mapping[str, Mapping[str, Sequence[Curve]]], path: str | Path, *, xlabel: str) -> Path:
-    """Several charts of `curves` side by side, by their y label; a label keeps its colour in all of them."""
+def panels(
+    charts: Mapping[str, Mapping[str, Sequence[Curve]]], path: str | Path, *, xlabel: str, powers: Sequence[str] = ()
+) -> Path:
+    """Several charts of `curves` side by side, by their y label; a label keeps its colour in all of them.
+
+    Those named in `powers` span powers of ten: their axis is logarithmic on both sides of 0, linear below 0.001.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -213,7 +218,10 @@ def panels(charts: Mapping[str, Mapping[str, Sequence[Curve]]], path: str | Path
     FigureCanvasAgg(figure)
     order = list(dict.fromkeys(label for chart in charts.values() for label in chart))
     for i, (ylabel, series) in enumerate(charts.items()):
-        _draw_curves(figure.add_subplot(1, len(charts), i + 1), series, ylabel, xlabel, order)
+        axes = figure.add_subplot(1, len(charts), i + 1)
+        _draw_curves(axes, series, ylabel, xlabel, order)
+        if ylabel in powers:
+            axes.set_yscale("symlog", linthresh=1e-3)
     return _save(figure, path)
 
 

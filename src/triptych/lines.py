@@ -143,6 +143,7 @@ def draw(found: list[Reading], path: Path) -> Path:
         },
         path,
         xlabel="offset θ",
+        powers=["gradient at θ"],
     )
 
 
