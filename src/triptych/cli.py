@@ -173,15 +173,22 @@ OWN_PARSING = {"train", "data"}
 
 
 def parse(what: Any, name: str, argv: Sequence[str]) -> Any:
-    """tyro, with its framed errors told as one line."""
+    """tyro, with its framed errors told as one line. A function is called; what it says on stderr is shown."""
     said = io.StringIO()
+    later = inspect.isfunction(what)
+
+    @functools.wraps(what, updated=())
+    def bound(*args: Any, **options: Any) -> Any:
+        return functools.partial(what, *args, **options)
+
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(what, prog=f"triptych {name}", args=list(argv))
+            parsed = tyro.cli(bound if later else what, prog=f"triptych {name}", args=list(argv))
     except SystemExit as e:
         if e.code in (0, None):
             raise
         raise UserError(one_line(said.getvalue(), name)) from None
+    return parsed() if later else parsed
 
 
 def asked(command: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
