@@ -14,22 +14,27 @@ def double(x: Tensor | ArrayLike) -> Tensor:
     return torch.as_tensor(x).detach().to(torch.float64)
 
 
-def rows(x: Tensor | ArrayLike, what: str, least: int = 1) -> Tensor:
-    """(n, d) float64, finite, n at least `least`; UserError otherwise. More dimensions are flattened per example."""
-    x = double(x)
+def rows(x: Tensor | ArrayLike, what: str, least: int = 1, wide: bool = True) -> Tensor:
+    """(n, d), finite, n at least `least`; UserError otherwise. More dimensions are flattened per example.
+
+    float64, unless `wide` is off: then floats keep their type (for arrays too large to double).
+    """
+    x = torch.as_tensor(x).detach()
+    if wide or not x.is_floating_point():
+        x = x.to(torch.float64)
     if x.dim() < 2:
         raise UserError(f"{what} have shape {tuple(x.shape)}; give one row per example, (n, d)")
     x = x.flatten(1)
     if len(x) < least:
         raise UserError(f"there are only {len(x)} {what}; this metric needs at least {least}")
-    if bad := int((~torch.isfinite(x)).any(1).sum()):
+    if bad := sum(int((~torch.isfinite(part)).any(1).sum()) for part in x.split(4096)):
         raise UserError(f"{bad} of {len(x)} {what} hold NaN or infinite numbers; remove or repair them first")
     return x
 
 
-def pair(x: Tensor | ArrayLike, y: Tensor | ArrayLike, least: int = 1) -> tuple[Tensor, Tensor]:
+def pair(x: Tensor | ArrayLike, y: Tensor | ArrayLike, least: int = 1, wide: bool = True) -> tuple[Tensor, Tensor]:
     """Two sets of rows of one width."""
-    x, y = rows(x, "real examples", least), rows(y, "generated examples", least)
+    x, y = rows(x, "real examples", least, wide), rows(y, "generated examples", least, wide)
     if x.shape[1] != y.shape[1]:
         raise UserError(
             f"real examples have {x.shape[1]} numbers each, generated ones {y.shape[1]}; compare sets of one shape"

@@ -33,17 +33,16 @@ def prdc(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, k: int = 5) -> dict
     """
     if k < 1:
         raise UserError(f"k is {k}; it must be at least 1")
-    real, fake = pair(real, fake, least=k + 1)
-    centre = real.mean(0)  # smaller norms, smaller rounding errors
-    real, fake = real - centre, fake - centre
-    real_radius, fake_radius = radii(real, k), radii(fake, k)
+    real, fake = pair(real, fake, least=k + 1, wide=False)
+    centre = real.mean(0, dtype=torch.float64)  # smaller norms, smaller rounding errors
+    real_radius, fake_radius = radii(real, k, centre), radii(fake, k, centre)
     inside_real = torch.zeros(len(fake), dtype=torch.int64)
     inside_fake = torch.zeros(len(real), dtype=torch.bool)
     covered = torch.zeros(len(real), dtype=torch.bool)
     for i in range(0, len(real), BLOCK):
         for j in range(0, len(fake), BLOCK):
             a, b = slice(i, i + BLOCK), slice(j, j + BLOCK)
-            distance, slack = squared_distances(real[a], fake[b])
+            distance, slack = squared_distances(real[a] - centre, fake[b] - centre)
             distance -= slack
             in_real = distance <= real_radius[a, None]
             inside_real[b] += in_real.sum(0)
@@ -57,17 +56,21 @@ def prdc(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, k: int = 5) -> dict
     }
 
 
-def nearest(x: Tensor, y: Tensor, k: int = 1, same: bool = False) -> tuple[Tensor, Tensor]:
+def nearest(
+    x: Tensor, y: Tensor, k: int = 1, same: bool = False, centre: Tensor | float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Distances and indices of the k nearest rows of y to each row of x, (n, k), nearest first.
 
-    With `same`, x is y, and a row is not its own neighbour.
+    With `same`, x is y, and a row is not its own neighbour. `centre` (d,) is taken off both in float64, a block at a
+    time.
     """
     best, index = [], []
     for i in range(0, len(x), BLOCK):
-        near = torch.full((min(BLOCK, len(x) - i), k), torch.inf, dtype=x.dtype)
+        a = x[i : i + BLOCK].double() - centre
+        near = torch.full((len(a), k), torch.inf, dtype=torch.float64)
         who = torch.zeros_like(near, dtype=torch.int64)
         for j in range(0, len(y), BLOCK):
-            distance = squared_distances(x[i : i + BLOCK], y[j : j + BLOCK])[0]
+            distance = squared_distances(a, y[j : j + BLOCK].double() - centre)[0]
             if same and i == j:
                 distance.fill_diagonal_(torch.inf)
             part, column = distance.topk(min(k, distance.shape[1]), largest=False)
@@ -78,9 +81,9 @@ def nearest(x: Tensor, y: Tensor, k: int = 1, same: bool = False) -> tuple[Tenso
     return torch.cat(best), torch.cat(index)
 
 
-def radii(x: Tensor, k: int) -> Tensor:
+def radii(x: Tensor, k: int, centre: Tensor | float = 0.0) -> Tensor:
     """Squared distance of each row to its k-th nearest other row, (n,)."""
-    return nearest(x, x, k, same=True)[0][:, -1].square()
+    return nearest(x, x, k, same=True, centre=centre)[0][:, -1].square()
 
 
 def squared_distances(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
