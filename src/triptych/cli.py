@@ -138,6 +138,8 @@ def finished(run: Run) -> None:
     out.print("  " + "  ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in hidden))
     for alarm in status["alarms"]:
         out.print(f"  alarm: {alarm}")
+    if len(run.shape()) == 3 and "frechet" not in last:
+        out.print(f"  frechet and kernel were left out on the way (no extractor yet): `triptych evaluate {run.path}`")
     pictures = sorted((run.path / "samples").glob("*.png"))
     if pictures:
         out.print(f"  samples: {pictures[-1]}")

@@ -31,7 +31,7 @@ IMAGES, VECTORS = 10_000, 5_000
 """Samples, unless asked otherwise; never more than the reference has, where it is finite."""
 STACKED = 26_000
 """Samples of stacked MNIST, by convention."""
-LONG = 500_000
+LONG = 1_000_000
 """Images of a budget from which on an extractor is worth training for the numbers along the way."""
 
 
