@@ -250,3 +250,20 @@ def test_values_are_plain_json():
 
     value = Frechet()(Case(Data("a", torch.randn(20, 2)), Data("b", torch.randn(20, 2))))["frechet"]
     assert json.loads(json.dumps(dataclasses.asdict(value)))["n"] == 20
+
+
+def test_statistics_stand_for_the_real_side(tmp_path):
+    from triptych.evaluate import against_statistics
+
+    real, fake = noise(40), noise(30, seed=1)
+    inception = Inception(Counting(), "inception-v3:t")
+    x, y = (features.extract(inception, d)["features"] for d in (real, fake))
+    write_statistics(tmp_path / "s.npz", *moments(x))
+    got = against_statistics(tmp_path / "s.npz", fake, inception)["fid"]
+    from triptych.metrics import frechet_from_features
+
+    assert got.value == pytest.approx(frechet_from_features(x, y), rel=1e-9)
+    assert (got.n, got.n_real) == (30, None)
+    write_statistics(tmp_path / "s.npz", torch.zeros(7), torch.eye(7))
+    with pytest.raises(UserError, match="7 dimensions"):
+        against_statistics(tmp_path / "s.npz", fake, inception)
