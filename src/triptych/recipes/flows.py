@@ -32,31 +32,39 @@ for _data in TOYS:
         )
 
 IMAGES = Train(
-    images=3_000_000, batch=128, lr=1e-3, schedule="cosine", warmup=25_000, clip=100.0, ema=0.999, best="bits_per_dim"
+    images=1_500_000, batch=64, lr=2e-3, schedule="cosine", warmup=6_400, clip=2_000.0, ema=0.999, best="bits_per_dim"
 )
 
 RECIPES["realnvp-glyphs"] = Recipe(
     DataSpec("glyphs", resolution=16, channels=1),
-    MultiScaleRealNVP(levels=2, couplings=2, width=48),
+    MultiScaleRealNVP(levels=2, couplings=2, width=48, preprocess="quantiles"),
     NLL(),
-    replace(IMAGES, images=60_000, batch=64, warmup=5_000, ema=0.99),
+    replace(IMAGES, images=60_000, ema=0.99),
     about="multi-scale affine couplings on drawn digits and letters",
 )
 RECIPES["realnvp-mnist"] = Recipe(
-    DataSpec("mnist"), MultiScaleRealNVP(), NLL(), IMAGES, about="multi-scale affine couplings, exact likelihood"
+    DataSpec("mnist"),
+    MultiScaleRealNVP(width=64, preprocess="quantiles"),
+    NLL(),
+    IMAGES,
+    about="multi-scale affine couplings, exact likelihood",
 )
 RECIPES["glow-mnist"] = Recipe(
-    DataSpec("mnist"), Glow(levels=2, steps=8), NLL(), IMAGES, about="actnorm, 1×1 convolutions, affine couplings"
+    DataSpec("mnist"),
+    Glow(levels=2, steps=8, width=64, preprocess="quantiles"),
+    NLL(),
+    IMAGES,
+    about="actnorm, 1×1 convolutions, affine couplings",
 )
 RECIPES["glow-cifar10"] = Recipe(
     DataSpec("cifar10"),
     Glow(),
     NLL(),
-    replace(IMAGES, batch=64, flip=True),
+    replace(IMAGES, images=3_000_000, lr=1e-3, flip=True),
     about="actnorm, 1×1 convolutions, affine couplings",
 )
 for _name in ("realnvp-mnist", "glow-mnist", "glow-cifar10"):
     _full = RECIPES[_name]
     RECIPES[f"{_name}-quick"] = replace(
-        _full, train=replace(_full.train, images=50_000, warmup=5_000, ema=0.99), about=f"{_full.about}; shortened"
+        _full, train=replace(_full.train, images=50_000, ema=0.99), about=f"{_full.about}; shortened"
     )

@@ -1,0 +1,37 @@
+"""How exactly a flow inverts itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+
+from triptych.core import Metric, Value, to_inner
+from triptych.metrics.case import Case, subset
+from triptych.models import FlowModel
+
+
+@dataclass(frozen=True)
+class RoundTrip(Metric):
+    """`round_trip`: the largest |f⁻¹(f(x)) − x| over held-out examples, in inner units (pictures: [−1, 1])."""
+
+    needs = FlowModel
+    points: int = 1_000
+    """held-out examples"""
+    seed: int = 0
+
+    def applies(self, case: Case) -> str:
+        return "" if isinstance(case.model, FlowModel) else "only flows are inverted exactly"
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        model, real = case.model, subset(case.real, self.points, self.seed)
+        assert isinstance(model, FlowModel)
+        worst = 0.0
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(self.seed)
+            for part in real.x.split(256):
+                x, _ = model.dequantise(to_inner(part).to(model.device))
+                worst = max(worst, (model.flow.inverse(model.flow(x)[0]) - x).abs().max().item())
+        found = case.value(worst, seed=self.seed, note="largest |f⁻¹(f(x)) − x|, float32")
+        return {"round_trip": dataclasses.replace(found, n=len(real), n_real=len(real))}
