@@ -31,6 +31,11 @@ BOUND = 3.0
 """|log s| of one affine transform stays below this."""
 
 
+SEEN = 10.0
+"""The networks of affine transforms see numbers cut to within ±this, where nearly all of N(0, 1) lies: an input of
+10,000 must not drive scales and shifts to extremes from which float32 does not find back."""
+
+
 class Affine(Transform):
     """A transform z = x exp(s) + t of some numbers, with s and t decided by others through `net`."""
 
@@ -38,7 +43,7 @@ class Affine(Transform):
 
     def scale_and_shift(self, seen: Tensor) -> tuple[Tensor, Tensor]:
         """s, kept smoothly within ±BOUND with slope 1 at 0, and t: the two halves of the net's last dimension."""
-        s, t = self.net(seen).to(seen.dtype).chunk(2, dim=-1)
+        s, t = self.net(seen.clamp(-SEEN, SEEN)).to(seen.dtype).chunk(2, dim=-1)
         return self.bounded(s), t
 
     @staticmethod
