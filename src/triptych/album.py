@@ -14,7 +14,7 @@ from torch import Tensor
 
 from triptych import expost, figures, latent
 from triptych.core import Data, Latent, Model, Sampler
-from triptych.errors import UserError
+from triptych.errors import NoSplit, UserError
 from triptych.models import Autoencoder
 from triptych.run import Run
 
@@ -165,7 +165,7 @@ def held_out(found: Run) -> Data:
     """The run's test examples where its data have some, else what it was trained on."""
     try:
         return found.data("test")
-    except UserError:
+    except NoSplit:
         return found.data()
 
 

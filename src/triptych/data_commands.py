@@ -128,14 +128,12 @@ def options(*values: Any) -> dict[str, Any]:
 def splits(name: str, how: Mapping[str, Any]) -> dict[str, Data]:
     """Train and test where the source has both or a share is held out, else all of it as train."""
     from triptych.data import load
-    from triptych.errors import UserError
+    from triptych.errors import NoSplit
 
     train = load(name, "train", **how)
     try:
         return {"train": train, "test": load(name, "test", **how)}
-    except UserError:
-        if how["holdout"]:
-            raise
+    except NoSplit:
         return {"train": train}
 
 

@@ -9,5 +9,9 @@ class UserError(ValueError):
     """
 
 
+class NoSplit(UserError):
+    """A test split was asked for where the source has none: what a caller may fall back from."""
+
+
 class Diverged(UserError):
     """Training met a non-finite loss or gradient and stopped (exit status 3)."""

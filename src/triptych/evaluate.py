@@ -15,7 +15,7 @@ from torch import Tensor
 
 from triptych import data as data_sets
 from triptych.core import Data, Density, Metric, Model, Sampler, Split, Value, discover, to_bytes
-from triptych.errors import UserError
+from triptych.errors import NoSplit, UserError
 from triptych.latent import use_batch_statistics
 from triptych.metrics import features, offline
 from triptych.metrics.case import Case, fresh, pick, subset
@@ -133,7 +133,7 @@ def reference(train: Data, run: Run, options: Options) -> tuple[Data, Data | Non
         return train, None
     try:
         return run.data("test"), train
-    except UserError:
+    except NoSplit:
         return train, None
 
 
@@ -236,7 +236,7 @@ def side(name: str | Path, options: Options, resolution: int | None, channels: i
         try:
             found = data_sets.load(name, split, resolution=resolution, channels=channels)
             break
-        except UserError:
+        except NoSplit:
             continue
     else:
         found = data_sets.load(name, wanted[-1], resolution=resolution, channels=channels)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from triptych import runtime
 from triptych.batches import Batches, in_order
 from triptych.core import Clock, Data, Density, Encoder, Model, Move, Recipe, Sampler, Train, encode
-from triptych.errors import Diverged, UserError
+from triptych.errors import Diverged, NoSplit, UserError
 from triptych.nets.normalise import reestimate, statistics
 from triptych.progress import Progress
 from triptych.run import Run, differences, fresh, part
@@ -98,7 +98,7 @@ def load_data(recipe: Recipe) -> tuple[Data, Data | None]:
         return data, None
     try:
         return data, recipe.data.load("test")
-    except UserError:
+    except NoSplit:
         return data, None
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Split
-from triptych.errors import UserError
+from triptych.errors import NoSplit, UserError
 
 HEADER = 128  # bytes before the rows of an array file
 IN_MEMORY = 1 << 29  # bytes: scattered rows that are more are gathered in a file
@@ -212,7 +212,7 @@ def _rows(name: str, sides: Tensor | None, split: Split, n: int) -> slice | Tens
     if split == "all" or (sides is None and split == "train"):
         return None
     if sides is None or not (sides == 1).any():
-        raise UserError(f"{name} has no test split; set one aside with --holdout 0.1 or use split all")
+        raise NoSplit(f"{name} has no test split; set one aside with --holdout 0.1 or use split all")
     rows = torch.nonzero(sides == (1 if split == "test" else 0)).flatten()
     if not len(rows):
         raise UserError(f"{name} has no {split} example of {n}; choose another --holdout")

@@ -13,7 +13,7 @@ import torch
 from triptych.core import Data, Split
 from triptych.data.arrays import recast
 from triptych.data.source import Preparation, Source, digest
-from triptych.errors import UserError
+from triptych.errors import NoSplit, UserError
 
 SUFFIXES = (".npy", ".npz", ".csv")
 
@@ -143,7 +143,7 @@ def _side(path: Path, x: torch.Tensor, split: Split, holdout: float) -> torch.Te
     """Rows of a split: by a hash of each example's bytes, so that equal examples are on one side."""
     if not holdout:
         if split == "test":
-            raise UserError(f"{path} has no test split; set one aside with --holdout 0.1 or use split all")
+            raise NoSplit(f"{path} has no test split; set one aside with --holdout 0.1 or use split all")
         return slice(None)
     if split == "all":
         return slice(None)
