@@ -165,11 +165,22 @@ def test_odd_files_are_left_aside_and_listed(folder: Path, capsys: pytest.Captur
     assert d.labels.tolist() == [0] * 5 + [1] * 5
 
 
+def test_linked_folders_count_once(folder: Path, tmp_path: Path) -> None:
+    save(tmp_path / "elsewhere" / "0.png", 50)
+    (folder / "fox").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (folder / "dog" / "again").symlink_to(folder, target_is_directory=True)
+    d = data.load(folder, resolution=8)
+    assert len(d) == 11
+    assert d.classes == ("cat", "dog", "fox")
+    assert index(d)["skipped"] == [{"name": "dog/again", "reason": "a link to a folder that is listed already"}]
+
+
 def test_mostly_unreadable_stops(folder: Path) -> None:
     for i in range(11):
         (folder / "cat" / f"bad{i}.jpg").write_bytes(b"<html>")
     with pytest.raises(UserError, match=r"11 of 21 pictures .* unreadable"):
         data.load(folder, resolution=8)
+    assert not [p for p in (cache.root() / "prepared").iterdir() if p.name not in ("locks", "stamps")]
 
 
 def test_nothing_there(tmp_path: Path) -> None:

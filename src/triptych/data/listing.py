@@ -127,12 +127,17 @@ def _outside(name: str) -> bool:
 
 def _folder(path: Path) -> Listing:
     listing = Listing(path, [])
-    todo = [(str(path), "", False)]
+    todo, visited = [(str(path), "", False)], set()
     while todo:
         top, prefix, hidden = todo.pop()
+        real = os.path.realpath(top)  # a linked folder counts, but only once: links may run in circles
+        if real in visited:
+            listing.skipped.append((prefix.rstrip("/"), "a link to a folder that is listed already"))
+            continue
+        visited.add(real)
         try:
             with os.scandir(top) as scan:
-                found = list(scan)
+                found = sorted(scan, key=lambda item: item.name)
         except OSError as e:
             listing.skipped.append((prefix or top, f"cannot be read: {e.strerror}"))
             continue
@@ -141,16 +146,16 @@ def _folder(path: Path) -> Listing:
             if not name.isascii():  # a name that is no text would not survive in the index
                 name = name.encode("utf-8", "backslashreplace").decode("utf-8")
             litter = hidden or _litter(item.name)
-            if item.is_dir(follow_symlinks=False):
+            try:
+                info = item.stat()
+            except OSError as e:
+                listing.skipped.append((name, "hidden file" if litter else f"cannot be read: {e.strerror}"))
+                continue
+            if stat.S_ISDIR(info.st_mode):
                 todo.append((item.path, name + "/", litter))
                 continue
             if litter:
                 listing.skipped.append((name, "hidden file"))
-                continue
-            try:
-                info = item.stat()
-            except OSError as e:
-                listing.skipped.append((name, f"cannot be read: {e.strerror}"))
                 continue
             if not stat.S_ISREG(info.st_mode):
                 listing.skipped.append((name, "not a regular file"))

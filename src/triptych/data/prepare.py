@@ -47,7 +47,11 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
                 if (folder := known()) is None:
                     partial = home / f".{mark}.partial"
                     partial.mkdir(exist_ok=True)
-                    about = _make(partial, path, listing, how, name, card)
+                    try:
+                        about = _make(partial, path, listing, how, name, card)
+                    except (UserError, OSError):  # nothing to go on with: bad input, or a full disk
+                        shutil.rmtree(partial, ignore_errors=True)
+                        raise
                     folder = home / f"{_plain(name)}-{about['fingerprint'][:20]}"
                     if (folder / "about.json").is_file():
                         shutil.rmtree(partial)
