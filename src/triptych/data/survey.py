@@ -32,15 +32,19 @@ def moments(x: Tensor, rows: int = 4096) -> tuple[list[float], list[float]]:
     return mean.tolist(), (square / n - mean**2).clamp(min=0).sqrt().tolist()
 
 
-def _small(x: Tensor) -> Tensor:
-    """Grey thumbnails in [0, 1], (n, 32, 32)."""
+def thumbnails(x: Tensor, rows: int = 1024) -> Tensor:
+    """Grey thumbnails of uint8 NCHW pictures, uint8 (n, 32, 32)."""
     weights = torch.tensor([0.299, 0.587, 0.114]) if x.shape[1] == 3 else torch.ones(1)
-    grey = torch.einsum("nchw,c->nhw", x.float() / 255, weights)
-    return F.interpolate(grey[:, None], (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)[:, 0]
+    out = torch.empty(len(x), SIDE, SIDE, dtype=torch.uint8)
+    for part, to in zip(x.split(rows), out.split(rows), strict=True):
+        grey = torch.einsum("nchw,c->nhw", part.float(), weights)[:, None]
+        small = F.interpolate(grey, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)[:, 0]
+        to.copy_(small.round().clamp(0, 255))
+    return out
 
 
-def perceptual_hash(x: Tensor, rows: int = 1024) -> Tensor:
-    """63 signs ±1 for each picture (uint8 NCHW): its low cosine frequencies against their median.
+def perceptual_hash(small: Tensor, rows: int = 1024) -> Tensor:
+    """63 signs ±1 for each thumbnail (n, 32, 32): its low cosine frequencies against their median.
 
     Invariant to brightness and contrast; two pictures' hashes differ in (63 − a·b) / 2 places.
     Source: the DCT hash of Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions".
@@ -48,8 +52,8 @@ def perceptual_hash(x: Tensor, rows: int = 1024) -> Tensor:
     t = (torch.arange(SIDE) + 0.5) * math.pi / SIDE
     basis = (torch.arange(BITS)[:, None] * t).cos()
     out = []
-    for part in x.split(rows):
-        low = (basis @ _small(part) @ basis.T).flatten(1)[:, 1:]
+    for part in small.split(rows):
+        low = (basis @ part.float() @ basis.T).flatten(1)[:, 1:]
         out.append(torch.where(low > low.median(1, keepdim=True).values, 1.0, -1.0))
     return torch.cat(out)
 
@@ -65,30 +69,37 @@ class Twins:
     """pairs with one side in train and the other in test"""
 
 
-def near_duplicates(x: Tensor, test: Tensor | None = None, bits: int = 6, rms: float = 0.06) -> Twins:
-    """Pictures whose hashes differ in at most `bits` of 63 places and whose thumbnails differ by at most `rms`.
+def near_duplicates(x: Tensor, test: Tensor | None = None, bits: int = 6, unlike: float = 0.01) -> Twins:
+    """Pictures whose hashes differ in at most `bits` of 63 places and whose thumbnails correlate by 1 − `unlike`.
 
-    The hash proposes, the root mean square difference of the grey thumbnails (of 1) decides: simple pictures, such as
-    digits, share hashes without being the same. `test` (n,) says which rows are test.
+    The hash proposes, the correlation of the grey thumbnails decides: simple pictures, such as digits, share hashes
+    without being the same. `test` (n,) says which rows are test.
     """
     n = len(x)
     chosen = torch.arange(n)
     if n > COMPARED:
         chosen = torch.randperm(n, generator=torch.Generator().manual_seed(0))[:COMPARED].sort().values
-    codes = perceptual_hash(x[chosen] if n > COMPARED else x)
+    small = thumbnails(x[chosen] if n > COMPARED else x)
+    codes = perceptual_hash(small)
     pairs: list[tuple[int, int, float]] = []
-    for start in range(0, len(codes), 2048):
-        block = codes[start : start + 2048]
+    for start in range(0, len(codes), 512):
+        block = codes[start : start + 512]
         near = torch.nonzero(block @ codes[start:].T >= codes.shape[1] - 2 * bits)
         near = near[near[:, 1] > near[:, 0]] + start
         for part in near.split(8192):
-            i, j = chosen[part[:, 0]], chosen[part[:, 1]]
-            distance = (_small(x[i]) - _small(x[j])).square().mean((1, 2)).sqrt()
-            for k in torch.nonzero(distance <= rms).flatten().tolist():
-                pairs.append((int(i[k]), int(j[k]), float(distance[k])))
+            i, j = part[:, 0], part[:, 1]
+            distance = 1 - (_standard(small[i]) * _standard(small[j])).sum(1)
+            for k in torch.nonzero(distance <= unlike).flatten().tolist():
+                pairs.append((int(chosen[i[k]]), int(chosen[j[k]]), float(distance[k])))
     pairs.sort(key=lambda p: p[2])
     across = 0 if test is None else sum(bool(test[i] != test[j]) for i, j, _ in pairs)
     return Twins(pairs, len(chosen), len(pairs) - across, across)
+
+
+def _standard(small: Tensor) -> Tensor:
+    """Thumbnails of mean 0 and norm 1, (n, 1024)."""
+    flat = small.flatten(1).float()
+    return F.normalize(flat - flat.mean(1, keepdim=True))
 
 
 def contact_sheet(data: Data, path: Path, n: int = 64) -> Path:
