@@ -1,0 +1,199 @@
+"""Whole training steps of the birds WGAN-GP and of the 64 px DCGAN against an ordinary loop of the same nets.
+
+Ordinary: float32, NCHW, `DataLoader` over a `TensorDataset`, real and fake scored in separate calls, PyTorch's own
+layers, `torch.optim.Adam`. Ours: the trainer's own step, data and averaged weights included. Each side runs in its own
+process, in turns, since the memory settings of one would serve the other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from common import ratio, record
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from triptych.core import Data, Recipe, encode
+from triptych.recipes import get
+
+ROUNDS, STEPS = 3, 2
+CASES = {
+    "birds": ("wgan-gp-birds", 64, 5, "five critic + one generator step, birds WGAN-GP, batch 64", 5.0),
+    "dcgan": ("gan-mnist64", 128, 1, "one step of both players, DCGAN 64×64, batch 128", 4.0),
+}
+
+
+def examples(recipe: Recipe, n: int) -> Data:
+    """Noise in the shape of the recipe's data: speed does not depend on what the pictures show."""
+    side, channels = recipe.data.resolution or 28, 1 if recipe.data.name == "mnist" else 3
+    return Data(recipe.data.name, torch.randint(0, 256, (n, channels, side, side), dtype=torch.uint8), fingerprint="0")
+
+
+def ours(recipe: Recipe) -> list[float]:
+    """Seconds of each of the trainer's steps."""
+    from triptych import runtime
+    from triptych.run import Run
+    from triptych.trainer import Training
+
+    recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, ema=0.999))
+    data, device = examples(recipe, 2_000), torch.device("cpu")
+    model = recipe.model.build(data.shape)
+    precision = runtime.pick_precision("auto", model, device)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.create(Path(folder) / "run", recipe, 0, {})
+        training = Training(run, runtime.place(model, device, precision), data, None)
+        model.train()
+        return timed(training.one_step)
+
+
+def ordinary(recipe: Recipe, n_critic: int) -> list[float]:
+    """Seconds of each step of the loop one would write by hand."""
+    data = examples(recipe, 2_000)
+    x = data.x.float() / 127.5 - 1
+    G, D = plain_resnet() if n_critic > 1 else plain_dcgan()
+    g, d = (torch.optim.Adam(p.parameters(), 2e-4, (0.0, 0.9)) for p in (G, D))
+    latent = 128 if n_critic > 1 else 10
+
+    def batches() -> Any:
+        while True:
+            for (real,) in DataLoader(TensorDataset(x), recipe.train.batch, shuffle=True, drop_last=True):
+                yield real
+
+    stream = batches()
+
+    def step() -> None:
+        for _ in range(n_critic):
+            real = next(stream)
+            fake = G(torch.randn(len(real), latent)).detach()
+            if n_critic > 1:
+                mixed = torch.lerp(fake, real, torch.rand(len(real), 1, 1, 1)).requires_grad_()
+                (slope,) = torch.autograd.grad(D(mixed).sum(), mixed, create_graph=True)
+                penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
+                loss = D(fake).mean() - D(real).mean() + 10 * penalty
+            else:
+                loss = (bce(D(real), 1.0) + bce(D(fake), 0.0)) / 2
+            d.zero_grad()
+            loss.backward()
+            d.step()
+        fake = G(torch.randn(len(real), latent))
+        loss = -D(fake).mean() if n_critic > 1 else bce(D(fake), 1.0)
+        g.zero_grad()
+        loss.backward()
+        g.step()
+
+    return timed(step)
+
+
+def timed(step: Any) -> list[float]:
+    step()
+    seconds = []
+    for _ in range(STEPS):
+        began = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def bce(scores: Tensor, target: float) -> Tensor:
+    return F.binary_cross_entropy_with_logits(scores, torch.full_like(scores, target))
+
+
+class Residual(nn.Module):
+    """A body and a shortcut, added."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) + self.shortcut(x)
+
+
+def plain_resnet(n: int = 128) -> tuple[nn.Module, nn.Module]:
+    """The birds pair as PyTorch's layers give it."""
+
+    def conv(i: int, o: int, k: int = 3, bias: bool = True) -> nn.Module:
+        return nn.Conv2d(i, o, k, padding=k // 2, bias=bias)
+
+    def up() -> nn.Module:
+        body = [
+            nn.BatchNorm2d(n),
+            nn.ReLU(),
+            conv(n, n, bias=False),
+            nn.BatchNorm2d(n),
+            nn.ReLU(),
+            nn.Upsample(scale_factor=2),
+        ]
+        return Residual(nn.Sequential(*body, conv(n, n)), nn.Sequential(nn.Upsample(scale_factor=2), conv(n, n, 1)))
+
+    def down(i: int) -> nn.Module:
+        body = nn.Sequential(nn.ReLU(), conv(i, n), nn.ReLU(), nn.AvgPool2d(2), conv(n, n))
+        return Residual(body, nn.Sequential(nn.AvgPool2d(2), conv(i, n, 1)))
+
+    def level() -> nn.Module:
+        return Residual(nn.Sequential(nn.ReLU(), conv(n, n), nn.ReLU(), conv(n, n)), nn.Identity())
+
+    head = [nn.Linear(128, 16 * n), nn.Unflatten(1, (n, 4, 4))]
+    G = nn.Sequential(*head, up(), up(), up(), nn.BatchNorm2d(n), nn.ReLU(), conv(n, 3), nn.Tanh())
+    pool = [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n, 1)]
+    return G, nn.Sequential(down(3), down(n), level(), level(), *pool)
+
+
+def plain_dcgan(n: int = 128) -> tuple[nn.Module, nn.Module]:
+    """The 64 px pair as PyTorch's layers give it."""
+    G: list[nn.Module] = [nn.Unflatten(1, (10, 1, 1)), nn.ConvTranspose2d(10, 8 * n, 4, 1, 0, bias=False)]
+    D: list[nn.Module] = [nn.Conv2d(1, n, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+    for k in (4, 2, 1):
+        G += [nn.BatchNorm2d(2 * k * n), nn.ReLU(), nn.ConvTranspose2d(2 * k * n, k * n, 4, 2, 1, bias=False)]
+    for k in (1, 2, 4):
+        D += [nn.Conv2d(k * n, 2 * k * n, 4, 2, 1, bias=False), nn.BatchNorm2d(2 * k * n), nn.LeakyReLU(0.2)]
+    G += [nn.BatchNorm2d(n), nn.ReLU(), nn.ConvTranspose2d(n, 1, 4, 2, 1, bias=False), nn.Tanh()]
+    return nn.Sequential(*G), nn.Sequential(*D, nn.Conv2d(8 * n, 1, 4, bias=False), nn.Flatten())
+
+
+def prepared(case: str) -> tuple[Recipe, int]:
+    name, batch, n_critic, _, _ = CASES[case]
+    recipe = get(name)
+    return dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, batch=batch)), n_critic
+
+
+def main() -> None:
+    for case, (name, batch, n_critic, words, target) in CASES.items():
+        times: dict[str, list[float]] = {"ordinary": [], "ours": []}
+        for _ in range(ROUNDS):
+            for side in times:
+                said = subprocess.run(
+                    [sys.executable, __file__, side, case], capture_output=True, text=True, check=True
+                ).stdout
+                times[side].append(statistics.median(json.loads(said.splitlines()[-1])))
+        found = ratio(times["ordinary"], times["ours"])
+        shown = batch * n_critic
+        rates = {k: shown / statistics.median(v) for k, v in times.items()}
+        record(
+            f"adversarial_speed_{case}",
+            f"{words}, the trainer's whole step against an ordinary float32 NCHW loop with DataLoader",
+            f"at least {target:g} times faster",
+            f"{found['median']:.1f} times ({found['min']:.1f} to {found['max']:.1f}): "
+            f"{statistics.median(times['ordinary']):.2f} s against {statistics.median(times['ours']):.2f} s; "
+            f"{rates['ours']:.0f} images/s against {rates['ordinary']:.0f}",
+            found["median"] >= target,
+            {"seconds": times, "ratio": found, "images_per_second": rates, "recipe": encode(prepared(case)[0])},
+        )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        recipe, n_critic = prepared(sys.argv[2])
+        print(json.dumps(ours(recipe) if sys.argv[1] == "ours" else ordinary(recipe, n_critic)))
+    else:
+        main()
