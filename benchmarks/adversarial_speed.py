@@ -168,7 +168,7 @@ def prepared(case: str) -> tuple[Recipe, int]:
 
 
 def main() -> None:
-    for case, (name, batch, n_critic, words, target) in CASES.items():
+    for case, (_, batch, n_critic, words, target) in CASES.items():
         times: dict[str, list[float]] = {"ordinary": [], "ours": []}
         for _ in range(ROUNDS):
             for side in times:

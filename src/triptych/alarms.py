@@ -14,7 +14,7 @@ from torch import Tensor
 
 from triptych.core import Data, Model, Recipe, Sampler
 
-SEPARATION = 8.0
+SEPARATION = 6.0
 """Standard deviations between the mean scores of real and fake at which a critic teaches its generator nothing."""
 SPREAD = 0.25
 """Share of the data's mean pairwise distance below which samples count as all alike."""
@@ -35,7 +35,7 @@ def check(
     """
     if line["images"] < WARM_UP * recipe.train.images:
         return []
-    found = [critic_saturated(line, history), collapsed(line, history, data), latent_collapsed(line)]
+    found = [critic_saturated(line, history), collapsed(recipe, line, history, data), latent_collapsed(line)]
     if isinstance(model, Sampler) and test is not None and data.law is None:
         found.append(memorised(model.sample(256, seed=1).cpu(), data, test))
     return [alarm for alarm in found if alarm]
@@ -52,15 +52,15 @@ def critic_saturated(line: dict[str, Any], history: Sequence[dict[str, Any]]) ->
     )
 
 
-def collapsed(line: dict[str, Any], history: Sequence[dict[str, Any]], data: Data) -> str:
+def collapsed(recipe: Recipe, line: dict[str, Any], history: Sequence[dict[str, Any]], data: Data) -> str:
     """Samples of the fixed noise are too alike, have grown so, or miss most modes that are known."""
     hint = "lower --train.lr, or take wgan-gp or the recommended recipe"
-    if (
-        data.law is not None
-        and data.law.modes is not None
-        and line.get("modes", len(data.modes)) <= len(data.modes) / 4
-    ):
-        return f"collapse: samples reach {line['modes']:.0f} of {len(data.modes)} modes; {hint}"
+    if data.law is not None and data.law.modes is not None and "modes" in line:
+        total, reached = len(data.modes), line["modes"]
+        most = max([h.get("modes", 0) for h in history], default=0)
+        late = line["images"] >= recipe.train.images / 2
+        if 0 < reached <= (total / 4 if late else most / 2):
+            return f"collapse: samples reach {reached:.0f} of {total} modes; {hint}"
     now = line.get("diversity")
     if now is None:
         return ""
