@@ -35,7 +35,7 @@ def check(
     """
     if line["images"] < WARM_UP * recipe.train.images:
         return []
-    found = [critic_saturated(line, history), collapsed(recipe, line, history, data), latent_collapsed(line)]
+    found = [critic_saturated(line, history), collapsed(line, history, data), latent_collapsed(line)]
     if isinstance(model, Sampler) and test is not None and data.law is None:
         found.append(memorised(model.sample(256, seed=1).cpu(), data, test))
     return [alarm for alarm in found if alarm]
@@ -52,15 +52,12 @@ def critic_saturated(line: dict[str, Any], history: Sequence[dict[str, Any]]) ->
     )
 
 
-def collapsed(recipe: Recipe, line: dict[str, Any], history: Sequence[dict[str, Any]], data: Data) -> str:
+def collapsed(line: dict[str, Any], history: Sequence[dict[str, Any]], data: Data) -> str:
     """Samples of the fixed noise are too alike, have grown so, or miss most modes that are known."""
     hint = "lower --train.lr, or take wgan-gp or the recommended recipe"
-    if data.law is not None and data.law.modes is not None and "modes" in line:
-        total, reached = len(data.modes), line["modes"]
-        most = max([h.get("modes", 0) for h in history], default=0)
-        late = line["images"] >= recipe.train.images / 2
-        if 0 < reached <= (total / 4 if late else most / 2):
-            return f"collapse: samples reach {reached:.0f} of {total} modes; {hint}"
+    # Samples that are still nowhere near the modes reach few of them without having collapsed.
+    if "modes" in line and line["high_quality"] >= 0.5 and line["modes"] <= len(data.modes) / 2:
+        return f"collapse: samples reach {line['modes']:.0f} of {len(data.modes)} modes; {hint}"
     now = line.get("diversity")
     if now is None:
         return ""
@@ -85,7 +82,7 @@ def memorised(samples: Tensor, data: Data, test: Data) -> str:
     Distances of pixels, or of the vectors' numbers. A blurred sample is close to everything, so to both.
     """
     x = samples.flatten(1)
-    to_train, to_test = nearest(x, vectors(data.x)), nearest(x, vectors(test.x))
+    to_train, to_test = nearest(x, data.x), nearest(x, test.x)
     share = (to_train < 0.5 * to_test).float().mean().item()
     if share <= COPIES:
         return ""
@@ -95,12 +92,10 @@ def memorised(samples: Tensor, data: Data, test: Data) -> str:
     )
 
 
-def vectors(x: Tensor) -> Tensor:
-    """Examples as public vectors (n, d)."""
-    return (x.float() / 255 if x.dtype == torch.uint8 else x).flatten(1)
-
-
 def nearest(x: Tensor, among: Tensor) -> Tensor:
-    """Distance of each row of x to the nearest of `among`, in slices of memory's size."""
-    parts = [torch.cdist(x, part).amin(1) for part in among.split(10_000)]
+    """Distance of each public vector of x (n, d) to the nearest of the examples `among`, a slice of them at a time."""
+    parts = []
+    for part in among.split(5_000):
+        vectors = (part.float() / 255 if part.dtype == torch.uint8 else part).flatten(1)
+        parts.append(torch.cdist(x, vectors).amin(1))
     return torch.stack(parts).amin(0)
