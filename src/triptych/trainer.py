@@ -190,6 +190,11 @@ class Training:
         except Exception as e:
             run.set_status(state="failed", images=self.images, message=str(e))
             raise
+        pictures = sorted((run.path / "samples").glob("*.png"))
+        if len(pictures) > 1:
+            from triptych import figures
+
+            figures.animate(pictures, run.path / "samples" / "animation.webp")
         run.set_status(state="done", images=self.images, seconds=self.seconds, alarms=self.alarms)
         return run
 

@@ -76,3 +76,10 @@ def test_their_cadence_does_not_change_training(run, tmp_path):
     other = trainer.fit(often, out=tmp_path / "often", device="cpu", progress=False)
     a, b = (r.read(320)[0] for r in (run, other))
     assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_the_pictures_over_training_end_as_an_animation(run):
+    from PIL import Image
+
+    with Image.open(run.path / "samples" / "animation.webp") as film:
+        assert film.n_frames == len(list((run.path / "samples").glob("*.png"))) > 2
