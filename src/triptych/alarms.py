@@ -20,8 +20,8 @@ SPREAD = 0.25
 """Share of the data's mean pairwise distance below which samples count as all alike."""
 FALL = 0.5
 """Fall of that share from its best at which samples count as growing alike."""
-WARM_UP = 0.1
-"""Share of the budget before which nothing is judged: every generator begins with one sample for all z."""
+WARM_UP, FIRST_STEPS = 0.1, 50
+"""Share of the budget and steps before which nothing is judged: every generator begins with one sample for all z."""
 COPIES = 0.25
 """Share of samples much closer to training than to held-out examples that counts as memorised."""
 
@@ -33,7 +33,7 @@ def check(
 
     `line` is the newest line of the log, `history` the lines before it. Draws samples: call it beside training.
     """
-    if line["images"] < WARM_UP * recipe.train.images:
+    if line["images"] < WARM_UP * recipe.train.images or line["step"] < FIRST_STEPS:
         return []
     found = [critic_saturated(line, history), collapsed(line, history, data), latent_collapsed(line)]
     if isinstance(model, Sampler) and test is not None and data.law is None:
