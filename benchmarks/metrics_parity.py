@@ -130,7 +130,8 @@ def main() -> None:
     ours, want = prdc(x, y), reference.compute_prdc(x.numpy(), y.numpy(), nearest_k=5)
     differences |= {f"{k}, prdc": abs(ours[k] - want[k]) for k in ours}
     np.random.seed(0)  # noqa: NPY002  (clean-fid draws its subsets from it)
-    subsets = clean_fid.kernel_distance(x.numpy(), y.numpy(), num_subsets=1, max_subset_size=1500)
+    wide = x.double().numpy(), y.double().numpy()  # clean-fid computes in the features' own precision
+    subsets = clean_fid.kernel_distance(*wide, num_subsets=1, max_subset_size=1500)
     differences["KID, clean-fid, one subset of all"] = abs(kernel_distance(x, y) / subsets - 1)
     mean = kernel_distance_subsets(x, y, subsets=20, size=1000)
     worst = max(differences.values())

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from triptych.errors import UserError
-from triptych.metrics.inception import InceptionV3
-from triptych.metrics.resize import RESIZES
+from triptych.metrics.inception import InceptionV3, max_pool
+from triptych.metrics.resize import RESIZES, resized
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +133,16 @@ def test_clean_resize_is_pillows(size):
     want = np.asarray(Image.fromarray(x[0]).resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
     got = RESIZES["clean"](torch.from_numpy(x)[None], 299)[0, 0].numpy()
     assert np.abs(got - want).max() < 3e-3
+
+
+@pytest.mark.parametrize("name", RESIZES)
+@pytest.mark.parametrize("size", [(32, 32), (64, 28), (128, 100), (7, 9)])
+def test_resizing_by_matrices_changes_nothing(name, size):
+    x = torch.randint(0, 256, (2, 3, *size)).float()
+    assert (resized(name, x, 299) - RESIZES[name](x, 299)).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("size", [147, 71, 8, 3])
+def test_pooling_by_slices_is_max_pooling(size):
+    x = torch.randn(2, 5, size, size)
+    assert torch.equal(max_pool(x), torch.nn.functional.max_pool2d(x, 3, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from triptych.core import Metric, Value
+from triptych.core import Data, Metric, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import pair
-from triptych.metrics.case import Case, Space
+from triptych.metrics.case import Case, Space, subset
 from triptych.metrics.features import Identity
 
 
@@ -112,7 +113,7 @@ class Transport(Metric):
 
     projections: int = 200
     points: int = 2000
-    """examples a side for the exact distance"""
+    """examples a side: of pictures, and of the exact distance"""
     seed: int = 0
     """of the projections"""
 
@@ -120,19 +121,29 @@ class Transport(Metric):
         return ""
 
     def __call__(self, case: Case) -> dict[str, Value]:
-        scale = 255 if case.images else 1
-        sets = [{"features": d.x.flatten(1).float() / scale} for d in (case.real, case.fake, *case.pair)]
-        space = Space(Identity("pixels" if case.images else "data"), *sets)
-        found = case.measure(self.sliced, space, seed=self.seed, note=f"{self.projections} projections")
+        sides = (case.real, case.fake, *case.pair)
+        n = min(self.points, len(case.real), len(case.fake))
+        some = [subset(d, n, self.seed) for d in sides]
+        sliced = self.space(case, some if case.images else sides)
+        found = case.measure(self.sliced, sliced, seed=self.seed, note=f"{self.projections} projections")
         if not case.images:
-            exact = case.measure(self.exact, space, dtype="float64")
-            n = min(self.points, len(case.real), len(case.fake))
-            found |= {k: dataclasses.replace(v, n=n, n_real=n, floor_n=n) for k, v in exact.items()}
-        return found
+            return found | told(case.measure(self.exact, self.space(case, some), dtype="float64"), n)
+        return told(found, n)
+
+    def space(self, case: Case, sides: Sequence[Data]) -> Space:
+        """The examples as they are, in the data's units (pixels in [0, 1])."""
+        scale = 255 if case.images else 1
+        sets = [{"features": d.x.flatten(1).float() / scale} for d in sides]
+        return Space(Identity("pixels" if case.images else "data"), *sets)
 
     def sliced(self, x: Tensor, y: Tensor) -> dict[str, float]:
         return {"sliced_wasserstein": sliced_wasserstein(x, y, self.projections, self.seed)}
 
     def exact(self, x: Tensor, y: Tensor) -> dict[str, float]:
-        n = min(self.points, len(x), len(y))
+        n = min(len(x), len(y))
         return {"wasserstein": wasserstein(x[:n], y[:n])}
+
+
+def told(found: dict[str, Value], n: int) -> dict[str, Value]:
+    """Values of n examples a side."""
+    return {k: dataclasses.replace(v, n=n, n_real=n, floor_n=min(n, v.floor_n or n)) for k, v in found.items()}
