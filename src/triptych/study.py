@@ -95,8 +95,8 @@ def carry_out(
 ) -> list[Outcome]:
     """Train and judge what is missing of a study under `out`; how every run stands, in the order of `Study.jobs`.
 
-    `jobs` processes work at once (default: one per processor core, one on a GPU), sharing the cores evenly. A run
-    that fails does not stop the others.
+    `jobs` processes work at once (default: one per processor core, one on a GPU), sharing the cores evenly unless
+    OMP_NUM_THREADS says how many threads each may have. A run that fails does not stop the others.
     """
     out = Path(out)
     if jobs is not None and jobs < 1:
@@ -110,7 +110,7 @@ def carry_out(
     workers = max(1, min(jobs or default_jobs(device), len(missing)))
     record(study, out, todo, ended)
     with display(len(todo), len(ended), workers, progress) as show:
-        for outcome in work_through(missing, workers, max(1, cores() // workers), device, show):
+        for outcome in work_through(missing, workers, threads_each(workers), device, show):
             ended[outcome.job.path] = outcome
             record(study, out, todo, ended)
     return [ended[job.path] for job in todo]
@@ -125,6 +125,12 @@ def told(job: Job) -> tuple[str, str]:
 def cores() -> int:
     """Processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def threads_each(workers: int) -> int:
+    """Threads of each process: what OMP_NUM_THREADS says, else an even share of the cores."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() and int(asked) else max(1, cores() // workers)
 
 
 def default_jobs(device: str) -> int:
@@ -316,7 +322,7 @@ def contrast(
     name: str, out: Path | None, seeds: int | None, scale: Scale, jobs: int | None, device: str = "auto"
 ) -> list[Outcome]:
     """`triptych study`: find the study, carry it out, write its report and say where it is."""
-    from triptych import lines, studies
+    from triptych import lines, studies, summary
     from triptych.report import write_report
     from triptych.study_file import read_study
 
@@ -333,5 +339,6 @@ def contrast(
     for outcome in outcomes:
         if outcome.state != "done":
             print(f"{outcome.job.path.name}: {outcome.state}: {outcome.message}", file=sys.stderr)  # noqa: T201
-    print(page, page.with_suffix(".csv"), sep="\n")  # noqa: T201
+    summary.show(folder)
+    print(f"report: {page}", f"numbers: {page.with_suffix('.csv')}", sep="\n")  # noqa: T201
     return outcomes

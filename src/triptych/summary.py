@@ -1,0 +1,49 @@
+"""A study's outcome on the terminal: one comparison table per data set and the verdict in words."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from triptych.tables import Table, direction, gather, tables
+from triptych.verdict import figure, headline, judge, spoken
+
+SHOWN = 6
+"""Metrics in a row; the page has them all."""
+
+
+def show(folder: Path) -> None:
+    """Print the tables of a study folder to standard output."""
+    out = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    entries, _ = gather([folder])
+    for table in tables(entries):
+        verdicts = [v for m in table.metrics if (v := judge(table, m)) is not None]
+        out.print(grid(table))
+        out.print(headline(table, verdicts), markup=False)
+        out.print()
+
+
+def grid(table: Table) -> Grid:
+    """Recipes as rows, the first metrics that have a direction as columns, mean ± 95 % interval over seeds."""
+    metrics = [m for m in table.metrics if direction(m)][:SHOWN]
+    made = Grid(title=f"[bold]{table.data}[/bold]", title_justify="left", box=None, pad_edge=False)
+    made.add_column("recipe")
+    made.add_column("seeds", justify="right")
+    for metric in metrics:
+        made.add_column(f"{spoken(metric)} {'↑' if direction(metric) > 0 else '↓'}", justify="right")
+    made.add_column("s", justify="right")
+    for label in table.labels:
+        cells = []
+        for metric in metrics:
+            e = table.estimate(label, metric)
+            cells.append("–" if e is None else figure(e.mean) + (f" ± {figure(e.reach)}" if e.n > 1 else ""))
+        seconds = [e.status["seconds"] for e in table.of(label) if "seconds" in e.status]
+        cells.append(f"{sum(seconds) / len(seconds):.0f}" if seconds else "–")
+        made.add_row(label, str(len(table.of(label))), *cells)
+    floors = [table.floor(m) for m in metrics]
+    if any(f is not None for f in floors):
+        made.add_row("floor", "", *("" if f is None else figure(f) for f in floors), "", style="dim")
+    return made
