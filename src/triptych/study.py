@@ -36,6 +36,8 @@ class Study:
     seeds: int = 3
     about: str = ""
     """The question that the study answers, a line."""
+    samples: int | None = None
+    """Examples that each run is judged on; default: the evaluation's own number"""
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
@@ -46,7 +48,8 @@ class Study:
 
     def jobs(self, out: Path) -> list[Job]:
         """One job per recipe and seed, all recipes of a seed before the next, so that early reports compare."""
-        jobs = [Job(recipe, seed, out / run_id(recipe, seed)) for seed in range(self.seeds) for recipe in self.recipes]
+        pairs = [(recipe, seed) for seed in range(self.seeds) for recipe in self.recipes]
+        jobs = [Job(recipe, seed, out / run_id(recipe, seed), self.samples) for recipe, seed in pairs]
         return list({job.path: job for job in jobs}.values())
 
 
@@ -57,6 +60,7 @@ class Job:
     recipe: Recipe
     seed: int
     path: Path
+    samples: int | None = None
 
     @property
     def done(self) -> bool:
@@ -220,10 +224,10 @@ def start_worker(threads: int) -> subprocess.Popen[str]:
 def hand_over(process: subprocess.Popen[str], job: Job, device: str) -> Outcome | None:
     """Let a worker do a job; None when the worker died over it."""
     began = time.monotonic()
-    asked = {"recipe": encode(job.recipe), "seed": job.seed, "path": str(job.path), "device": device}
+    asked = {"recipe": encode(job.recipe), "seed": job.seed, "path": str(job.path), "samples": job.samples}
     stdin, stdout = pipe(process.stdin), pipe(process.stdout)
     try:
-        stdin.write(json.dumps(asked) + "\n")
+        stdin.write(json.dumps({**asked, "device": device}) + "\n")
         stdin.flush()
         answer = stdout.readline()
     except (BrokenPipeError, ValueError):

@@ -30,7 +30,7 @@ from triptych.core import Recipe
 from triptych.errors import UserError
 from triptych.study import Study
 
-KEYS = ("name", "seeds", "about", "recipes")
+KEYS = ("name", "seeds", "about", "samples", "recipes")
 
 
 def read_study(path: str | Path) -> Study:
@@ -78,11 +78,13 @@ def from_yaml(path: Path) -> Study:
     if not isinstance(entries, yaml.SequenceNode) or not entries.value:
         raise reader.wrong(entries, "`recipes:` is not a list of recipes; begin each with a dash")
     plain = {key: reader.value(node) for key, node in top.items() if key != "recipes"}
-    seeds = plain.get("seeds", 3)
-    if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
-        raise reader.wrong(top["seeds"], f"seeds is {seeds!r}; give a whole number of at least 1")
+    for key in ("seeds", "samples"):
+        given = plain.get(key, 1)
+        if type(given) is not int or given < 1:
+            raise reader.wrong(top[key], f"{key} is {given!r}; give a whole number of at least 1")
     recipes = tuple(reader.recipe(node) for node in entries.value)
-    return Study(str(plain.get("name", path.stem)), recipes, seeds, str(plain.get("about", "")))
+    name, about = str(plain.get("name", path.stem)), str(plain.get("about", ""))
+    return Study(name, recipes, plain.get("seeds", 3), about, plain.get("samples"))
 
 
 class _Reader:

@@ -53,7 +53,7 @@ def attempt(job: dict[str, Any], path: Path) -> tuple[str, str]:
     except Exception as e:
         return "failed", told(e)
     try:
-        judge(path, job["device"])
+        judge(path, job["samples"], job["device"])
     except Exception as e:
         return "done", f"not judged: {told(e)}"
     return "done", ""
@@ -80,7 +80,7 @@ def train(job: dict[str, Any], path: Path) -> None:
     trainer.fit(recipe, job["seed"], path, job["device"], progress=False)
 
 
-def judge(path: Path, device: str) -> None:
+def judge(path: Path, samples: int | None, device: str) -> None:
     """Walks through the latent space, then eval.json, whose presence says that nothing is missing."""
     from triptych import album, evaluate
     from triptych.core import Latent
@@ -91,7 +91,7 @@ def judge(path: Path, device: str) -> None:
         album.write_interpolation(path, device=device)
         album.write_sweep(path, device=device)
     if not (path / "eval.json").exists():
-        evaluate.evaluate_run(path, evaluate.Options(device=device))
+        evaluate.evaluate_run(path, evaluate.Options(n=samples, device=device))
 
 
 if __name__ == "__main__":
