@@ -1,4 +1,4 @@
-"""The same question as `my_study.yaml`, as a Python value: `triptych study examples/my_study.py --out runs/my-study`."""
+"""The question of `my_study.yaml` as a Python value: `triptych study examples/my_study.py --out runs/my-study`."""
 
 from triptych.recipes import get
 from triptych.study import Study

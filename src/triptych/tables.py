@@ -59,6 +59,8 @@ HIGHER: tuple[str, ...] = (
     "dci",
     "probe",
 )
+FIRST = ("modes", "high_quality", "reverse_kl", "kl", "nll", "bits_per_dim", "fid", "frechet", "confident")
+"""The metrics that say most, in this order."""
 LOGGED = ("modes", "high_quality", "reverse_kl", "wasserstein", "nll", "val_recon", "elbo", "bits_per_dim")
 """Fields of the log that stand in where a run has no such value in eval.json."""
 
@@ -232,15 +234,15 @@ class Table:
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics any entry has: those with a direction first, each in the order of first appearance."""
-        names = dict.fromkeys(k for e in self.entries for k in e.values)
-        return sorted(
-            names,
-            key=lambda k: (
-                not direction(k),
-                all(e.values.get(k, {}).get("source") == "log" for e in self.entries if k in e.values),
-            ),
-        )
+        """Metrics any entry has: those with a direction first, `FIRST` before others, those of the log last."""
+        names = list(dict.fromkeys(k for e in self.entries for k in e.values))
+        judged = {k for e in self.entries for k, v in e.values.items() if v["source"] == "eval"}
+
+        def place(name: str) -> tuple[bool, bool, int]:
+            known = next((i for i, k in enumerate(FIRST) if name == k or name.startswith(f"{k}_")), len(FIRST))
+            return not direction(name), name not in judged, known
+
+        return sorted(names, key=place)
 
     def numbers(self, label: str, metric: str) -> list[float]:
         """Finite values over seeds."""
