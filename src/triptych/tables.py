@@ -281,7 +281,7 @@ class Table:
         if told.get("source") == "log":
             return "from the log"
         parts = [f"n = {told['n']:,}"] if isinstance(told.get("n"), int) else []
-        parts += [str(told[k]) for k in ("extractor", "resize") if told.get(k)]
+        parts += [str(told[k]) for k in ("extractor", "resize") if told.get(k) not in (None, "", "none")]
         return ", ".join(parts)
 
 

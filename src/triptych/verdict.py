@@ -111,20 +111,34 @@ def count(n: int) -> str:
     return f"{n} judged metric{'s' if n > 1 else ''}"
 
 
+NAMES = {
+    "modes": "Modes found",
+    "high_quality": "High-quality samples",
+    "reverse_kl": "Evenness over modes (reverse KL)",
+    "sliced_wasserstein": "Sliced Wasserstein distance",
+    "wasserstein": "Wasserstein distance",
+    "nll": "Negative log-likelihood (nats)",
+    "kl": "KL(data ‖ model) (nats)",
+    "bits_per_dim": "Bits per dimension",
+    "val_recon": "Held-out reconstruction error",
+    "elbo": "ELBO (nats)",
+    "frechet": "Fréchet distance",
+    "fid": "FID",
+    "kid": "KID",
+    "kernel": "Kernel distance",
+    "c2st": "Two-sample test accuracy",
+}
+
+
 def spoken(metric: str) -> str:
-    """A metric's name for a person."""
-    known = {
-        "modes": "Modes found",
-        "high_quality": "High-quality samples",
-        "reverse_kl": "Evenness over modes (reverse KL)",
-        "wasserstein": "Wasserstein distance",
-        "nll": "Negative log-likelihood (nats)",
-        "kl": "KL(data ‖ model) (nats)",
-        "bits_per_dim": "Bits per dimension",
-        "val_recon": "Held-out reconstruction error",
-        "elbo": "ELBO (nats)",
-    }
-    return known.get(metric, metric.replace("_", " ").replace("-", " "))
+    """A metric's name for a person; what follows a known name goes behind a comma."""
+    for name, said in NAMES.items():
+        if metric == name:
+            return said
+        if metric.startswith(f"{name}_"):
+            return f"{said}, {metric.removeprefix(f'{name}_').replace('_', ' ')}"
+    text = metric.replace("_", " ").replace("-", " ")
+    return text[:1].upper() + text[1:]
 
 
 def figure(value: float) -> str:
