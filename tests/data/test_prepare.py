@@ -64,7 +64,8 @@ def test_classes_from_folders(folder: Path, capsys: pytest.CaptureFixture[str]) 
     want = Image.open(folder / "dog" / "7.png").resize((8, 8), Image.Resampling.BICUBIC)
     assert np.array_equal(d.x[7].permute(1, 2, 0).numpy(), np.asarray(want))
     assert [s["name"] for s in index(d)["sources"]] == [f"{'cat' if i < 5 else 'dog'}/{i}.png" for i in range(10)]
-    assert "10 of 10 files prepared" in capsys.readouterr().err
+    assert "10 of 10 files prepared; 1 grey made RGB" in capsys.readouterr().err
+    assert index(d)["sources"][3]["notes"] == ["grey made RGB"]
     assert torch.equal(data.load(folder, resolution=8).x, d.x)
     assert capsys.readouterr().err == ""
 
@@ -439,6 +440,7 @@ def test_real_birds_and_faces(real: Path) -> None:
     birds = data.load("birds", split="all", resolution=8)
     assert len(birds) == 5902
     assert len(birds.classes) == 100
+    assert birds.about["notes"] == {"grey made RGB": 4}
     test = data.load("birds", split="test", resolution=8)
     assert len(test) == 2903
     assert test.labels is not None

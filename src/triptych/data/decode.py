@@ -147,6 +147,8 @@ def one(item: dict[str, Any], data: bytes, how: dict[str, Any], out: BinaryIO) -
     """Decode, shape and write one picture; what the index says of it."""
     im, notes = decode(data)
     source = [im.width, im.height]
+    if im.mode == "L" and how["channels"] == 3:
+        notes.append("grey made RGB")
     im = shape(im, how)
     row = planes(im)
     if how["row"] != [len(im.getbands()), im.height, im.width]:

@@ -21,7 +21,7 @@ from triptych.data.source import Preparation, digest
 from triptych.errors import UserError
 from triptych.progress import Progress
 
-VERSION = "1"  # part of the cache key: raise it when the same options make other pixels
+VERSION = "2"  # part of the cache key: raise it when the same options make other pixels
 UNREADABLE = 0.5  # share of files that claim to be pictures and are not, above which nothing is made of them
 
 
