@@ -83,7 +83,8 @@ def test_zip_and_tars_equal_the_folder(folder: Path, tmp_path: Path) -> None:
 
 
 def test_native_size_needs_equal_sizes(folder: Path) -> None:
-    assert data.load(folder).shape == (3, 16, 20)
+    for path in (folder, as_zip(folder, folder.parent / "a.zip"), as_tar(folder, folder.parent / "a.tgz", "w:gz")):
+        assert data.load(path).shape == (3, 16, 20)
     save(folder / "cat" / "odd.png", 1, (21, 16))
     with pytest.raises(UserError, match="differ in size; give the size wanted: --resolution"):
         data.load(folder)

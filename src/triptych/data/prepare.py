@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
 import sys
+import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -126,14 +130,20 @@ def _row(listing: Listing, options: dict[str, Any]) -> list[int]:
     options["channels"] = options["channels"] or 3
     if options["resolution"]:
         return [options["channels"], options["resolution"], options["resolution"]]
-    for i, sent in contents(listing, lambda i: True):
-        where = listing.entries[i].where
-        try:
-            data = sent if where is None else decode.read(where, sys.stdin.buffer, {})
-            im = decode.shape(decode.decode(data or b"")[0], options)
-        except decode.Unusable:
-            continue
-        return [options["channels"], im.height, im.width]
+    archives: dict[str, zipfile.ZipFile] = {}
+    with warnings.catch_warnings(), contextlib.ExitStack() as opened:
+        warnings.simplefilter("ignore")  # what a picture lacks is said in the index
+        for i, sent in contents(listing, lambda i: True):
+            where = listing.entries[i].where
+            try:
+                data = sent if where is None else decode.read(where, io.BytesIO(), archives)
+                im = decode.shape(decode.decode(data or b"")[0], options)
+            except decode.Unusable:
+                continue
+            finally:
+                for archive in archives.values():
+                    opened.enter_context(archive)
+            return [options["channels"], im.height, im.width]
     raise UserError(f"{listing.path} holds no readable picture; give a folder or archive with some")
 
 
