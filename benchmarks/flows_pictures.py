@@ -1,0 +1,41 @@
+"""Bits per dimension over time of a picture flow's run folder: the curve, and where it stood when."""
+
+from __future__ import annotations
+
+import argparse
+
+from common import record
+
+from triptych import Run
+
+TARGETS = {"mnist": (1.25, 60), "cifar10": (3.9, 90)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", help="run folder of a picture flow")
+    args = parser.parse_args()
+    run = Run(args.run)
+    curve = [
+        {k: line[k] for k in ("images", "seconds", "bits_per_dim", "round_trip", "nonfinite")}
+        for line in run.lines()
+        if "bits_per_dim" in line
+    ]
+    name = run.recipe.data.name
+    bits, minutes = TARGETS[name]
+    reached = [p for p in curve if p["bits_per_dim"] <= bits and p["seconds"] <= 60 * minutes]
+    last = curve[-1]
+    when = f"; {bits} reached by {reached[0]['seconds'] / 60:.1f} min" if reached else ""
+    record(
+        f"flows-{name}",
+        f"{run.recipe.name}: bits per dimension on {min(run.env['test']['examples'], 10_000):,} test pictures, 8 bit",
+        f"≤ {bits} within {minutes} min",
+        f"{last['bits_per_dim']:.3f} after {last['seconds'] / 60:.1f} min, {last['images']:,} images{when}",
+        bool(reached),
+        {"curve": curve, "recipe": run.asked, "threads": run.env["threads"]},
+        "" if run.status["state"] == "done" else f"the run's state is {run.status['state']}",
+    )
+
+
+if __name__ == "__main__":
+    main()
