@@ -27,7 +27,7 @@ class Transform(nn.Module, ABC):
         """z to the x it came from, differentiable."""
 
 
-BOUND = 3.0
+BOUND = 2.0
 """|log s| of one affine transform stays below this."""
 
 

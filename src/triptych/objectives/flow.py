@@ -73,7 +73,7 @@ class NLL(Objective):
 
         nll: nats per example (pictures: of the density on [0, 1]^d), over the finite ones; nonfinite: how many
         were not; bits_per_dim: pictures only; round_trip: largest |f⁻¹(f(x)) − x| of the first batch; max_log_scale:
-        largest |log s| of an affine transform (its bound is 3).
+        largest |log s| of an affine transform (its bound is 2).
         """
         parts, scales, round_trip, images = [], [], 0.0, False
 

@@ -12,7 +12,7 @@ from triptych.objectives.flow import NLL
 
 TOYS = ("8gaussians", "25gaussians", "swissroll", "moons", "checkerboard", "pinwheel", "rings")
 
-TOY = Train(images=2_000_000, batch=512, lr=2e-3, schedule="cosine", clip=100.0, ema=0.999, log=40_000)
+TOY = Train(images=3_500_000, batch=512, lr=3e-3, schedule="cosine", clip=200.0, ema=0.999, log=35_000)
 
 RECIPES: dict[str, Recipe] = {}
 
@@ -22,7 +22,7 @@ for _data in TOYS:
         (
             "spline",
             NSF(layers=2, bins=24),
-            replace(TOY, images=4_000_000, lr=5e-3),
+            replace(TOY, images=4_000_000, lr=5e-3, clip=100.0),
             "rational-quadratic spline couplings",
         ),
         ("maf", MAF(width=64), TOY, "masked autoregressive"),
