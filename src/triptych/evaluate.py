@@ -298,10 +298,7 @@ def make_extractors(
     notes = []
     inception = inception or load_inception(options, download=False)
     if inception is None:
-        notes.append(
-            "fid is left out: the Inception weights are not here (--inception PATH, or --inception download); "
-            "the other extractor's numbers are not comparable with published FID"
-        )
+        notes.append("fid is left out: the Inception weights are not here (--inception PATH, or --inception download)")
     return (own,) if inception is None else (own, inception), notes, digits
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from triptych.core import Value
     from triptych.evaluate import Evaluation
 
+OWN = "not comparable with published FID"
 Runs = Annotated[tuple[Path, ...], Positional, arg(metavar="RUN", help="run folders, each gets an eval.json")]
 
 
@@ -95,15 +96,19 @@ def show(result: Evaluation) -> None:
         table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("extractor", no_wrap=True)
     table.add_column("note", overflow="fold")
+    own = dict.fromkeys(v.extractor for v in result.values.values() if v.extractor and OWN in v.note)
     for name, v in result.values.items():
-        table.add_row(name, value(v), number(v.floor), f"{v.n:,}", v.extractor or "", v.note)
+        note = "; ".join(part for part in v.note.split("; ") if part != OWN)
+        table.add_row(name, value(v), number(v.floor), f"{v.n:,}", v.extractor or "", note)
     out = console()
     out.print(table)
+    if own:
+        out.print(f"{', '.join(own)}: {OWN}", soft_wrap=True)
     first = next((v.reference for v in result.values.values() if v.reference), "")
     if first:
-        out.print(f"real side: {first}; the floor is the same metric between two sets of real examples")
+        out.print(f"real side: {first}; the floor is the same metric between two sets of real examples", soft_wrap=True)
     for note in result.notes:
-        out.print(f"note: {note}")
+        out.print(f"note: {note}", soft_wrap=True)
     for warning in result.warnings:
         print(f"warning: {' '.join(warning.split())}", file=sys.stderr)  # noqa: T201
 

@@ -228,4 +228,4 @@ def subset(data: Data, n: int, seed: int) -> Data:
 
 def fresh(data: Data, n: int, seed: int) -> Data:
     """n new draws of a toy set's law."""
-    return dataclasses.replace(data, x=data.sample(n, seed), labels=None, fingerprint=f"{data.name}:{n}:{seed}")
+    return dataclasses.replace(data, x=data.sample(n, seed), labels=None, fingerprint=f"{n}:{seed}:{data.name}")
