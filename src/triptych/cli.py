@@ -57,7 +57,7 @@ def train(argv: Sequence[str]) -> None:
     chosen, options = parse_recipe(recipe, rest)
     from triptych.trainer import fit
 
-    finished(fit(chosen, options.seed, options.out, options.device))
+    finished(fit(chosen, options.seed, options.out, options.device, announce=print))
 
 
 TRAIN_HELP = """\

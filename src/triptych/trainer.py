@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from triptych import runtime
 from triptych.batches import Batches, in_order
 from triptych.core import Clock, Data, Density, Encoder, Model, Move, Recipe, Sampler, Train, encode
+from triptych.errors import Diverged, UserError
+from triptych.forecast import forecast
 from triptych.errors import Diverged, NoSplit, UserError
 from triptych.nets.normalise import reestimate, statistics
 from triptych.progress import Progress
@@ -26,10 +28,16 @@ ROLLBACKS = 5
 
 
 def fit(
-    recipe: Recipe, seed: int = 0, out: str | Path | None = None, device: str = "auto", progress: bool = True
+    recipe: Recipe,
+    seed: int = 0,
+    out: str | Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    announce: Callable[[str], None] | None = None,
 ) -> Run:
     """Train `recipe` from `seed` and leave a run folder at `out` (default: runs/RECIPE-SEED).
 
+    `announce` is told beforehand what the training will take.
     UserError, before anything is written, when the recipe cannot be trained; `Diverged` at a non-finite loss.
     """
     check_train(recipe.train)
@@ -47,6 +55,9 @@ def fit(
         "test": {"examples": len(test)} if test is not None else None,
         "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in model.players.items()},
     }
+    if announce is not None:
+        with enough_memory():
+            announce(forecast(recipe, data, where, precision))
     path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
     run = Run.create(path, recipe, seed, env)
     training = Training(run, runtime.place(model, where, precision), data, test)
@@ -89,6 +100,17 @@ def _unchanged(run: Run) -> bool:
             "undo that, or start a new run with `triptych train`"
         )
     return True
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Running out of memory, told with the option that helps."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as e:
+        if isinstance(e, RuntimeError) and not isinstance(e, torch.OutOfMemoryError) and "can't allocate" not in str(e):
+            raise
+        raise UserError("memory ran out; lower --train.batch, or --model.width where the recipe has it") from e
 
 
 def load_data(recipe: Recipe) -> tuple[Data, Data | None]:
@@ -168,7 +190,7 @@ class Training:
         self.model.train()
         began = time.perf_counter() - self.seconds
         try:
-            with bar:
+            with bar, enough_memory():
                 if self.fresh:
                     self.recipe.objective.prepare(self.model, self.data)
                     self.at_cadence(0, bar)
