@@ -99,6 +99,24 @@ def aside(model: Model, seed: int) -> Iterator[None]:
                 module.training = mode
 
 
+def pick_threads(model: Model, device: torch.device) -> int:
+    """Small perceptrons are faster on one thread: two spend longer waiting for each other than computing."""
+    small = sum(w.numel() for w in model.parameters()) < 300_000
+    convolves = any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules())
+    return 1 if device.type == "cpu" and small and not convolves else torch.get_num_threads()
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Compute with n threads inside the context."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def average_gradients(parameters: Iterable[Tensor]) -> None:
     """Mean over ranks, in place; nothing on one device."""
     if not dist.is_initialized():

@@ -51,17 +51,19 @@ def fit(
         "seed": seed,
         "shape": list(data.shape),
         "precision": precision,
+        "threads": runtime.pick_threads(model, where),
         "data": {"name": data.name, "split": data.split, "fingerprint": data.fingerprint, "examples": len(data)},
         "test": {"examples": len(test)} if test is not None else None,
         "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in model.players.items()},
     }
     if announce is not None:
-        with enough_memory():
+        with enough_memory(), runtime.threads(env["threads"]):
             announce(forecast(recipe, data, where, precision))
     path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
     run = Run.create(path, recipe, seed, env)
     training = Training(run, runtime.place(model, where, precision), data, test)
-    return training.go(progress)
+    with runtime.threads(env["threads"]):
+        return training.go(progress)
 
 
 def resume(path: str | Path, device: str | None = None, progress: bool = True) -> Run:
@@ -72,8 +74,6 @@ def resume(path: str | Path, device: str | None = None, progress: bool = True) -
         return run
     env = run.env
     where = runtime.pick_device(device or env["device"])
-    if where.type == "cpu":
-        torch.set_num_threads(env["threads"])
     data, test = load_data(run.recipe)
     if data.fingerprint != env["data"]["fingerprint"]:
         raise UserError(
@@ -87,7 +87,8 @@ def resume(path: str | Path, device: str | None = None, progress: bool = True) -
         training.restore(run.checkpoints()[-1])
     else:
         run.truncate(-1)
-    return training.go(progress)
+    with runtime.threads(env["threads"]):
+        return training.go(progress)
 
 
 def _unchanged(run: Run) -> bool:
