@@ -81,7 +81,8 @@ def main() -> None:
             f"overhead-{size}",
             f"trainer against a bare loop of the same nets, {size} size ({name})",
             f"≤ {allowed:g} % slower",
-            f"{percent:+.1f} % (median of 15 pairs, {100 * (over['min'] - 1):+.0f} to {100 * (over['max'] - 1):+.0f} %)",
+            f"{percent:+.1f} % (median of 15 pairs, "
+            f"{100 * (over['min'] - 1):+.0f} to {100 * (over['max'] - 1):+.0f} %)",
             percent <= allowed,
             {"seconds": times, "ratio": over, "steps": steps},
         )
