@@ -15,9 +15,8 @@ from torch import Tensor, nn
 from triptych import runtime
 from triptych.batches import Batches, in_order
 from triptych.core import Clock, Data, Density, Encoder, Model, Move, Recipe, Sampler, Train, encode
-from triptych.errors import Diverged, UserError
-from triptych.forecast import forecast
 from triptych.errors import Diverged, NoSplit, UserError
+from triptych.forecast import forecast
 from triptych.nets.normalise import reestimate, statistics
 from triptych.progress import Progress
 from triptych.run import Run, differences, fresh, part
