@@ -27,6 +27,7 @@ def test_the_hole_is_seen_and_filled() -> None:
     x = torch.randn(1500, 2, generator=torch.Generator().manual_seed(0))
     train, test = Data("a", x[:1000]), Data("b", x[1000:], "test")
     found = PriorHole(points=500)(Case(test, test, None, model, train=train))
+    assert {v.n for v in found.values()} == {500}
     value = {k: v.value for k, v in found.items()}
     assert value["hole_prior"] > 3
     assert value["hole_mixture"] < 0.3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -53,5 +53,6 @@ class PriorHole(Metric):
         found = {}
         for name, codes in made.items():
             distance = sliced_wasserstein(x.flatten(1), decode(model, codes).flatten(1), seed=self.seed)
-            found[f"hole_{name}"] = case.value(distance, seed=self.seed, note=note)
+            value = case.value(distance, seed=self.seed, note=note)
+            found[f"hole_{name}"] = replace(value, n=n, n_real=n)
         return found
