@@ -85,7 +85,7 @@ def main() -> None:
         size = int(said[0][0])
         reading, marks = watch(READ.format(source=source), tmp)
     ends = [0, *[i for line, i in marks if line in ("start", "epoch")]]
-    peaks = [max(reading[a:b], default=0) for a, b in itertools.pairwise(ends)]
+    peaks = [max(reading[a:b], default=0) for a, b in itertools.pairwise(ends[1:])]
     base = max(bare)
     above = {"preparing": (max(preparing) - base) / 2**20, "reading": (max(peaks) - base) / 2**20}
     growth = (peaks[-1] - peaks[0]) / 2**20
