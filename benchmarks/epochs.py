@@ -1,8 +1,9 @@
 """One shuffled epoch as normalised float batches on the device, against torch's DataLoader.
 
 Three ways to read each set: ours; a DataLoader with two workers over the same array in memory; and for pictures a
-DataLoader with two workers over JPEG (birds) or PNG (CIFAR-10) files. The slow ones read an epoch
-of a part of the set, with their workers already running, and rates are compared. MNIST is compared with the one-process DataLoader over a TensorDataset that most scripts use.
+DataLoader with two workers over JPEG (birds) or PNG (CIFAR-10) files. The slow ones read an epoch of a part of the
+set, with their workers already running, and rates are compared. MNIST is compared with the one-process DataLoader
+over a TensorDataset that most scripts use.
 """
 
 from __future__ import annotations
