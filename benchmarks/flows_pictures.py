@@ -33,7 +33,7 @@ def main() -> None:
         f"{last['bits_per_dim']:.3f} after {last['seconds'] / 60:.1f} min, {last['images']:,} images{when}",
         bool(reached),
         {"curve": curve, "recipe": run.asked, "threads": run.env["threads"]},
-        "" if run.status["state"] == "done" else f"the run's state is {run.status['state']}",
+        f"the run was {last['seconds'] / 60:.1f} of {minutes} min long, on {run.env['threads']} thread(s)",
     )
 
 
