@@ -114,7 +114,10 @@ def study_section(folder: Path, docs: Path) -> str:
 
 def verdicts_of(table: Table) -> list[str]:
     found = [v for m in table.metrics if (v := judge(table, m)) is not None]
-    return [f"**{headline(table, found)}**", "", *(f"- {sentence(v, table)}" for v in found)]
+    shown = sorted({e.status.get("images", 0) for e in table.entries})
+    budget = f"{shown[0]:,}" if shown[0] == shown[-1] else f"{shown[0]:,} to {shown[-1]:,}"
+    told = f"After {budget} images a run; another budget may tell another story."
+    return [f"**{headline(table, found)}**", "", told, "", *(f"- {sentence(v, table)}" for v in found)]
 
 
 def markdown(table: Table) -> str:
