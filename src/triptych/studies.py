@@ -21,13 +21,13 @@ TOYS = ("8gaussians", "25gaussians", "swissroll")
 
 
 def recipe(name: str, images: int | None = None) -> Recipe:
-    """A named recipe, with another budget: cadences are then fractions of it."""
+    """A named recipe, with another budget: cadences are then fractions of it, with few evaluations."""
     from triptych.recipes import get
 
     found = get(name)
     if images is None:
         return found
-    cadence = {"log": 0, "evaluate": 0, "sample": 0, "checkpoint": 0}
+    cadence = {"log": 0, "evaluate": max(1, images // 4), "sample": 0, "checkpoint": 0}
     warmup = round(found.train.warmup * images / found.train.images)
     return replace(found, train=replace(found.train, images=images, warmup=warmup, **cadence))
 
