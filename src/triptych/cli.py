@@ -53,7 +53,12 @@ def train(argv: Sequence[str]) -> None:
         return
     from triptych.recipes import get
 
-    recipe, rest = get(argv[0]), argv[1:]
+    if argv[0].startswith("-"):
+        recipe, why = recommended(argv)
+        print(f"taking the recommended recipe: {why}")  # noqa: T201
+        rest = argv
+    else:
+        recipe, rest = get(argv[0]), argv[1:]
     chosen, options = parse_recipe(recipe, rest)
     from triptych.trainer import fit
 
@@ -62,12 +67,36 @@ def train(argv: Sequence[str]) -> None:
 
 TRAIN_HELP = """\
 Train a named recipe (`triptych recipes` lists them) and leave a run folder.
+With --data FOLDER and no recipe, the recommended one for those pictures is taken, and said.
 
   triptych train wgan-gp-25gaussians
   triptych train vae-mnist --seed 1 --train.images 200000 --out runs/mine
+  triptych train --data my/pictures --resolution 32
 
 `triptych train RECIPE --help` lists every option of that recipe.
 """
+
+
+def recommended(argv: Sequence[str]) -> tuple[Recipe, str]:
+    """The recipe to take for `--data FOLDER` when none is named, and why."""
+    from triptych.core import DataSpec
+    from triptych.recipes import recommend
+
+    if "--data" not in argv:
+        raise UserError("train needs a recipe or --data FOLDER; `triptych recipes` lists the recipes")
+    known = {"--data": "name", "--resolution": "resolution", "--fit": "fit", "--channels": "channels"}
+    given = dict(itertools.pairwise(argv))
+    options: dict[str, Any] = {known[k]: v for k, v in given.items() if k in known}
+    for name in ("resolution", "channels"):
+        if name in options:
+            options[name] = whole_number(f"--{name}", options[name])
+    return recommend(DataSpec(**options))
+
+
+def whole_number(option: str, text: str) -> int:
+    if not text.isdigit():
+        raise UserError(f"{option} is {text!r}; give a whole number")
+    return int(text)
 
 
 def parse_recipe(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, Any]:

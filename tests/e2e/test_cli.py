@@ -178,3 +178,22 @@ def test_command_line_trains_a_strangers_objective(copy: Path) -> None:
         "from triptych.core import encode, decode; assert decode(encode(c)).objective.half == 0.25; print('known')"
     )
     assert "known" in inside(copy, "-c", code)
+
+
+def test_pictures_without_a_recipe_take_the_recommended_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for i in range(12):
+        pixels = np.random.default_rng(i).integers(0, 255, (40, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "mine" / f"{i}.png")
+    argv = ["train", "--data", "mine", "--resolution", "32", "--train.images", "4", "--train.batch", "4"]
+    status, out, _ = said(capsys, *argv, "--out", "r", "--device", "cpu")
+    assert status == 0
+    assert "recommended recipe: 12 pictures of 32×32" in out
+    assert json.loads((tmp_path / "r" / "recipe.json").read_text())["recipe"]["data"]["name"] == "mine"
+    assert "--data" in refused(capsys, "train", "--seed", "1")
