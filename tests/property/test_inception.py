@@ -1,5 +1,7 @@
 """The Inception-v3 of the FID paper, against other people's code with the same weights, and its resizes."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -77,15 +79,21 @@ def test_floats_outside_the_unit_interval_are_refused(net, bad):
         net(torch.zeros(1, 2, 8, 8, dtype=torch.uint8))
 
 
+@functools.cache
+def stand_in_operators():
+    """torchvision's wheel may lack its operators beside a CPU torch: define the two that its import asks for, once."""
+    library = torch.library.Library("torchvision", "DEF")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return library
+
+
 def torch_fidelity():
-    """torch-fidelity imports torchvision, whose wheel may lack its operators: define two of them, and try again."""
+    """torch-fidelity imports torchvision."""
     try:
         import torchvision  # noqa: F401
     except (ImportError, RuntimeError, OSError):
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        torch_fidelity.keep = library
+        stand_in_operators()
     try:
         from torch_fidelity import feature_extractor_inceptionv3 as module
         from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as resize
