@@ -84,12 +84,13 @@ def seeds_missing(verdict: Verdict, table: Table) -> str:
 def headline(table: Table, verdicts: Sequence[Verdict]) -> str:
     """The table's verdict in one sentence: who is best, or level with the best, on how many metrics."""
     judged = [v for v in verdicts if v.worse or v.level]
+    most = max(len(table.of(label)) for label in table.labels)
+    alone = " With one seed this report cannot judge in any case." if most < 2 else ""
     if len(table.labels) < 2:
-        return f"On {table.data} there is one recipe, {table.labels[0]}: nothing to contrast."
+        return f"On {table.data} there is one recipe, {table.labels[0]}: nothing to contrast.{alone}"
     if not verdicts:
-        return f"On {table.data} no number is shared by two recipes: nothing to contrast."
+        return f"On {table.data} no number is shared by two recipes: nothing to contrast.{alone}"
     if not judged:
-        most = max(len(table.of(label)) for label in table.labels)
         return (
             f"On {table.data} this report cannot judge: a difference over {most} seed{'s' if most > 1 else ''} "
             "says nothing about the next one. Train at least 3 seeds of each recipe."
