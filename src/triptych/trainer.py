@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -350,7 +350,9 @@ class Training:
         held_out = self.test if self.test is not None else self.data
         clock = Clock(self.step, images, min(images / self.train.images, 1.0))
         batches = in_order(held_out, self.train.batch, self.model.device, VALIDATED)
-        found = dict(self.recipe.objective.validate(self.model, batches, clock))
+        # a critic is judged against the generator it plays with, everybody else with the weights that will be loaded
+        with nullcontext() if "critic" in self.model.players else self.averages():
+            found = dict(self.recipe.objective.validate(self.model, batches, clock))
         if isinstance(self.model, Sampler):
             with self.averages():
                 found |= during_training(self.model, self.data, self.test, 2_500, self.run.seed, self.train.images)

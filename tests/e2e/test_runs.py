@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -230,3 +231,15 @@ def test_impossible_settings_are_refused_before_anything_is_written(
     with pytest.raises(UserError, match=named):
         fit(tmp_path / "no", **changes)
     assert not (tmp_path / "no").exists()
+
+
+def test_held_out_numbers_are_of_the_weights_that_load_gives(tmp_path: Path) -> None:
+    from triptych import recipes
+
+    recipe = recipes.get("realnvp-8gaussians")
+    recipe = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, layers=2, width=8))
+    run = fit(tmp_path / "flow", recipe, images=6_400, batch=64, ema=0.99, evaluate=6_400, lr=1e-2)
+    model, test = run.load(device="cpu"), run.data("test")
+    with torch.no_grad():
+        spread = -model.log_prob(test.x[: trainer.VALIDATED])
+    assert run.lines()[-1]["nll_se"] == pytest.approx(spread.std().item() / math.sqrt(len(spread)), rel=1e-4)
