@@ -2,15 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export OMP_NUM_THREADS ?= 1
+
 
 .PHONY: demo test check format bench-table clean
 
 demo: $(VENV)/.installed
-	OMP_NUM_THREADS= $(BIN)/triptych study quickstart --out demo
+	env -u OMP_NUM_THREADS $(BIN)/triptych study quickstart --out demo
 
 test: check browser
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
