@@ -152,7 +152,7 @@ def quickstart(scale: Scale) -> Study:
         "realnvp-25gaussians": 250_000,
         "gan-glyphs": 12_000,
         "wgan-gp-glyphs": 20_000,
-        "vae-glyphs": 40_000,
+        "vae-glyphs": 16_000,
         "realnvp-glyphs": 20_000,
     }
     found = tuple(recipe(name, images if scale == "quick" else None) for name, images in budgets.items())
