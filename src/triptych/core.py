@@ -2,7 +2,8 @@
 
 `Data`, `Model`, `Objective`, `Move`, `Recipe`, `Metric` live here; a `Run` is in `run.py`, a `Study` in
 `study.py`. Concrete objectives, networks, data sources and metrics are final dataclasses in the packages of
-those names and are found by `discover`: dropping a file in is all it takes.
+those names and are found by `discover`: dropping a file in is all it takes. `encode` and `decode` turn recipes
+into JSON values and back.
 
 Two spaces are used throughout. *Public*: images are float32 NCHW in [0, 1], vectors are float32 in the data's
 own units. *Inner*: what networks see; images in [-1, 1], vectors unchanged.
@@ -11,24 +12,21 @@ own units. *Inner*: what networks see; images in [-1, 1], vectors unchanged.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib
-import inspect
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from triptych.errors import UserError
+from triptych.discovery import discover as discover
+from triptych.encoding import decode as decode
+from triptych.encoding import encode as encode
 
 Split = Literal["train", "test", "all"]
 Shape = tuple[int, ...]
-T = TypeVar("T")
 
 
 # ---------------------------------------------------------------------------------------------- data
@@ -401,81 +399,3 @@ class Metric(ABC):
     @abstractmethod
     def __call__(self, case: Any) -> dict[str, Value]:
         """Named numbers."""
-
-
-# ----------------------------------------------------------------------------------------- discovery
-
-
-def discover(package: str, base: type[T]) -> dict[str, type[T]]:
-    """Final classes derived from `base` in the modules of `triptych.<package>`, by class name, sorted.
-
-    Importing the modules is the whole mechanism; two classes of one name are a programming error.
-    """
-    root = importlib.import_module(f"triptych.{package}")
-    found: dict[str, type[T]] = {}
-    for info in sorted(pkgutil.iter_modules(root.__path__), key=lambda m: m.name):
-        module = importlib.import_module(f"{root.__name__}.{info.name}")
-        for name, value in vars(module).items():
-            if not (inspect.isclass(value) and issubclass(value, base) and value.__module__ == module.__name__):
-                continue
-            if inspect.isabstract(value) or not dataclasses.is_dataclass(value):
-                continue
-            if name in found:
-                raise TypeError(f"two classes are named {name}: {found[name].__module__} and {module.__name__}")
-            found[name] = value
-    return dict(sorted(found.items()))
-
-
-# ---------------------------------------------------------------------------------------------- json
-
-
-def encode(value: Any) -> Any:
-    """Dataclasses, tuples and plain values to JSON values; a dataclass carries its class name as `type`."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        body = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return {"type": type(value).__name__, **body}
-    if isinstance(value, (tuple, list)):
-        return [encode(v) for v in value]
-    return value
-
-
-def decode(value: Any) -> Any:
-    """The inverse of `encode`. UserError for a class or field that does not exist."""
-    if isinstance(value, dict) and "type" in value:
-        cls = _known().get(value["type"]) or _loaded(Objective, value["type"]) or _loaded(ModelSpec, value["type"])
-        if cls is None:
-            raise UserError(
-                f"unknown type {value['type']!r}; import the module that defines it, or use the version that wrote it"
-            )
-        names = {f.name for f in dataclasses.fields(cls)}
-        extra = sorted(set(value) - names - {"type"})
-        if extra:
-            raise UserError(f"{value['type']} has no field {extra[0]!r}; its fields are {', '.join(sorted(names))}")
-        return cls(**{k: decode(v) for k, v in value.items() if k != "type"})
-    if isinstance(value, list):
-        return tuple(decode(v) for v in value)
-    return value
-
-
-def _loaded(base: type, name: str) -> type | None:
-    """A class of that name derived from `base` anywhere in this process: somebody's own objective or network."""
-    for cls in base.__subclasses__():
-        if cls.__name__ == name and not inspect.isabstract(cls):
-            return cls
-        if found := _loaded(cls, name):
-            return found
-    return None
-
-
-@functools.cache
-def _known() -> dict[str, type]:
-    """Every dataclass a recipe may hold: those here and those of `objectives/` and `nets/`."""
-    known: dict[str, type] = {c.__name__: c for c in (DataSpec, Train, Recipe)}
-    for package in ("objectives", "nets"):
-        root = importlib.import_module(f"triptych.{package}")
-        for info in pkgutil.iter_modules(root.__path__):
-            module = importlib.import_module(f"{root.__name__}.{info.name}")
-            for name, value in vars(module).items():
-                if inspect.isclass(value) and dataclasses.is_dataclass(value) and value.__module__ == module.__name__:
-                    known[name] = value
-    return known
