@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -164,6 +165,17 @@ class Run:
             if old not in kept:
                 (folder / f"{old:09d}.safetensors").unlink()
                 (folder / f"{old:09d}.json").unlink()
+
+    def choose_best(self, images: int, line: Mapping[str, Any]) -> None:
+        """Remember the checkpoint at `images` if its line is the best so far by the recipe's metric."""
+        best = self.recipe.train.best
+        name = best.removeprefix("-")
+        if not name or not math.isfinite(value := line.get(name, math.nan)):
+            return
+        sign = -1 if best.startswith("-") else 1
+        file = self.path / "checkpoints" / "best.json"
+        if not file.exists() or sign * value < sign * read_json(file)["value"]:
+            write_json(file, {"images": images, "metric": name, "value": value})
 
     def read(self, images: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and notes of one checkpoint."""

@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from triptych import trainer
+from triptych import trainer, training
 from triptych.core import Clock, DataSpec, Move, Objective, Recipe, Train
 from triptych.errors import Diverged, UserError
 from triptych.nets.mlp import MLPGAN
@@ -177,7 +177,7 @@ def test_rollback_halves_the_rate_and_gives_up_in_the_end(tmp_path: Path) -> Non
         fit(tmp_path / "rolled", dataclasses.replace(SMALL, objective=Breaks()), on_divergence="rollback")
     alarms = Run(tmp_path / "rolled").status["alarms"]
     assert any("0.5 times the learning rate" in alarm for alarm in alarms)
-    assert sum("not finite" in alarm for alarm in alarms) == trainer.ROLLBACKS + 2
+    assert sum("not finite" in alarm for alarm in alarms) == training.ROLLBACKS + 2
 
 
 def test_full_disk_leaves_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,5 +241,5 @@ def test_held_out_numbers_are_of_the_weights_that_load_gives(tmp_path: Path) -> 
     run = fit(tmp_path / "flow", recipe, images=6_400, batch=64, ema=0.99, evaluate=6_400, lr=1e-2)
     model, test = run.load(device="cpu"), run.data("test")
     with torch.no_grad():
-        spread = -model.log_prob(test.x[: trainer.VALIDATED])
+        spread = -model.log_prob(test.x[: training.VALIDATED])
     assert run.lines()[-1]["nll_se"] == pytest.approx(spread.std().item() / math.sqrt(len(spread)), rel=1e-4)

@@ -1,0 +1,310 @@
+"""The one loop that trains every family."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from triptych import runtime
+from triptych.averages import Averages
+from triptych.batches import Batches, in_order
+from triptych.core import Clock, Data, Density, Encoder, Model, Move, Sampler, Train, encode
+from triptych.errors import Diverged, UserError
+from triptych.progress import Progress
+from triptych.run import Run, part
+
+VALIDATED = 10_000
+"""Most held-out examples a validation looks at."""
+ROLLBACKS = 5
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Running out of memory, told with the option that helps."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as e:
+        if isinstance(e, RuntimeError) and not isinstance(e, torch.OutOfMemoryError) and "can't allocate" not in str(e):
+            raise
+        raise UserError("memory ran out; lower --train.batch, or --model.width where the recipe has it") from e
+
+
+def learning_rate(train: Train, images: int) -> float:
+    """The factor on the learning rate after `images` examples."""
+    fraction = min(images / train.images, 1.0)
+    decay = {"constant": 1.0, "linear": 1.0 - fraction, "cosine": 0.5 * (1 + math.cos(math.pi * fraction))}
+    rise = min(1.0, (images + train.batch) / train.warmup) if train.warmup else 1.0
+    return decay[train.schedule] * rise
+
+
+def make_optimizer(train: Train, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    lr = train.critic_lr if player == "critic" and train.critic_lr is not None else train.lr
+    match train.optimizer:
+        case "adam":
+            return torch.optim.Adam(parameters, lr, train.betas, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(parameters, lr, train.betas, weight_decay=train.weight_decay, fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(parameters, lr, foreach=True)
+
+
+class Training:
+    """One run in memory: the players, their optimisers and averages, the stream of data and the clock."""
+
+    def __init__(self, run: Run, model: Model, data: Data, test: Data | None) -> None:
+        self.run, self.model, self.data, self.test = run, model, data, test
+        self.recipe, self.train = run.recipe, run.recipe.train
+        self.batches = Batches(data, self.train.batch, run.seed, model.device, self.train.flip)
+        self.parameters = {k: [w for w in p.parameters() if w.requires_grad] for k, p in model.players.items()}
+        self.optimizers = {k: make_optimizer(self.train, k, ws) for k, ws in self.parameters.items() if ws}
+        self.rates = {k: o.param_groups[0]["lr"] for k, o in self.optimizers.items()}
+        self.averages = Averages(model, self.train.ema)
+        self.step, self.seconds, self.slowed, self.fresh = 0, 0.0, 1.0, True
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+        self.alarms: list[str] = list(run.status.get("alarms", []))
+        self.check_each = model.device.type == "cpu"
+        self.sane = torch.ones((), device=model.device)
+
+    @property
+    def images(self) -> int:
+        return self.batches.drawn
+
+    # ------------------------------------------------------------------------------ the loop
+
+    def go(self, progress: bool) -> Run:
+        """Train to the end of the budget, whatever was done before."""
+        run, budget = self.run, self.train.images
+        run.set_status(state="running", images=self.images)
+        bar = Progress(run.recipe.name or run.name, budget, self.images, shown=progress)
+        self.model.train()
+        began = time.perf_counter() - self.seconds
+        try:
+            with bar, enough_memory():
+                if self.fresh:
+                    self.recipe.objective.prepare(self.model, self.data)
+                    self.at_cadence(0, bar)
+                while self.images < budget:
+                    before = self.images
+                    try:
+                        self.one_step()
+                        self.seconds = time.perf_counter() - began
+                        self.at_cadence(before, bar)
+                    except Diverged as e:
+                        self.roll_back(e)
+                    bar.update(self.images)
+        except KeyboardInterrupt:
+            run.set_status(images=self.images, note="interrupted")
+            raise
+        except Diverged as e:
+            run.set_status(state="diverged", images=self.images, message=str(e), alarms=[*self.alarms, str(e)])
+            raise
+        except Exception as e:
+            run.set_status(state="failed", images=self.images, message=str(e))
+            raise
+        pictures = sorted((run.path / "samples").glob("*.png"))
+        if len(pictures) > 1:
+            from triptych import figures
+
+            figures.animate(pictures, run.path / "samples" / "animation.webp")
+        run.set_status(state="done", images=self.images, seconds=self.seconds, alarms=self.alarms)
+        return run
+
+    def one_step(self) -> None:
+        """Drive `objective.step` to its end: backward and optimiser step for each move."""
+        factor = learning_rate(self.train, self.images) * self.slowed
+        for k, optimizer in self.optimizers.items():
+            optimizer.param_groups[0]["lr"] = self.rates[k] * factor
+        images = self.images
+        steps = math.ceil(self.train.images * self.step / images) if images else 0
+        clock = Clock(self.step, images, min(images / self.train.images, 1.0), steps)
+        for move in self.recipe.objective.step(self.model, self.batches, clock):
+            self.take(move)
+        self.step += 1
+        self.averages.follow(self.step)
+
+    def take(self, move: Move) -> None:
+        """Minimise the move's loss over its players' parameters, and nobody else's."""
+        parameters = [w for name in move.names for w in self.parameters[name]]
+        self.finite(move)
+        for w in parameters:
+            w.grad = None
+        move.loss.backward(inputs=parameters)
+        for name in move.names:
+            if all(w.grad is None for w in self.parameters[name]):
+                raise RuntimeError(f"the loss of a move reaches no parameter of its player {name!r}")
+        runtime.average_gradients(parameters)
+        if self.train.clip:
+            norm = nn.utils.clip_grad_norm_(parameters, self.train.clip, foreach=True)
+            self.note("grad_norm", norm)
+        for name in move.names:
+            self.optimizers[name].step()
+        for k, v in move.logs.items():
+            self.note(k, v)
+
+    def finite(self, move: Move) -> None:
+        """A non-finite loss stops training: at once on the CPU, elsewhere at the next log line (no sync a step)."""
+        if not self.check_each:
+            self.sane *= torch.isfinite(move.loss.detach())
+        elif not math.isfinite(move.loss.item()):
+            self.diverge(" and ".join(move.names))
+
+    def diverge(self, what: str) -> None:
+        raise Diverged(
+            f"the loss of the {what} is not finite at {self.images} images; lower --train.lr, or continue from the "
+            "last good checkpoint with --train.on-divergence rollback"
+        )
+
+    def note(self, name: str, value: Tensor | float) -> None:
+        value = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value))
+        self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def roll_back(self, e: Diverged) -> None:
+        """Back to the last good checkpoint with half the rate, where the recipe says so; else raise."""
+        if self.train.on_divergence != "rollback" or self.slowed < 0.5**ROLLBACKS:
+            raise e
+        slowed, alarms = self.slowed / 2, self.alarms
+        self.restore(self.run.checkpoints()[-1])
+        self.slowed = slowed
+        self.alarms = [*alarms, f"{e}; went back to {self.images} images with {slowed:g} times the learning rate"]
+        self.run.set_status(alarms=self.alarms)
+
+    # ------------------------------------------------------------------------------ what is left behind
+
+    def at_cadence(self, before: int, bar: Progress) -> None:
+        """Log, evaluate, draw and save whatever is due between `before` and now; everything at 0 and at the end."""
+        t, now = self.train, self.images
+        ends = now == 0 or now >= t.images
+
+        def due(every: int, share: int) -> bool:
+            every = every or max(t.images // share, 1)
+            return ends or before // every < now // every
+
+        evaluate, sample, save = due(t.evaluate, 10), due(t.sample, 10), due(t.checkpoint, 10)
+        if not (evaluate or sample or save or due(t.log, 100)):
+            return
+        paused = time.perf_counter()
+        line: dict[str, Any] = {"images": now, "step": self.step, "seconds": round(self.seconds, 3)}
+        line |= {k: (v / self.counts[k]).item() for k, v in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        if (save or evaluate) and not self.all_finite():
+            self.diverge("model")
+        if evaluate or sample:
+            with runtime.aside(self.model, self.run.seed):
+                if evaluate:
+                    line |= self.evaluate(now)
+                if sample:
+                    with self.averages.in_use():
+                        self.draw(now)
+        line["evaluating"] = round(time.perf_counter() - paused, 3)
+        self.run.append(line)
+        bar.show(line)
+        if evaluate:
+            self.raise_alarms(line, bar)
+        if save:
+            self.save(line)
+
+    def all_finite(self) -> bool:
+        return bool(self.sane) and all(bool(torch.isfinite(w).all()) for ws in self.parameters.values() for w in ws)
+
+    def evaluate(self, images: int) -> dict[str, float]:
+        """The objective's own validation, and the metrics that apply."""
+        from triptych.evaluate import during_training
+
+        held_out = self.test if self.test is not None else self.data
+        clock = Clock(self.step, images, min(images / self.train.images, 1.0))
+        batches = in_order(held_out, self.train.batch, self.model.device, VALIDATED)
+        # a critic is judged against the generator it plays with, everybody else with the weights that will be loaded
+        with nullcontext() if "critic" in self.model.players else self.averages.in_use():
+            found = dict(self.recipe.objective.validate(self.model, batches, clock))
+        if isinstance(self.model, Sampler):
+            with self.averages.in_use():
+                found |= during_training(self.model, self.data, self.test, 2_500, self.run.seed, self.train.images)
+        return found
+
+    def draw(self, images: int) -> None:
+        """Pictures on the same noise every time; reconstructions of the first held-out pictures."""
+        from triptych import figures
+
+        model, name = self.model, f"{images:09d}.png"
+        if isinstance(model, Sampler):
+            if self.data.is_images:
+                figures.grid(model.sample(64, seed=0), self.run.path / "samples" / name)
+            elif self.data.shape == (2,):
+                figures.plane(model.sample(2_000, seed=0), self.data, self.run.path / "samples" / name, model=model)
+        if isinstance(model, Encoder) and not isinstance(model, Density) and self.data.is_images:
+            held_out = self.test if self.test is not None else self.data
+            x = held_out.x[:36].to(model.device).float() / 255
+            pairs = torch.stack([x, model.decode(model.encode(x))], dim=1).flatten(0, 1)
+            (self.run.path / "reconstructions").mkdir(exist_ok=True)
+            figures.grid(pairs, self.run.path / "reconstructions" / name, columns=12)
+
+    def raise_alarms(self, line: dict[str, Any], bar: Progress) -> None:
+        """Ask the alarms about the newest line; a kind that is new goes to status.json and the screen."""
+        from triptych import alarms
+
+        history = self.run.lines()[:-1]
+        with runtime.aside(self.model, self.run.seed), self.averages.in_use():
+            found = alarms.check(self.recipe, self.model, line, self.data, self.test, history)
+        raised = {alarm.split(" images: ", 1)[-1].split(":")[0] for alarm in self.alarms}
+        for alarm in found:
+            if alarm.split(":")[0] not in raised:
+                self.alarms.append(f"at {self.images} images: {alarm}")
+                bar.say(self.alarms[-1])
+                self.run.set_status(alarms=self.alarms)
+
+    def save(self, line: dict[str, Any]) -> None:
+        """A checkpoint from which training continues exactly."""
+        tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= self.averages.tensors()
+        for player, optimizer in self.optimizers.items():
+            for i, w in enumerate(self.parameters[player]):
+                for k, v in optimizer.state.get(w, {}).items():
+                    tensors[f"optimizer/{player}/{i}/{k}"] = v if isinstance(v, Tensor) else torch.tensor(v)
+        tensors |= {f"rng/{k}": v for k, v in runtime.random_state(self.model.device).items()}
+        stream = self.batches.state_dict()
+        tensors["rng/batches"] = stream.pop("generator")
+        meta = {
+            "format": "triptych",
+            "asked": {"recipe": encode(self.recipe), "seed": self.run.seed},
+            "step": self.step,
+            "seconds": self.seconds,
+            "slowed": self.slowed,
+            "batches": stream,
+            "alarms": self.alarms,
+        }
+        self.run.save(self.images, tensors, meta)
+        self.run.choose_best(self.images, line)
+        self.run.set_status(images=self.images, seconds=self.seconds, alarms=self.alarms)
+
+    def restore(self, images: int) -> None:
+        """Everything as it was when the checkpoint was written."""
+        tensors, meta = self.run.read(images)
+        try:
+            self.model.load_state_dict(part(tensors, "model"))
+        except RuntimeError as e:
+            raise UserError(f"the checkpoint at {images} images does not fit the model of recipe.json ({e})") from e
+        self.averages.load(tensors)
+        for player, optimizer in self.optimizers.items():
+            optimizer.state.clear()
+            saved = part(tensors, f"optimizer/{player}")
+            for i, w in enumerate(self.parameters[player]):
+                # a fused optimiser walks the memory of weights and state side by side: the same layout, always
+                optimizer.state[w] = {
+                    k: torch.empty_like(w).copy_(v) if v.shape == w.shape and v.dim() else v.to(w.device)
+                    for k, v in part(saved, str(i)).items()
+                }
+        runtime.set_random_state(part(tensors, "rng"), self.model.device)
+        self.batches.load_state_dict({**meta["batches"], "generator": tensors["rng/batches"]})
+        self.step, self.seconds, self.slowed = meta["step"], meta["seconds"], meta["slowed"]
+        self.alarms = list(meta["alarms"])
+        self.sums, self.counts, self.fresh = {}, {}, False
+        self.sane.fill_(1)
+        self.run.truncate(images)
