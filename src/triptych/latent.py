@@ -80,31 +80,36 @@ def encode(model: Model, x: Tensor, batch: int = 256) -> Tensor:
 def use_batch_statistics(model: Model) -> None:
     """Let batch normalisation use the statistics of the batch at hand, as a network never put in eval mode does.
 
-    What a code decodes to then depends on the codes beside it.
+    What a code decodes to then depends on the codes beside it. The running statistics stay as they are: `model.eval()`
+    returns to them.
     """
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.train()
+            module.track_running_stats = False
 
 
 # ---------------------------------------------------------------------------------------------- walks
 
 
-def between(a: Tensor, b: Tensor, t: Tensor, how: How = "linear") -> Tensor:
-    """Codes on the way from a to b (latent,) at the fractions t (k,), shape (k, latent).
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """From a (t = 0) to b (t = 1) along the great arc of their directions, lengths changing linearly; all (n, latent).
 
-    `linear`: the straight line. `spherical`: the great arc, with the length changing linearly (Shoemake 1985);
-    codes that point the same or opposite ways have no such arc and are joined by the straight line.
+    t is (n, 1). Codes that point the same or opposite ways have no such arc and are joined by the straight line.
+    Source: Shoemake 1985, "Animating Rotation with Quaternion Curves".
     """
+    length_a, length_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    u, v = a / length_a, b / length_b
+    angle = torch.arccos((u * v).sum(1, keepdim=True).clamp(-1, 1))
+    arc = (((1 - t) * angle).sin() * u + (t * angle).sin() * v) / angle.sin()
+    arc = arc * torch.lerp(length_a, length_b, t)
+    return torch.where(angle.sin() > 1e-4, arc, torch.lerp(a, b, t))
+
+
+def between(a: Tensor, b: Tensor, t: Tensor, how: How = "linear") -> Tensor:
+    """Codes on the way from a to b (latent,) at the fractions t (k,), shape (k, latent): straight, or along `slerp`."""
     t = t[:, None]
-    if how == "spherical":
-        length_a, length_b = a.norm(), b.norm()
-        u, v = a / length_a, b / length_b
-        angle = torch.arccos((u @ v).clamp(-1, 1))
-        if angle.sin() > 1e-4:
-            arc = (((1 - t) * angle).sin() * u + (t * angle).sin() * v) / angle.sin()
-            return arc * torch.lerp(length_a, length_b, t)
-    return (1 - t) * a + t * b
+    return slerp(a[None], b[None], t) if how == "spherical" else (1 - t) * a + t * b
 
 
 def through(codes: Tensor, steps: int = 11, how: How = "linear") -> Tensor:

@@ -8,7 +8,9 @@ from torch import nn
 
 from triptych.core import Sampler
 from triptych.errors import UserError
-from triptych.metrics.latent import beta_vae_score, dci, lasso, mig, path_length, sap, separability, slerp
+from triptych.latent import slerp
+from triptych.metrics.latent import beta_vae_score, dci, lasso, mig, sap, separability
+from triptych.metrics.path_length import path_length
 
 
 @pytest.fixture

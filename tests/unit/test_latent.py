@@ -133,3 +133,16 @@ def test_batch_statistics_are_a_choice():
     torch.testing.assert_close(alone, latent.decode(model, z)[:4])
     latent.use_batch_statistics(model)
     assert not torch.allclose(latent.decode(model, z[:4]), latent.decode(model, z)[:4])
+
+
+def test_looking_with_batch_statistics_leaves_the_kept_ones_alone():
+    generator = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    model = GANModel((2,), 2, generator, nn.Linear(2, 1)).eval()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    z = torch.randn(8, 2, generator=torch.Generator().manual_seed(0)) + 3
+    kept = latent.decode(model, z)
+    latent.use_batch_statistics(model)
+    latent.decode(model, z)
+    for k, v in model.state_dict().items():
+        assert torch.equal(v, before[k]), k
+    torch.testing.assert_close(latent.decode(model.eval(), z), kept)

@@ -1,4 +1,4 @@
-"""What a latent space is like: smooth paths, axes that match factors of variation, classes that planes divide.
+"""What a latent space is like: axes that match factors of variation, classes that planes divide.
 
 The functions take codes (n, d) and factors by name, (n,) each, so that any encoder can be judged.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +17,6 @@ from triptych.core import Encoder, Latent, Metric, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
 from triptych.metrics.case import Case, subset
-from triptych.models import AEModel
 
 BINS = 20
 Factors = Mapping[str, Tensor]
@@ -223,13 +221,13 @@ def logistic(x: Tensor, y: Tensor, decay: float = 1e-4) -> Callable[[Tensor], Te
         def logits(x: Tensor) -> Tensor:
             return F.pad((x - mean) / std, (0, 1), value=1.0) @ w
 
-        def closure() -> Tensor:
+        def closure() -> float:
             optimizer.zero_grad()
             loss = F.cross_entropy(logits(x), y) + decay * w.square().sum()
             loss.backward()
-            return loss
+            return loss.item()
 
-        optimizer.step(closure)  # type: ignore[arg-type]
+        optimizer.step(closure)
     w.requires_grad_(False)
     return logits
 
@@ -257,82 +255,7 @@ def separability(codes: Tensor, labels: Tensor) -> dict[str, float]:
     return {"separability": math.exp(sum(entropies) / len(entropies)), "linear_accuracy": linear_accuracy(z, y)}
 
 
-# ----------------------------------------------------------------------------------------- path length
-
-
-def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Along the great arc between the directions of a and b (n, latent), lengths changing linearly; t (n, 1)."""
-    length_a, length_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
-    u, v = a / length_a, b / length_b
-    angle = torch.arccos((u * v).sum(1, keepdim=True).clamp(-1, 1))
-    arc = (((1 - t) * angle).sin() * u + (t * angle).sin() * v) / angle.sin()
-    arc = arc * torch.lerp(length_a, length_b, t)
-    return torch.where(angle.sin() > 1e-4, arc, torch.lerp(a, b, t))
-
-
-@torch.no_grad()
-def path_length(
-    model: Latent,
-    features: Callable[[Tensor], Tensor],
-    n: int = 2000,
-    epsilon: float = 1e-4,
-    path: Literal["slerp", "lerp"] = "slerp",
-    seed: int = 0,
-    batch: int = 128,
-) -> tuple[float, float]:
-    """Perceptual path length and its standard error: E ‖f(G(p(t + ε))) − f(G(p(t)))‖² / ε².
-
-    p is the path between two draws of the prior, t uniform on it; `features` maps public examples to (n, d). The
-    lowest and highest 1 % are left out. Source: Karras et al. 2019, section 4.1 (there LPIPS; here any features).
-    """
-    g = torch.Generator().manual_seed(seed)
-    a, b = model.prior(n, g), model.prior(n, g)
-    t = torch.rand(n, 1, generator=g).to(a)
-    walk = slerp if path == "slerp" else torch.lerp
-    lengths = []
-    for x, y, s in zip(a.split(batch), b.split(batch), t.split(batch), strict=True):
-        ends = features(model.decode(torch.cat([walk(x, y, s), walk(x, y, s + epsilon)])))
-        here, there = ends.double().chunk(2)
-        lengths.append((here - there).square().sum(1) / epsilon**2)
-    d = torch.cat(lengths)
-    low, high = torch.quantile(d, torch.tensor([0.01, 0.99], dtype=d.dtype))
-    d = d[(d >= low) & (d <= high)]
-    return d.mean().item(), (d.std() / len(d) ** 0.5).item()
-
-
 # --------------------------------------------------------------------------------------------- metrics
-
-
-@dataclass(frozen=True)
-class PathLength(Metric):
-    """`path_length` with the set's own extractor: small is smooth. It compares models of one data set only."""
-
-    needs = Latent
-    points: int = 2000
-    epsilon: float = 1e-4
-    seed: int = 0
-
-    def applies(self, case: Case) -> str:
-        if case.model is None or not case.images or not case.extractors:
-            return "path length needs a model of images"
-        if not isinstance(case.model, Latent) or case.model.latent >= math.prod(case.model.shape):
-            return "the latent space is as large as the image: its paths leave the data"
-        return ""
-
-    def __call__(self, case: Case) -> dict[str, Value]:
-        model, extractor = case.model, case.extractors[0]
-        assert isinstance(model, Latent)
-        path: Literal["slerp", "lerp"] = "lerp" if isinstance(model, AEModel) else "slerp"
-
-        def features(x: Tensor) -> Tensor:
-            return extractor(x.cpu() * 255)["features"]
-
-        length = path_length(model, features, self.points, self.epsilon, path, self.seed)
-        note = f"{path}, ε = {self.epsilon:g}, outer 1 % left out; any extractor's own scale"
-        number = case.value(
-            length, extractor=extractor.id, resize=extractor.resize, dtype="float32", seed=self.seed, note=note
-        )
-        return {"path_length": number}
 
 
 @dataclass(frozen=True)
