@@ -13,6 +13,7 @@ import functools
 import inspect
 import io
 import itertools
+import os
 import re
 import sys
 import textwrap
@@ -22,12 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from triptych import commands, data_commands, judge
 from triptych.errors import Diverged, UserError
+from triptych.terminal import console
 
 if TYPE_CHECKING:
     from triptych.core import Recipe
@@ -43,7 +44,7 @@ def recipes() -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, recipe in all_recipes().items():
         table.add_row(name, recipe.about)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console().print(table)
 
 
 def train(argv: Sequence[str]) -> None:
@@ -160,7 +161,7 @@ def resume(
 def finished(run: Run) -> None:
     """What a person wants to know when training ends."""
     status = run.status
-    out = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    out = console()
     out.print(f"done: {run.path}  {status['images']:,} images in {status['seconds']:.0f} s")
     last = {k: v for k, v in run.lines()[-1].items() if isinstance(v, int | float)}
     hidden = {"images", "step", "seconds", "evaluating"}
@@ -222,16 +223,6 @@ def parse(what: Any, name: str, argv: Sequence[str]) -> Any:
     return parsed() if later else parsed
 
 
-def asked(command: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """A function of the same options that only returns them, so that the command runs outside the parser."""
-
-    @functools.wraps(command)
-    def arguments(**options: Any) -> dict[str, Any]:
-        return options
-
-    return arguments
-
-
 def one_line(framed: str, name: str) -> str:
     """`what is wrong; what to do` out of a parser's panel."""
     lines = [re.sub(r"[│╭╮╰╯]", "", line).strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", framed).splitlines()]
@@ -260,7 +251,18 @@ def overview() -> None:
     )
 
 
-def run_command(argv: Sequence[str]) -> None:
+def run_command(argv: Sequence[str]) -> int:
+    """The exit status of a command that does not raise."""
+    try:
+        dispatch(argv)
+    except SystemExit as e:  # the parser's --help, or rich when nobody reads its output
+        if isinstance(e.__context__, BrokenPipeError):
+            raise e.__context__ from None
+        return int(e.code or 0)
+    return 0
+
+
+def dispatch(argv: Sequence[str]) -> None:
     if not argv or argv[0] in ("-h", "--help"):
         overview()
         return
@@ -279,17 +281,25 @@ def run_command(argv: Sequence[str]) -> None:
     if name in OWN_PARSING:
         COMMANDS[name](rest)
     else:
-        arguments = parse(asked(COMMANDS[name]), name, rest)
-        COMMANDS[name](**arguments)
+        parse(COMMANDS[name], name, rest)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status: 0, 2 for bad input, 3 for a diverged training, 130 when interrupted."""
+    """Run one command; the exit status: 0, 2 for bad input, 3 for a diverged training.
+
+    As a shell has it for programs that a signal ended: 130 when interrupted, 141 when nobody reads the output any more.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv
     argv = [a for a in argv if a != "--debug"]
     try:
-        run_command(argv)
+        status = run_command(argv)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # what is left in the buffer goes nowhere: Python would complain about it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (UserError, OSError) as e:
         if debug:
             traceback.print_exc()
@@ -298,6 +308,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; `triptych resume RUN` goes on from the last checkpoint", file=sys.stderr)  # noqa: T201
         return 130
-    except SystemExit as e:
-        return int(e.code or 0)
-    return 0

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from rich.console import Console
 from rich.table import Table
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from triptych.terminal import console
 
 if TYPE_CHECKING:
     from triptych.core import Data
 
 Name = Annotated[Positional[str], arg(metavar="NAME_OR_PATH", help="a name, a folder, a zip or tar, an array file")]
-Resolution = Annotated[int | None, arg(help="side of the prepared pictures in pixels; default: the source's own")]
-Fit = Annotated[Literal["squash", "crop", "pad"], arg(help="how a picture that is not square becomes square")]
-Channels = Annotated[int | None, arg(help="1 (grey) or 3 (RGB); default: the source's own, 3 for folders")]
-Holdout = Annotated[float, arg(help="share set aside as test by content, where the source has no split")]
-Filter = Annotated[Literal["bicubic", "lanczos", "bilinear", "box"], arg(help="resampling filter")]
-Quality = Annotated[int | None, arg(help="re-encode the prepared pictures as JPEG of this quality")]
 
 
-def console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 200, highlight=False, soft_wrap=not sys.stdout.isatty())
+@dataclass(frozen=True)
+class Preparation:
+    """How the examples are prepared."""
+
+    resolution: int | None = None
+    """side of the prepared pictures in pixels; default: the source's own"""
+    fit: Literal["squash", "crop", "pad"] = "squash"
+    """how a picture that is not square becomes square"""
+    channels: int | None = None
+    """1 (grey) or 3 (RGB); default: the source's own, 3 for folders"""
+    holdout: float = 0.0
+    """share set aside as test by content, where the source has no split"""
+    filter: Literal["bicubic", "lanczos", "bilinear", "box"] = "bicubic"
+    """resampling filter"""
+    jpeg_quality: int | None = None
+    """re-encode the prepared pictures as JPEG of this quality"""
 
 
 def list_sets() -> None:
@@ -41,20 +50,14 @@ def list_sets() -> None:
 
 def prepare(
     data: Name,
-    resolution: Resolution = None,
-    fit: Fit = "squash",
-    channels: Channels = None,
-    holdout: Holdout = 0.0,
-    filter: Filter = "bicubic",
-    jpeg_quality: Quality = None,
+    preparation: OmitArgPrefixes[Preparation] = Preparation(),
     export: Annotated[Path | None, arg(help="also write the prepared pictures as PNG files to this new folder")] = None,
 ) -> None:
     """Read any collection of pictures once, into an array that training maps into memory.
 
     Says what became of every file; the cache's index.json names them all.
     """
-    how = options(resolution, fit, channels, holdout, filter, jpeg_quality)
-    parts = splits(data, how)
+    parts = splits(data, preparation)
     out = console()
     for split, part in parts.items():
         out.print(f"{part.name}, {split}: {len(part):,} examples of {' x '.join(map(str, part.shape))}")
@@ -72,20 +75,14 @@ def prepare(
 
 def info(
     data: Name,
-    resolution: Resolution = None,
-    fit: Fit = "squash",
-    channels: Channels = None,
-    holdout: Holdout = 0.0,
-    filter: Filter = "bicubic",
-    jpeg_quality: Quality = None,
+    preparation: OmitArgPrefixes[Preparation] = Preparation(),
     sheet: Annotated[Path | None, arg(help="PNG to write some examples to; default: in the cache")] = None,
     duplicates: Annotated[bool, arg(help="look for near-duplicates (a minute for 60,000 pictures)")] = True,
 ) -> None:
     """Terms, counts, classes, sizes, moments, a contact sheet, and near-duplicates within and across the splits."""
     from triptych.data import cache, survey
 
-    how = options(resolution, fit, channels, holdout, filter, jpeg_quality)
-    parts = splits(data, how)
+    parts = splits(data, preparation)
     first = next(iter(parts.values()))
     rows: list[tuple[str, str]] = [
         (k, str(first.about[k])) for k in ("title", "summary", "source") if first.about.get(k)
@@ -119,20 +116,15 @@ def info(
     console().print(table)
 
 
-def options(*values: Any) -> dict[str, Any]:
-    """The six options of preparation, in the order in which the commands have them."""
-    names = ("resolution", "fit", "channels", "holdout", "filter", "jpeg_quality")
-    return dict(zip(names, values, strict=True))
-
-
-def splits(name: str, how: Mapping[str, Any]) -> dict[str, Data]:
+def splits(name: str, preparation: Preparation) -> dict[str, Data]:
     """Train and test where the source has both or a share is held out, else all of it as train."""
     from triptych.data import load
     from triptych.errors import NoSplit
 
-    train = load(name, "train", **how)
+    options = vars(preparation)
+    train = load(name, "train", **options)
     try:
-        return {"train": train, "test": load(name, "test", **how)}
+        return {"train": train, "test": load(name, "test", **options)}
     except NoSplit:
         return {"train": train}
 

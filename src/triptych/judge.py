@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional, arg
 
 from triptych.errors import UserError
+from triptych.terminal import console
 
 if TYPE_CHECKING:
     from triptych.core import Value
@@ -83,10 +83,6 @@ def evaluate(
     show(result)
     if out is not None:
         console().print(f"written: {out}")
-
-
-def console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
 
 
 def show(result: Evaluation) -> None:

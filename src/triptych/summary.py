@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table as Grid
 
 from triptych.tables import Table, direction, gather, tables
+from triptych.terminal import console
 from triptych.verdict import figure, headline, judge, spoken
 
 SHOWN = 6
@@ -17,7 +16,7 @@ SHOWN = 6
 
 def show(folder: Path) -> None:
     """Print the tables of a study folder to standard output."""
-    out = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    out = console()
     entries, _ = gather([folder])
     for table in tables(entries):
         verdicts = [v for m in table.metrics if (v := judge(table, m)) is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,15 @@ def test_help_needs_no_torch() -> None:
     assert time.process_time() - began < 5
     for command in ("recipes", "train", "resume"):
         assert f"  {command} " in done.stdout
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["sample", "--help"], ["data", "list"]])
+def test_ends_quietly_when_the_reader_has_gone(argv: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as out:
+        done = subprocess.run([sys.executable, "-m", "triptych", *argv], stdout=out, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (128 + 13, "")
 
 
 def test_recipes_print_the_name_first(capsys: pytest.CaptureFixture[str]) -> None:
