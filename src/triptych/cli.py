@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
-import difflib
 import functools
 import inspect
 import io
@@ -27,7 +26,7 @@ from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from triptych import commands, data_commands, judge
-from triptych.errors import Diverged, UserError
+from triptych.errors import Diverged, UserError, nearest
 from triptych.terminal import console
 
 if TYPE_CHECKING:
@@ -273,11 +272,7 @@ def dispatch(argv: Sequence[str]) -> None:
         return
     name, rest = argv[0], argv[1:]
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=2)
-        raise UserError(
-            f"{name!r} is not a command; "
-            + (f"did you mean {' or '.join(near)}?" if near else "`triptych --help` lists them")
-        )
+        raise UserError(f"{name!r} is not a command; {nearest(name, COMMANDS, '`triptych --help` lists them')}")
     if name in OWN_PARSING:
         COMMANDS[name](rest)
     else:

@@ -1,5 +1,8 @@
 """The one error type that is a message to a person."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """Something the caller can put right.
@@ -15,3 +18,9 @@ class NoSplit(UserError):
 
 class Diverged(UserError):
     """Training met a non-finite loss or gradient and stopped (exit status 3)."""
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The names that a misspelt one may stand for, as a question; `otherwise` where none is like it."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else otherwise

@@ -15,7 +15,6 @@ Python: a file that sets `study = Study(...)`.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import runpy
 import traceback
 import types
@@ -27,7 +26,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import yaml
 
 from triptych.core import Recipe
-from triptych.errors import UserError
+from triptych.errors import UserError, nearest
 from triptych.study import Study
 
 KEYS = ("name", "seeds", "about", "samples", "recipes")
@@ -113,7 +112,7 @@ class _Reader:
         for key_node, value in node.value:
             key = str(self.value(key_node))
             if known and key not in known:
-                raise self.wrong(key_node, f"{key!r} is unknown here; {nearest(key, known)}")
+                raise self.wrong(key_node, f"{key!r} is unknown here; {meant(key, known)}")
             if key in found:
                 raise self.wrong(key_node, f"{key!r} is given twice; remove one")
             found[key] = value
@@ -156,7 +155,7 @@ def with_field(recipe: Recipe, key: str, value: Any) -> Recipe:
     fields = [f.name for f in dataclasses.fields(part)]
     if name not in fields:
         options = [f if section == "data" else f"{section}.{f}" for f in fields]
-        raise UserError(f"{key!r} is unknown here; {nearest(key, options)}")
+        raise UserError(f"{key!r} is unknown here; {meant(key, options)}")
     try:
         return replace(recipe, **{section: replace(part, **{name: fitted(value, hints[name])})})
     except TypeError as e:
@@ -202,6 +201,5 @@ def fitted(value: Any, hint: Any) -> Any:
     return value
 
 
-def nearest(name: str, known: typing.Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=3)
-    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+def meant(key: str, known: typing.Sequence[str]) -> str:
+    return nearest(key, known, f"known: {', '.join(known)}")

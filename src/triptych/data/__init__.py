@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from pathlib import Path
@@ -17,7 +16,7 @@ from triptych.core import Data, Split
 from triptych.data import hub, tables
 from triptych.data.pictures import Pictures
 from triptych.data.source import Preparation, Source
-from triptych.errors import UserError
+from triptych.errors import UserError, nearest
 
 
 def sources() -> dict[str, Source]:
@@ -49,8 +48,7 @@ def find(name_or_path: str | Path) -> Source:
             if (here := source.at(path)) is not None:
                 return here
         return tables.at(path) or Pictures(path)
-    near = difflib.get_close_matches(str(name_or_path), known, n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(near)}?" if near else "`triptych data list` shows the names"
+    hint = nearest(str(name_or_path), known, "`triptych data list` shows the names")
     raise UserError(f"no data set is named {str(name_or_path)!r} and no such file or folder exists; {hint}")
 
 

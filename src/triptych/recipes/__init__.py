@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from dataclasses import replace
 
 from triptych.core import DataSpec, Recipe
-from triptych.errors import UserError
+from triptych.errors import UserError, nearest
 
 FEW = 20_000
 """Pictures below which a critic learns them by heart within the recommended budgets: it sees them augmented."""
@@ -30,9 +29,7 @@ def get(name: str) -> Recipe:
     known = all_recipes()
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-    hint = f"did you mean {', '.join(near)}?" if near else "`triptych recipes` lists them all"
-    raise UserError(f"no recipe is named {name!r}; {hint}")
+    raise UserError(f"no recipe is named {name!r}; {nearest(name, known, '`triptych recipes` lists them all')}")
 
 
 def recommend(spec: DataSpec) -> tuple[Recipe, str]:
