@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from triptych.errors import UserError
 from triptych.intervals import estimate
-from triptych.nets.mlp import mlp
+from triptych.nets.mlp import he_perceptron
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP, Adversarial
 from triptych.run import write_json
 
@@ -61,7 +61,7 @@ def read(name: str, offset: float, seed: int, steps: int) -> Reading:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         draws = torch.Generator().manual_seed(seed)
-        D: nn.Module = mlp(2, 1, 64, 2)
+        D: nn.Module = he_perceptron(2, 1, 64, 2)
         optimizer = torch.optim.Adam(D.parameters(), 1e-3, (0.5, 0.9))
         for _ in range(steps):
             loss = objective.critic(D, points(0.0, draws), points(offset, draws))

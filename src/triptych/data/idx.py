@@ -133,18 +133,10 @@ class Idx(Source):
 
 
 @dataclass(frozen=True)
-class Binarised(Source):
-    """Every pixel is 1 with the probability of its grey level: drawn anew whenever an example is trained on.
-
-    `Data.x` holds one fixed draw (0 or 255), which is also what the test split is judged on.
-    Source: Salakhutdinov and Murray 2008, "On the Quantitative Analysis of Deep Belief Networks".
-    """
+class Derived(Source):
+    """Abstract base of the sets made from an idx set."""
 
     base: Idx
-
-    @property
-    def summary(self) -> str:
-        return f"{self.base.title} with every pixel drawn 0 or 1 by its grey level, anew at every showing"
 
     @property
     def card(self) -> Mapping[str, Any]:
@@ -152,6 +144,19 @@ class Binarised(Source):
 
     def state(self) -> str:
         return self.base.state()
+
+
+@dataclass(frozen=True)
+class Binarised(Derived):
+    """Every pixel is 1 with the probability of its grey level: drawn anew whenever an example is trained on.
+
+    `Data.x` holds one fixed draw (0 or 255), which is also what the test split is judged on.
+    Source: Salakhutdinov and Murray 2008, "On the Quantitative Analysis of Deep Belief Networks".
+    """
+
+    @property
+    def summary(self) -> str:
+        return f"{self.base.title} with every pixel drawn 0 or 1 by its grey level, anew at every showing"
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         grey = self.base.load(name, split, how)
@@ -180,27 +185,19 @@ def binarise(x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Stacked(Source):
+class Stacked(Derived):
     """Three random digits as the red, green and blue of one picture: 1,000 modes, label 100 r + 10 g + b.
 
     128,000 train and 26,000 test pictures, made of the digits of the same split.
     Source: Metz et al. 2017, "Unrolled Generative Adversarial Networks"; the sizes are those of PacGAN.
     """
 
-    base: Idx
     train: int = 128_000
     test: int = 26_000
 
     @property
     def summary(self) -> str:
         return f"three {self.base.title} digits as red, green and blue: {self.train:,} pictures, 1,000 modes"
-
-    @property
-    def card(self) -> Mapping[str, Any]:
-        return self.base.card
-
-    def state(self) -> str:
-        return self.base.state()
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         if how.channels not in (None, 3):

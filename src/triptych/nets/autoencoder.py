@@ -12,19 +12,10 @@ from torch import Tensor, nn
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import AEModel, Autoencoder, VAEModel
-from triptych.nets.mlp import Reshape, at_least_one
+from triptych.nets.mlp import Reshape, at_least_one, perceptron
 from triptych.nets.strided import Down, Up
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
-
-
-def perceptron(inputs: int, outputs: int, width: int, depth: int, activation: type[nn.Module]) -> nn.Sequential:
-    """`depth` hidden layers of `width` units in PyTorch's default initialisation."""
-    layers: list[nn.Module] = []
-    for _ in range(depth):
-        layers += [nn.Linear(inputs, width), activation()]
-        inputs = width
-    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
 
 @dataclass(frozen=True)

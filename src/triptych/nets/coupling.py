@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import FlowModel
-from triptych.nets.mlp import mlp
+from triptych.nets.mlp import he_perceptron
 from triptych.nets.spline import spline, spline_inverse, unnormalised
 from triptych.nets.transforms import Affine, Compose, Fitted, Permutation, Standardize, Transform, per_example
 
@@ -41,7 +41,7 @@ class AffineCoupling(Affine):
 
 def conditioner(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
     """A perceptron whose last layer starts at zero."""
-    net = mlp(inputs, outputs, width, depth)
+    net = he_perceptron(inputs, outputs, width, depth)
     last = net[-1]
     assert isinstance(last, nn.Linear)
     nn.init.zeros_(last.weight)

@@ -6,6 +6,7 @@ Inside, pictures are laid out (n, h, w, c), so that transforms of vectors serve 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -211,31 +212,46 @@ def picture(shape: Shape, levels: int, name: str) -> tuple[int, int, int]:
     return h, w, c
 
 
-def finish(
-    shape: Shape,
-    preprocess: str,
-    levels: list[list[Transform]],
-    width: int,
-    dequantise: str,
-    size: tuple[int, int, int],
-) -> FlowModel:
-    """Levels of steps into a model: what leaves a level early is scaled and shifted by what goes on."""
-    c = size[2]
-    stages: list[Transform] = []
-    channels = c
-    for i, steps in enumerate(levels):
-        channels *= 4
-        last = i + 1 == len(levels)
-        prior = [] if last else [AffineCoupling(channels // 2, Convolutions(channels // 2, channels, width))]
-        stages.append(Compose([Squeeze(), *steps, *prior]))
-        channels //= 2
-    first = {"plain": Plain, "logit": Logit, "quantiles": lambda: Quantiles(c)}[preprocess]()
-    flow = Compose([first, MultiScale(stages, size)])
-    return FlowModel(shape, flow, Dequantizer(c, width) if dequantise == "variational" else None)
+Preprocess = Literal["plain", "logit", "quantiles"]
+Dequantise = Literal["uniform", "variational"]
+
+
+def preprocessing(name: Preprocess, channels: int) -> Transform:
+    match name:
+        case "plain":
+            return Plain()
+        case "logit":
+            return Logit()
+        case "quantiles":
+            return Quantiles(channels)
+
+
+class MultiScaleSpec(ModelSpec):
+    """Abstract base of the multi-scale flows, which differ in what makes up a level."""
+
+    levels: int
+    width: int
+    preprocess: Preprocess
+    dequantise: Dequantise
+
+    @abstractmethod
+    def level(self, channels: int) -> list[Transform]:
+        """The steps of one level, on squeezed pixels of so many channels."""
+
+    def build(self, shape: Shape) -> FlowModel:
+        size = picture(shape, self.levels, type(self).__name__)
+        c = size[2]
+        widths = [4 * c * 2**i for i in range(self.levels)]
+        stages: list[list[Transform]] = [[Squeeze(), *self.level(channels)] for channels in widths]
+        for stage, channels in zip(stages[:-1], widths[:-1], strict=True):
+            # what leaves a level early is scaled and shifted by what goes on
+            stage.append(AffineCoupling(channels // 2, Convolutions(channels // 2, channels, self.width)))
+        flow = Compose([preprocessing(self.preprocess, c), MultiScale(map(Compose, stages), size)])
+        return FlowModel(shape, flow, Dequantizer(c, self.width) if self.dequantise == "variational" else None)
 
 
 @dataclass(frozen=True)
-class MultiScaleRealNVP(ModelSpec):
+class MultiScaleRealNVP(MultiScaleSpec):
     """RealNVP for pictures: couplings across a checkerboard, then across channels, level by level."""
 
     levels: int = 2
@@ -244,35 +260,30 @@ class MultiScaleRealNVP(ModelSpec):
     """couplings of each kind per level"""
     width: int = 128
     """channels inside each coupling's convolutions"""
-    preprocess: Literal["plain", "logit", "quantiles"] = "plain"
+    preprocess: Preprocess = "plain"
     """grey levels as they are, through a logit, or made normal by their own distribution"""
-    dequantise: Literal["uniform", "variational"] = "uniform"
+    dequantise: Dequantise = "uniform"
     """noise that makes grey levels continuous: uniform, or learned"""
 
-    def build(self, shape: Shape) -> FlowModel:
-        size = picture(shape, self.levels, "MultiScaleRealNVP")
-        levels, c = [], size[2]
-        for _ in range(self.levels):
-            # After the squeeze, pixels 0 3 of each 2×2 square are one colour of the board, 1 2 the other.
-            quarter = torch.arange(4 * c).view(4, c)
-            board = quarter[[0, 3, 1, 2]].flatten()
-            half = torch.arange(4 * c).roll(2 * c)
-            steps: list[Transform] = []
-            for order in (board, torch.arange(4 * c)):
-                steps.append(Permutation(order))
-                for _ in range(self.couplings):
-                    net = Convolutions(2 * c, 4 * c, self.width)
-                    steps += [ActNorm(4 * c), AffineCoupling(2 * c, net), Permutation(half)]
-                if self.couplings % 2:
-                    steps.append(Permutation(half))
-                steps.append(Permutation(order.argsort()))
-            levels.append(steps)
-            c *= 2
-        return finish(shape, self.preprocess, levels, self.width, self.dequantise, size)
+    def level(self, channels: int) -> list[Transform]:
+        # After the squeeze, pixels 0 3 of each 2×2 square are one colour of the board, 1 2 the other.
+        channel, half = torch.arange(channels), channels // 2
+        board = channel.view(4, -1)[[0, 3, 1, 2]].flatten()
+        swap = channel.roll(half)
+        steps: list[Transform] = []
+        for order in (board, channel):
+            steps.append(Permutation(order))
+            for _ in range(self.couplings):
+                net = Convolutions(half, channels, self.width)
+                steps += [ActNorm(channels), AffineCoupling(half, net), Permutation(swap)]
+            if self.couplings % 2:
+                steps.append(Permutation(swap))
+            steps.append(Permutation(order.argsort()))
+        return steps
 
 
 @dataclass(frozen=True)
-class Glow(ModelSpec):
+class Glow(MultiScaleSpec):
     """Steps of actnorm, invertible 1×1 convolution and affine coupling, level by level."""
 
     levels: int = 3
@@ -281,22 +292,15 @@ class Glow(ModelSpec):
     """steps per level (K)"""
     width: int = 128
     """channels inside each coupling's convolutions"""
-    preprocess: Literal["plain", "logit", "quantiles"] = "plain"
+    preprocess: Preprocess = "plain"
     """grey levels as they are, through a logit, or made normal by their own distribution"""
-    dequantise: Literal["uniform", "variational"] = "uniform"
+    dequantise: Dequantise = "uniform"
     """noise that makes grey levels continuous: uniform, or learned"""
 
-    def build(self, shape: Shape) -> FlowModel:
-        size = picture(shape, self.levels, "Glow")
-        levels, c = [], size[2]
-        for _ in range(self.levels):
-            steps: list[Transform] = []
-            for _ in range(self.steps):
-                steps += [
-                    ActNorm(4 * c),
-                    LULinear(4 * c),
-                    AffineCoupling(2 * c, Convolutions(2 * c, 4 * c, self.width)),
-                ]
-            levels.append(steps)
-            c *= 2
-        return finish(shape, self.preprocess, levels, self.width, self.dequantise, size)
+    def level(self, channels: int) -> list[Transform]:
+        half = channels // 2
+        steps: list[Transform] = []
+        for _ in range(self.steps):
+            steps += [ActNorm(channels), LULinear(channels)]
+            steps.append(AffineCoupling(half, Convolutions(half, channels, self.width)))
+        return steps

@@ -12,13 +12,20 @@ from triptych.errors import UserError
 from triptych.models import GANModel
 
 
-def mlp(inputs: int, outputs: int, width: int, depth: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
-    """`depth` hidden layers of `width` units; He initialisation, zero biases."""
+def perceptron(
+    inputs: int, outputs: int, width: int, depth: int, activation: type[nn.Module] = nn.ReLU
+) -> nn.Sequential:
+    """`depth` hidden layers of `width` units, in PyTorch's default initialisation."""
     layers: list[nn.Module] = []
     for _ in range(depth):
         layers += [nn.Linear(inputs, width), activation()]
         inputs = width
-    net = nn.Sequential(*layers, nn.Linear(inputs, outputs))
+    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+
+
+def he_perceptron(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
+    """`perceptron` with rectifiers in He initialisation, biases 0."""
+    net = perceptron(inputs, outputs, width, depth)
     for m in net:
         if isinstance(m, nn.Linear):
             nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
@@ -57,9 +64,9 @@ class MLPGAN(ModelSpec):
 
     def build(self, shape: Shape) -> GANModel:
         d = math.prod(shape)
-        generator = mlp(at_least_one(self.latent), d, self.width, self.depth)
+        generator = he_perceptron(at_least_one(self.latent), d, self.width, self.depth)
         if len(shape) == 3:
             generator.append(nn.Tanh())
         generator.append(Reshape(shape))
-        critic = nn.Sequential(nn.Flatten(), mlp(d, 1, self.width, self.depth))
+        critic = nn.Sequential(nn.Flatten(), he_perceptron(d, 1, self.width, self.depth))
         return GANModel(shape, self.latent, generator, critic)
