@@ -1,4 +1,4 @@
-"""From a run, or two sets of pictures, to numbers that say what they are."""
+"""From a run to numbers that say what they are."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from triptych import data as data_sets
-from triptych.core import Data, Density, Metric, Model, Sampler, Split, Value, discover, to_bytes
+from triptych.core import Data, DataSpec, Density, Metric, Model, Sampler, Split, Value, discover, to_bytes
 from triptych.errors import NoSplit, UserError
 from triptych.latent import use_batch_statistics
 from triptych.metrics import features, offline
-from triptych.metrics.case import Case, fresh, pick, subset
+from triptych.metrics.arrays import TooFew
+from triptych.metrics.case import Case, fresh, pick
 from triptych.metrics.coverage import mode_coverage
 from triptych.metrics.frechet import frechet_distance, frechet_from_features, moments
 from triptych.metrics.kernel import kernel_distance
@@ -43,10 +44,16 @@ class Options:
     seed: int = 0
     split: Split | None = None
     """reference: default the test split where there is one, else everything the run was trained on"""
+    data: str | None = None
+    """of a run: the real side, prepared as its own data was; default: its own"""
     which: Literal["last", "best"] = "last"
     bn: Literal["eval", "train"] = "eval"
     inception: str | None = None
     """path of the weights, or `download`; default: use them where they are found"""
+    stats: str | Path | None = None
+    """clean-fid's `.npz` (mu, sigma) as the real side of FID"""
+    save_stats: str | Path | None = None
+    """where to write the real side's"""
     resize: str = "clean"
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "auto"
@@ -81,16 +88,20 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
     Where the recipe chose a best checkpoint on one half of the reference, both `best` and `last` are also judged by
     that metric on the other half.
     """
+    for file in (out, options.save_stats):
+        writable(file)
     run = Run(path)
     model = run.load(options.which, options.device)
     if options.bn == "train":
         use_batch_statistics(model)
-    train = run.data()
-    real, spare = reference(train, run, options)
+    spec = run.recipe.data if options.data is None else dataclasses.replace(run.recipe.data, name=options.data)
+    train = spec.load()
+    real, spare = reference(train, spec, options)
     n = options.n or default_count(real)
     torch_warnings: list[str] = []
     case_notes: list[str] = []
     with heard(torch_warnings):
+        inception = load_inception(options, real.is_images)
         if isinstance(model, Sampler):
             fake = draw(model, n, options.seed, real)
         else:
@@ -98,20 +109,15 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
             case_notes.append(f"{type(model).__name__} cannot sample: metrics of samples are left out")
         if real.law is not None:
             real = fresh(real, n, options.seed + 1)
-        extractors, notes, digits = make_extractors(real, train, options)
         case = Case(
-            real,
-            fake,
-            spare,
-            model,
-            run.recipe.objective,
-            train,
-            options.seed,
-            extractors,
-            digits,
-            bars(options.progress),
+            real, fake, spare, model, run.recipe.objective, train, options.seed, progress=bars(options.progress)
         )
+        case.extractors, notes, case.digits = make_extractors(real, train, options, inception)
         values = measure(case)
+        if inception is not None and options.stats is not None:
+            values |= against_statistics(options.stats, fake, inception, bars(options.progress))
+        if inception is not None and options.save_stats is not None:
+            save_statistics(options.save_stats, real, inception, options)
         if options.which == "last" and run.best is not None and isinstance(model, Sampler):
             values |= selected(run, case, options, n)
     notes = [*case_notes, *notes]
@@ -122,17 +128,17 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
     return result
 
 
-def reference(train: Data, run: Run, options: Options) -> tuple[Data, Data | None]:
+def reference(train: Data, spec: DataSpec, options: Options) -> tuple[Data, Data | None]:
     """The real side of a run, and further real examples for floors."""
     if train.law is not None:
         return train, None
     if options.split is not None:
-        real = run.data(options.split)
+        real = spec.load(options.split)
         return real, None if real.split == train.split or train.split == "all" else train
     if train.split == "all":
         return train, None
     try:
-        return run.data("test"), train
+        return spec.load("test"), train
     except NoSplit:
         return train, None
 
@@ -182,67 +188,7 @@ def selected(run: Run, case: Case, options: Options, n: int) -> dict[str, Value]
     return found
 
 
-# ------------------------------------------------------------------------------------------ two sets
-
-
-def judge_sets(
-    real: str | Path | None,
-    fake: str | Path,
-    options: Options,
-    *,
-    out: str | Path | None = None,
-    stats: str | Path | None = None,
-    save_stats: str | Path | None = None,
-    resolution: int | None = None,
-    channels: int | None = None,
-) -> Evaluation:
-    """Judge any two folders, arrays or prepared sets, both sides whole unless `n` says less.
-
-    `stats` is a clean-fid `.npz` that stands for the real side of FID; then `real` may be left out. `save_stats`
-    writes the real side's.
-    """
-    said: list[str] = []
-    with heard(said):
-        samples = side(fake, options, resolution, channels)
-        notes: list[str] = []
-        values: dict[str, Value] = {}
-        inception = None
-        if stats is not None or save_stats is not None:
-            inception = load_inception(options, download=True)
-        if stats is not None and inception is not None:
-            values |= against_statistics(stats, samples, inception, bars(options.progress))
-        if real is not None:
-            truth = side(real, options, resolution, channels)
-            extractors, notes, digits = make_extractors(truth, truth, options, inception)
-            case = Case(
-                truth, samples, None, None, None, truth, options.seed, extractors, digits, bars(options.progress)
-            )
-            values = measure(case) | values
-            said = [*case.warnings, *said]
-            if save_stats is not None and inception is not None:
-                features.write_statistics(save_stats, *moments(features.extract(inception, truth)["features"]))
-        elif stats is None:
-            raise UserError("there is no real side; give --real FOLDER or --stats FILE.npz")
-    result = Evaluation(f"{Path(fake).name}", values, tuple(said), tuple(notes))
-    if out is not None:
-        result.write(Path(out))
-    return result
-
-
-def side(name: str | Path, options: Options, resolution: int | None, channels: int | None) -> Data:
-    """One side of a comparison: the test split of a named set that has one, else everything."""
-    wanted: tuple[Split, ...] = (options.split,) if options.split is not None else ("test", "all")
-    for split in wanted[:-1]:
-        try:
-            found = data_sets.load(name, split, resolution=resolution, channels=channels)
-            break
-        except NoSplit:
-            continue
-    else:
-        found = data_sets.load(name, wanted[-1], resolution=resolution, channels=channels)
-    if found.is_images or bool(torch.isfinite(found.x).all()):
-        return subset(found, options.n, options.seed) if options.n is not None else found
-    raise UserError(f"{name} holds NaN or infinite numbers; remove or repair those rows")
+# ---------------------------------------------------------------------------------------- statistics
 
 
 def against_statistics(
@@ -265,28 +211,46 @@ def against_statistics(
     }
 
 
+def save_statistics(file: str | Path, real: Data, inception: features.Inception, options: Options) -> None:
+    """Write the real side's Inception statistics as clean-fid does."""
+    bar = bars(options.progress)
+    x = features.extract(inception, real, progress=bar and bar("fid: statistics"))["features"]
+    features.write_statistics(file, *moments(x))
+
+
 # -------------------------------------------------------------------------------------------- pieces
 
 
 def measure(case: Case) -> dict[str, Value]:
-    """Every metric of `metrics/` that applies."""
+    """Every metric of `metrics/` that applies; one that has too few examples for any value is told of in a warning."""
     found: dict[str, Value] = {}
-    for metric in discover("metrics", Metric).values():  # type: ignore[type-abstract]
+    for name, metric in discover("metrics", Metric).items():  # type: ignore[type-abstract]
         if case.model is not None and not isinstance(case.model, metric.needs):
             continue
         one = metric()  # pyright: ignore[reportAbstractUsage]
-        if not one.applies(case):
-            found |= one(case)
+        try:
+            if not one.applies(case):
+                found |= one(case)
+        except TooFew as e:
+            case.warn(f"{name} is left out: {e}")
     return found
 
 
+def writable(file: str | Path | None) -> None:
+    """UserError before the work where a file could not be written after it."""
+    if file is None:
+        return
+    if Path(file).is_dir():
+        raise UserError(f"{file} is a folder; give the name of a file")
+    if not Path(file).absolute().parent.is_dir():
+        raise UserError(f"there is no folder {Path(file).absolute().parent} to write {Path(file).name} in; make it")
+
+
 def make_extractors(
-    real: Data, train: Data, options: Options, inception: features.Inception | None = None
+    real: Data, train: Data, options: Options, inception: features.Inception | None
 ) -> tuple[tuple[features.Extractor, ...], list[str], offline.Offline | None]:
     """Extractors of an image set, a note where FID has to be left out, and a stacked set's digit classifier."""
     if not real.is_images:
-        if options.inception is not None:
-            raise UserError("the examples are vectors and Inception takes pictures; drop --inception")
         return (), [], None
     bar = bars(options.progress)
     held_out = real if real is not train and real.split == "test" else None
@@ -296,20 +260,24 @@ def make_extractors(
         mnist = data_sets.load("mnist", "train")
         digits = offline.extractor_for(mnist, data_sets.load("mnist", "test"), progress=bar and bar("digit classifier"))
     notes = []
-    inception = inception or load_inception(options, download=False)
     if inception is None:
         notes.append("fid is left out: the Inception weights are not here (--inception PATH, or --inception download)")
     return (own,) if inception is None else (own, inception), notes, digits
 
 
-def load_inception(options: Options, download: bool) -> features.Inception | None:
-    """As asked for; where nothing was asked and nothing is found, none."""
+def load_inception(options: Options, images: bool) -> features.Inception | None:
+    """As asked for; where nothing was asked that needs it and nothing is found, none."""
     asked = options.inception
+    needed = asked is not None or options.stats is not None or options.save_stats is not None
+    if not images:
+        if needed:
+            raise UserError("the examples are vectors and Inception takes pictures; drop --inception and --stats")
+        return None
     path = None if asked == "download" else asked
     try:
-        where = features.find_inception(path, download or asked == "download")
+        where = features.find_inception(path, needed and asked in (None, "download"))
     except UserError:
-        if asked is not None or download:
+        if needed:
             raise
         return None
     return features.load_inception(where, options.resize, options.precision, device=pick_device(options.device))

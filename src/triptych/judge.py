@@ -30,6 +30,9 @@ def evaluate(
     split: Annotated[
         Literal["train", "test", "all"] | None, arg(help="reference; default: the test split where there is one")
     ] = None,
+    data: Annotated[
+        str | None, arg(help="real side of a run, prepared as the run's own; default: what it was trained on")
+    ] = None,
     which: Annotated[Literal["last", "best"], arg(help="checkpoint to judge")] = "last",
     bn: Annotated[
         Literal["eval", "train"],
@@ -57,16 +60,34 @@ def evaluate(
     compares two folders, arrays or prepared sets. Every number is printed beside its floor: the same metric between
     two sets of real examples.
     """
-    from triptych.evaluate import Options, judge_run, judge_sets
+    from triptych.evaluate import Options, judge_run
 
-    options = Options(n, seed, split, which, bn, inception, resize, precision, device, progress=True)
-    if n is not None and n < 1:
-        raise UserError(f"{n} examples were asked for; give -n 1 or more")
-    if bool(runs) == (fake is not None or real is not None or stats is not None):
+    options = Options(
+        n,
+        seed,
+        split,
+        data,
+        which,
+        bn,
+        inception,
+        stats,
+        save_stats,
+        resize,
+        precision,
+        device,
+        progress=True,
+    )
+    if n is not None and n < 2:
+        raise UserError(f"{n} examples were asked for; every metric needs at least 2: give -n 2 or more")
+    if bool(runs) == (fake is not None or real is not None):
         raise UserError("give either run folders, or --real A --fake B")
+    if runs and (resolution is not None or channels is not None):
+        raise UserError("a run's data are prepared as its recipe says; drop --resolution and --channels")
     if runs:
         if out is not None and len(runs) > 1:
             raise UserError(f"--out names one file, for {len(runs)} runs; leave it out: each gets an eval.json")
+        if save_stats is not None and len(runs) > 1:
+            raise UserError(f"--save-stats names one file, for {len(runs)} runs; give one run")
         results = []
         for run in runs:
             results.append(judge_run(run, options, out))
@@ -77,9 +98,11 @@ def evaluate(
         return
     if fake is None:
         raise UserError("there is no generated side; give --fake FOLDER")
-    result = judge_sets(
-        real, fake, options, out=out, stats=stats, save_stats=save_stats, resolution=resolution, channels=channels
-    )
+    if data is not None:
+        raise UserError("--data is the real side of a run; give --real FOLDER")
+    from triptych.sets import judge_sets
+
+    result = judge_sets(real, fake, options, out=out, resolution=resolution, channels=channels)
     show(result)
     if out is not None:
         console().print(f"written: {out}")

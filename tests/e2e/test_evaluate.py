@@ -36,8 +36,31 @@ def test_a_toy_run(toy, capsys):
     assert {"modes", "high_quality", "sliced_wasserstein"} <= set(json.loads(lines[-1]))
 
 
+def test_another_real_side_for_a_run(toy, tmp_path, capsys):
+    before = json.loads((toy / "eval.json").read_text()) if (toy / "eval.json").exists() else None
+    out = tmp_path / "e.json"
+    assert main(["evaluate", str(toy), "-n", "300", "--data", "25gaussians", "--out", str(out)]) == 0
+    values = json.loads(out.read_text())
+    assert values["modes"]["floor"] == 25
+    assert values["modes"]["reference"].startswith("25gaussians")
+    assert before == (json.loads((toy / "eval.json").read_text()) if before else None)
+    capsys.readouterr()
+    assert main(["evaluate", str(toy), "--data", "no-such-set", "--out", str(out)]) == 2
+    assert "no-such-set" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
-    "argv", [["evaluate"], ["evaluate", "--real", "x"], ["evaluate", "x", "--fake", "y"], ["evaluate", "x", "-n", "0"]]
+    "argv",
+    [
+        ["evaluate"],
+        ["evaluate", "--real", "x"],
+        ["evaluate", "x", "--fake", "y"],
+        ["evaluate", "x", "-n", "0"],
+        ["evaluate", "x", "-n", "1"],
+        ["evaluate", "x", "--resolution", "8"],
+        ["evaluate", "x", "y", "--save-stats", "s.npz"],
+        ["evaluate", "--real", "x", "--fake", "y", "--data", "z"],
+    ],
 )
 def test_wrong_use_is_one_line(argv, capsys):
     assert main(argv) == 2

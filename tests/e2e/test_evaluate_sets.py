@@ -1,12 +1,15 @@
 """`triptych evaluate` on a run and on two sets, as a user calls it."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.linalg import sqrtm
 
+from triptych import data
 from triptych.cli import main
 
 
@@ -83,3 +86,144 @@ def test_wrong_weights_show_their_hash(tmp_path, capsys):
     assert hashlib.sha256(weights.read_bytes()).hexdigest() in err
     assert main(["evaluate", "--real", str(a), "--fake", str(a), "--inception", str(tmp_path / "none.pth")]) == 2
     assert "no file" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------- few examples
+
+
+def test_one_picture_is_too_few_for_any_metric(tmp_path, capsys):
+    a, one, file = pictures(tmp_path / "a"), pictures(tmp_path / "one", n=1), tmp_path / "e.json"
+    assert main(["evaluate", "--real", str(a), "--fake", str(one), "--out", str(file)]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "1 example" in last
+    assert "at least 2" in last
+    assert main(["evaluate", "--real", str(a), "--fake", str(a), "-n", "1", "--out", str(file)]) == 2
+    assert not file.exists()
+
+
+def test_what_few_pictures_do_not_define_is_said(tmp_path, capsys):
+    a, few, file = pictures(tmp_path / "a"), pictures(tmp_path / "few", n=4, seed=1), tmp_path / "e.json"
+    assert main(["evaluate", "--real", str(a), "--fake", str(few), "--out", str(file)]) == 0
+    values = json.loads(file.read_text())
+    assert values["frechet"]["value"] > 0
+    said = capsys.readouterr().err
+    for metric, least in (("Neighbours", 6), ("TwoSample", 8)):
+        assert f"{metric} is left out: there are only 4 " in said
+        assert f"needs at least {least}" in said
+    assert main(["evaluate", "--real", str(few), "--fake", str(few), "--out", str(file)]) == 0
+    text = file.read_text()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path, capsys):
+    a = pictures(tmp_path / "a")
+    for out in (tmp_path / "no" / "e.json", tmp_path):
+        assert main(["evaluate", "--real", str(a), "--fake", str(a), "--out", str(out)]) == 2
+        err = capsys.readouterr().err.splitlines()
+        assert len(err) == 1
+        assert "folder" in err[0]
+
+
+# ------------------------------------------------------------------------------ Inception statistics
+
+
+@pytest.fixture
+def scripted(tmp_path):
+    """A TorchScript network of the shape that clean-fid uses: layers(x) on normalised 299 px pictures."""
+
+    class Layers(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.adaptive_avg_pool2d(x, 2).flatten(1)
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = Layers()
+
+        def forward(self, x):
+            return self.layers(x)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(Net()).save(str(tmp_path / "inception.pt"))
+    return tmp_path / "inception.pt"
+
+
+def features_as_clean_fid_makes_them(folder):
+    """Pillow's float bicubic to 299, clipped, (x - 128) / 128, and the scripted layers in numpy."""
+    found = []
+    for file in sorted(folder.iterdir()):
+        x = np.asarray(Image.open(file)).astype(np.float32)
+        bands = [
+            np.asarray(Image.fromarray(x[..., c]).resize((299, 299), Image.Resampling.BICUBIC)).clip(0, 255)
+            for c in range(3)
+        ]
+        y = torch.from_numpy((np.stack(bands) - 128) / 128)
+        found.append(torch.nn.functional.adaptive_avg_pool2d(y, 2).flatten().double().numpy())
+    return np.stack(found)
+
+
+def test_clean_fids_statistics_are_read_and_written(tmp_path, scripted, capsys):
+    real, fake, file = pictures(tmp_path / "a", n=40), pictures(tmp_path / "b", n=40, seed=1), tmp_path / "e.json"
+    mine, theirs = tmp_path / "mine.npz", tmp_path / "theirs.npz"
+    both = ["evaluate", "--fake", str(fake), "--inception", str(scripted), "--out", str(file)]
+    assert main([*both, "--real", str(real), "--save-stats", str(mine)]) == 0
+    whole = json.loads(file.read_text())
+    x = features_as_clean_fid_makes_them(real)
+    np.savez(theirs, mu=x.mean(0), sigma=np.cov(x, rowvar=False))  # what clean-fid writes
+    with np.load(mine) as a, np.load(theirs) as b:
+        assert set(a.files) == {"mu", "sigma"}
+        for k in a.files:
+            assert a[k].dtype == np.float64
+            np.testing.assert_allclose(a[k], b[k], atol=1e-5)
+    y = features_as_clean_fid_makes_them(fake)
+    covs = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    want = ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(covs[0] + covs[1] - 2 * sqrtm(covs[0] @ covs[1]).real)
+    for stats in (mine, theirs):
+        assert main([*both, "--stats", str(stats)]) == 0
+        values = json.loads(file.read_text())
+        assert set(values) == {"fid"}
+        fid = values["fid"]
+        assert fid["value"] == pytest.approx(want, rel=1e-3)
+        assert fid["value"] == pytest.approx(whole["fid"]["value"], rel=1e-3)
+        assert (fid["n"], fid["n_real"], fid["resize"], fid["reference"]) == (40, None, "clean", str(stats))
+        assert fid["extractor"].startswith("inception-script:")
+    assert main([*both, "--stats", str(mine), "-n", "20"]) == 0
+    assert json.loads(file.read_text())["fid"]["n"] == 20
+    capsys.readouterr()
+    (tmp_path / "torn.npz").write_bytes(mine.read_bytes()[:200])
+    file.unlink()
+    for argv in (
+        [*both, "--stats", str(tmp_path / "torn.npz")],
+        [*both, "--stats", str(tmp_path / "none.npz")],
+        [*both, "--save-stats", str(tmp_path / "s.npz")],
+        [*both, "--stats", str(mine), "--save-stats", str(tmp_path / "s.npz")],
+    ):
+        assert main(argv) == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+        assert not file.exists()
+        assert not (tmp_path / "s.npz").exists()
+
+
+# -------------------------------------------------------------------------------- extractor and floor
+
+
+def test_a_named_set_is_judged_as_a_run_on_it_is(tmp_path, monkeypatch):
+    """The extractor is trained on the training split, and held-out pictures stand for the truth."""
+    from triptych.evaluate import Options
+    from triptych.metrics import offline
+    from triptych.sets import judge_sets
+
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(offline, "EXAMPLES", (500, 500))
+    fake = tmp_path / "fake.npy"
+    np.save(fake, np.random.default_rng(0).integers(0, 256, (30, 1, 8, 8), dtype=np.uint8))
+    found = judge_sets("glyphs", fake, Options(n=30), resolution=8, channels=1).values["frechet"]
+    train = data.load("glyphs", "train", resolution=8, channels=1)
+    own = offline.extractor_for(train, data.load("glyphs", "test", resolution=8, channels=1))
+    assert found.extractor == own.id
+    assert own.accuracy_n == len(data.load("glyphs", "test", resolution=8, channels=1))
+    assert "glyphs test" in found.reference
+    assert (found.n, found.n_real, found.floor_n) == (30, 30, 30)

@@ -11,7 +11,7 @@ from triptych.errors import UserError
 from triptych.metrics import features, offline
 from triptych.metrics.case import Case, subset
 from triptych.metrics.classes import InceptionScore, inception_score, stacked_modes
-from triptych.metrics.features import Inception, find_inception, read_statistics, write_statistics
+from triptych.metrics.features import Inception, read_statistics, write_statistics
 from triptych.metrics.frechet import Frechet, frechet_infinity, moments
 from triptych.metrics.two_sample import two_sample
 
@@ -142,31 +142,6 @@ def test_statistics_are_clean_fids(tmp_path):
     for name in ("bad", "pickle", "torn", "none"):
         with pytest.raises(UserError):
             read_statistics(tmp_path / f"{name}.npz")
-
-
-def test_missing_weights_name_every_place_in_one_line(cache, monkeypatch, tmp_path):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.delenv("TRIPTYCH_INCEPTION", raising=False)
-
-    def offline_now(*a, **k):
-        raise OSError("connection refused")
-
-    monkeypatch.setattr(features.urllib.request, "urlopen", offline_now)
-    with pytest.raises(UserError) as error:
-        find_inception()
-    said = str(error.value)
-    for part in ("--inception", "TRIPTYCH_INCEPTION", str(cache), str(tmp_path / "torch"), *features.ADDRESSES):
-        assert part in said
-    assert "connection refused" in said
-    assert "frechet" in said
-    hub = tmp_path / "torch" / "hub" / "checkpoints"
-    hub.mkdir(parents=True)
-    (hub / features.WEIGHTS[1]).write_bytes(b"x")
-    assert find_inception() == hub / features.WEIGHTS[1]
-    monkeypatch.setenv("TRIPTYCH_INCEPTION", str(hub / features.WEIGHTS[1]))
-    assert find_inception(download=False) == hub / features.WEIGHTS[1]
-    with pytest.raises(UserError, match="SHA-256 is 2d711642"):
-        features.load_inception()
 
 
 def test_torchscript_weights_are_called_as_clean_fid_calls_them(tmp_path):

@@ -9,6 +9,10 @@ from torch import Tensor
 from triptych.errors import UserError
 
 
+class TooFew(UserError):
+    """There are fewer examples than a metric is defined for."""
+
+
 def double(x: Tensor | ArrayLike) -> Tensor:
     """As a float64 tensor; floats keep their values exactly."""
     return torch.as_tensor(x).detach().to(torch.float64)
@@ -26,7 +30,7 @@ def rows(x: Tensor | ArrayLike, what: str, least: int = 1, wide: bool = True) ->
         raise UserError(f"{what} have shape {tuple(x.shape)}; give one row per example, (n, d)")
     x = x.flatten(1)
     if len(x) < least:
-        raise UserError(f"there are only {len(x)} {what}; this metric needs at least {least}")
+        raise TooFew(f"there are only {len(x)} {what}; this metric needs at least {least}")
     if bad := sum(int((~torch.isfinite(part)).any(1).sum()) for part in x.split(4096)):
         raise UserError(f"{bad} of {len(x)} {what} hold NaN or infinite numbers; remove or repair them first")
     return x

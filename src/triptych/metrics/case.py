@@ -14,6 +14,7 @@ from torch import Tensor
 
 from triptych.core import Data, Model, Objective, Value
 from triptych.errors import UserError
+from triptych.metrics.arrays import TooFew
 from triptych.metrics.features import Extractor, Identity, Progress, extract
 from triptych.metrics.offline import Offline
 
@@ -60,8 +61,9 @@ class Case:
 
     def __post_init__(self) -> None:
         for name, data in (("real", self.real), ("generated", self.fake)):
-            if len(data) == 0:
-                raise UserError(f"the {name} side {data.name!r} has no examples; give at least one")
+            if len(data) < 2:
+                count = "no examples" if len(data) == 0 else "1 example"
+                raise UserError(f"the {name} side {data.name!r} has {count}; every metric needs at least 2, give more")
         if self.real.shape != self.fake.shape or self.real.is_images != self.fake.is_images:
             raise UserError(
                 f"real examples have shape {self.real.shape}, generated ones {self.fake.shape}; prepare both alike "
@@ -142,21 +144,24 @@ class Case:
     ) -> dict[str, Value]:
         """`f(real, fake)` on one kind of features, beside `f` on two real sets: the floor.
 
-        Where `f` has too few examples the value is None and the note says so.
+        Where `f` has too few examples the value is None and the note says so; `TooFew` where not even the floor's
+        sets tell what the values would be called.
         """
         e = space.extractor
         note = "; ".join(filter(None, [note, e.note]))
         floors: Mapping[str, Number]
         try:
             floors = f(space.left[of], space.right[of])
-        except UserError:
+        except TooFew:
             floors = {}
         if self.broken:
             values, note = dict.fromkeys(floors, math.nan), f"{self.broken} of {len(self.fake)} samples are not finite"
         else:
             try:
                 values = f(space.real[of], space.fake[of])
-            except UserError as error:
+            except TooFew as error:
+                if not floors:
+                    raise
                 values, note = dict.fromkeys(floors, math.nan), str(error)
         floor_n = min(len(d) for d in self.pair)
         return {
@@ -185,10 +190,10 @@ class Case:
         floor_n: int | None = None,
         note: str = "",
     ) -> Value:
-        """A `Value` that carries this case's counts and reference; NaN is stored as None, "not defined"."""
+        """A `Value` that carries this case's counts and reference; what is not finite is None: not defined."""
         value, se = number if isinstance(number, tuple) else (number, None)
         return Value(
-            value=None if math.isnan(value) else value,
+            value=value if math.isfinite(value) else None,
             n=len(self.fake),
             n_real=len(self.real),
             reference=self.reference,
@@ -196,9 +201,9 @@ class Case:
             resize=resize,
             seed=seed,
             dtype=dtype,
-            floor=None if floor is None or math.isnan(floor) else floor,
+            floor=floor if floor is not None and math.isfinite(floor) else None,
             floor_n=floor_n,
-            se=se,
+            se=se if se is not None and math.isfinite(se) else None,
             note=note,
         )
 

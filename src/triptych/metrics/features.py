@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import urllib.error
-import urllib.request
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -18,15 +16,19 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data
-from triptych.data.cache import root, writing
+from triptych.data.cache import locked, root, writing
+from triptych.data.download import Remote, download
 from triptych.errors import UserError
 from triptych.metrics.inception import InceptionV3
 from triptych.metrics.resize import RESIZES
+from triptych.runtime import keep_freed_memory
 
 Progress = Callable[[int, int], None]
 
 WEIGHTS = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")
 SHA256 = "6726825d"
+PATIENCE = 20.0
+"""Seconds without a byte before a server is given up."""
 ADDRESSES = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
@@ -125,8 +127,8 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def find_inception(path: str | Path | None = None, download: bool = True) -> Path:
-    """The weights file: `path` → $TRIPTYCH_INCEPTION → cache → torch hub's cache → download.
+def find_inception(path: str | Path | None = None, fetched: bool = True) -> Path:
+    """The weights file: `path` → $TRIPTYCH_INCEPTION → cache → torch hub's cache → download, if it may be `fetched`.
 
     One UserError that lists every place looked in when there is none.
     """
@@ -141,11 +143,11 @@ def find_inception(path: str | Path | None = None, download: bool = True) -> Pat
             if (folder / name).is_file():
                 return folder / name
     tried = "; ".join(str(f) for f in folders)
-    if download:
+    if fetched:
         try:
             return fetch(folders[0] / WEIGHTS[0])
-        except (OSError, urllib.error.URLError) as e:
-            tried += f"; {'; '.join(ADDRESSES)} ({e})"
+        except UserError as e:
+            tried += f"; {e}"
     raise UserError(
         f"the Inception weights for FID were found nowhere: not by --inception PATH, not in TRIPTYCH_INCEPTION, not "
         f"as {' or '.join(WEIGHTS)} in {tried}; get the file (a .pth of that name, or TorchScript) and give it by "
@@ -155,23 +157,23 @@ def find_inception(path: str | Path | None = None, download: bool = True) -> Pat
 
 
 def fetch(target: Path) -> Path:
-    """Download the weights to a temporary file, check the hash, then move it into place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{os.getpid()}.{target.name}")
-    failure: Exception = OSError("no address")
-    for address in ADDRESSES:
-        try:
-            with urllib.request.urlopen(address, timeout=30) as source, part.open("wb") as f:
-                while block := source.read(1 << 20):
-                    f.write(block)
-            check_hash(part)
-            part.replace(target)
-            return target
-        except (OSError, UserError) as e:
-            failure = e
-        finally:
-            part.unlink(missing_ok=True)
-    raise failure if isinstance(failure, OSError) else OSError(str(failure))
+    """Download the weights: to a part beside `target`, which takes the name when its hash is right.
+
+    Every address has the same bytes, so the next one goes on where the last broke off. UserError with each address
+    and its reason.
+    """
+    reasons = []
+    with writing(target), locked(target.with_suffix(".lock")):
+        for address in ADDRESSES:
+            if target.is_file():  # another process was first
+                break
+            try:
+                download(Remote(address, f"sha256:{SHA256}"), target, PATIENCE, pause=0.5, tries=2)
+            except UserError as e:
+                reasons.append(str(e).split("; ")[0])
+    if target.is_file():
+        return target
+    raise UserError("; ".join(reasons))
 
 
 def check_hash(file: Path) -> str:
@@ -189,15 +191,15 @@ def load_inception(
     path: str | Path | None = None,
     resize: str = "clean",
     precision: Literal["fp32", "bf16"] = "fp32",
-    download: bool = True,
+    fetched: bool = True,
     device: str | torch.device = "cpu",
 ) -> Inception:
     """The extractor behind FID, weights checked; never unpickles anything but tensors."""
-    file = find_inception(path, download)
+    file = find_inception(path, fetched)
     if resize not in RESIZES:
         raise UserError(f"unknown resize {resize!r}; choose one of {', '.join(RESIZES)}")
-    scripted = is_torchscript(file)
-    if scripted:
+    # a script is a program: one under the weights' own name in a cache is not run
+    if file.name not in WEIGHTS and is_torchscript(file):
         return load_torchscript(file, resize, device)
     mark = check_hash(file)
     try:
@@ -213,6 +215,8 @@ def from_net(
     net: InceptionV3, mark: str, precision: Literal["fp32", "bf16"] = "fp32", device: str | torch.device = "cpu"
 ) -> Inception:
     """An extractor around a loaded net, on its fast path."""
+    if torch.device(device).type == "cpu":
+        keep_freed_memory()
     fast = net.optimised(torch.bfloat16 if precision == "bf16" else torch.float32).to(device)
     note = "" if precision == "fp32" else "bfloat16: a fast estimate, not a reference number"
     return Inception(

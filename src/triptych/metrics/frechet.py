@@ -10,7 +10,7 @@ from torch import Tensor
 
 from triptych.core import Metric, Value
 from triptych.errors import UserError
-from triptych.metrics.arrays import double, pair
+from triptych.metrics.arrays import TooFew, double, pair
 from triptych.metrics.case import Case, Space
 from triptych.metrics.features import Extractor, Identity
 
@@ -139,7 +139,7 @@ def frechet_infinity(x: Tensor | ArrayLike, y: Tensor | ArrayLike, points: int =
     x, y = pair(x, y, least=2)
     m, d = len(y), y.shape[1]
     if m < 2 * d:
-        raise UserError(f"{m} samples for {d} dimensions; the extrapolation needs at least {2 * d}")
+        raise TooFew(f"{m} samples for {d} dimensions; the extrapolation needs at least {2 * d}")
     g = torch.Generator().manual_seed(seed)
     mu, cov = moments(x)
     inverse = torch.linspace(1 / max(d + 1, m // 8), 1 / m, points, dtype=torch.float64)

@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from triptych.core import Metric, Value
-from triptych.errors import UserError
-from triptych.metrics.arrays import pair
+from triptych.metrics.arrays import TooFew, pair
 from triptych.metrics.case import Case
 from triptych.metrics.features import Inception
 
@@ -55,7 +54,7 @@ def kernel_distance_subsets(
     """
     x, y = pair(x, y, least=2)
     if min(len(x), len(y)) < size:
-        raise UserError(f"KID on subsets of {size} needs as many examples on each side; there are {len(x)}, {len(y)}")
+        raise TooFew(f"KID on subsets of {size} needs as many examples on each side; there are {len(x)}, {len(y)}")
     g = torch.Generator().manual_seed(seed)
     values = torch.tensor(
         [
