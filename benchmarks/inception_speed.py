@@ -88,7 +88,7 @@ def main() -> None:
         "inception_speed",
         "Inception features faster than the packages make them",
         "fp32 ≥ 1.6× with the same values to 1e-6; bf16 ≥ 5×, its drift recorded",
-        f"fp32 {by['fp32']:.2f}× ({speed['fp32']:.1f} images/s against {speed[PACKAGE]:.1f}, off by {off['fp32']:.0e}), "
+        f"fp32 {by['fp32']:.2f}× ({speed['fp32']:.1f} images/s for {speed[PACKAGE]:.1f}, off by {off['fp32']:.0e}), "
         f"bf16 {by['bf16']:.2f}× ({speed['bf16']:.1f} images/s, FID off by {drift:+.1%})",
         by["fp32"] >= 1.6 and off["fp32"] <= 1e-6 and by["bf16"] >= 5,
         {

@@ -126,7 +126,8 @@ def dci(codes: Tensor, factors: Factors) -> dict[str, float]:
     (a category: of its indicator columns) on the standardised codes, with a penalty chosen on validation examples:
     a factor that the codes do not predict has no importances, rather than a few by chance. `dci_disentanglement` is
     1 − the entropy of a code's importances over factors, weighted by the code's share; `dci_completeness` 1 − the
-    entropy of a factor's importances over codes; both in [0, 1]. `dci_informativeness` is 1 − RMSE / σ on the last quarter of the examples.
+    entropy of a factor's importances over codes; both in [0, 1], and both of what is predicted at all:
+    `dci_informativeness` says how much, 1 − RMSE / σ on the last quarter of the examples.
     Source: Eastwood and Williams 2018, section 2.
     """
     z, factors = varying(codes, factors)
