@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from triptych.errors import UserError
-from triptych.metrics.inception import InceptionV3, max_pool
+from triptych.metrics.inception import AT_ONCE, InceptionV3, max_pool
 from triptych.metrics.resize import RESIZES, resized
 
 
@@ -150,7 +150,19 @@ def test_resizing_by_matrices_changes_nothing(name, size):
     assert (resized(name, x, 299) - RESIZES[name](x, 299)).abs().max() < 1e-3
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("size", [147, 71, 8, 3])
-def test_pooling_by_slices_is_max_pooling(size):
-    x = torch.randn(2, 5, size, size)
-    assert torch.equal(max_pool(x), torch.nn.functional.max_pool2d(x, 3, 2))
+def test_pooling_by_slices_is_max_pooling(size, dtype):
+    x = torch.randn(2, 5, size, size, dtype=dtype).relu()
+    x[0, 0, 0, 0] = torch.inf
+    for layout in (torch.contiguous_format, torch.channels_last):
+        y = x.contiguous(memory_format=layout)
+        assert torch.equal(max_pool(y), torch.nn.functional.max_pool2d(x, 3, 2))
+
+
+def test_many_images_are_taken_in_parts(net):
+    x = torch.randint(0, 256, (AT_ONCE + 3, 1, 9, 9), dtype=torch.uint8)
+    fast = net.optimised()
+    whole, parts = fast(x), [fast(x[:AT_ONCE]), fast(x[AT_ONCE:])]
+    for k, v in whole.items():
+        assert torch.equal(v, torch.cat([part[k] for part in parts])), k
