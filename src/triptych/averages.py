@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Model, Sampler
-from triptych.nets.normalise import reestimate, statistics
+from triptych.nets.normalise import assign, reestimate, statistics
 from triptych.run import part
 
 
@@ -22,10 +22,12 @@ class Averages:
         self.names, self.parameters = [n for n, _ in named], [w for _, w in named]
         self.weights = [w.data for w in self.parameters]
         self.means = [w.clone() for w in self.weights]
+        self.statistics: dict[str, Tensor] | None = None  # batch statistics of the averages, once somebody needed them
 
     def follow(self, step: int) -> None:
         """Move towards the weights after `step` steps; the decay rises with them, to forget the beginning."""
         if self.means:
+            self.statistics = None
             decay = min(self.decay, (1 + step) / (10 + step))
             torch._foreach_lerp_(self.means, self.weights, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
@@ -37,13 +39,16 @@ class Averages:
             return
         current = {k: b.clone() for k, b in statistics(self.model).items()}
         self._exchange()
-        reestimate(self.model)
+        if self.statistics is None:
+            reestimate(self.model)
+            self.statistics = {k: b.clone() for k, b in statistics(self.model).items()}
+        else:
+            assign(self.model, self.statistics)
         try:
             yield
         finally:
             self._exchange()
-            for k, b in statistics(self.model).items():
-                b.copy_(current[k])
+            assign(self.model, current)
 
     def _exchange(self) -> None:
         for i, w in enumerate(self.parameters):
@@ -60,5 +65,6 @@ class Averages:
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """The averages of a checkpoint."""
+        self.statistics = None
         for k, mean in part(tensors, "ema").items():
             self.means[self.names.index(k)].copy_(mean)

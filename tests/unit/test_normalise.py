@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from triptych import trainer
+from triptych import averages, trainer
 from triptych.core import DataSpec, Recipe, Train
 from triptych.nets.conv import ConvGAN
 from triptych.nets.normalise import batch_norms, reestimate, statistics
@@ -83,3 +83,10 @@ def test_the_pictures_over_training_end_as_an_animation(run):
 
     with Image.open(run.path / "samples" / "animation.webp") as film:
         assert film.n_frames == len(list((run.path / "samples").glob("*.png"))) > 2
+
+
+def test_statistics_are_made_once_for_everything_that_one_evaluation_does(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(averages, "reestimate", lambda m: calls.append(1) or reestimate(m))
+    trainer.fit(RECIPE, 0, tmp_path / "run", progress=False)
+    assert len(calls) == len(Run(tmp_path / "run").lines()) == 11  # at the start and after each of ten steps

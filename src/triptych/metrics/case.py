@@ -56,6 +56,8 @@ class Case:
     extractors: tuple[Extractor, ...] = ()
     digits: Offline | None = None
     """for stacked MNIST: the classifier of its channels"""
+    gaussian: float | None = None
+    """bits per dimension of held-out pictures under one Gaussian, once somebody made it"""
     progress: Callable[[str], Progress] | None = None
     warnings: list[str] = field(default_factory=list)
 

@@ -21,6 +21,13 @@ def statistics(model: Sampler) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
+def assign(model: Sampler, values: dict[str, Tensor]) -> None:
+    """Set the running statistics to those kept earlier."""
+    for k, b in statistics(model).items():
+        b.copy_(values[k])
+
+
+@torch.no_grad()
 def reestimate(model: Sampler, batches: int = 8, batch: int = 256) -> None:
     """Set the running statistics to those of samples, batches × batch of them, drawn with the weights as they are.
 
