@@ -1,4 +1,4 @@
-"""What `sample`, `interpolate` and `sweep` write: pictures, animations and arrays from one trained run."""
+"""What `sample`, `nearest`, `interpolate` and `sweep` write: pictures, animations and arrays from one trained run."""
 
 from __future__ import annotations
 
@@ -103,6 +103,24 @@ def check_target(target: Path, pictures: bool, shape: tuple[int, ...]) -> str:
     if kind == ".png" and not pictures and shape != (2,):
         raise UserError(f"vectors of {shape[0]} numbers cannot be drawn; use .npy or .csv")
     return kind
+
+
+def write_neighbours(
+    run: str | Path, n: int = 32, seed: int = 0, *, which: Which = "last", device: str = "auto"
+) -> tuple[Path, Tensor]:
+    """Each of n samples beside the training picture nearest to it; returns the grid and the distances, (n,).
+
+    Distances are Euclidean on [0, 1] over all pixels. A model that has learned its pictures by heart shows them.
+    """
+    found, model = opened(run, which, device=device)
+    if not isinstance(model, Sampler) or len(model.shape) != 3:
+        raise UserError(f"{found.path} makes no pictures; nearest neighbours are drawn for runs that sample pictures")
+    if n < 1:
+        raise UserError(f"{n} samples were asked for; give at least 1")
+    data, x = found.data(), model.sample(n, seed=seed).cpu()
+    index, distance = latent.nearest(x, data)
+    both = latent.pairs(x, latent.public(data, index.tolist()))
+    return figures.grid(both, found.path / "neighbours" / f"seed{seed}.png", columns=8), distance
 
 
 # ----------------------------------------------------------------------------------------------- walks

@@ -194,6 +194,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "resume": resume,
     "evaluate": judge.evaluate,
     "sample": commands.sample,
+    "nearest": commands.nearest,
     "interpolate": commands.interpolate,
     "sweep": commands.sweep,
     "study": commands.study,

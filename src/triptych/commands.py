@@ -1,4 +1,4 @@
-"""Commands that show what runs have learned: `sample`, `interpolate`, `sweep`, `study`, `report`."""
+"""Commands that show what runs have learned: `sample`, `nearest`, `interpolate`, `sweep`, `study`, `report`."""
 
 from __future__ import annotations
 
@@ -53,6 +53,20 @@ def sample(
         components=components,
     )
     print(file)  # noqa: T201
+
+
+def nearest(
+    run: RunFolder,
+    n: Annotated[int, arg(aliases=["-n"], help="how many samples")] = 32,
+    seed: Annotated[int, arg(help="seed of the noise")] = 0,
+    which: Which = "last",
+) -> None:
+    """Draw samples beside the training pictures nearest to them: has the model learned its pictures by heart?"""
+    from triptych.album import write_neighbours
+
+    file, distance = write_neighbours(run, n, seed, which=which)
+    print(file)  # noqa: T201
+    print(f"distance to the nearest training picture, pixels in [0, 1]: median {distance.median():.3g}")  # noqa: T201
 
 
 def interpolate(

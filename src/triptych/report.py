@@ -195,6 +195,7 @@ def pictures(table: Table) -> list[dict[str, Any]]:
             continue
         first, files = shown[0]
         again = sorted((first.path / "reconstructions").glob("*.png"))
+        near = sorted((first.path / "neighbours").glob("*.png"))
         found.append(
             {
                 "label": label,
@@ -206,6 +207,7 @@ def pictures(table: Table) -> list[dict[str, Any]]:
                     (int(f.stem), picture(f, first, small=True)) for f in spread(files[:-1], STRIP) if f.stem.isdigit()
                 ],
                 "reconstructions": picture(again[-1], first) if again else None,
+                "neighbours": picture(near[0], first) if near else None,
             }
         )
     return found

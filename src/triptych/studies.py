@@ -66,7 +66,7 @@ def cifar10_anneal(scale: Scale) -> Recipes:
 
 
 def toys(scale: Scale) -> Recipes:
-    """Five GANs, a VAE and a flow on 2-D sets whose density is known: who loses modes, and what cures it?"""
+    """Five GANs, a VAE and two flows on 2-D sets whose density is known: who loses modes, and what cures it?"""
     from triptych.objectives.gan import GAN
 
     budgets = {
@@ -76,6 +76,7 @@ def toys(scale: Scale) -> Recipes:
         "wgan-gp": 350_000,
         "vae": 600_000,
         "realnvp": 400_000,
+        "spline": 700_000,
     }
     found = []
     for data in TOYS:
@@ -99,15 +100,18 @@ def faces(scale: Scale) -> Recipes:
 
 
 def three_families(scale: Scale) -> Recipes:
-    """GANs, autoencoders and a flow on MNIST and CIFAR-10: quality, coverage, likelihood, codes, cost."""
+    """GANs, autoencoders and flows, each family's best too, on MNIST and CIFAR-10: samples, likelihood, codes, cost."""
     from triptych.core import DataSpec
 
     budgets = {
         "gan-mnist": 60_000,
-        "wgan-gp-mnist": 100_000,
-        "ae-mnist": 150_000,
-        "vae-mnist": 150_000,
-        "realnvp-mnist": 100_000,
+        "wgan-gp-mnist": 60_000,
+        "best-mnist": 45_000,
+        "ae-mnist": 100_000,
+        "vae-mnist": 100_000,
+        "best-vae-mnist": 40_000,
+        "realnvp-mnist": 80_000,
+        "glow-mnist": 32_000,
     }
     found = []
     for data in ("mnist", "cifar10"):

@@ -81,15 +81,17 @@ def train(job: dict[str, Any], path: Path) -> None:
 
 
 def judge(path: Path, samples: int | None, device: str) -> None:
-    """Walks through the latent space, then eval.json, whose presence says that nothing is missing."""
+    """Walks through the latent space, nearest neighbours, then eval.json, whose presence says that all is there."""
     from triptych import album, evaluate
-    from triptych.core import Latent
+    from triptych.core import Latent, Sampler
     from triptych.run import Run
 
     model = Run(path).load(device=device)
     if isinstance(model, Latent) and (len(model.shape) == 3 or model.shape == (2,)):
         album.write_interpolation(path, device=device)
         album.write_sweep(path, device=device)
+    if isinstance(model, Sampler) and len(model.shape) == 3:
+        album.write_neighbours(path, device=device)
     if not (path / "eval.json").exists():
         evaluate.evaluate_run(path, evaluate.Options(n=samples, device=device))
 

@@ -1,4 +1,4 @@
-"""What `sample`, `interpolate` and `sweep` leave behind, through the command line."""
+"""What `sample`, `nearest`, `interpolate` and `sweep` leave behind, through the command line."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from fake_runs import make_run, picture_recipe, toy_recipe
 from PIL import Image
 
 from triptych.cli import main
-from triptych.run import load
+from triptych.run import Run, load
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +81,21 @@ def test_sweep_has_a_row_per_dimension(pictures, points, capsys):
     assert main(["sweep", str(pictures), "--dims", "9"]) == 2
     assert main(["sweep", str(points)]) == 0
     assert (points / "sweep" / "sweep.png").is_file()
+
+
+def test_nearest_puts_each_sample_beside_its_nearest_training_picture(pictures, points, capsys):
+    assert main(["nearest", str(pictures), "-n", "5", "--seed", "7"]) == 0
+    file, told = capsys.readouterr().out.splitlines()
+    assert "median" in told
+    assert size(file) == (8 * 58 - 2, 2 * 58 - 2)
+    run = Run(pictures)
+    train = run.data().x.float() / 255
+    sample = run.load().sample(5, seed=7)
+    best = (sample[:, None] - train[None]).flatten(2).norm(dim=2).min(1).indices
+    sheet = np.asarray(Image.open(file).convert("L")).astype(int)
+    for i in range(5):
+        row, column = divmod(2 * i + 1, 8)
+        shown = sheet[row * 58 : row * 58 + 56 : 2, column * 58 : column * 58 + 56 : 2]
+        assert np.abs(shown - run.data().x[best[i], 0].numpy()).max() <= 1
+    assert main(["nearest", str(points)]) == 2
+    assert capsys.readouterr().err.startswith("error: ")

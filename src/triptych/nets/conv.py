@@ -10,7 +10,7 @@ from torch import nn
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import GANModel
-from triptych.nets.layers import Down, LeakyReLU, Up
+from triptych.nets.layers import Conv, Down, LeakyReLU, Up
 from triptych.nets.mlp import Reshape, at_least_one
 
 
@@ -25,17 +25,24 @@ class ConvGAN(ModelSpec):
     """numbers in z"""
     width: int = 64
     """channels at half size; twice that at a quarter"""
+    depth: int = 0
+    """3×3 convolutions at a quarter of the size, in each player"""
     norm: Literal["batch", "none"] = "batch"
     """normalisation in the generator"""
 
     def build(self, shape: Shape) -> GANModel:
         c, h, w = quartered(shape)
         wide, deep = self.width, 2 * self.width
+        inner, judging = [], []
+        for _ in range(self.depth):
+            inner += [Conv(deep, deep, 3), *normalised(deep, self.norm), nn.ReLU()]
+            judging += [Conv(deep, deep, 3), LeakyReLU()]
         generator = nn.Sequential(
             nn.Linear(at_least_one(self.latent), deep * (h // 4) * (w // 4)),
             Reshape((deep, h // 4, w // 4)),
             *normalised(deep, self.norm),
             nn.ReLU(),
+            *inner,
             Up(deep, wide),
             *normalised(wide, self.norm),
             nn.ReLU(),
@@ -47,6 +54,7 @@ class ConvGAN(ModelSpec):
             LeakyReLU(),
             Down(wide, deep),
             LeakyReLU(),
+            *judging,
             nn.Flatten(),
             nn.Linear(deep * (h // 4) * (w // 4), 1),
         )

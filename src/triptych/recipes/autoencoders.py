@@ -64,6 +64,13 @@ RECIPES: dict[str, Recipe] = {
     "vae-swissroll": toy("swissroll", 1.5),
     "vae-glyphs": Recipe(DataSpec("glyphs"), digits, VAE(), digit_train, about="VAE on drawn glyphs"),
     "vae-mnist": Recipe(DataSpec("mnist"), digits, VAE(), digit_train, about="Gaussian VAE on MNIST"),
+    "best-vae-mnist": Recipe(
+        DataSpec("mnist"),
+        ResidualAutoencoder(latent=16, width=32),
+        VAE(likelihood="gaussian-learned"),
+        digit_train,
+        about="VAE on MNIST: residual blocks, sigma learned",
+    ),
     "ae-mnist": Recipe(
         DataSpec("mnist"),
         ConvAutoencoder(latent=16, width=32, variational=False),

@@ -23,7 +23,17 @@ PENALISED = Train(images=500_000, batch=64, lr=1e-3, betas=(0.0, 0.9), schedule=
 STRONG = Train(batch=64, lr=5e-4, betas=(0.0, 0.99), schedule="linear", ema=0.999)
 BEST = "1,000 modes, recommended: relativistic, R1 + R2, averaged weights, decay to 0"
 
+DEEPER = ConvGAN(latent=16, width=48, depth=1)
+"""A convolution more at 7 px costs a sixth of a step and is worth more than twice the steps."""
+
 RECIPES = {
+    "best-mnist": Recipe(
+        MNIST,
+        DEEPER,
+        Relativistic(),
+        replace(STRONG, images=900_000, lr=1e-3),
+        about="digits, 28 px, recommended: relativistic, R1 + R2, averaged weights, decay to 0",
+    ),
     "gan-mnist": Recipe(MNIST, SMALL, GAN(), PLAIN, about="DCGAN-like nets on digits, 28 px"),
     "lsgan-mnist": Recipe(MNIST, SMALL, LSGAN(), PLAIN, about="the same nets, least squares"),
     "wgan-mnist": Recipe(MNIST, SMALL, WGAN(), CLIPPED, about="the same nets, Wasserstein by clipping"),
