@@ -67,5 +67,6 @@ def test_metric(name, case):
         assert value.reference
         assert (value.value is None) == bool(value.value is None and value.note)
         assert value.value is None or math.isfinite(value.value)
+        assert (value.floor is None) == (value.floor_n is None)
         json.dumps(dataclasses.asdict(value))
     assert {k: v.value for k, v in metric(case).items()} == {k: v.value for k, v in found.items()}

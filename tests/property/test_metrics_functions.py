@@ -107,7 +107,9 @@ def test_frechet_of_a_set_with_itself_is_zero(g):
 # ------------------------------------------------------------------------------------------- kernels
 
 
-def test_kernel_distance_is_the_u_statistic(g):
+@pytest.mark.parametrize("block", [7, 1024])
+def test_kernel_distance_is_the_u_statistic(g, block, monkeypatch):
+    monkeypatch.setattr("triptych.metrics.kernel.BLOCK", block)
     x, y = torch.randn(40, 5, generator=g).double(), torch.randn(30, 5, generator=g).double() + 0.5
     k = lambda a, b: (a @ b.T / 5 + 1) ** 3  # noqa: E731
     off = lambda m: (m.sum() - m.trace()) / (len(m) * (len(m) - 1))  # noqa: E731
@@ -119,6 +121,7 @@ def test_kernel_distance_is_the_u_statistic(g):
     left_y = torch.tensor([kernel_distance(x, y[torch.arange(30) != i]) for i in range(30)])
     jackknife = 39 * left_x.var(correction=0) + 29 * left_y.var(correction=0)
     assert error == pytest.approx(jackknife.sqrt().item(), rel=1e-6)
+    assert math.isnan(kernel_statistics(x[:2], y)[1])
 
 
 def test_kernel_distance_is_unbiased(g):

@@ -194,6 +194,8 @@ class Case:
     ) -> Value:
         """A `Value` that carries this case's counts and reference; what is not finite is None: not defined."""
         value, se = number if isinstance(number, tuple) else (number, None)
+        if floor is not None and not math.isfinite(floor):
+            floor = None
         return Value(
             value=value if math.isfinite(value) else None,
             n=len(self.fake),
@@ -203,8 +205,8 @@ class Case:
             resize=resize,
             seed=seed,
             dtype=dtype,
-            floor=floor if floor is not None and math.isfinite(floor) else None,
-            floor_n=floor_n,
+            floor=floor,
+            floor_n=None if floor is None else floor_n,
             se=se if se is not None and math.isfinite(se) else None,
             note=note,
         )
@@ -212,6 +214,12 @@ class Case:
 
 def first(number: Number) -> float:
     return number[0] if isinstance(number, tuple) else number
+
+
+def counted(found: dict[str, Value], n: int) -> dict[str, Value]:
+    """Values of n examples a side."""
+    floor_n = {k: None if v.floor is None else min(n, v.floor_n or n) for k, v in found.items()}
+    return {k: dataclasses.replace(v, n=n, n_real=n, floor_n=floor_n[k]) for k, v in found.items()}
 
 
 def pick(data: Data, rows: Tensor, mark: str) -> Data:

@@ -16,7 +16,7 @@ from torch import Tensor
 from triptych.core import Encoder, Latent, Metric, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
-from triptych.metrics.case import Case, subset
+from triptych.metrics.case import Case, counted, subset
 
 BINS = 20
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
@@ -305,16 +305,16 @@ class Disentanglement(Metric):
         shuffled = codes[torch.randperm(len(codes), generator=torch.Generator().manual_seed(self.seed))]
         got, chance = self.scores(codes, data.factors), self.scores(shuffled, data.factors)
         notes = {"mig": f"histograms of {BINS} bins; ", "dci_informativeness": "1 - RMSE/σ; "}
-        return {
+        found = {
             k: case.value(
                 v,
                 seed=self.seed,
                 floor=chance[k],
-                floor_n=len(codes),
                 note=f"{notes.get(k, '')}{varied} factors, {codes.shape[1]} axes; floor: shuffled codes",
             )
             for k, v in got.items()
         }
+        return counted(found, len(codes))
 
     def scores(self, codes: Tensor, factors: Factors) -> dict[str, float]:
         return {
@@ -358,7 +358,8 @@ class Separability(Metric):
         if len(labels.unique()) < 2:
             case.warn("separability: all samples are of one class")
             return {}
-        return {k: case.value(v, seed=self.seed, note=note) for k, v in separability(codes, labels).items()}
+        found = {k: case.value(v, seed=self.seed, note=note) for k, v in separability(codes, labels).items()}
+        return counted(found, len(codes))
 
     @torch.no_grad()
     def told(self, model: Latent, classifier: Callable[[Tensor], Mapping[str, Tensor]]) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,4 +76,4 @@ class PathLength(Metric):
         number = case.value(
             length, extractor=extractor.id, resize=extractor.resize, dtype="float32", seed=self.seed, note=note
         )
-        return {"path_length": number}
+        return {"path_length": dataclasses.replace(number, n=self.points, n_real=None)}

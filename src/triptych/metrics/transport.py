@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from triptych.core import Data, Metric, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import pair
-from triptych.metrics.case import Case, Space, subset
+from triptych.metrics.case import Case, Space, counted, subset
 from triptych.metrics.features import Identity
 
 
@@ -127,8 +126,8 @@ class Transport(Metric):
         sliced = self.space(case, some if case.images else sides)
         found = case.measure(self.sliced, sliced, seed=self.seed, note=f"{self.projections} projections")
         if not case.images:
-            return found | told(case.measure(self.exact, self.space(case, some), dtype="float64"), n)
-        return told(found, n)
+            return found | counted(case.measure(self.exact, self.space(case, some), dtype="float64"), n)
+        return counted(found, n)
 
     def space(self, case: Case, sides: Sequence[Data]) -> Space:
         """The examples as they are, in the data's units (pixels in [0, 1])."""
@@ -142,8 +141,3 @@ class Transport(Metric):
     def exact(self, x: Tensor, y: Tensor) -> dict[str, float]:
         n = min(len(x), len(y))
         return {"wasserstein": wasserstein(x[:n], y[:n])}
-
-
-def told(found: dict[str, Value], n: int) -> dict[str, Value]:
-    """Values of n examples a side."""
-    return {k: dataclasses.replace(v, n=n, n_real=n, floor_n=min(n, v.floor_n or n)) for k, v in found.items()}
