@@ -5,8 +5,19 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
-from triptych.nets import layers
-from triptych.nets.layers import Conv, Down, LeakyReLU, Up, mean_down, nearest_up, relu, relu_mean_down
+from triptych.nets import convolution
+from triptych.nets.layers import (
+    Conv,
+    Down,
+    LeakyReLU,
+    PlainDown,
+    PlainUp,
+    Up,
+    mean_down,
+    nearest_up,
+    relu,
+    relu_mean_down,
+)
 
 GEOMETRIES = [(3, 1, 1), (1, 1, 0), (4, 2, 1), (3, 2, 1)]
 
@@ -19,15 +30,29 @@ def tensor(*shape):
 @pytest.mark.parametrize("side", [4, 12])
 def test_each_of_the_three_equals_pytorchs(k, stride, padding, side):
     x, w, b = tensor(2, 3, side, side), tensor(5, 3, k, k), tensor(5)
-    y = layers._Convolve.apply(x, w, b, stride, padding)
+    y = convolution._Convolve.apply(x, w, b, stride, padding)
     torch.testing.assert_close(y, F.conv2d(x, w, b, stride, padding))
     g = tensor(*y.shape)
     rest = side - (stride * (y.shape[2] - 1) + k - 2 * padding)
-    back = layers._Spread.apply(g, w, tensor(3), stride, padding, (side, side))
+    back = convolution._Spread.apply(g, w, tensor(3), stride, padding, (side, side))
     torch.testing.assert_close(back, F.conv_transpose2d(g, w, tensor(3), stride, padding, rest))
     w = w.requires_grad_()
     (expected,) = torch.autograd.grad(F.conv2d(x, w, None, stride, padding), w, g)
-    torch.testing.assert_close(layers._Correlate.apply(x, g, stride, padding, k), expected)
+    torch.testing.assert_close(convolution._Correlate.apply(x, g, stride, padding, k), expected)
+
+
+@pytest.mark.parametrize("k", [3, 4])
+@pytest.mark.parametrize("side", [4, 7, 12])
+def test_matrix_products_equal_pytorchs_convolutions(k, side):
+    last = {"memory_format": torch.channels_last}
+    x, w, b = tensor(2, 3, side, side).to(**last), tensor(5, 3, k, k).to(**last), tensor(5)
+    expected = F.conv2d(x, w.requires_grad_(), b, 2, 1)
+    torch.testing.assert_close(convolution.gathered(x, w.detach(), b), expected.detach())
+    g = tensor(*expected.shape).to(**last)
+    torch.testing.assert_close(convolution.correlated(x, g, k), torch.autograd.grad(expected, w, g)[0])
+    if k == 4:
+        back = convolution.scattered(g, w.detach(), tensor(3))
+        torch.testing.assert_close(back, F.conv_transpose2d(g, w.detach(), tensor(3), 2, 1))
 
 
 @pytest.mark.parametrize(("k", "stride", "padding"), GEOMETRIES)
@@ -35,9 +60,9 @@ def test_derivatives_to_the_second_order(k, stride, padding):
     x, w, b = (t.requires_grad_() for t in (tensor(2, 2, 4, 4), tensor(2, 2, k, k), tensor(2)))
     y = tensor(*F.conv2d(x, w, None, stride, padding).shape).requires_grad_()
     cases = [
-        (lambda x, w, b: layers._Convolve.apply(x, w, b, stride, padding), (x, w, b)),
-        (lambda y, w, b: layers._Spread.apply(y, w, b, stride, padding, (4, 4)), (y, w, b)),
-        (lambda x, y: layers._Correlate.apply(x, y, stride, padding, k), (x, y)),
+        (lambda x, w, b: convolution._Convolve.apply(x, w, b, stride, padding), (x, w, b)),
+        (lambda y, w, b: convolution._Spread.apply(y, w, b, stride, padding, (4, 4)), (y, w, b)),
+        (lambda x, y: convolution._Correlate.apply(x, y, stride, padding, k), (x, y)),
     ]
     for f, inputs in cases:
         assert gradcheck(f, inputs)
@@ -64,11 +89,24 @@ def test_a_convolution_after_enlargement_needs_no_enlargement():
 
 
 @pytest.mark.parametrize(
-    ("layer", "side"), [(Conv(3, 16, 3), 8), (Down(16, 8), 8), (Down(16, 8), 32), (Up(8, 16), 4), (Up(8, 16), 16)]
+    ("layer", "side"),
+    [
+        (Conv(3, 16, 3), 8),
+        (Down(16, 8), 8),
+        (Down(16, 8), 32),
+        (Up(8, 16), 4),
+        (Up(8, 16), 16),
+        (PlainDown(16, 8), 7),
+        (PlainDown(16, 8), 8),
+        (PlainDown(16, 8), 32),
+        (PlainUp(8, 16), 4),
+        (PlainUp(8, 16), 16),
+    ],
 )
 def test_bfloat16_gives_float32s_penalty_gradient_up_to_rounding(layer, side):
     """The whole of a gradient penalty's second backward, through the quick layers and through PyTorch's."""
-    x = torch.randn(6, layer.conv.in_channels, side, side)
+    inputs = (layer if isinstance(layer, PlainDown | PlainUp) else layer.conv).in_channels
+    x = torch.randn(6, inputs, side, side)
 
     def penalty():
         (slope,) = torch.autograd.grad(relu(layer(given)).float().square().sum(), given, create_graph=True)
@@ -86,8 +124,8 @@ def test_bfloat16_gives_float32s_penalty_gradient_up_to_rounding(layer, side):
 
 def test_the_penaltys_first_backward_computes_no_weight_gradient(monkeypatch):
     counted = []
-    correlate = layers._Correlate.forward
-    monkeypatch.setattr(layers._Correlate, "forward", lambda *a: counted.append(1) or correlate(*a))
+    correlate = convolution._Correlate.forward
+    monkeypatch.setattr(convolution._Correlate, "forward", lambda *a: counted.append(1) or correlate(*a))
     layer = Conv(2, 2, 3).bfloat16()
     x = torch.randn(2, 2, 4, 4).bfloat16().requires_grad_()
     (slope,) = torch.autograd.grad(relu(layer(x)).sum(), x, create_graph=True)

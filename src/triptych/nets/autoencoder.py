@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import AEModel, Autoencoder, VAEModel
+from triptych.nets.layers import PlainDown, PlainUp
 from triptych.nets.mlp import Reshape, at_least_one, perceptron
-from triptych.nets.strided import Down, Up
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
@@ -70,7 +70,7 @@ class ConvAutoencoder(ModelSpec):
         features = widths[-1] * side * side
         down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1)]
         for a, b in pairwise(widths):
-            down += [nn.ReLU(inplace=True), Down(a, b)]
+            down += [nn.ReLU(inplace=True), PlainDown(a, b)]
         outputs = latent * (2 if self.variational else 1)
         if self.head == "coded":
             # Two linear maps in a row: the write-up's code has no non-linearity between them.
@@ -79,7 +79,7 @@ class ConvAutoencoder(ModelSpec):
             down += [nn.Flatten(), nn.Linear(features, outputs)]
         up: list[nn.Module] = [nn.Linear(latent, features), Reshape((widths[-1], side, side)), nn.ReLU(inplace=True)]
         for a, b in pairwise(widths[::-1]):
-            up += [Up(a, b), nn.ReLU(inplace=True)]
+            up += [PlainUp(a, b), nn.ReLU(inplace=True)]
         up += [nn.Conv2d(widths[0], shape[0], 3, padding=1)]
         kind = VAEModel if self.variational else AEModel
         return kind(shape, latent, nn.Sequential(*down), nn.Sequential(*up), self.output == "logit")
@@ -125,9 +125,9 @@ class ResidualAutoencoder(ModelSpec):
         down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1), *stack(widths[0])]
         up: list[nn.Module] = [nn.Linear(latent, features), Reshape((widths[-1], side, side))]
         for a, b in pairwise(widths):
-            down += [Down(a, b), *stack(b)]
+            down += [PlainDown(a, b), *stack(b)]
         for a, b in pairwise(widths[::-1]):
-            up += [*stack(a), Up(a, b)]
+            up += [*stack(a), PlainUp(a, b)]
         down += [nn.SiLU(), nn.Flatten(), nn.Linear(features, latent * (2 if self.variational else 1))]
         up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], shape[0], 3, padding=1)]
         kind = VAEModel if self.variational else AEModel

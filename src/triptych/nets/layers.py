@@ -1,19 +1,8 @@
-"""Convolutions that are quick on a processor in bfloat16, under any order of differentiation.
+"""Layers that are quick on a processor in bfloat16, twice differentiable, on top of `convolution.py`.
 
-A convolution y = w ∗ x is linear in x and in w, so ⟨w ∗ x, y⟩ is one trilinear form, and its three gradients are all
-there is: `_Convolve` (towards y), `_Spread` (towards x, the transposed convolution) and `_Correlate` (towards w).
-The derivative of each is made of the other two. Written so, the second backward of a gradient penalty is ordinary
-convolutions too; PyTorch's own takes the weights' second gradient through a convolution with a kernel as large as
-the picture, and copies every operand into another layout first.
-
-Each of the three picks its way by shape alone, so that a resumed run repeats the same arithmetic: oneDNN's
-kernels, or one matrix product over gathered windows where the picture is small and the kernel 4×4 of stride 2
-(at 8 px and 512 → 1024 channels the weights' gradient is ten times quicker so).
-
-All this holds in bfloat16 on a CPU, which is what mixed precision uses there. Elsewhere the layers are PyTorch's.
-
-`Conv`, `Down` and `Up` are for any network. `Down` and `Up` are the 4×4, stride 2, padding 1 pair of DCGANs and
-autoencoders; their weights have the shapes of `nn.Conv2d` and `nn.ConvTranspose2d`, and sit in the child `conv`.
+`Conv`, `Down` and `Up` are for any network; their weights have the shapes of `nn.Conv2d` and `nn.ConvTranspose2d`, and
+sit in the child `conv`. `Down` and `Up` are the 4×4 pair of DCGANs. `PlainDown` and `PlainUp` are the autoencoders':
+the CIFAR-10 study goes down by 3×3, and its checkpoints name the weights as plain PyTorch layers do, without `conv`.
 """
 
 from __future__ import annotations
@@ -26,196 +15,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.utils import parametrizations
 
-SMALL_FOR_WEIGHTS, SMALL_FOR_PICTURES = 8 * 8, 4 * 4
-"""Output positions up to which a matrix product wins, measured between 64 and 1,024 channels."""
-
-
-def convolve(x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
-    """x (n, c, h, w) with w (o, c, k, k), as `F.conv2d`."""
-    x, w, bias = lowered(x, w, bias)
-    if not quick(x):
-        return F.conv2d(x, w, bias, stride, padding)
-    return _Convolve.apply(channels_last(x), channels_last(w), bias, stride, padding)  # type: ignore[return-value]
-
-
-def spread(y: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
-    """y (n, o, h, w) with w (o, c, k, k), as `F.conv_transpose2d`."""
-    y, w, bias = lowered(y, w, bias)
-    if not quick(y):
-        return F.conv_transpose2d(y, w, bias, stride, padding)
-    sides = tuple(stride * (s - 1) + w.shape[2] - 2 * padding for s in y.shape[2:])
-    return _Spread.apply(channels_last(y), channels_last(w), bias, stride, padding, sides)  # type: ignore[return-value]
-
-
-def lowered(x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The operands in autocast's type, where it is on: it does not look inside a custom function."""
-    kind = x.device.type
-    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
-        return x, w, bias
-    to = torch.get_autocast_dtype(kind)
-    return x.to(to), w.to(to), None if bias is None else bias.to(to)
-
-
-def quick(x: Tensor) -> bool:
-    return x.dtype == torch.bfloat16 and x.device.type == "cpu"
-
-
-def channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def wanted(ctx: Any, i: int) -> bool:
-    """Whether this backward pass leads to tensor input i: a penalty's first backward needs no gradient of weights."""
-    if not ctx.needs_input_grad[i]:
-        return False
-    try:
-        return torch._C._will_engine_execute_node(ctx.next_functions[i][0])
-    except RuntimeError:  # raised for a leaf that is itself asked for
-        return True
-
-
-class _Convolve(Function):
-    """(x, w) to y."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, w)
-        ctx.how = stride, padding
-        if four_by_two(w, stride, padding) and positions(x) <= 4 * SMALL_FOR_PICTURES:
-            return gathered(x, w, bias)
-        return torch.conv2d(x, w, bias, stride, padding)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor | None) -> Any:
-        if g is None:
-            return None, None, None, None, None
-        (x, w), how = ctx.saved_tensors, ctx.how
-        g = channels_last(g)
-        gx = _Spread.apply(g, w, None, *how, x.shape[2:]) if wanted(ctx, 0) else None
-        gw = _Correlate.apply(x, g, *how, w.shape[2]) if wanted(ctx, 1) else None
-        gb = g.sum((0, 2, 3)) if wanted(ctx, 2) else None
-        return gx, gw, gb, None, None
-
-
-class _Spread(Function):
-    """(y, w) to x of the given sides: the transpose of `_Convolve`."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, y: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int, sides: tuple[int, int]
-    ) -> Tensor:
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(y, w)
-        ctx.how = stride, padding
-        if four_by_two(w, stride, padding) and positions(y) <= SMALL_FOR_PICTURES:
-            return scattered(y, w, bias)
-        rest = [s - (stride * (t - 1) + w.shape[2] - 2 * padding) for s, t in zip(sides, y.shape[2:], strict=True)]
-        return torch.conv_transpose2d(y, w, bias, stride, padding, rest)
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor | None) -> Any:
-        if g is None:
-            return None, None, None, None, None, None
-        (y, w), how = ctx.saved_tensors, ctx.how
-        g = channels_last(g)
-        gy = _Convolve.apply(g, w, None, *how) if wanted(ctx, 0) else None
-        gw = _Correlate.apply(g, y, *how, w.shape[2]) if wanted(ctx, 1) else None
-        gb = g.sum((0, 2, 3)) if wanted(ctx, 2) else None
-        return gy, gw, gb, None, None, None
-
-
-class _Correlate(Function):
-    """(x, y) to w of side k: the gradient of ⟨w ∗ x, y⟩ towards w."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, stride: int, padding: int, k: int) -> Tensor:
-        ctx.save_for_backward(x, y)
-        ctx.how = stride, padding
-        w = channels_last(x.new_empty(y.shape[1], x.shape[1], k, k))
-        if four_by_two(w, stride, padding) and positions(y) <= SMALL_FOR_WEIGHTS:
-            return correlated(x, y)
-        both = (stride, stride), (padding, padding), (1, 1), False, (0, 0), 1, (False, True, False)
-        return torch.ops.aten.convolution_backward(y, x, w, None, *both)[1]
-
-    @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:
-        (x, y), how = ctx.saved_tensors, ctx.how
-        g = channels_last(g)
-        gx = _Spread.apply(y, g, None, *how, x.shape[2:]) if wanted(ctx, 0) else None
-        gy = _Convolve.apply(x, g, None, *how) if wanted(ctx, 1) else None
-        return gx, gy, None, None, None
-
-
-# ---------------------------------------------------------- 4×4, stride 2, padding 1 as one matrix product
-
-
-def four_by_two(w: Tensor, stride: int, padding: int) -> bool:
-    return w.shape[2] == 4 and stride == 2 and padding == 1
-
-
-def positions(x: Tensor) -> int:
-    return x.shape[2] * x.shape[3]
-
-
-def windows(x: Tensor) -> Tensor:
-    """x (n, c, h, w) to its windows (n · h/2 · w/2, 16c): four rows of four neighbouring pixels each.
-
-    In channels-last order four neighbouring pixels are one stretch of memory, so the copy runs at full speed.
-    """
-    n, c, h, w = x.shape
-    padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
-    row = (w + 2) * c
-    view = padded.as_strided((n, h // 2, w // 2, 4, 4 * c), ((h + 2) * row, 2 * row, 2 * c, row, 1))
-    return view.reshape(-1, 16 * c)
-
-
-def rows(y: Tensor) -> Tensor:
-    """(n, o, h, w) to (n · h · w, o): free in channels-last order."""
-    return y.permute(0, 2, 3, 1).reshape(-1, y.shape[1])
-
-
-def matrix(w: Tensor) -> Tensor:
-    """(o, c, 4, 4) to (o, 16c): free in channels-last order."""
-    return w.permute(0, 2, 3, 1).reshape(w.shape[0], -1)
-
-
-def gathered(x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
-    n, _, h, wide = x.shape
-    y = blank(x, n, w.shape[0], h // 2, wide // 2)
-    if bias is None:
-        torch.mm(windows(x), matrix(w).t(), out=rows(y))
-    else:
-        torch.addmm(bias, windows(x), matrix(w).t(), out=rows(y))
-    return y
-
-
-def scattered(y: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
-    n, _, h, wide = y.shape
-    c = w.shape[1]
-    pieces = (rows(y) @ matrix(w)).view(n, h, wide, 4, 4, c)
-    padded = y.new_zeros(n, h + 1, 2, wide + 1, 2, c)
-    for a in (0, 1):
-        for b in (0, 1):
-            piece = pieces[:, :, :, 2 * a : 2 * a + 2, 2 * b : 2 * b + 2]
-            padded[:, a : a + h, :, b : b + wide].add_(piece.transpose(2, 3))
-    inside = padded.view(n, 2 * h + 2, 2 * wide + 2, c)[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
-    x = blank(y, n, c, 2 * h, 2 * wide)
-    return x.copy_(inside) if bias is None else torch.add(inside, bias.view(-1, 1, 1), out=x)
-
-
-def blank(like: Tensor, *shape: int) -> Tensor:
-    """Memory to write a picture into: a function's result must own its memory for in-place layers after it."""
-    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
-
-
-def correlated(x: Tensor, y: Tensor) -> Tensor:
-    # oneDNN is half as fast on a transposed left operand as on a copy of it.
-    g = rows(y).t().contiguous() @ windows(x)
-    return g.view(y.shape[1], 4, 4, x.shape[1]).permute(0, 3, 1, 2)
-
-
-# ---------------------------------------------------------------------------------------- rectifiers
+from triptych.nets.convolution import channels_last, convolve, spread
 
 
 def relu(x: Tensor, slope: float = 0.0) -> Tensor:
@@ -351,6 +151,26 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return spread(x, self.conv.weight, self.conv.bias, 2, 1)
+
+
+class PlainDown(nn.Conv2d):
+    """3×3, stride 2, padding 1: half the side, rounded up."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, 2, 1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return convolve(input, self.weight, self.bias, 2, 1)
+
+
+class PlainUp(nn.ConvTranspose2d):
+    """Transposed 4×4, stride 2, padding 1: twice the side."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 4, 2, 1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return spread(input, self.weight, self.bias, 2, 1)
 
 
 class LeakyReLU(nn.Module):
