@@ -118,7 +118,8 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
             values |= against_statistics(options.stats, fake, inception, bars(options.progress))
         if inception is not None and options.save_stats is not None:
             save_statistics(options.save_stats, real, inception, options)
-        if options.which == "last" and run.best is not None and isinstance(model, Sampler):
+        own = options.split is None and options.data is None  # else the reference has no half that chose
+        if own and options.which == "last" and run.best is not None and isinstance(model, Sampler):
             values |= selected(run, case, options, n)
     notes = [*case_notes, *notes]
     if options.bn == "train":
@@ -171,18 +172,20 @@ def draw(model: Sampler, n: int, seed: int, real: Data) -> Data:
 def selected(run: Run, case: Case, options: Options, n: int) -> dict[str, Value]:
     """The metric that chose the best checkpoint, of `best` and of `last`, on the half that did not choose."""
     name = run.recipe.train.best.removeprefix("-")
-    if not case.images or name not in CHEAP or not case.extractors:
+    chosen = [(e, base) for e in case.extractors for base in CHEAP if e.name(base) == name]
+    if not case.images or not chosen:
         return {}
+    extractor, base = chosen[0]
     real = halves(case.real)[1]
     found: dict[str, Value] = {}
     for which in ("last", "best"):
         model = run.load(which, options.device)
         assert isinstance(model, Sampler)
-        half = Case(
-            real, draw(model, min(n, len(real)), options.seed, real), case.spare, extractors=case.extractors[:1]
-        )
+        if options.bn == "train":
+            use_batch_statistics(model)
+        half = Case(real, draw(model, min(n, len(real)), options.seed, real), case.spare, extractors=(extractor,))
         value = half.measure(
-            lambda x, y: {name: CHEAP[name](x, y)}, half.spaces[0], note="on the half that chose nothing"
+            lambda x, y: {base: CHEAP[base](x, y)}, half.spaces[0], note="on the half that chose nothing"
         )
         found[f"{name}_{which}"] = value[name]
     return found
@@ -325,7 +328,7 @@ def halves(data: Data) -> tuple[Data, Data]:
 
 
 def during_training(
-    model: Model, data: Data, test: Data | None, n: int, seed: int, budget: int = 0
+    model: Model, data: Data, test: Data | None, n: int, seed: int, budget: int = 0, inception: bool = False
 ) -> dict[str, float]:
     """Cheap numbers for a line of the log: n samples against n fresh or held-out examples.
 
@@ -334,18 +337,27 @@ def during_training(
 
     Images: `frechet` and `kernel` on the set's own extractor, against one half of the reference, so that the best
     checkpoint is chosen by examples that its final numbers are not made from. The extractor is trained first where
-    the run's `budget` of images is long enough to be worth it; else they are left out unless it is there already.
+    the run's `budget` of images is long enough to be worth it; else they are left out unless it is there already. With
+    `inception` also `fid` and `kid`, where the weights are here.
 
     Leaves the global random state alone.
     """
     if data.is_images:
-        if not isinstance(model, Sampler) or not (budget >= LONG or offline.cached(data)):
+        extractors: list[features.Extractor] = []
+        if budget >= LONG or offline.cached(data):
+            extractors.append(offline.extractor_for(data, test))
+        net = load_inception(Options(device=str(model.device)), True) if inception else None
+        if net is not None:
+            extractors.append(net)
+        if not isinstance(model, Sampler) or not extractors:
             return {}
-        extractor = offline.extractor_for(data, test)
         real = halves(test if test is not None else data)[0]
-        samples = features.extract(extractor, draw(model, n, seed, real))["features"]
-        truth = features.extract(extractor, real)["features"]
-        return {name: distance(truth, samples) for name, distance in CHEAP.items()}
+        samples = draw(model, n, seed, real)
+        found = {}
+        for e in extractors:
+            made, truth = (features.extract(e, d)["features"] for d in (samples, real))
+            found |= {e.name(name): distance(truth, made) for name, distance in CHEAP.items()}
+        return found
     if data.law is None:
         return {}
     out: dict[str, float] = {}

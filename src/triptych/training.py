@@ -21,6 +21,8 @@ from triptych.run import Run, part
 
 VALIDATED = 10_000
 """Most held-out examples a validation looks at."""
+SAMPLES = (2_500, 10_000)
+"""Samples behind the metrics of an evaluation: on a processor; on a GPU, which also makes FID where its weights are."""
 ROLLBACKS = 5
 
 
@@ -225,8 +227,12 @@ class Training:
         with nullcontext() if "critic" in self.model.players else self.averages.in_use():
             found = dict(self.recipe.objective.validate(self.model, batches, clock))
         if isinstance(self.model, Sampler):
+            graphics = self.model.device.type == "cuda"
+            n = SAMPLES[graphics]
             with self.averages.in_use():
-                found |= during_training(self.model, self.data, self.test, 2_500, self.run.seed, self.train.images)
+                found |= during_training(
+                    self.model, self.data, self.test, n, self.run.seed, self.train.images, inception=graphics
+                )
         return found
 
     def draw(self, images: int) -> None:

@@ -3,9 +3,14 @@
 import json
 import math
 
+import numpy as np
 import pytest
+import torch
 
+from triptych import evaluate, load
 from triptych.cli import main
+from triptych.metrics.features import Inception
+from triptych.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +72,58 @@ def test_wrong_use_is_one_line(argv, capsys):
     err = capsys.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def pictures_run(tmp_path_factory):
+    """A small GAN on 200 pictures; sets that small have an extractor at once, so `frechet` is logged on the way."""
+    place = tmp_path_factory.mktemp("runs")
+    rng = np.random.default_rng(0)
+    np.save(place / "x.npy", rng.integers(0, 256, (200, 1, 16, 16), dtype=np.uint8))
+    budget = [
+        "--train.images",
+        "640",
+        "--train.best",
+        "frechet",
+        "--train.evaluate",
+        "320",
+        "--train.checkpoint",
+        "320",
+    ]
+    argv = ["train", "gan-glyphs", "--data", str(place / "x.npy"), "--model.width", "8", "--channels", "1", *budget]
+    assert main([*argv, "--out", str(place / "run")]) == 0
+    return place / "run"
+
+
+def test_best_and_last_are_reported_on_the_half_that_did_not_choose(pictures_run, tmp_path):
+    run = Run(pictures_run)
+    logged = {line["images"]: line["frechet"] for line in run.lines() if "frechet" in line}
+    assert run.best == min(logged, key=logged.get)
+    out = tmp_path / "e.json"
+    assert main(["evaluate", str(pictures_run), "-n", "150", "--out", str(out)]) == 0
+    values = json.loads(out.read_text())
+    for which in ("last", "best"):
+        value = values[f"frechet_{which}"]
+        assert (value["n"], value["n_real"]) == (100, 100)
+        assert "chose nothing" in value["note"]
+        assert value["reference"] != values["frechet"]["reference"]
+    assert values["frechet_infinity"]["value"] is None
+    assert "150 samples for 448 dimensions" in values["frechet_infinity"]["note"]
+    assert main(["evaluate", str(pictures_run), "-n", "150", "--split", "train", "--out", str(out)]) == 0
+    assert "frechet_best" not in json.loads(out.read_text())
+
+
+def test_fid_along_the_way_where_it_is_asked_for_and_can_be_had(pictures_run, monkeypatch):
+    def features(x):
+        flat = x.float().flatten(1) / 255
+        return {"features": flat[:, :5]}
+
+    model, data = load(pictures_run), Run(pictures_run).data()
+    monkeypatch.setattr(evaluate, "load_inception", lambda options, images: Inception(features, "inception-v3:t"))
+    state = torch.get_rng_state()
+    found = evaluate.during_training(model, data, None, 50, 0, inception=True)
+    assert set(found) == {"fid", "kid", "frechet", "kernel"}
+    assert set(evaluate.during_training(model, data, None, 50, 0)) == {"frechet", "kernel"}
+    monkeypatch.setattr(evaluate, "load_inception", lambda options, images: None)
+    assert set(evaluate.during_training(model, data, None, 50, 0, inception=True)) == {"frechet", "kernel"}
+    assert torch.equal(torch.get_rng_state(), state)

@@ -96,7 +96,9 @@ class Case:
 
     @property
     def reference(self) -> str:
-        return " ".join(filter(None, [self.real.name, self.real.split, self.real.fingerprint[:12]]))
+        """Name, split and fingerprint; behind a slash which part of it, where it is one."""
+        fingerprint = "/".join(part[:12] for part in self.real.fingerprint.split("/"))
+        return " ".join(filter(None, [self.real.name, self.real.split, fingerprint]))
 
     @cached_property
     def pair(self) -> tuple[Data, Data]:

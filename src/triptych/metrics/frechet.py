@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -117,17 +118,18 @@ class FrechetInfinity(Metric):
     """of the subsets"""
 
     def applies(self, case: Case) -> str:
-        if not case.images:
-            return "vectors have few dimensions: the bias is small at any n"
-        d = min(s.real["features"].shape[1] for s in case.spaces)
-        n = len(case.fake)
-        return "" if n >= 2 * d else f"{n} samples for {d} dimensions: extrapolation needs at least {2 * d}"
+        return "" if case.images else "vectors have few dimensions: the bias is small at any n"
 
     def __call__(self, case: Case) -> dict[str, Value]:
         found: dict[str, Value] = {}
         for space in case.spaces:
-            if len(case.fake) >= 2 * space.real["features"].shape[1]:
-                found |= case.measure(self.extrapolated, space, seed=self.seed, note="extrapolated in the samples")
+            e, n, d = space.extractor, len(case.fake), space.real["features"].shape[1]
+            if n < 2 * d:
+                note = f"not defined: {n} samples for {d} dimensions; extrapolation needs at least {2 * d}"
+                refused = case.value(math.nan, extractor=e.id, resize=e.resize, dtype=e.dtype, note=note)
+                found[e.name("frechet_infinity")] = refused
+                continue
+            found |= case.measure(self.extrapolated, space, seed=self.seed, note="extrapolated in the samples")
         return found
 
     def extrapolated(self, x: Tensor, y: Tensor) -> dict[str, float]:
