@@ -19,6 +19,7 @@ PICTURES = [
     (name, SHAPES[name.removesuffix("-quick").split("-")[-1]])
     for name in all_recipes()
     if name.split("-")[0] in ("gan", "lsgan", "wgan", "best") and name.removesuffix("-quick").split("-")[-1] in SHAPES
+    if "vae" not in name.split("-")
 ]
 
 
