@@ -47,7 +47,7 @@ def test_the_names_that_scripts_rely_on():
 def test_the_birds_study_is_the_studys():
     for name in ("gan-birds", "lsgan-birds", "wgan-gp-birds"):
         recipe = get(name)
-        assert recipe.train == Train(images=7_680_000, batch=256, lr=2e-4, betas=(0.0, 0.9))
+        assert recipe.train == Train(images=7_680_000, batch=256, lr=2e-4, betas=(0.0, 0.9), best="frechet")
         assert recipe.objective.n_critic == 5
     assert get("gan-celeba64").objective == GAN(label_smoothing=(0.7, 0.9))
 
