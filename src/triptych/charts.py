@@ -46,11 +46,11 @@ def short(value: float) -> str:
     return f"{value:.3g}" if value else "0"
 
 
-def thin(curve: Curve, most: int = MOST) -> list[tuple[float, float]]:
-    """At most `most` points of a curve, first and last among them."""
-    if len(curve) <= most:
+def thin(curve: Curve) -> list[tuple[float, float]]:
+    """At most `MOST` points of a curve, first and last among them."""
+    if len(curve) <= MOST:
         return list(curve)
-    keep = np.unique(np.linspace(0, len(curve) - 1, most).round().astype(int))
+    keep = np.unique(np.linspace(0, len(curve) - 1, MOST).round().astype(int))
     return [curve[i] for i in keep]
 
 

@@ -136,8 +136,9 @@ def parse_recipe(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, Any]:
 def field_docs(cls: type) -> dict[str, str]:
     """The string under each field of a dataclass."""
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(body, ast.ClassDef)
     docs = {}
-    for field, text in itertools.pairwise(body.body):  # type: ignore[attr-defined]
+    for field, text in itertools.pairwise(body.body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
             docs[field.target.id] = ast.literal_eval(text.value)
     return docs

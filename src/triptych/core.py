@@ -139,7 +139,7 @@ class DataSpec:
         from triptych import data
 
         options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("name", "split")}
-        return data.load(self.name, split=split or self.split, **options)  # pyright: ignore[reportAttributeAccessIssue]
+        return data.load(self.name, split=split or self.split, **options)
 
 
 def to_inner(x: Tensor) -> Tensor:

@@ -16,9 +16,10 @@ from triptych.cli import field_docs
 from triptych.core import Objective, discover
 from triptych.errors import UserError
 from triptych.recipes import all_recipes
+from triptych.run import read_json
 from triptych.studies import listing
-from triptych.tables import Table, direction, gather, read_json, tables
-from triptych.verdict import figure, headline, judge, sentence, spoken
+from triptych.tables import Table, direction, gather, tables
+from triptych.verdict import figure, headline, judge, sentence, spoken, with_reach
 
 SAID = "<!-- written by python -m triptych.docs -->"
 
@@ -132,7 +133,7 @@ def markdown(table: Table) -> str:
             if e is None:
                 cells.append(table.missing(label, metric))
             else:
-                cells.append(figure(e.mean) + (f" ± {figure(e.reach)}" if e.n > 1 else ""))
+                cells.append(with_reach(e))
         seconds = [e.status["seconds"] for e in table.of(label) if "seconds" in e.status]
         cells.append(figure(sum(seconds) / len(seconds)) if seconds else "")
         rows.append(f"| {label} | {len(table.of(label))} | " + " | ".join(map(cell, cells)) + " |")

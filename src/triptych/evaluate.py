@@ -227,7 +227,7 @@ def save_statistics(file: str | Path, real: Data, inception: features.Inception,
 def measure(case: Case) -> dict[str, Value]:
     """Every metric of `metrics/` that applies; one that has too few examples for any value is told of in a warning."""
     found: dict[str, Value] = {}
-    for name, metric in discover("metrics", Metric).items():  # type: ignore[type-abstract]
+    for name, metric in discover("metrics", Metric).items():
         if case.model is not None and not isinstance(case.model, metric.needs):
             continue
         one = metric()  # pyright: ignore[reportAbstractUsage]

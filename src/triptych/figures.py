@@ -50,20 +50,20 @@ def grid(images: Tensor, path: str | Path, columns: int | None = None) -> Path:
     return path
 
 
-def tile(images: Tensor, columns: int | None = None, scale: int | None = None, gap: int = GAP) -> Image.Image:
-    """The picture that `grid` writes; `scale` pixels per pixel."""
+def tile(images: Tensor, columns: int | None = None) -> Image.Image:
+    """The picture that `grid` writes."""
     if images.dim() != 4 or not len(images):
         raise ValueError(f"a grid needs images (n, c, h, w) with n ≥ 1, not {tuple(images.shape)}")
     pixels = picture_bytes(images)
     n, h, w, _ = pixels.shape
     across = min(n, columns or math.ceil(math.sqrt(n)))
     rows = math.ceil(n / across)
-    scale = scale or max(1, SMALL // w)
+    scale = max(1, SMALL // w)
     pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
     h, w = h * scale, w * scale
-    sheet = np.full((rows * (h + gap) - gap, across * (w + gap) - gap, pixels.shape[3]), 255, np.uint8)
+    sheet = np.full((rows * (h + GAP) - GAP, across * (w + GAP) - GAP, pixels.shape[3]), 255, np.uint8)
     for i, one in enumerate(pixels):
-        top, left = (i // across) * (h + gap), (i % across) * (w + gap)
+        top, left = (i // across) * (h + GAP), (i % across) * (w + GAP)
         sheet[top : top + h, left : left + w] = one
     return Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet)
 
@@ -184,23 +184,14 @@ def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float
 Curve = Sequence[tuple[float, float]]
 
 
-def curves(
-    series: Mapping[str, Sequence[Curve]],
-    path: str | Path,
-    *,
-    ylabel: str,
-    xlabel: str = "images shown",
-    logy: bool = False,
-) -> Path:
-    """Draw curves of (x, y) points, one colour and dash per label; returns the path (PNG, SVG or PDF).
+def curves(series: Mapping[str, Sequence[Curve]], path: str | Path, *, ylabel: str) -> Path:
+    """Draw curves of (images shown, y) points, one colour and dash per label; returns the path (PNG, SVG or PDF).
 
     A label has one curve per seed. With several, the mean is drawn over a band of its 95 % interval (Student's
     t), at the x that all seeds share; with one, the curve alone.
     """
     figure, axes = _canvas(6.0, 3.6)
-    _draw_curves(axes, series, ylabel, xlabel)
-    if logy:
-        axes.set_yscale("log")
+    _draw_curves(axes, series, ylabel, "images shown")
     return _save(figure, path)
 
 

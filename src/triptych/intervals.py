@@ -1,4 +1,4 @@
-"""How sure a difference over seeds is: Student intervals, Welch's and the paired test, Holm's correction.
+"""How sure a difference over seeds is: Student intervals, Welch's test, Holm's correction.
 
 Plain floats, no dependency. Every test is two-sided.
 """
@@ -51,20 +51,6 @@ def welch(a: Sequence[float], b: Sequence[float]) -> float:
         return 0.0 if gap else 1.0
     freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
     return two_sided(gap / math.sqrt(va + vb), freedom)
-
-
-def paired(a: Sequence[float], b: Sequence[float]) -> float:
-    """p value of a zero mean difference between values that belong together in pairs; NaN below two pairs."""
-    if len(a) != len(b):
-        raise ValueError(f"paired values need one length, not {len(a)} and {len(b)}")
-    if len(a) < 2:
-        return math.nan
-    gaps = [x - y for x, y in zip(a, b, strict=True)]
-    mean = math.fsum(gaps) / len(gaps)
-    spread = variance(gaps)
-    if spread == 0:
-        return 0.0 if mean else 1.0
-    return two_sided(mean / math.sqrt(spread / len(gaps)), len(gaps) - 1)
 
 
 def holm(p: Sequence[float]) -> list[float]:

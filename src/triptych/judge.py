@@ -111,8 +111,9 @@ def evaluate(
 def show(result: Evaluation) -> None:
     """The table of one evaluation: value, floor, counts, extractor, note; warnings go to stderr."""
     table = Table(title=result.name, title_justify="left", box=None, pad_edge=False)
-    for column, justify in (("metric", "left"), ("value", "right"), ("floor", "right"), ("n", "right")):
-        table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("metric", no_wrap=True)
+    for column in ("value", "floor", "n"):
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("extractor", no_wrap=True)
     table.add_column("note", overflow="fold")
     own = dict.fromkeys(v.extractor for v in result.values.values() if v.extractor and OWN in v.note)

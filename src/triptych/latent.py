@@ -1,4 +1,4 @@
-"""Walks through a latent space: interpolations, grids, sweeps, reconstructions, nearest training examples.
+"""Walks through a latent space: interpolations, grids, sweeps, nearest training examples.
 
 Codes are tensors (n, latent); what is decoded from them is public (images (n, c, h, w) in [0, 1], vectors in the
 data's units). Nothing here draws from the global random state.
@@ -174,14 +174,6 @@ def strongest(model: Latent, base: Tensor, codes: Codes, rows: int, most: int = 
 
 
 # ---------------------------------------------------------------------------------------- comparisons
-
-
-def reconstructions(model: Model, x: Tensor) -> tuple[Tensor, Tensor]:
-    """decode(encode(x)) of public examples, and the squared error of each summed on the inner scale, (n,)."""
-    if not isinstance(model, Encoder):
-        raise UserError(f"{type(model).__name__} cannot reconstruct; choose a run of an autoencoder or a flow")
-    again = decode(model, encode(model, x))
-    return again, (to_inner(again) - to_inner(x)).square().flatten(1).sum(dim=1)
 
 
 def pairs(x: Tensor, y: Tensor) -> Tensor:

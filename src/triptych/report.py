@@ -21,12 +21,12 @@ from triptych import charts, reproduce
 from triptych.errors import UserError
 from triptych.figures import GAP, SMALL
 from triptych.intervals import estimate
-from triptych.tables import Entry, Table, direction, flat, gather, number, plain, read_json, tables, tidy, write_csv
-from triptych.verdict import LEVEL, Verdict, figure, headline, judge, sentence, spoken
+from triptych.run import read_json
+from triptych.tables import Entry, Table, direction, flat, gather, number, plain, tables, tidy, write_csv
+from triptych.verdict import LEVEL, Verdict, figure, headline, judge, sentence, spoken, with_reach
 
 HEAVY = 100_000
 """A picture of more bytes is compressed again for the page."""
-COST = ("seconds", "images", "parameters")
 HIDDEN = ("images", "step", "seconds", "evaluating")
 STRIP = 5
 """Moments of training shown in a strip."""
@@ -265,13 +265,13 @@ def picture(file: Path, entry: Entry, small: bool = False) -> dict[str, Any]:
     return {"uri": f"data:image/{kind};base64,{base64.b64encode(raw).decode()}", "width": size[0], "height": size[1]}
 
 
-def corner(image: Image.Image, entry: Entry, cells: int = 4) -> Image.Image:
+def corner(image: Image.Image, entry: Entry) -> Image.Image:
     """The first 4 × 4 pictures of a grid; other figures at half size."""
     shape = entry.env.get("shape", [])
     if len(shape) != 3:
         return image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
     h, w = (side * max(1, SMALL // shape[2]) + GAP for side in shape[1:])
-    return image.crop((0, 0, min(image.width, cells * w - GAP), min(image.height, cells * h - GAP)))
+    return image.crop((0, 0, min(image.width, 4 * w - GAP), min(image.height, 4 * h - GAP)))
 
 
 # ------------------------------------------------------------------------------------ notes and costs
@@ -342,8 +342,7 @@ def cost(table: Table) -> dict[str, Any]:
 def spell(values: Sequence[float]) -> str:
     if not values:
         return "unknown"
-    e = estimate(values)
-    return figure(e.mean) + (f" ± {figure(e.reach)}" if math.isfinite(e.reach) else "")
+    return with_reach(estimate(values))
 
 
 def differences(table: Table) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from triptych.core import Data, Model, Recipe, decode, encode
+from triptych.core import Data, Model, Recipe, Split, decode, encode
 from triptych.errors import UserError
 
 KEEP = 2
@@ -35,6 +35,17 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (ValueError, UnicodeDecodeError) as e:
         raise UserError(f"{path} is not valid JSON ({e}); restore it from a copy") from e
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON of each whole line; a torn last one is left out, and where there is no file there are none."""
+    found = []
+    for text in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            found.append(json.loads(text))
+        except ValueError:
+            break
+    return found
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -107,14 +118,7 @@ class Run:
 
     def lines(self) -> list[dict[str, Any]]:
         """The whole lines of metrics.jsonl; a torn last line is left out."""
-        file = self.path / "metrics.jsonl"
-        found = []
-        for text in file.read_text().splitlines() if file.exists() else []:
-            try:
-                found.append(json.loads(text))
-            except ValueError:
-                break
-        return found
+        return read_lines(self.path / "metrics.jsonl")
 
     def append(self, line: Mapping[str, Any]) -> None:
         with (self.path / "metrics.jsonl").open("a") as f:
@@ -195,9 +199,9 @@ class Run:
 
     # ------------------------------------------------------------------------------ the trained model
 
-    def data(self, split: str | None = None) -> Data:
+    def data(self, split: Split | None = None) -> Data:
         """The data this run was trained on, as it was prepared."""
-        return self.recipe.data.load(split)  # type: ignore[arg-type]
+        return self.recipe.data.load(split)
 
     def shape(self) -> tuple[int, ...]:
         return tuple(self.env["shape"])

@@ -22,7 +22,7 @@ from typing import IO, Any, Literal
 
 from triptych.core import Recipe, encode
 from triptych.errors import UserError
-from triptych.run import Run, read_json, write_json
+from triptych.run import read_json, write_json
 
 Scale = Literal["quick", "full"]
 
@@ -309,14 +309,6 @@ def images_so_far(path: Path) -> int:
         return int(json.loads(lines[-2])["images"])
     except (OSError, ValueError, IndexError, KeyError):
         return 0
-
-
-def runs_of(out: Path) -> list[Run]:
-    """The runs that a study has left under `out`, in the order of study.json."""
-    if not (out / "study.json").is_file():
-        raise UserError(f"{out} holds no study; give a folder made by `triptych study`")
-    names = [entry["run"] for entry in read_json(out / "study.json")["runs"]]
-    return [Run(out / name) for name in names if (out / name / "recipe.json").is_file()]
 
 
 # ------------------------------------------------------------------------------------------ command

@@ -8,7 +8,7 @@ from rich.table import Table as Grid
 
 from triptych.tables import Table, direction, gather, tables
 from triptych.terminal import console
-from triptych.verdict import figure, headline, judge, spoken
+from triptych.verdict import figure, headline, judge, spoken, with_reach
 
 SHOWN = 6
 """Metrics in a row; the page has them all."""
@@ -38,7 +38,7 @@ def grid(table: Table) -> Grid:
         cells = []
         for metric in metrics:
             e = table.estimate(label, metric)
-            cells.append("–" if e is None else figure(e.mean) + (f" ± {figure(e.reach)}" if e.n > 1 else ""))
+            cells.append("–" if e is None else with_reach(e))
         seconds = [e.status["seconds"] for e in table.of(label) if "seconds" in e.status]
         cells.append(f"{sum(seconds) / len(seconds):.0f}" if seconds else "–")
         made.add_row(label, str(len(table.of(label))), *cells)

@@ -6,7 +6,6 @@ Only the plain files of the run folders are read; no model is loaded.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from typing import Any, TypeGuard
 
 from triptych.errors import UserError
 from triptych.intervals import Estimate, estimate
-from triptych.run import read_json
+from triptych.run import read_json, read_lines
 
 LOWER: tuple[str, ...] = (
     "fid",
@@ -129,17 +128,6 @@ def read_entry(path: Path) -> Entry:
         values | logged(lines, values),
         judged=bool(values),
     )
-
-
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """Whole lines of metrics.jsonl."""
-    found = []
-    for text in file.read_text().splitlines() if file.is_file() else []:
-        try:
-            found.append(json.loads(text))
-        except ValueError:
-            break
-    return found
 
 
 def logged(lines: Sequence[Mapping[str, Any]], judged: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from triptych import runtime
+from triptych import latent, runtime
 from triptych.averages import Averages
 from triptych.batches import Batches, in_order
 from triptych.core import Clock, Data, Density, Encoder, Model, Move, Sampler, Train, encode
@@ -247,8 +247,8 @@ class Training:
                 figures.plane(model.sample(2_000, seed=0), self.data, self.run.path / "samples" / name, model=model)
         if isinstance(model, Encoder) and not isinstance(model, Density) and self.data.is_images:
             held_out = self.test if self.test is not None else self.data
-            x = held_out.x[:36].to(model.device).float() / 255
-            pairs = torch.stack([x, model.decode(model.encode(x))], dim=1).flatten(0, 1)
+            x = latent.public(held_out, range(min(36, len(held_out))))
+            pairs = latent.pairs(x, latent.decode(model, latent.encode(model, x)))
             (self.run.path / "reconstructions").mkdir(exist_ok=True)
             figures.grid(pairs, self.run.path / "reconstructions" / name, columns=12)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from triptych.intervals import holm, welch
+from triptych.intervals import Estimate, holm, welch
 from triptych.tables import Table, direction
 
 LEVEL = 0.05
@@ -152,6 +152,11 @@ def figure(value: float) -> str:
         return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{digits}f}"
+
+
+def with_reach(e: Estimate) -> str:
+    """Mean ± half width of its interval, where there is one."""
+    return figure(e.mean) + (f" ± {figure(e.reach)}" if math.isfinite(e.reach) else "")
 
 
 def p_text(p: float) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from triptych.intervals import estimate, holm, paired, student, two_sided, welch
+from triptych.intervals import estimate, holm, student, two_sided, welch
 
 
 @pytest.mark.parametrize("freedom", [1, 1.7, 2, 4, 9.3, 30, 400])
@@ -20,25 +20,21 @@ def test_quantile_equals_scipy(freedom):
     assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
 
 
-def test_welch_and_paired_equal_scipy():
+def test_welch_equals_scipys():
     rng = np.random.default_rng(0)
     for n, m in ((2, 2), (3, 5), (8, 8)):
         a, b = rng.normal(0, 1, n).tolist(), rng.normal(1, 3, m).tolist()
         assert welch(a, b) == pytest.approx(stats.ttest_ind(a, b, equal_var=False).pvalue, rel=1e-9)
-        if n == m:
-            assert paired(a, b) == pytest.approx(stats.ttest_rel(a, b).pvalue, rel=1e-9)
 
 
 def test_one_seed_cannot_be_judged():
     assert math.isnan(welch([1.0], [2.0, 3.0]))
-    assert math.isnan(paired([1.0], [2.0]))
     assert math.isnan(estimate([3.0]).reach)
 
 
 def test_no_spread_is_decided_by_the_means():
     assert welch([25, 25], [25, 25]) == 1.0
     assert welch([25, 25], [8, 8]) == 0.0
-    assert paired([2, 3], [1, 2]) == 0.0
 
 
 def test_holm_by_hand():

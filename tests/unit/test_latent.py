@@ -97,13 +97,9 @@ def test_drawn_codes_are_those_of_the_samples_and_leave_the_random_state_alone()
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_reconstruction_error_is_summed_on_the_inner_scale():
-    model = Plain(size=2)
-    x = torch.zeros(1, 1, 4, 4)
-    x[0, 0, 0, :3] = torch.tensor([0.01, 0.02, 0.5])
-    again, error = latent.reconstructions(model, x)
-    assert error.item() == pytest.approx((2 * 0.5) ** 2, rel=1e-5)
-    assert latent.pairs(x, again).shape == (2, 1, 4, 4)
+def test_pairs_stand_side_by_side():
+    x = torch.arange(3.0)[:, None]
+    assert latent.pairs(x, x + 10).flatten().tolist() == [0, 10, 1, 11, 2, 12]
 
 
 def test_models_that_cannot_are_told_apart():

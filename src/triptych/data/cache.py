@@ -68,7 +68,7 @@ def locked(path: Path) -> Iterator[None]:
         if os.name == "nt":
             import msvcrt
 
-            msvcrt.locking(f.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined]
+            msvcrt.locking(f.fileno(), msvcrt.LK_LOCK, 1)
         else:
             import fcntl
 
@@ -125,7 +125,8 @@ def write_images(
     if sides is not None:
         np.save(folder / "sides.npy", sides.to(torch.uint8).numpy())
     if factors:
-        np.savez(folder / "factors.npz", **{k: v.numpy() for k, v in factors.items()})  # type: ignore[arg-type]
+        columns: dict[str, Any] = {k: v.numpy() for k, v in factors.items()}
+        np.savez(folder / "factors.npz", **columns)
 
 
 def header(n: int, row: list[int]) -> bytes:

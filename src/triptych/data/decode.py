@@ -74,7 +74,7 @@ def eight_bits(im: Image.Image, notes: list[str]) -> Image.Image:
         return im.convert("I").point(lambda v: v * (1 / 257) + 0.5).convert("L")
     if im.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in im.info:
         im = im.convert("RGBA")
-        if im.getextrema()[3] != (255, 255):  # type: ignore[index]
+        if im.getchannel("A").getextrema() != (255, 255):
             notes.append("transparency laid over white")
         under = Image.new("RGBA", im.size, (WHITE, WHITE, WHITE, 255))
         return Image.alpha_composite(under, im).convert("RGB")

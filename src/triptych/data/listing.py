@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import tarfile
@@ -11,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from triptych.data.decode import MAX_BYTES
 from triptych.errors import UserError
@@ -201,28 +200,13 @@ def _streamed(path: Path) -> bool:
     return path.is_file() and is_tar(path) and not path.name.lower().endswith(".tar")
 
 
-@contextlib.contextmanager
-def _broken_tar(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (tarfile.TarError, EOFError, OSError, ValueError) as e:
-        import lzma
-        import zlib
-
-        if isinstance(e, FileNotFoundError | PermissionError):
-            raise UserError(f"{path} cannot be read ({e.strerror}); check the path") from e
-        del lzma, zlib
-        raise UserError(f"{path} is a damaged or cut-off tar ({e}); fetch or pack it again") from e
-
-
-def _members(path: Path, mode: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+def _members(path: Path, mode: Literal["r:", "r|*"]) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     """Members one by one; UserError for a damaged tar and for one that unpacks to absurd sizes."""
     import lzma
-    import zlib
 
     allowed = BOMB * path.stat().st_size + SLACK
     try:
-        with tarfile.open(path, mode) as t:  # type: ignore[call-overload]
+        with tarfile.open(path, mode) as t:
             for member in t:
                 if member.offset_data + member.size > allowed and mode != "r:":
                     raise UserError(f"{path} unpacks to over {allowed >> 20:,} MB; unpack it yourself if that is right")

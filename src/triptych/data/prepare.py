@@ -198,8 +198,8 @@ def _finish(
     if any(entries[i].side is not None for i in kept):
         np.save(folder / "sides.npy", np.array([entries[i].side for i in kept], np.uint8))
     if listing.factors:
-        columns = {k: np.array([v[i] for i in kept], np.int64) for k, v in listing.factors.items()}
-        np.savez(folder / "factors.npz", **columns)  # type: ignore[arg-type]
+        columns: dict[str, Any] = {k: np.array([v[i] for i in kept], np.int64) for k, v in listing.factors.items()}
+        np.savez(folder / "factors.npz", **columns)
     skipped = [(e.name, r["skipped"]) for e, r in zip(entries, results, strict=True) if "skipped" in r]
     skipped += listing.skipped
     about = {

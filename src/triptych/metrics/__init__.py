@@ -38,11 +38,11 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(f"triptych.metrics.{FUNCTIONS[name]}"), name)
     if name.startswith("_"):
         raise AttributeError(name)
-    found = discover("metrics", Metric)  # type: ignore[type-abstract]
+    found = discover("metrics", Metric)
     if name in found:
         return found[name]
     raise AttributeError(f"triptych.metrics has no {name}; there are {', '.join([*FUNCTIONS, *found])}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*FUNCTIONS, *discover("metrics", Metric)])  # type: ignore[type-abstract]
+    return sorted([*FUNCTIONS, *discover("metrics", Metric)])

@@ -133,5 +133,5 @@ def stacked_modes(digits: Offline, x: Tensor) -> dict[str, float]:
     told = [
         torch.cat([digits(part[:, c : c + 1])["logits"].argmax(1) for part in x.split(512)]) for c in range(x.shape[1])
     ]
-    counts = torch.bincount(sum(t * 10**i for i, t in enumerate(reversed(told))), minlength=1000)  # type: ignore[arg-type]
+    counts = torch.bincount(sum((t * 10**i for i, t in enumerate(reversed(told))), torch.tensor(0)), minlength=1000)
     return {"stacked_modes": int((counts > 0).sum()), "stacked_kl": kl_to_uniform(counts)}

@@ -191,11 +191,10 @@ def load_inception(
     path: str | Path | None = None,
     resize: str = "clean",
     precision: Literal["fp32", "bf16"] = "fp32",
-    fetched: bool = True,
     device: str | torch.device = "cpu",
 ) -> Inception:
     """The extractor behind FID, weights checked; never unpickles anything but tensors."""
-    file = find_inception(path, fetched)
+    file = find_inception(path)
     if resize not in RESIZES:
         raise UserError(f"unknown resize {resize!r}; choose one of {', '.join(RESIZES)}")
     # a script is a program: one under the weights' own name in a cache is not run

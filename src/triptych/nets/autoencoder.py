@@ -18,8 +18,24 @@ from triptych.nets.mlp import Reshape, at_least_one, perceptron
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
 
+class AutoencoderSpec(ModelSpec):
+    """Abstract base of the pairs: one code of `latent` numbers, or mean and log standard deviation of it."""
+
+    latent: int
+    variational: bool
+    output: Literal["mean", "logit"]
+
+    def heads(self) -> int:
+        """Numbers that the encoder ends in."""
+        return at_least_one(self.latent) * (2 if self.variational else 1)
+
+    def pair(self, shape: Shape, encoder: nn.Module, decoder: nn.Module) -> Autoencoder:
+        kind = VAEModel if self.variational else AEModel
+        return kind(shape, self.latent, encoder, decoder, self.output == "logit")
+
+
 @dataclass(frozen=True)
-class MLPAutoencoder(ModelSpec):
+class MLPAutoencoder(AutoencoderSpec):
     """Perceptrons for vectors and flattened pictures."""
 
     latent: int = 2
@@ -37,15 +53,13 @@ class MLPAutoencoder(ModelSpec):
 
     def build(self, shape: Shape) -> Autoencoder:
         d, act = math.prod(shape), ACTIVATIONS[self.activation]
-        heads = at_least_one(self.latent) * (2 if self.variational else 1)
-        encoder = nn.Sequential(nn.Flatten(), perceptron(d, heads, self.width, self.depth, act))
+        encoder = nn.Sequential(nn.Flatten(), perceptron(d, self.heads(), self.width, self.depth, act))
         decoder = nn.Sequential(perceptron(self.latent, d, self.width, self.depth, act), Reshape(shape))
-        kind = VAEModel if self.variational else AEModel
-        return kind(shape, self.latent, encoder, decoder, self.output == "logit")
+        return self.pair(shape, encoder, decoder)
 
 
 @dataclass(frozen=True)
-class ConvAutoencoder(ModelSpec):
+class ConvAutoencoder(AutoencoderSpec):
     """The CIFAR-10 study's pair: a 3x3 convolution, then strided ones that halve the side and double the channels.
 
     At 32 px and width 32 it is the study's exactly (side 4, 256 channels). The side is halved while it is even and
@@ -64,25 +78,27 @@ class ConvAutoencoder(ModelSpec):
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
 
     def build(self, shape: Shape) -> Autoencoder:
-        latent = at_least_one(self.latent)
+        heads = self.heads()
         image, halvings = picture(shape)
         side, widths = image // 2**halvings, [self.width * 2**i for i in range(halvings + 1)]
         features = widths[-1] * side * side
         down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1)]
         for a, b in pairwise(widths):
             down += [nn.ReLU(inplace=True), PlainDown(a, b)]
-        outputs = latent * (2 if self.variational else 1)
         if self.head == "coded":
             # Two linear maps in a row: the write-up's code has no non-linearity between them.
-            down += [nn.Flatten(), nn.Linear(features, latent), nn.Linear(latent, outputs)]
+            down += [nn.Flatten(), nn.Linear(features, self.latent), nn.Linear(self.latent, heads)]
         else:
-            down += [nn.Flatten(), nn.Linear(features, outputs)]
-        up: list[nn.Module] = [nn.Linear(latent, features), Reshape((widths[-1], side, side)), nn.ReLU(inplace=True)]
+            down += [nn.Flatten(), nn.Linear(features, heads)]
+        up: list[nn.Module] = [
+            nn.Linear(self.latent, features),
+            Reshape((widths[-1], side, side)),
+            nn.ReLU(inplace=True),
+        ]
         for a, b in pairwise(widths[::-1]):
             up += [PlainUp(a, b), nn.ReLU(inplace=True)]
         up += [nn.Conv2d(widths[0], shape[0], 3, padding=1)]
-        kind = VAEModel if self.variational else AEModel
-        return kind(shape, latent, nn.Sequential(*down), nn.Sequential(*up), self.output == "logit")
+        return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
 
 
 class Residual(nn.Module):
@@ -99,7 +115,7 @@ class Residual(nn.Module):
 
 
 @dataclass(frozen=True)
-class ResidualAutoencoder(ModelSpec):
+class ResidualAutoencoder(AutoencoderSpec):
     """The same pyramid with residual blocks at every resolution, for 32 and 64 px. No normalisation."""
 
     latent: int = 128
@@ -114,7 +130,7 @@ class ResidualAutoencoder(ModelSpec):
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
 
     def build(self, shape: Shape) -> Autoencoder:
-        latent = at_least_one(self.latent)
+        heads = self.heads()
         image, halvings = picture(shape)
         side, widths = image // 2**halvings, [self.width * min(2**i, 8) for i in range(halvings + 1)]
         features = widths[-1] * side * side
@@ -123,15 +139,14 @@ class ResidualAutoencoder(ModelSpec):
             return [Residual(channels) for _ in range(self.blocks)]
 
         down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1), *stack(widths[0])]
-        up: list[nn.Module] = [nn.Linear(latent, features), Reshape((widths[-1], side, side))]
+        up: list[nn.Module] = [nn.Linear(self.latent, features), Reshape((widths[-1], side, side))]
         for a, b in pairwise(widths):
             down += [PlainDown(a, b), *stack(b)]
         for a, b in pairwise(widths[::-1]):
             up += [*stack(a), PlainUp(a, b)]
-        down += [nn.SiLU(), nn.Flatten(), nn.Linear(features, latent * (2 if self.variational else 1))]
+        down += [nn.SiLU(), nn.Flatten(), nn.Linear(features, heads)]
         up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], shape[0], 3, padding=1)]
-        kind = VAEModel if self.variational else AEModel
-        return kind(shape, latent, nn.Sequential(*down), nn.Sequential(*up), self.output == "logit")
+        return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
 
 
 def picture(shape: Shape) -> tuple[int, int]:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import FlowModel
-from triptych.nets.coupling import columns, swaps
-from triptych.nets.transforms import Affine, Compose, Standardize, Transform
+from triptych.nets.coupling import alternated, columns
+from triptych.nets.transforms import Affine, Compose, Standardize
 
 
 class MaskedLinear(nn.Linear):
@@ -90,8 +90,5 @@ class MAF(ModelSpec):
         d = columns(shape, "MAF", least=1)
         if self.layers < 1 or self.width < 1 or self.depth < 1:
             raise UserError("MAF needs at least one layer, one unit and one hidden layer; raise model.layers or width")
-        parts: list[Transform] = [Standardize(d)]
-        for swap in [None, *swaps(d, self.layers)]:
-            parts += [swap] if swap else []
-            parts.append(MaskedAutoregressive(d, [self.width] * self.depth))
-        return FlowModel(shape, Compose(parts))
+        layers = alternated(d, self.layers, lambda: MaskedAutoregressive(d, [self.width] * self.depth))
+        return FlowModel(shape, Compose([Standardize(d), *layers]))

@@ -29,7 +29,7 @@ def convolve(x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: in
     x, w, bias = lowered(x, w, bias)
     if not quick(x):
         return F.conv2d(x, w, bias, stride, padding)
-    return _Convolve.apply(channels_last(x), channels_last(w), bias, stride, padding)  # type: ignore[return-value]
+    return _Convolve.apply(channels_last(x), channels_last(w), bias, stride, padding)
 
 
 def spread(y: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
@@ -38,7 +38,7 @@ def spread(y: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int)
     if not quick(y):
         return F.conv_transpose2d(y, w, bias, stride, padding)
     sides = tuple(stride * (s - 1) + w.shape[2] - 2 * padding for s in y.shape[2:])
-    return _Spread.apply(channels_last(y), channels_last(w), bias, stride, padding, sides)  # type: ignore[return-value]
+    return _Spread.apply(channels_last(y), channels_last(w), bias, stride, padding, sides)
 
 
 def lowered(x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -133,10 +134,14 @@ def columns(shape: Shape, name: str, least: int = 2) -> int:
     return shape[0]
 
 
-def swaps(d: int, layers: int) -> list[Permutation]:
-    """A reordering before each layer but the first: reversal for d = 2, else fixed random ones."""
+def alternated(d: int, layers: int, layer: Callable[[], Transform]) -> list[Transform]:
+    """Fresh layers with the d columns reordered between them: reversed for d = 2, else in fixed random orders."""
     g = torch.Generator().manual_seed(d)
-    return [Permutation(torch.tensor([1, 0]) if d == 2 else torch.randperm(d, generator=g)) for _ in range(layers - 1)]
+    parts = [layer()]
+    for _ in range(layers - 1):
+        order = torch.tensor([1, 0]) if d == 2 else torch.randperm(d, generator=g)
+        parts += [Permutation(order), layer()]
+    return parts
 
 
 @dataclass(frozen=True)
@@ -153,11 +158,11 @@ class RealNVP(ModelSpec):
     def build(self, shape: Shape) -> FlowModel:
         d = columns(shape, "RealNVP")
         keep = math.ceil(d / 2)
-        parts: list[Transform] = [Standardize(d)]
-        for swap in [None, *swaps(d, self.layers)]:
-            parts += [swap] if swap else []
-            parts.append(AffineCoupling(keep, conditioner(keep, 2 * (d - keep), self.width, self.depth)))
-        return FlowModel(shape, Compose(parts))
+
+        def layer() -> Transform:
+            return AffineCoupling(keep, conditioner(keep, 2 * (d - keep), self.width, self.depth))
+
+        return FlowModel(shape, Compose([Standardize(d), *alternated(d, self.layers, layer)]))
 
 
 @dataclass(frozen=True)
@@ -178,8 +183,9 @@ class NSF(ModelSpec):
     def build(self, shape: Shape) -> FlowModel:
         d = columns(shape, "NSF")
         keep = math.ceil(d / 2)
-        parts: list[Transform] = [Standardize(d), Marginals(d, 2 * self.bins, self.bound)]
-        for swap in [None, *swaps(d, self.layers)]:
-            parts += [swap] if swap else []
-            parts.append(SplineCoupling(keep, d - keep, self.width, self.depth, self.bins, self.bound))
-        return FlowModel(shape, Compose(parts))
+
+        def layer() -> Transform:
+            return SplineCoupling(keep, d - keep, self.width, self.depth, self.bins, self.bound)
+
+        first = [Standardize(d), Marginals(d, 2 * self.bins, self.bound)]
+        return FlowModel(shape, Compose([*first, *alternated(d, self.layers, layer)]))

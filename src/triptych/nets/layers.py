@@ -24,12 +24,12 @@ def relu(x: Tensor, slope: float = 0.0) -> Tensor:
     PyTorch's sends those zeros back through the whole of a penalised critic: a fifth of its arithmetic. Not in
     place: on a processor, reading and writing one tensor was measured at half the speed of writing another.
     """
-    return _Rectify.apply(x, slope)  # type: ignore[return-value]
+    return _Rectify.apply(x, slope)
 
 
 def relu_mean_down(x: Tensor) -> Tensor:
     """`mean_down(relu(x))`, with one pass over the large picture backward instead of three."""
-    return _RectifyMean.apply(x)  # type: ignore[return-value]
+    return _RectifyMean.apply(x)
 
 
 def mean_down(x: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class _MaskUp(Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
-        return mean_down(_Mask.apply(g, *ctx.saved_tensors, 0.0)), None  # type: ignore[arg-type]
+        return mean_down(_Mask.apply(g, *ctx.saved_tensors, 0.0)), None
 
 
 # ------------------------------------------------------------------------------------------------- layers

@@ -62,8 +62,8 @@ class Convolutions(nn.Module):
         self.first = nn.Conv2d(inputs, width, 3, padding=1)
         self.middle = nn.Conv2d(width, width, 1)
         self.last = nn.Conv2d(width, outputs, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+        for w in self.last.parameters():
+            nn.init.zeros_(w)
 
     def forward(self, x: Tensor) -> Tensor:
         h = F.relu(self.first(x.permute(0, 3, 1, 2)), inplace=True)
@@ -192,12 +192,12 @@ class LULinear(Transform):
     order: Tensor
     sign: Tensor
 
-    def __init__(self, d: int, generator: torch.Generator | None = None) -> None:
+    def __init__(self, d: int) -> None:
         super().__init__()
         if d == 2:
             w = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
         else:
-            w = torch.linalg.qr(torch.randn(d, d, generator=generator))[0]
+            w = torch.linalg.qr(torch.randn(d, d))[0]
         p, lower, upper = torch.linalg.lu(w)
         self.register_buffer("order", p.argmax(1))
         self.register_buffer("sign", upper.diagonal().sign())

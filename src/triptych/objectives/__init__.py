@@ -4,11 +4,11 @@ from triptych.core import Objective, discover
 
 
 def __getattr__(name: str) -> type[Objective]:
-    found = discover("objectives", Objective)  # type: ignore[type-abstract]
+    found = discover("objectives", Objective)
     if name in found:
         return found[name]
     raise AttributeError(f"triptych.objectives has no {name}; there are {', '.join(found)}")
 
 
 def __dir__() -> list[str]:
-    return list(discover("objectives", Objective))  # type: ignore[type-abstract]
+    return list(discover("objectives", Objective))
