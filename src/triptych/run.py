@@ -213,6 +213,10 @@ class Run:
         saved = self.checkpoints()
         if not saved:
             raise UserError(f"{self.path} has no checkpoint yet; `triptych resume {self.path}` goes on with it")
+        if which == "best" and self.best is None:
+            raise UserError(
+                f"{self.path} keeps no best checkpoint; leave --which out, or train with --train.best METRIC"
+            )
         images = self.best if which == "best" and self.best is not None else saved[-1]
         tensors, _ = self.read(images)
         model = self.recipe.model.build(self.shape())

@@ -113,6 +113,11 @@ def test_best_and_last_are_reported_on_the_half_that_did_not_choose(pictures_run
     assert "frechet_best" not in json.loads(out.read_text())
 
 
+def test_a_run_without_a_best_checkpoint_says_so(toy, capsys):
+    assert main(["evaluate", str(toy), "-n", "50", "--which", "best"]) == 2
+    assert "keeps no best checkpoint" in capsys.readouterr().err
+
+
 def test_fid_along_the_way_where_it_is_asked_for_and_can_be_had(pictures_run, monkeypatch):
     def features(x):
         flat = x.float().flatten(1) / 255
