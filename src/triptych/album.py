@@ -16,10 +16,9 @@ from triptych import expost, figures, latent
 from triptych.core import Data, Latent, Model, Sampler
 from triptych.errors import NoSplit, UserError
 from triptych.models import Autoencoder
-from triptych.run import Run
+from triptych.run import Run, Which
 
 BatchNorm = Literal["eval", "train"]
-Which = Literal["last", "best"]
 Codes = Literal["prior", "gaussian", "mixture"]
 
 

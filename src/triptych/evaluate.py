@@ -25,7 +25,7 @@ from triptych.metrics.frechet import frechet_distance, frechet_from_features, mo
 from triptych.metrics.kernel import kernel_distance
 from triptych.metrics.transport import sliced_wasserstein
 from triptych.progress import Progress
-from triptych.run import Run, write_json
+from triptych.run import Run, Which, write_json
 from triptych.runtime import pick_device
 
 IMAGES, VECTORS = 10_000, 5_000
@@ -46,7 +46,7 @@ class Options:
     """reference: default the test split where there is one, else everything the run was trained on"""
     data: str | None = None
     """of a run: the real side, prepared as its own data was; default: its own"""
-    which: Literal["last", "best"] = "last"
+    which: Which = "last"
     bn: Literal["eval", "train"] = "eval"
     inception: str | None = None
     """path of the weights, or `download`; default: use them where they are found"""

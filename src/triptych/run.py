@@ -8,13 +8,14 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
 from triptych.core import Data, Model, Recipe, Split, decode, encode
 from triptych.errors import UserError
 
+Which = Literal["last", "best"]
 KEEP = 2
 """Checkpoints kept beside the best."""
 
@@ -206,18 +207,21 @@ class Run:
     def shape(self) -> tuple[int, ...]:
         return tuple(self.env["shape"])
 
-    def load(self, which: str = "last", device: str = "auto") -> Model:
-        """The trained model, in eval mode: averaged weights for the sampling players where the run has them."""
+    def load(self, which: Which = "last", device: str = "auto") -> Model:
+        """The trained model, in eval mode: averaged weights for the sampling players where the run has them.
+
+        UserError without a checkpoint, and for `best` where no metric has chosen one.
+        """
         from triptych.runtime import pick_device, place
 
         saved = self.checkpoints()
         if not saved:
             raise UserError(f"{self.path} has no checkpoint yet; `triptych resume {self.path}` goes on with it")
-        if which == "best" and self.best is None:
+        images = self.best if which == "best" else saved[-1]
+        if images is None:
             raise UserError(
                 f"{self.path} keeps no best checkpoint; leave --which out, or train with --train.best METRIC"
             )
-        images = self.best if which == "best" and self.best is not None else saved[-1]
         tensors, _ = self.read(images)
         model = self.recipe.model.build(self.shape())
         state = part(tensors, "model") | part(tensors, "ema") | part(tensors, "ema-statistics")
@@ -234,7 +238,7 @@ def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(f"{prefix}/"): v for k, v in tensors.items() if k.startswith(f"{prefix}/")}
 
 
-def load(run: str | Path, device: str = "auto", which: str = "last") -> Model:
+def load(run: str | Path, device: str = "auto", which: Which = "last") -> Model:
     """The trained model of a run folder, ready to `sample`, and where it can, `encode`, `decode`, `log_prob`."""
     return Run(run).load(which, device)
 

@@ -65,10 +65,11 @@ def from_yaml(path: Path) -> Study:
         root = yaml.compose(path.read_text())
     except UnicodeDecodeError as e:
         raise UserError(f"{path.name} is not text; write the study as UTF-8") from e
+    except yaml.MarkedYAMLError as e:
+        where = f" line {e.problem_mark.line + 1}" if e.problem_mark else ""
+        raise UserError(f"{path.name}{where}: {e.problem or e}; correct the YAML") from e
     except yaml.YAMLError as e:
-        mark = getattr(e, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path.name}{where}: {getattr(e, 'problem', None) or e}; correct the YAML") from e
+        raise UserError(f"{path.name}: {e}; correct the YAML") from e
     reader = _Reader(path.name)
     top = reader.mapping(root, "a study", KEYS)
     if "recipes" not in top:

@@ -43,7 +43,7 @@ class Hub(Source):
             cache.write_images(folder, x, labels=y, sides=sides)
             hashes = np.array([int(digest(r.numpy().tobytes())[:16], 16) for r in x], np.uint64)
             np.save(folder / "hashes.npy", hashes.view(np.int64))
-            classes = list(getattr(first.features[label], "names", [])) if label else []
+            classes = list(first.features[label].names) if label else []
             about = {"name": self.repo, "source": PREFIX + self.repo, "count": len(x), "classes": classes}
             about |= {"licence": first.info.license or "see the set's page", "citation": first.info.citation}
             about |= {"columns": [picture, label], "preparation": how.plain(), "fingerprint": digest(x)}

@@ -105,8 +105,7 @@ class Case:
         """Two sets of real examples with none in common, as large as the case's sides where that can be."""
         n = len(self.fake)
         if self.real.law is not None:
-            again = fresh(self.real, len(self.real), self.seed + 2)
-            return self.real, again
+            return self.real, fresh(self.real, len(self.real), self.seed + 2)
         if self.spare is not None and len(self.spare) >= min(n, len(self.real) // 2):
             return self.real, subset(self.spare, n, self.seed)
         half = len(self.real) // 2

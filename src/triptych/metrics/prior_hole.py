@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from triptych.core import Metric, Value, to_inner, to_public
 from triptych.expost import codes_of_data, fit_codes
 from triptych.latent import decode, encode
-from triptych.metrics.case import Case, subset
+from triptych.metrics.case import Case, counted, subset
 from triptych.metrics.transport import sliced_wasserstein
 from triptych.models import AEModel, Autoencoder
 
@@ -53,6 +53,5 @@ class PriorHole(Metric):
         found = {}
         for name, codes in made.items():
             distance = sliced_wasserstein(x.flatten(1), decode(model, codes).flatten(1), seed=self.seed)
-            value = case.value(distance, seed=self.seed, note=note)
-            found[f"hole_{name}"] = replace(value, n=n, n_real=n)
-        return found
+            found[f"hole_{name}"] = case.value(distance, seed=self.seed, note=note)
+        return counted(found, n)
