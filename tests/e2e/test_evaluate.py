@@ -113,6 +113,18 @@ def test_best_and_last_are_reported_on_the_half_that_did_not_choose(pictures_run
     assert "frechet_best" not in json.loads(out.read_text())
 
 
+def test_stored_statistics_stand_for_a_runs_real_side(pictures_run, scripted, tmp_path):
+    stats, out = tmp_path / "s.npz", tmp_path / "e.json"
+    argv = ["evaluate", str(pictures_run), "-n", "60", "--inception", str(scripted), "--out", str(out)]
+    assert main([*argv, "--save-stats", str(stats)]) == 0
+    whole = json.loads(out.read_text())
+    assert main([*argv, "--stats", str(stats)]) == 0
+    values = json.loads(out.read_text())
+    assert values["fid"]["value"] == pytest.approx(whole["fid"]["value"], rel=1e-6)
+    assert values["fid"]["reference"] == str(stats)
+    assert values["kid"]["value"] == whole["kid"]["value"]
+
+
 def test_a_run_without_a_best_checkpoint_says_so(toy, capsys):
     assert main(["evaluate", str(toy), "-n", "50", "--which", "best"]) == 2
     assert "keeps no best checkpoint" in capsys.readouterr().err

@@ -1,7 +1,6 @@
 """`triptych evaluate` on a run and on two sets, as a user calls it."""
 
 import json
-import warnings
 
 import numpy as np
 import pytest
@@ -127,28 +126,6 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(tmp_path, capsys
 
 
 # ------------------------------------------------------------------------------ Inception statistics
-
-
-@pytest.fixture
-def scripted(tmp_path):
-    """A TorchScript network of the shape that clean-fid uses: layers(x) on normalised 299 px pictures."""
-
-    class Layers(torch.nn.Module):
-        def forward(self, x):
-            return torch.nn.functional.adaptive_avg_pool2d(x, 2).flatten(1)
-
-    class Net(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layers = Layers()
-
-        def forward(self, x):
-            return self.layers(x)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.script(Net()).save(str(tmp_path / "inception.pt"))
-    return tmp_path / "inception.pt"
 
 
 def features_as_clean_fid_makes_them(folder):
