@@ -122,24 +122,24 @@ def verdicts_of(table: Table) -> list[str]:
 
 
 def markdown(table: Table) -> str:
-    """The comparison table: metrics with a direction, mean ± 95 % interval over seeds."""
-    metrics = [m for m in table.metrics if direction(m)]
-    rows = ["| recipe | seeds | " + " | ".join(map(spoken, metrics)) + " | training, s |"]
-    rows.append("|---|---|" + "---|" * (len(metrics) + 1))
-    for label in table.labels:
-        cells = []
-        for metric in metrics:
-            e = table.estimate(label, metric)
-            if e is None:
-                cells.append(table.missing(label, metric))
-            else:
-                cells.append(with_reach(e))
-        seconds = [e.status["seconds"] for e in table.of(label) if "seconds" in e.status]
-        cells.append(figure(sum(seconds) / len(seconds)) if seconds else "")
-        rows.append(f"| {label} | {len(table.of(label))} | " + " | ".join(map(cell, cells)) + " |")
-    floors = [figure(f) if (f := table.floor(m)) is not None else "" for m in metrics]
-    if any(floors):
-        rows.append("| *floor: real against real* | | " + " | ".join(floors) + " | |")
+    """The comparison table: a metric with a direction a row, a recipe a column, mean ± 95 % interval over seeds."""
+    rows = ["| | " + " | ".join(table.labels) + " | floor: real against real |", "|---" * (len(table.labels) + 2) + "|"]
+    for metric in (m for m in table.metrics if direction(m)):
+        found = [table.estimate(label, metric) for label in table.labels]
+        if not any(found):
+            continue
+        arrow = "↓" if direction(metric) < 0 else "↑"
+        cells = [
+            table.missing(label, metric) if e is None else with_reach(e)
+            for label, e in zip(table.labels, found, strict=True)
+        ]
+        floor = table.floor(metric)
+        cells.append("" if floor is None else figure(floor))
+        rows.append(f"| {spoken(metric)} {arrow} | " + " | ".join(map(cell, cells)) + " |")
+    for name, key in (("training, s", "seconds"), ("images shown", "images")):
+        means = [[e.status[key] for e in table.of(label) if key in e.status] for label in table.labels]
+        rows.append(f"| {name} | " + " | ".join(figure(sum(v) / len(v)) if v else "" for v in means) + " | |")
+    rows.append("| seeds | " + " | ".join(str(len(table.of(label))) for label in table.labels) + " | |")
     return "\n".join(rows)
 
 
@@ -151,11 +151,13 @@ def copy(source: Path, target: Path) -> None:
 def objective_figures(folders: Sequence[Path], docs: Path) -> None:
     """The samples of seed 0 on 2-D data, by objective; the plainest recipe of an objective is taken."""
     entries, _ = gather(folders) if folders else ([], [])
+    taken: set[Path] = set()
     for e in sorted(entries, key=lambda e: (len(e.label), e.seed)):
         files = sorted((e.path / "samples").glob("*.png"))
         target = docs / "figures" / f"objective-{e.recipe['objective']['type']}-{e.data[0]}.png"
-        if files and e.env.get("shape") == [2] and not target.exists():
+        if files and e.env.get("shape") == [2] and target not in taken:
             copy(files[-1], target)
+            taken.add(target)
 
 
 ADVICE = """\

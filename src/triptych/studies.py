@@ -104,14 +104,14 @@ def three_families(scale: Scale) -> Recipes:
     from triptych.core import DataSpec
 
     budgets = {
-        "gan-mnist": 60_000,
-        "wgan-gp-mnist": 60_000,
-        "best-mnist": 45_000,
-        "ae-mnist": 100_000,
-        "vae-mnist": 100_000,
-        "best-vae-mnist": 40_000,
-        "realnvp-mnist": 80_000,
-        "glow-mnist": 32_000,
+        "gan-mnist": 45_000,
+        "wgan-gp-mnist": 30_000,
+        "best-mnist": 30_000,
+        "ae-mnist": 90_000,
+        "vae-mnist": 90_000,
+        "best-vae-mnist": 20_000,
+        "realnvp-mnist": 50_000,
+        "glow-mnist": 30_000,
     }
     found = []
     for data in ("mnist", "cifar10"):
