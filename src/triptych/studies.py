@@ -104,18 +104,29 @@ def three_families(scale: Scale) -> Recipes:
     from triptych.core import DataSpec
 
     budgets = {
-        "gan-mnist": 45_000,
-        "wgan-gp-mnist": 30_000,
-        "best-mnist": 30_000,
-        "ae-mnist": 90_000,
-        "vae-mnist": 90_000,
-        "best-vae-mnist": 20_000,
-        "realnvp-mnist": 50_000,
-        "glow-mnist": 30_000,
+        "mnist": {
+            "gan-mnist": 45_000,
+            "wgan-gp-mnist": 30_000,
+            "best-mnist": 30_000,
+            "ae-mnist": 90_000,
+            "vae-mnist": 250_000,
+            "realnvp-mnist": 50_000,
+            "glow-mnist": 30_000,
+        },
+        "cifar10": {
+            "gan-mnist": 30_000,
+            "wgan-gp-mnist": 20_000,
+            "best-mnist": 20_000,
+            "ae-cifar10-128": 40_000,
+            "vae-cifar10": 40_000,
+            "vae-cifar10-residual": 10_000,
+            "realnvp-mnist": 30_000,
+            "glow-mnist": 20_000,
+        },
     }
     found = []
-    for data in ("mnist", "cifar10"):
-        for name, images in budgets.items():
+    for data, each in budgets.items():
+        for name, images in each.items():
             made = within(images, name, scale)
             found.append(replace(made, name=name.replace("mnist", data), data=DataSpec(data)))
     return tuple(found)

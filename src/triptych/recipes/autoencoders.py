@@ -63,13 +63,13 @@ RECIPES: dict[str, Recipe] = {
     "vae-25gaussians": toy("25gaussians", 1.6),
     "vae-swissroll": toy("swissroll", 1.5),
     "vae-glyphs": Recipe(DataSpec("glyphs"), digits, VAE(), digit_train, about="VAE on drawn glyphs"),
-    "vae-mnist": Recipe(DataSpec("mnist"), digits, VAE(), digit_train, about="Gaussian VAE on MNIST"),
-    "best-vae-mnist": Recipe(
+    # Few numbers and a small sigma: what N(0, I) draws is then nearly all digits. With 16 numbers a third is.
+    "vae-mnist": Recipe(
         DataSpec("mnist"),
-        ResidualAutoencoder(latent=16, width=32),
-        VAE(likelihood="gaussian-learned"),
-        digit_train,
-        about="VAE on MNIST: residual blocks, sigma learned",
+        MLPAutoencoder(latent=4, width=512, depth=3, activation="silu"),
+        VAE(sigma=0.5),
+        replace(digit_train, images=900_000, clip=50.0),
+        about="Gaussian VAE on MNIST, four numbers",
     ),
     "ae-mnist": Recipe(
         DataSpec("mnist"),
