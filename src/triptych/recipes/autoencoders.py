@@ -68,7 +68,7 @@ RECIPES: dict[str, Recipe] = {
         DataSpec("mnist"),
         MLPAutoencoder(latent=4, width=512, depth=3, activation="silu"),
         VAE(sigma=0.5),
-        replace(digit_train, images=900_000, clip=50.0),
+        replace(digit_train, images=1_500_000, clip=50.0),
         about="Gaussian VAE on MNIST, four numbers",
     ),
     "ae-mnist": Recipe(

@@ -17,9 +17,11 @@ STACKED, STACKED_32 = DataSpec("stackedmnist"), DataSpec("stackedmnist", resolut
 # for each move of the generator. A 3×3 convolution at a quarter of the size is worth more than twice the steps, and
 # Adam without momentum more than either.
 SMALL = ConvGAN(latent=16, width=48, depth=2)
-PLAIN = Train(images=195_000, batch=64, lr=1e-3, betas=(0.0, 0.99), schedule="linear", ema=0.999)
+PLAIN = Train(images=195_000, evaluate=65_000, batch=64, lr=1e-3, betas=(0.0, 0.99), schedule="linear", ema=0.999)
 CLIPPED = Train(images=400_000, batch=64, lr=1e-4, optimizer="rmsprop", ema=0.999)
-PENALISED = Train(images=180_000, batch=64, lr=1e-3, critic_lr=2e-3, betas=(0.0, 0.9), schedule="linear", ema=0.999)
+PENALISED = Train(
+    images=165_000, evaluate=55_000, batch=64, lr=1e-3, critic_lr=2e-3, betas=(0.0, 0.9), schedule="linear", ema=0.999
+)
 
 STRONG = Train(batch=64, lr=5e-4, betas=(0.0, 0.99), schedule="linear", ema=0.999)
 BEST = "1,000 modes, recommended: relativistic, R1 + R2, averaged weights, decay to 0"
