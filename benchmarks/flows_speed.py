@@ -8,19 +8,15 @@ import torch
 import zuko
 from common import in_turns, ratio, record
 
-from triptych.nets.coupling import SplineCoupling, swaps
-from triptych.nets.transforms import Compose, Transform
+from triptych.nets.coupling import SplineCoupling, alternated
+from triptych.nets.transforms import Compose
 from triptych.runtime import keep_freed_memory
 
 BATCH, LAYERS, WIDTH, BINS, BOUND = 4096, 3, 64, 8, 5.0
 
 
 def ours(d: int) -> Compose:
-    parts: list[Transform] = []
-    for swap in [None, *swaps(d, LAYERS)]:
-        parts += [swap] if swap else []
-        parts.append(SplineCoupling(d - d // 2, d // 2, WIDTH, 2, BINS, BOUND))
-    return Compose(parts)
+    return Compose(alternated(d, LAYERS, lambda: SplineCoupling(d - d // 2, d // 2, WIDTH, 2, BINS, BOUND)))
 
 
 def theirs(d: int) -> zuko.flows.Flow:
