@@ -110,7 +110,7 @@ def three_families(scale: Scale) -> Recipes:
             "best-mnist": 30_000,
             "ae-mnist": 90_000,
             "vae-mnist": 250_000,
-            "realnvp-mnist": 50_000,
+            "realnvp-mnist": 32_000,
             "glow-mnist": 30_000,
         },
         "cifar10": {
@@ -120,7 +120,7 @@ def three_families(scale: Scale) -> Recipes:
             "ae-cifar10-128": 40_000,
             "vae-cifar10": 40_000,
             "vae-cifar10-residual": 10_000,
-            "realnvp-mnist": 30_000,
+            "realnvp-mnist": 20_000,
             "glow-mnist": 20_000,
         },
     }
