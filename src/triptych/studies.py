@@ -119,7 +119,6 @@ def three_families(scale: Scale) -> Recipes:
             "best-mnist": 20_000,
             "ae-cifar10-128": 40_000,
             "vae-cifar10": 40_000,
-            "vae-cifar10-residual": 10_000,
             "realnvp-mnist": 20_000,
             "glow-mnist": 20_000,
         },
