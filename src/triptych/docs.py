@@ -138,7 +138,7 @@ def markdown(table: Table) -> str:
         rows.append(f"| {spoken(metric)} {arrow} | " + " | ".join(map(cell, cells)) + " |")
     for name, key in (("training, s", "seconds"), ("images shown", "images")):
         means = [[e.status[key] for e in table.of(label) if key in e.status] for label in table.labels]
-        rows.append(f"| {name} | " + " | ".join(figure(sum(v) / len(v)) if v else "" for v in means) + " | |")
+        rows.append(f"| {name} | " + " | ".join(f"{sum(v) / len(v):,.0f}" if v else "" for v in means) + " | |")
     rows.append("| seeds | " + " | ".join(str(len(table.of(label))) for label in table.labels) + " | |")
     return "\n".join(rows)
 
