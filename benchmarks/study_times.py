@@ -9,8 +9,7 @@ from pathlib import Path
 
 from common import record
 
-from triptych.run import read_json
-from triptych.study import runs_of
+from triptych.run import Run, read_json
 
 
 def main() -> None:
@@ -20,8 +19,8 @@ def main() -> None:
     parser.add_argument("--note", default="")
     args = parser.parse_args()
     told = read_json(args.study / "study.json")
-    runs = runs_of(args.study)
-    seconds = {run.path.name: run.status["seconds"] for run in runs if run.status["state"] == "done"}
+    runs = [Run(args.study / entry["run"]) for entry in told["runs"] if entry["state"] == "done"]
+    seconds = {run.path.name: run.status["seconds"] for run in runs}
     states = Counter(entry["state"] for entry in told["runs"])
     slow = {name: s for name, s in seconds.items() if s > args.limit}
     middle, worst = statistics.median(seconds.values()), max(seconds.values())
