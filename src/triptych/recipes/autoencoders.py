@@ -63,7 +63,7 @@ RECIPES: dict[str, Recipe] = {
     "vae-25gaussians": toy("25gaussians", 1.6),
     "vae-swissroll": toy("swissroll", 1.5),
     "vae-glyphs": Recipe(DataSpec("glyphs"), digits, VAE(), digit_train, about="VAE on drawn glyphs"),
-    # Few numbers and a small sigma: what N(0, I) draws is then nearly all digits. With 16 numbers a third is.
+    # Few numbers and a small sigma: what N(0, I) draws is then mostly digits (benchmarks/mnist_minutes.py).
     "vae-mnist": Recipe(
         DataSpec("mnist"),
         MLPAutoencoder(latent=4, width=512, depth=3, activation="silu"),

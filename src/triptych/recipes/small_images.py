@@ -13,9 +13,8 @@ from triptych.objectives.relativistic import Relativistic
 MNIST, GLYPHS = DataSpec("mnist"), DataSpec("glyphs")
 STACKED, STACKED_32 = DataSpec("stackedmnist"), DataSpec("stackedmnist", resolution=32)
 
-# Three minutes on two cores: the steps are what is short, so the nets are narrow and the penalised critic moves once
-# for each move of the generator. A 3×3 convolution at a quarter of the size is worth more than twice the steps, and
-# Adam without momentum more than either.
+# For three minutes on two cores (benchmarks/mnist_minutes.py), found by single short trials: convolutions at a quarter
+# of the size, Adam without momentum, one critic move for each of the generator's.
 SMALL = ConvGAN(latent=16, width=48, depth=2)
 PLAIN = Train(images=195_000, evaluate=65_000, batch=64, lr=1e-3, betas=(0.0, 0.99), schedule="linear", ema=0.999)
 CLIPPED = Train(images=400_000, batch=64, lr=1e-4, optimizer="rmsprop", ema=0.999)
@@ -32,7 +31,7 @@ RECIPES = {
         SMALL,
         Relativistic(),
         replace(STRONG, images=900_000, lr=1e-3),
-        about="digits, 28 px, recommended: relativistic, R1 + R2, averaged weights, decay to 0",
+        about="digits, 28 px: relativistic, R1 + R2, averaged weights, decay to 0",
     ),
     "gan-mnist": Recipe(MNIST, SMALL, GAN(), PLAIN, about="DCGAN-like nets on digits, 28 px"),
     "lsgan-mnist": Recipe(MNIST, SMALL, LSGAN(), PLAIN, about="the same nets, least squares"),
