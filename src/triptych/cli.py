@@ -134,13 +134,14 @@ def parse_recipe(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, Any]:
 
 
 def field_docs(cls: type) -> dict[str, str]:
-    """The string under each field of a dataclass."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-    assert isinstance(body, ast.ClassDef)
+    """The string under each field of a dataclass, inherited ones included."""
     docs = {}
-    for field, text in itertools.pairwise(body.body):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
-            docs[field.target.id] = ast.literal_eval(text.value)
+    for base in filter(dataclasses.is_dataclass, reversed(cls.__mro__)):
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, text in itertools.pairwise(body.body):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+                docs[field.target.id] = ast.literal_eval(text.value)
     return docs
 
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from triptych.discovery import discover as discover
 from triptych.encoding import decode as decode
 from triptych.encoding import encode as encode
+from triptych.preparation import Preparation
 
 Split = Literal["train", "test", "all"]
 Shape = tuple[int, ...]
@@ -115,30 +116,18 @@ class Data:
 
 
 @dataclass(frozen=True)
-class DataSpec:
+class DataSpec(Preparation):
     """Which data, prepared how. The whole of it is part of a run's identity."""
 
     name: str
     """a name from `triptych data list`, a folder, an archive or an array file"""
-    resolution: int | None = None
-    """side of the prepared pictures in pixels; default: the source's own"""
-    fit: Literal["squash", "crop", "pad"] = "squash"
-    """how a picture that is not square becomes square"""
-    channels: int | None = None
-    """1 (grey) or 3 (RGB); default: the source's own, 3 for folders"""
-    holdout: float = 0.0
-    """share set aside as test by content hash, where the source has no split"""
-    filter: Literal["bicubic", "lanczos", "bilinear", "box"] = "bicubic"
-    """resampling filter"""
-    jpeg_quality: int | None = None
-    """re-encode the prepared pictures as JPEG of this quality (the coursework used 75)"""
     split: Split = "train"
     """the part that is trained on"""
 
     def load(self, split: Split | None = None) -> Data:
         from triptych import data
 
-        options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("name", "split")}
+        options = {f.name: getattr(self, f.name) for f in dataclasses.fields(Preparation)}
         return data.load(self.name, split=split or self.split, **options)
 
 

@@ -3,37 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from triptych.preparation import Preparation
 from triptych.terminal import console
 
 if TYPE_CHECKING:
     from triptych.core import Data
 
+PLAIN = Preparation()
 Name = Annotated[Positional[str], arg(metavar="NAME_OR_PATH", help="a name, a folder, a zip or tar, an array file")]
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """How the examples are prepared."""
-
-    resolution: int | None = None
-    """side of the prepared pictures in pixels; default: the source's own"""
-    fit: Literal["squash", "crop", "pad"] = "squash"
-    """how a picture that is not square becomes square"""
-    channels: int | None = None
-    """1 (grey) or 3 (RGB); default: the source's own, 3 for folders"""
-    holdout: float = 0.0
-    """share set aside as test by content, where the source has no split"""
-    filter: Literal["bicubic", "lanczos", "bilinear", "box"] = "bicubic"
-    """resampling filter"""
-    jpeg_quality: int | None = None
-    """re-encode the prepared pictures as JPEG of this quality"""
 
 
 def list_sets() -> None:
@@ -50,7 +33,7 @@ def list_sets() -> None:
 
 def prepare(
     data: Name,
-    preparation: OmitArgPrefixes[Preparation] = Preparation(),
+    preparation: OmitArgPrefixes[Preparation] = PLAIN,
     export: Annotated[Path | None, arg(help="also write the prepared pictures as PNG files to this new folder")] = None,
 ) -> None:
     """Read any collection of pictures once, into an array that training maps into memory.
@@ -75,7 +58,7 @@ def prepare(
 
 def info(
     data: Name,
-    preparation: OmitArgPrefixes[Preparation] = Preparation(),
+    preparation: OmitArgPrefixes[Preparation] = PLAIN,
     sheet: Annotated[Path | None, arg(help="PNG to write some examples to; default: in the cache")] = None,
     duplicates: Annotated[bool, arg(help="look for near-duplicates (a minute for 60,000 pictures)")] = True,
 ) -> None:

@@ -119,8 +119,8 @@ def three_families(scale: Scale) -> Recipes:
             "best-mnist": 20_000,
             "ae-cifar10-128": 40_000,
             "vae-cifar10": 40_000,
-            "realnvp-mnist": 12_000,
-            "glow-mnist": 8_000,
+            "realnvp-mnist": 10_000,
+            "glow-mnist": 7_000,
         },
     }
     found = []

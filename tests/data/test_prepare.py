@@ -18,8 +18,8 @@ from PIL import Image
 
 from triptych import data
 from triptych.data import cache, crew
-from triptych.data.source import Preparation
 from triptych.errors import UserError
+from triptych.preparation import Preparation
 
 
 def save(path: Path, seed: int, size: tuple[int, int] = (20, 16), mode: str = "RGB") -> Path:

@@ -15,8 +15,9 @@ from typing import Literal
 from triptych.core import Data, Split
 from triptych.data import hub, tables
 from triptych.data.pictures import Pictures
-from triptych.data.source import Preparation, Source
+from triptych.data.source import Source
 from triptych.errors import UserError, nearest
+from triptych.preparation import Preparation
 
 
 def sources() -> dict[str, Source]:

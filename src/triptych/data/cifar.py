@@ -21,8 +21,9 @@ from triptych.data import cache
 from triptych.data.arrays import recast
 from triptych.data.download import Remote, fetch
 from triptych.data.listing import stamp
-from triptych.data.source import Preparation, Source, digest
+from triptych.data.source import Source, digest
 from triptych.errors import UserError
+from triptych.preparation import Preparation
 
 FOLDER = "cifar-10-batches-py"
 MEMBERS = {

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from triptych.core import Data, Split
 from triptych.data import cache
-from triptych.data.source import Preparation, Source, digest
+from triptych.data.source import Source, digest
 from triptych.errors import UserError
+from triptych.preparation import Preparation
 
 # A point is "x,y", y pointing down; "~x,y" is the control point of a quadratic curve to the next; "/" lifts the pen.
 OVAL = "2,0 ~4,0 4,3 ~4,6 2,6 ~0,6 0,3 ~0,0 2,0"

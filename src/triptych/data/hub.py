@@ -12,8 +12,9 @@ import torch
 
 from triptych.core import Data, Split
 from triptych.data import cache, decode
-from triptych.data.source import Preparation, Source, digest
+from triptych.data.source import Source, digest
 from triptych.errors import UserError
+from triptych.preparation import Preparation
 
 PREFIX = "hf:"
 

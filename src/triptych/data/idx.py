@@ -17,8 +17,9 @@ from triptych.core import Data, Split
 from triptych.data import cache
 from triptych.data.arrays import recast
 from triptych.data.download import Remote, fetch
-from triptych.data.source import Preparation, Source, digest
+from triptych.data.source import Source, digest
 from triptych.errors import UserError
+from triptych.preparation import Preparation
 
 IMAGES, LABELS = 0x803, 0x801  # idx magic: unsigned bytes in three dimensions, in one
 LIMIT = 4 << 30  # bytes a file may claim; no idx set comes near

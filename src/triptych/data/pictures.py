@@ -11,8 +11,9 @@ from triptych.core import Data, Split
 from triptych.data import cache
 from triptych.data.download import Remote, fetch
 from triptych.data.prepare import prepared
-from triptych.data.source import Preparation, Source
+from triptych.data.source import Source
 from triptych.errors import UserError
+from triptych.preparation import Preparation
 
 
 @dataclass(frozen=True)

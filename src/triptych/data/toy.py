@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Law, Split
-from triptych.data.source import Preparation, Source, digest
+from triptych.data.source import Source, digest
 from triptych.errors import UserError
+from triptych.preparation import Preparation
 
 ROWS = 8192  # points per block when a density sums over many components: bounds memory
 
