@@ -1,72 +1,26 @@
 """Fetching, against a server on the loopback address that misbehaves in every way."""
 
 import hashlib
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from loopback import BODY, Server, serving
 
 from triptych.data.download import Remote, download, fetch
 from triptych.errors import UserError
 
-BODY = bytes(range(256)) * 4000
 SUM = "md5:" + hashlib.md5(BODY).hexdigest()
-
-
-class Server(ThreadingHTTPServer):
-    """Plays its list of behaviours, one per request, then behaves."""
-
-    daemon_threads = True
-    script: list[str]
-    ranges: list[str | None]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        wanted = self.headers.get("Range")
-        self.server.ranges.append(wanted)
-        act = self.server.script.pop(0) if self.server.script else "good"
-        if act in ("404", "503"):
-            self.send_error(int(act))
-            return
-        start = int(wanted.split("=")[1].rstrip("-")) if wanted and act != "ignore range" else 0
-        body = BODY[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if act == "corrupt":
-            body = b"\xff" * len(body)
-        if act == "truncate":
-            body = body[: len(body) // 2]
-        if act == "stall":
-            self.wfile.write(body[:1000])
-            self.wfile.flush()
-            time.sleep(1.5)
-            return
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as s:
-        s.script, s.ranges = [], []
-        thread = threading.Thread(target=s.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving() as s:
         yield s
-        s.shutdown()
-        thread.join()
 
 
 def remote(server: Server, checksum: str = SUM) -> Remote:
-    return Remote(f"http://127.0.0.1:{server.server_port}/set.tar", checksum)
+    return Remote(server.address("set.tar"), checksum)
 
 
 def get(server: Server, to: Path, *script: str, **options: float) -> None:
@@ -85,7 +39,7 @@ def test_arrives_in_the_end(server: Server, tmp_path: Path, script: tuple[str, .
 
 def test_goes_on_where_it_stopped(server: Server, tmp_path: Path) -> None:
     get(server, tmp_path / "x", "truncate")
-    assert server.ranges == [None, f"bytes={len(BODY) // 2}-"]
+    assert [wanted for _, wanted in server.asked] == [None, f"bytes={len(BODY) // 2}-"]
 
 
 def test_a_server_without_ranges_sends_all_again(server: Server, tmp_path: Path) -> None:
@@ -101,7 +55,7 @@ def test_a_stalled_connection_is_given_up(server: Server, tmp_path: Path) -> Non
 def test_a_part_of_an_earlier_process_is_used(server: Server, tmp_path: Path) -> None:
     (tmp_path / "x.part").write_bytes(BODY[:5000])
     get(server, tmp_path / "x")
-    assert server.ranges == ["bytes=5000-"]
+    assert server.asked == [("/set.tar", "bytes=5000-")]
     assert (tmp_path / "x").read_bytes() == BODY
 
 
@@ -132,4 +86,4 @@ def test_fetch_fills_a_folder_of_the_cache_once(server: Server, tmp_path: Path) 
     home = fetch("some", (remote(server),))
     assert (home / "set.tar").read_bytes() == BODY
     fetch("some", (remote(server),))
-    assert len(server.ranges) == 1
+    assert len(server.asked) == 1

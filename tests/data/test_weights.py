@@ -3,63 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
+from loopback import BODY, Server, serving
 
 from triptych.data.download import CHUNK
 from triptych.errors import UserError
 from triptych.metrics import features
 from triptych.metrics.features import WEIGHTS, find_inception, load_inception
-
-BODY = bytes(range(256)) * 4000
-
-
-class Server(ThreadingHTTPServer):
-    """Plays its list of behaviours, one per request, then behaves."""
-
-    daemon_threads = True
-    script: list[str]
-    asked: list[tuple[str, str | None]]
-
-    def addresses(self) -> tuple[str, str]:
-        base = f"http://127.0.0.1:{self.server_port}"
-        return f"{base}/first.pth", f"{base}/second.pth"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        wanted = self.headers.get("Range")
-        self.server.asked.append((self.path, wanted))
-        act = self.server.script.pop(0) if self.server.script else "good"
-        if act == "404":
-            self.send_error(404)
-            return
-        start = int(wanted.split("=")[1].rstrip("-")) if wanted else 0
-        body = BODY[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if act == "corrupt":
-            body = b"\xff" * len(body)
-        if act == "truncate":
-            body = body[: len(body) // 2]
-        if act == "stall":
-            self.wfile.write(body[: len(body) // 2])
-            self.wfile.flush()
-            time.sleep(1.0)
-            return
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -84,14 +38,9 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 
 @pytest.fixture
 def server(places: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as s:
-        s.script, s.asked = [], []
-        thread = threading.Thread(target=s.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        monkeypatch.setattr(features, "ADDRESSES", s.addresses())
+    with serving() as s:
+        monkeypatch.setattr(features, "ADDRESSES", (s.address("first.pth"), s.address("second.pth")))
         yield s
-        s.shutdown()
-        thread.join()
 
 
 def test_every_place_in_its_order(places, server, monkeypatch):

@@ -71,5 +71,12 @@ def load(
     """
     if split not in ("train", "test", "all"):
         raise UserError(f"unknown split {split!r}; choose train, test or all")
-    how = Preparation(resolution, fit, channels, holdout, filter, jpeg_quality)
+    how = Preparation(
+        resolution=resolution,
+        fit=fit,
+        channels=channels,
+        holdout=holdout,
+        filter=filter,
+        jpeg_quality=jpeg_quality,
+    )
     return find(name_or_path).load(str(name_or_path), split, how)
