@@ -136,7 +136,7 @@ def parse_recipe(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, Any]:
 def field_docs(cls: type) -> dict[str, str]:
     """The string under each field of a dataclass, inherited ones included."""
     docs = {}
-    for base in filter(dataclasses.is_dataclass, reversed(cls.__mro__)):
+    for base in (c for c in reversed(cls.__mro__) if dataclasses.is_dataclass(c)):
         body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
         assert isinstance(body, ast.ClassDef)
         for field, text in itertools.pairwise(body.body):
