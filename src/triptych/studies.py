@@ -132,14 +132,14 @@ def three_families(scale: Scale) -> Recipes:
 
 
 def quickstart(scale: Scale) -> Recipes:
-    """All three families on 25 Gaussians and on pictures drawn by the program itself: a first look in minutes."""
+    """All three families on a ring of 8 Gaussians and on pictures drawn by the program itself: a first look in minutes."""
     from triptych.core import DataSpec
 
     budgets = {
-        "gan-25gaussians": 200_000,
-        "wgan-gp-25gaussians": 300_000,
-        "vae-25gaussians": 400_000,
-        "realnvp-25gaussians": 250_000,
+        "gan-8gaussians": 400_000,
+        "wgan-gp-8gaussians": 600_000,
+        "vae-8gaussians": 600_000,
+        "spline-8gaussians": 700_000,
         "gan-glyphs": 12_000,
         "wgan-gp-glyphs": 12_000,
         "vae-glyphs": 16_000,
