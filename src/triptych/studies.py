@@ -132,7 +132,7 @@ def three_families(scale: Scale) -> Recipes:
 
 
 def quickstart(scale: Scale) -> Recipes:
-    """All three families on a ring of 8 Gaussians and on pictures drawn by the program itself: a first look in minutes."""
+    """All three families on 8 Gaussians and on pictures drawn by the program itself: a first look in minutes."""
     from triptych.core import DataSpec
 
     budgets = {
