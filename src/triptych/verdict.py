@@ -24,6 +24,8 @@ class Verdict:
     """labels that are worse beyond doubt, with the corrected p value against the best"""
     level: tuple[tuple[str, float], ...] = ()
     """labels with no clear difference from the best"""
+    clear: tuple[tuple[str, str], ...] = ()
+    """every pair with a difference beyond doubt, the better label first"""
     unjudged: tuple[str, ...] = ()
     """labels with fewer than two seeds"""
     tests: int = 0
@@ -50,6 +52,7 @@ def judge(table: Table, metric: str) -> Verdict | None:
         best,
         tuple((label, p) for label, p in against if p < LEVEL),
         tuple((label, p) for label, p in against if not p < LEVEL),
+        tuple(pair for pair, p in p_values.items() if p < LEVEL),
         unjudged,
         len(pairs),
     )
@@ -82,7 +85,10 @@ def seeds_missing(verdict: Verdict, table: Table) -> str:
 
 
 def headline(table: Table, verdicts: Sequence[Verdict]) -> str:
-    """The table's verdict in one sentence: who is best, or level with the best, on how many metrics."""
+    """The table's verdict in one sentence: who is clearly better than others most often, less how often clearly worse.
+
+    Being level counts for nothing: a recipe whose seeds scatter widely is level with everything.
+    """
     judged = [v for v in verdicts if v.worse or v.level]
     most = max(len(table.of(label)) for label in table.labels)
     alone = " With one seed this report cannot judge in any case." if most < 2 else ""
@@ -95,17 +101,15 @@ def headline(table: Table, verdicts: Sequence[Verdict]) -> str:
             f"On {table.data} this report cannot judge: a difference over {most} seed{'s' if most > 1 else ''} "
             "says nothing about the next one. Train at least 3 seeds of each recipe."
         )
-    wins = {label: sum(label in (v.best, *(k for k, _ in v.level)) for v in judged) for label in table.labels}
-    eligible = {label: sum(bool(table.numbers(label, v.metric)) for v in judged) for label in table.labels}
-    top = max(wins.values())
-    leaders = [label for label in table.labels if wins[label] == top]
-    if all(not v.worse for v in judged):
+    clear = [pair for v in judged for pair in v.clear]
+    if not clear:
         return f"On {table.data} there is no clear difference between the recipes ({count(len(judged))})."
-    told = [f"{label} ({wins[label]} of the {eligible[label]} it has)" for label in leaders]
-    plural = "are" if len(leaders) > 1 else "is"
-    return (
-        f"On {table.data}, {listed(told)} {plural} best, or level with the best, most often among {count(len(judged))}."
-    )
+    record = {k: (sum(k == better for better, _ in clear), sum(k == worse for _, worse in clear)) for k in table.labels}
+    top = max(won - lost for won, lost in record.values())
+    leaders = [label for label, (won, lost) in record.items() if won - lost == top]
+    told = [f"{k} (clearly better in {record[k][0]} comparisons, clearly worse in {record[k][1]})" for k in leaders]
+    plural = "have" if len(leaders) > 1 else "has"
+    return f"On {table.data}, {listed(told)} {plural} the best record over {count(len(judged))}."
 
 
 def count(n: int) -> str:

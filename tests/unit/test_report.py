@@ -58,6 +58,21 @@ def test_noise_is_not_called_a_difference(tmp_path):
     assert "no clear difference" in headline(table, [verdict])
 
 
+def test_scattered_seeds_do_not_make_a_winner(tmp_path):
+    """c is level with everything because it scatters; a is clearly better than b."""
+    runs = [
+        *group(tmp_path, "a-x", [0.9, 0.91, 0.9]),
+        *group(tmp_path, "b-x", [0.5, 0.51, 0.5]),
+        *group(tmp_path, "c-x", [0.1, 0.99, 0.6]),
+    ]
+    table = only_table(runs)
+    verdict = judge(table, "high_quality")
+    assert verdict.clear == (("a-x", "b-x"),)
+    said = headline(table, [verdict])
+    assert "a-x (clearly better in 1 comparisons, clearly worse in 0) has the best record" in said
+    assert "c-x" not in said
+
+
 def test_correction_makes_a_borderline_difference_unclear(tmp_path):
     """p = 0.035 alone; among three pairs Holm asks for 0.05 / 3."""
     pair = [*group(tmp_path, "a-x", [0.5, 0.6, 0.55]), *group(tmp_path, "b-x", [0.65, 0.7, 0.62])]
