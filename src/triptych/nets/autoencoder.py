@@ -84,7 +84,7 @@ class ConvAutoencoder(AutoencoderSpec):
         features = widths[-1] * side * side
         down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1)]
         for a, b in pairwise(widths):
-            down += [nn.ReLU(inplace=True), PlainDown(a, b)]
+            down += [nn.ReLU(), PlainDown(a, b)]
         if self.head == "coded":
             # Two linear maps in a row: the write-up's code has no non-linearity between them.
             down += [nn.Flatten(), nn.Linear(features, self.latent), nn.Linear(self.latent, heads)]
@@ -93,10 +93,10 @@ class ConvAutoencoder(AutoencoderSpec):
         up: list[nn.Module] = [
             nn.Linear(self.latent, features),
             Reshape((widths[-1], side, side)),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
         ]
         for a, b in pairwise(widths[::-1]):
-            up += [PlainUp(a, b), nn.ReLU(inplace=True)]
+            up += [PlainUp(a, b), nn.ReLU()]
         up += [nn.Conv2d(widths[0], shape[0], 3, padding=1)]
         return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
 
