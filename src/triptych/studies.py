@@ -140,10 +140,10 @@ def quickstart(scale: Scale) -> Recipes:
         "wgan-gp-8gaussians": 600_000,
         "vae-8gaussians": 600_000,
         "spline-8gaussians": 700_000,
-        "gan-glyphs": 12_000,
-        "wgan-gp-glyphs": 12_000,
-        "vae-glyphs": 16_000,
-        "realnvp-glyphs": 12_000,
+        "gan-glyphs": 16_000,
+        "wgan-gp-glyphs": 16_000,
+        "vae-glyphs": 150_000,
+        "realnvp-glyphs": 16_000,
     }
     found = [within(images, name, scale) for name, images in budgets.items()]
     small = DataSpec("glyphs", resolution=24, channels=1)
