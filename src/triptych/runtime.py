@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import platform
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -57,6 +58,11 @@ def place(model: Model, device: torch.device, precision: str) -> Model:
         for module in model.precise():
             module.forward = _in_bfloat16(module.forward, device.type)
     return model
+
+
+def compiles(device: torch.device) -> bool:
+    """Where `torch.compile` is tried: on a GPU. `TORCH_COMPILE_DISABLE=1` turns it off, as everywhere."""
+    return device.type == "cuda" and os.environ.get("TORCH_COMPILE_DISABLE") != "1"
 
 
 def keep_freed_memory() -> None:

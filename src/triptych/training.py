@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from triptych import latent, runtime
+from triptych import compilation, latent, runtime
 from triptych.averages import Averages
 from triptych.batches import Batches, in_order
 from triptych.core import Clock, Data, Density, Encoder, Model, Move, Sampler, Train, encode
@@ -91,6 +91,9 @@ class Training:
             with bar, enough_memory():
                 if self.fresh:
                     self.recipe.objective.prepare(self.model, self.data)
+                if runtime.compiles(self.model.device):
+                    self.compile(bar)
+                if self.fresh:
                     self.at_cadence(0, bar)
                 while self.images < budget:
                     before = self.images
@@ -117,6 +120,15 @@ class Training:
             figures.animate(pictures, run.path / "samples" / "animation.webp")
         run.set_status(state="done", images=self.images, seconds=self.seconds, alarms=self.alarms)
         return run
+
+    def compile(self, bar: Progress) -> None:
+        """Compiled players where that changes no gradient; the status says which it was, the screen why not."""
+        batch = next(in_order(self.data, self.train.batch, self.model.device))
+        precision = self.run.env["precision"]
+        why_not = compilation.compile_players(self.model, self.recipe.objective, batch, precision)
+        self.run.set_status(compiled=why_not is None)
+        if why_not is not None:
+            bar.say(f"torch.compile is left out, training is eager: {why_not}")
 
     def one_step(self) -> None:
         """Drive `objective.step` to its end: backward and optimiser step for each move."""

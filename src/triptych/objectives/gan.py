@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from triptych.compilation import slopes
 from triptych.core import Clock, Data, Move, Objective
 from triptych.errors import UserError
 
@@ -46,8 +47,7 @@ def gradient_penalty(D: Critic, real: Tensor, fake: Tensor, epsilon: Tensor | No
     if epsilon is None:
         epsilon = torch.rand(n, device=real.device, dtype=real.dtype)
     epsilon = epsilon.view(n, *[1] * (real.dim() - 1))
-    x = torch.lerp(fake.detach(), real, epsilon).requires_grad_()
-    (slope,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
+    _, slope = slopes(D, torch.lerp(fake, real, epsilon))
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 

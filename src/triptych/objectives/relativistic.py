@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from triptych.compilation import slopes
 from triptych.core import Data
 from triptych.errors import UserError
 from triptych.objectives.gan import Adversarial, Critic, both, refuse_batch_norm
@@ -61,10 +62,8 @@ class Relativistic(Adversarial):
 
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         refuse_batch_norm(D, "Relativistic")
-        x = torch.cat([augmented(real, self.augment), augmented(fake, self.augment)]).detach().requires_grad_()
-        scores = D(x).flatten()
+        scores, slope = slopes(D, torch.cat([augmented(real, self.augment), augmented(fake, self.augment)]))
         d_real, d_fake = scores.split([len(real), len(fake)])
-        (slope,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
         # One mean over both halves of the batch is half of each penalty's own mean: γ/2 (R1 + R2).
         return F.softplus(d_fake - d_real).mean() + self.gamma * slope.flatten(1).square().sum(1).mean()
 
