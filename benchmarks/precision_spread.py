@@ -25,7 +25,7 @@ def one(args: argparse.Namespace, precision: str, seed: int) -> dict[str, float]
     recipe = get(args.recipe)
     folder = args.runs / f"{args.recipe}-{precision}-{seed}"
     train = replace(recipe.train, images=args.images, log=args.images // 100, best="", precision=precision)
-    run = resume(folder) if folder.exists() else fit(replace(recipe, train=train), seed, folder, "cpu")
+    run = resume(folder) if folder.exists() else fit(replace(recipe, train=train), seed, folder, args.device)
     lines = [line for line in run.lines() if args.loss in line and line["images"] > 0.75 * args.images]
     kid = evaluate_run(folder, Options(n=5_000))["kernel"].value
     assert kid is not None
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64_000)
     parser.add_argument("--loss", default="critic_loss", help="column of the run's log that is compared")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--device", default="auto")
     parser.add_argument("--runs", type=Path, default=Path("runs/precision"))
     parser.add_argument("--note", default="")
     args = parser.parse_args()
