@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,8 @@ Slopes = Callable[[Tensor], tuple[Tensor, Tensor]]
 TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}
 """Distance of compiled from eager gradients, as a share of the eager ones' norm: reordered sums, and no more."""
 
-_compiled: WeakKeyDictionary[nn.Module, Slopes] = WeakKeyDictionary()
+_compiled: dict[nn.Module, Slopes] = {}
+"""Of the players being trained; `leave` empties it."""
 
 
 def slopes(D: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,7 +44,7 @@ def compile_players(
 
     None, or why nothing is compiled. Weights, statistics and random numbers are left as they were.
     """
-    eager = gradients(model, objective, batch)
+    wanted = gradients(model, objective, batch)
     for player in model.players.values():
         player.compile(backend=backend, dynamic=False)
         # Made from the uncompiled forward, and inside the compiled region: a gradient function built beforehand
@@ -57,15 +58,22 @@ def compile_players(
     except Exception as e:  # whatever a compiler may raise: training goes on without it
         leave(model)
         return f"it failed ({' '.join(str(e).split())[:200] or type(e).__name__})"
-    gap = max(((a - b).norm() / b.norm().clamp_min(1e-12)).item() for a, b in zip(compiled, eager, strict=True))
+    gap = max(((a - b).norm() / b.norm().clamp_min(1e-12)).item() for a, b in zip(compiled, wanted, strict=True))
     if not gap <= TOLERANCE[precision]:
         leave(model)
         return f"its gradients are {gap:.2g} away from eager ones"
     return None
 
 
+def eager(model: Model) -> AbstractContextManager[None]:
+    """Inside it calls are eager: evaluation has other batch sizes and modes, each of which would be compiled anew."""
+    if any(player in _compiled for player in model.players.values()):
+        return torch.compiler.set_stance("force_eager")
+    return nullcontext()
+
+
 def leave(model: Model) -> None:
-    """Back to eager calls."""
+    """Back to eager calls for good."""
     for player in model.players.values():
         player._compiled_call_impl = None
         _compiled.pop(player, None)

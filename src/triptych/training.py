@@ -113,6 +113,8 @@ class Training:
         except Exception as e:
             run.set_status(state="failed", images=self.images, message=str(e))
             raise
+        finally:
+            compilation.leave(self.model)
         pictures = sorted((run.path / "samples").glob("*.png"))
         if len(pictures) > 1:
             from triptych import figures
@@ -211,7 +213,7 @@ class Training:
         if (save or evaluate) and not self.all_finite():
             self.diverge("model")
         if evaluate or sample:
-            with runtime.aside(self.model, self.run.seed):
+            with runtime.aside(self.model, self.run.seed), compilation.eager(self.model):
                 if evaluate:
                     line |= self.evaluate(now)
                 if sample:
@@ -269,7 +271,7 @@ class Training:
         from triptych import alarms
 
         history = self.run.lines()[:-1]
-        with runtime.aside(self.model, self.run.seed), self.averages.in_use():
+        with runtime.aside(self.model, self.run.seed), compilation.eager(self.model), self.averages.in_use():
             found = alarms.check(self.recipe, self.model, line, self.data, self.test, history)
         raised = {alarm.split(" images: ", 1)[-1].split(":")[0] for alarm in self.alarms}
         for alarm in found:
