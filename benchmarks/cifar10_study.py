@@ -2,6 +2,7 @@
 
 Runs are ordinary run folders under --runs; those that exist are resumed, so the script can be stopped at any time.
 With --record nothing is trained, and what the folders hold so far is recorded, unfinished runs with their epoch.
+--figure draws the write-up's curves from the records.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from common import record, spread
+from common import RESULTS, record, spread
 
 from triptych.recipes import get
-from triptych.run import Run
+from triptych.run import Run, read_json
 from triptych.trainer import fit, resume
 
 EPOCH = 50_000
@@ -27,6 +28,33 @@ TARGETS = {
 }
 
 
+PANELS = {
+    "autoencoders: reconstruction": (1, ("ae-cifar10-16", "ae-cifar10-128", "ae-cifar10-1024")),
+    "VAEs: reconstruction": (1, tuple(name for name in TARGETS if name.startswith("vae"))),
+    "VAEs: KL (nats)": (2, tuple(name for name in TARGETS if name.startswith("vae"))),
+}
+
+
+def draw(file: Path) -> None:
+    """Validation curves by epoch: the three sizes of code, and the weights of the KL; every seed a line."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    for axes, (title, (column, names)) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+        for k, name in enumerate(names):
+            for i, run in enumerate(read_json(RESULTS / f"study-{name}.json")["details"]["runs"]):
+                points = [(row[0], row[column]) for row in run["curve"] if row[0] > 0]
+                axes.plot(*zip(*points, strict=True), color=f"C{k}", lw=1.2, label=None if i else name)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("epoch")
+        if column == 1:
+            axes.set_ylim(0, 320)
+        else:
+            axes.set_yscale("log")  # a schedule from 0 begins far above the others
+        axes.legend(fontsize=7)
+    figure.savefig(file, dpi=110)
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--runs", type=Path, default=Path("runs/cifar10-study"))
@@ -34,7 +62,11 @@ def main() -> None:
     options.add_argument("--seeds", type=int, nargs="+", default=[0])
     options.add_argument("--record", action="store_true", help="train nothing")
     options.add_argument("--note", default="")
+    options.add_argument("--figure", type=Path, help="draw the curves on record to this file, and do nothing else")
     args = options.parse_args()
+    if args.figure:
+        draw(args.figure)
+        return
     for name in args.recipes:
         folders = [args.runs / f"{name}-{seed}" for seed in args.seeds]
         if not args.record:
