@@ -30,6 +30,13 @@ def toy(data: str, free_bits: float) -> Recipe:
     )
 
 
+def characters(data: str, latent: int, sigma: float, about: str) -> Recipe:
+    """Few numbers and a small sigma: what N(0, I) draws is then mostly characters (benchmarks/mnist_minutes.py)."""
+    model = MLPAutoencoder(latent=latent, width=512, depth=3, activation="silu")
+    train = replace(digit_train, images=1_500_000, clip=50.0)
+    return Recipe(DataSpec(data), model, VAE(sigma=sigma), train, about=about)
+
+
 def study(objective: AE | VAE, latent: int, about: str) -> Recipe:
     model = ConvAutoencoder(latent=latent, variational=not isinstance(objective, AE))
     return Recipe(DataSpec("cifar10"), model, objective, study_train, about=f"CIFAR-10 study: {about}")
@@ -61,21 +68,8 @@ RECIPES: dict[str, Recipe] = {
     "vae-8gaussians": toy("8gaussians", 1.0),
     "vae-25gaussians": toy("25gaussians", 1.6),
     "vae-swissroll": toy("swissroll", 1.5),
-    # Few numbers and a small sigma: what N(0, I) draws is then mostly characters (benchmarks/mnist_minutes.py).
-    "vae-glyphs": Recipe(
-        DataSpec("glyphs"),
-        MLPAutoencoder(latent=8, width=512, depth=3, activation="silu"),
-        VAE(sigma=0.4),
-        replace(digit_train, images=1_500_000, clip=50.0),
-        about="Gaussian VAE on drawn glyphs, eight numbers",
-    ),
-    "vae-mnist": Recipe(
-        DataSpec("mnist"),
-        MLPAutoencoder(latent=4, width=512, depth=3, activation="silu"),
-        VAE(sigma=0.5),
-        replace(digit_train, images=1_500_000, clip=50.0),
-        about="Gaussian VAE on MNIST, four numbers",
-    ),
+    "vae-glyphs": characters("glyphs", 8, 0.4, "Gaussian VAE on drawn glyphs, eight numbers"),
+    "vae-mnist": characters("mnist", 4, 0.5, "Gaussian VAE on MNIST, four numbers"),
     "ae-mnist": Recipe(
         DataSpec("mnist"),
         ConvAutoencoder(latent=16, width=32, variational=False),
