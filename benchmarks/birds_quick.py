@@ -1,0 +1,50 @@
+"""The birds study at `--scale quick`: the kernel distance (KID) of three losses and of the recommended recipe.
+
+Reads a finished and judged study: `triptych study birds --scale quick --seeds 3`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from common import record
+
+from triptych.intervals import welch
+from triptych.tables import gather, tables
+
+BEST = "best-birds-quick"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path, help="folder made by `triptych study birds --scale quick`")
+    parser.add_argument("--note", default="")
+    args = parser.parse_args()
+    entries, _ = gather([args.study])
+    (table,) = tables(entries)
+    kernel = next(m for m in table.metrics if m == "kernel" or m.startswith("kernel_"))
+    shown = [m for m in table.metrics if m.split("_")[0] in ("kernel", "frechet", "precision", "recall", "coverage")]
+    values = {label: {m: table.numbers(label, m) for m in shown} for label in table.labels}
+    best = values[BEST][kernel]
+    p = {label: welch(best, v[kernel]) for label, v in values.items() if label != BEST}
+    said = []
+    for label in table.labels:
+        found = table.estimate(label, kernel)
+        assert found is not None
+        said.append(f"{label} {found.mean:.4f} ± {found.reach:.4f}" + (f" (p = {p[label]:.2g})" if label in p else ""))
+    lower = all(sum(best) / len(best) < sum(values[k][kernel]) / len(values[k][kernel]) for k in p)
+    seconds = {e.path.name: e.status["seconds"] for e in entries}
+    record(
+        "birds-quick",
+        f"birds at quick scale, {len(best)} seeds: KID by the offline extractor, mean ± 95 % interval",
+        f"{BEST} lower than all three, beyond chance (Welch, p < 0.05)",
+        f"{'; '.join(said)}; floor {table.floor(kernel):.4f}; slowest run {max(seconds.values()):.0f} s",
+        lower and all(v < 0.05 for v in p.values()),
+        {"metrics": values, "p": p, "seconds": seconds, "extractor": entries[0].values[kernel]["extractor"]},
+        args.note,
+    )
+
+
+if __name__ == "__main__":
+    main()
