@@ -32,6 +32,8 @@ def fit(
     check_train(recipe.train)
     where = runtime.pick_device(device)
     data, test = load_data(recipe)
+    if recipe.train.flip and not data.is_images:
+        raise UserError(f"train.flip mirrors pictures, and {data.name} holds none; leave it out")
     torch.manual_seed(seed)
     model = recipe.model.build(data.shape)
     recipe.objective.check(model, data, math.ceil(recipe.train.images / recipe.train.batch))
@@ -48,9 +50,9 @@ def fit(
     if announce is not None:
         with enough_memory(), runtime.threads(env["threads"]):
             announce(forecast(recipe, data, where, precision))
+    model = runtime.place(model, where, precision)
     path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
-    run = Run.create(path, recipe, seed, env)
-    training = Training(run, runtime.place(model, where, precision), data, test)
+    training = Training(Run.create(path, recipe, seed, env), model, data, test)
     with runtime.threads(env["threads"]):
         return training.go(progress)
 
@@ -105,11 +107,13 @@ def load_data(recipe: Recipe) -> tuple[Data, Data | None]:
 
 def check_train(train: Train) -> None:
     """UserError for settings no training can run with."""
-    for name in ("images", "batch", "lr"):
-        if not getattr(train, name) > 0:
-            raise UserError(f"train.{name} is {getattr(train, name)}; it must be above 0")
+    for name in ("images", "batch", "lr", "critic_lr"):
+        value = getattr(train, name)
+        if value is not None and not 0 < value < math.inf:
+            raise UserError(f"train.{name} is {value}; it must be a finite number above 0")
     for name in ("log", "evaluate", "sample", "checkpoint", "warmup", "clip", "weight_decay"):
-        if getattr(train, name) < 0:
-            raise UserError(f"train.{name} is {getattr(train, name)}; it must be 0 or more")
-    if not 0 <= train.ema < 1:
-        raise UserError(f"train.ema is {train.ema}; it must be at least 0 and below 1")
+        if not 0 <= getattr(train, name) < math.inf:
+            raise UserError(f"train.{name} is {getattr(train, name)}; it must be a finite number, 0 or more")
+    for name, rates in (("ema", (train.ema,)), ("betas", train.betas)):
+        if not all(0 <= rate < 1 for rate in rates):
+            raise UserError(f"train.{name} is {getattr(train, name)}; a decay must be at least 0 and below 1")

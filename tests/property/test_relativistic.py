@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from triptych.core import Data
 from triptych.errors import UserError
+from triptych.nets.mlp import MLPGAN
 from triptych.objectives.relativistic import Hinge, Relativistic, augmented
 
 
@@ -56,6 +58,15 @@ def test_relativistic_refuses_a_critic_with_batch_normalisation() -> None:
     D = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
     with pytest.raises(UserError, match="batch normalisation"):
         Relativistic().critic(D, torch.randn(3, 2), torch.randn(3, 2))
+
+
+@pytest.mark.parametrize("objective", [Hinge, Relativistic])
+def test_vectors_cannot_be_augmented(objective: type[Hinge | Relativistic]) -> None:
+    data = Data("points", torch.randn(4, 2))
+    model = MLPGAN(width=4).build(data.shape)
+    objective().check(model, data)
+    with pytest.raises(UserError, match=r"objective\.augment"):
+        objective(augment=("cutout",)).check(model, data)
 
 
 def test_no_augmentation_changes_nothing() -> None:

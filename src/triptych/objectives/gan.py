@@ -7,6 +7,7 @@ generator is, `generator(D, real, fake)`; both return a scalar to minimise. `D(x
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import KW_ONLY, dataclass
@@ -61,7 +62,7 @@ class Adversarial(Objective):
 
     def __post_init__(self) -> None:
         if self.n_critic < 1:
-            raise UserError(f"n_critic is {self.n_critic}; it must be at least 1")
+            raise UserError(f"objective.n_critic is {self.n_critic}; it must be at least 1")
 
     @abstractmethod
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
@@ -126,6 +127,14 @@ class GAN(Adversarial):
     minimax: bool = False
     """the generator minimises log(1 − σ(D)): the saturating form"""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label_smoothing is not None and not 0 <= self.label_smoothing[0] <= self.label_smoothing[1] <= 1:
+            low, high = self.label_smoothing
+            raise UserError(
+                f"targets from {low} to {high} are no range within [0, 1]; --objective.label-smoothing 0.7 0.9"
+            )
+
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         d_real, d_fake = both(D, real, fake)
         target = (
@@ -176,6 +185,11 @@ class WGAN(Adversarial):
     n_critic: int = 5
     """critic moves per generator move"""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.clip < math.inf:
+            raise UserError(f"objective.clip is {self.clip}; it must be a finite number above 0")
+
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         d_real, d_fake = both(D, real, fake)
         return d_fake.mean() - d_real.mean()
@@ -205,6 +219,10 @@ class WGANGP(Adversarial):
     n_critic: int = 5
     """critic moves per generator move"""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_0("gp", self.gp)
+
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         refuse_batch_norm(D, "WGANGP")
         d_real, d_fake = both(D, real, fake)
@@ -221,6 +239,11 @@ class WGANGP(Adversarial):
 def bce(logits: Tensor, target: Tensor) -> Tensor:
     """−E [t log σ(D) + (1 − t) log(1 − σ(D))]."""
     return F.binary_cross_entropy_with_logits(logits, target)
+
+
+def at_least_0(name: str, weight: float) -> None:
+    if not 0 <= weight < math.inf:
+        raise UserError(f"objective.{name} is {weight}; it must be a finite number, 0 or more")
 
 
 def refuse_batch_norm(D: Critic, name: str) -> None:

@@ -15,13 +15,31 @@ from torch import Tensor
 from triptych.compilation import slopes
 from triptych.core import Data
 from triptych.errors import UserError
-from triptych.objectives.gan import Adversarial, Critic, both, refuse_batch_norm
+from triptych.objectives.gan import Adversarial, Critic, at_least_0, both, refuse_batch_norm
 
 Augmentation = Literal["color", "translation", "cutout"]
 
 
 @dataclass(frozen=True)
-class Hinge(Adversarial):
+class Augmenting(Adversarial):
+    """A game whose critic sees every picture changed at random, real and fake alike."""
+
+    _: KW_ONLY
+    augment: tuple[Augmentation, ...] = ()
+    """random changes of every picture the critic sees, after DiffAugment"""
+
+    def seen(self, x: Tensor) -> Tensor:
+        """x as the critic sees it."""
+        return augmented(x, self.augment)
+
+    def check(self, model: Any, data: Data, steps: int = 0) -> None:
+        super().check(model, data, steps)
+        if self.augment and not data.is_images:
+            raise UserError(f"objective.augment changes pictures, and {data.name} holds none; leave it empty")
+
+
+@dataclass(frozen=True)
+class Hinge(Augmenting):
     """Hinge loss; meant for a critic under spectral normalisation.
 
     critic:     E max(0, 1 − D(x)) + E max(0, 1 + D(G(z)))
@@ -30,19 +48,16 @@ class Hinge(Adversarial):
     Sources: Lim and Ye 2017, "Geometric GAN"; Miyato et al. 2018, eq. 16 and 17.
     """
 
-    augment: tuple[Augmentation, ...] = ()
-    """random changes of every picture the critic sees, after DiffAugment"""
-
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        d_real, d_fake = both(D, augmented(real, self.augment), augmented(fake, self.augment))
+        d_real, d_fake = both(D, self.seen(real), self.seen(fake))
         return F.relu(1 - d_real).mean() + F.relu(1 + d_fake).mean()
 
     def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        return -D(augmented(fake, self.augment)).mean()
+        return -D(self.seen(fake)).mean()
 
 
 @dataclass(frozen=True)
-class Relativistic(Adversarial):
+class Relativistic(Augmenting):
     """Pairs of a real and a fake example, with R1 + R2: the slope is drawn to 0 at both.
 
     critic:     E softplus(D(G(z)) − D(x)) + γ/2 E ‖∇D(x)‖² + γ/2 E ‖∇D(G(z))‖²
@@ -54,28 +69,25 @@ class Relativistic(Adversarial):
 
     gamma: float = 1.0
     """γ, the weight of both penalties"""
-    augment: tuple[Augmentation, ...] = ()
-    """random changes of every picture the critic sees, after DiffAugment"""
-    _: KW_ONLY
-    n_critic: int = 1
-    """critic moves per generator move"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_0("gamma", self.gamma)
 
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         refuse_batch_norm(D, "Relativistic")
-        scores, slope = slopes(D, torch.cat([augmented(real, self.augment), augmented(fake, self.augment)]))
+        scores, slope = slopes(D, torch.cat([self.seen(real), self.seen(fake)]))
         d_real, d_fake = scores.split([len(real), len(fake)])
         # One mean over both halves of the batch is half of each penalty's own mean: γ/2 (R1 + R2).
         return F.softplus(d_fake - d_real).mean() + self.gamma * slope.flatten(1).square().sum(1).mean()
 
     def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        d_real, d_fake = both(D, augmented(real, self.augment), augmented(fake, self.augment))
+        d_real, d_fake = both(D, self.seen(real), self.seen(fake))
         return F.softplus(d_real - d_fake).mean()
 
     def check(self, model: Any, data: Data, steps: int = 0) -> None:
         super().check(model, data, steps)
         refuse_batch_norm(model.players["critic"], "Relativistic")
-        if self.augment and not data.is_images:
-            raise UserError(f"objective.augment changes pictures, and {data.name} is none; leave it empty")
 
 
 def augmented(x: Tensor, policy: tuple[Augmentation, ...]) -> Tensor:
