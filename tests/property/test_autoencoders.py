@@ -66,6 +66,14 @@ def test_kl_is_the_one_of_torch() -> None:
     torch.testing.assert_close(kl_to_prior(mu, log_sigma), torch.distributions.kl_divergence(q, p))
 
 
+def test_bernoulli_is_the_one_of_torch() -> None:
+    model = MLPAutoencoder(output="logit").build((1, 3, 3))
+    x = (torch.rand(50, 1, 3, 3) < 0.5).double()
+    y = 40 * torch.randn(50, 1, 3, 3, dtype=torch.float64)
+    found = VAE(likelihood="bernoulli").log_likelihood(2 * x - 1, y, model)
+    torch.testing.assert_close(found, torch.distributions.Bernoulli(logits=y).log_prob(x).sum((1, 2, 3)))
+
+
 def test_discretised_logistic_sums_to_one() -> None:
     levels = torch.arange(256, dtype=torch.float64) / 127.5 - 1
     for mean, scale in [(0.0, 0.1), (-0.999, 0.01), (0.7, 1.0), (1.0, 0.001)]:

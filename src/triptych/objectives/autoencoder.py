@@ -84,7 +84,8 @@ class Variational(Objective):
         et al. 2016, "Improved Variational Inference with Inverse Autoregressive Flow", with 256 levels.
         """
         if self.likelihood == "bernoulli":
-            return -F.binary_cross_entropy_with_logits(y, (x + 1) / 2, reduction="none").flatten(1).sum(1)
+            # log σ(y) where x is 1, log σ(−y) = log (1 − σ(y)) where it is −1
+            return F.logsigmoid(x * y).flatten(1).sum(1)
         mean = model.mean(y)
         if self.likelihood == "logistic":
             return discretised_logistic(x, mean, model.noise.sqrt() * (math.sqrt(3) / math.pi)).flatten(1).sum(1)
@@ -242,11 +243,11 @@ class IWAE(Variational):
         noise = torch.randn(k, *mu.shape, dtype=mu.dtype, device=mu.device)
         z = mu + log_sigma.exp() * noise
         y = model.decoder(z.flatten(0, 1))
-        many = x.expand(k, *x.shape).flatten(0, 1)
-        recon = sse(many, model.mean(y).detach()).mean()
+        recon = sse(x, model.mean(y[: len(x)]).detach()).mean()  # of the first draw, as in a VAE
         model.observe(mu.detach(), log_sigma.detach().exp().square().mean(0), recon / x[0].numel())
         # log p(z) − log q(z|x): the constants of the two Gaussians cancel
         log_ratio = (0.5 * noise.square() + log_sigma - 0.5 * z.square()).sum(2)
+        many = x.expand(k, *x.shape).flatten(0, 1)
         log_w = self.log_likelihood(many, y, model).view(k, -1) + log_ratio
         loss = -(torch.logsumexp(log_w, 0) - math.log(k)).mean()
         kl = kl_to_prior(mu, log_sigma).detach().sum(1).mean()
