@@ -43,7 +43,7 @@ def check(
 
 def critic_saturated(line: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
     """Two evaluations in a row with real and fake scores apart by many times their spread."""
-    gaps = [h["d_gap"] for h in (*history, line) if "d_gap" in h][-2:]
+    gaps = [h["d_gap"] for h in (*history, line) if h.get("d_gap") is not None][-2:]
     if len(gaps) < 2 or min(gaps) < SEPARATION:
         return ""
     return (
@@ -61,7 +61,7 @@ def collapsed(line: dict[str, Any], history: Sequence[dict[str, Any]], data: Dat
     now = line.get("diversity")
     if now is None:
         return ""
-    best = max([h["diversity"] for h in history if "diversity" in h], default=now)
+    best = max([h["diversity"] for h in history if h.get("diversity") is not None], default=now)
     if now < SPREAD:
         return f"collapse: samples differ by {now:.0%} of what the data do; {hint}"
     if now < FALL * min(best, 1.0):
@@ -70,10 +70,14 @@ def collapsed(line: dict[str, Any], history: Sequence[dict[str, Any]], data: Dat
 
 
 def latent_collapsed(line: dict[str, Any]) -> str:
-    """A variational autoencoder whose codes say nothing about the example."""
-    if line.get("active_units", 1) > 0 and line.get("kl", 1.0) > 0.01:
+    """An autoencoder whose codes say nothing about the example: no unit is active, or a VAE's KL is near 0."""
+    if "active_units" not in line:
         return ""
-    return "latent collapse: no number of z depends on the example; lower --objective.beta, or raise it gradually"
+    variational = "beta_eff" in line
+    if line["active_units"] > 0 and not (variational and line["kl"] <= 0.01):
+        return ""
+    fix = "lower --objective.beta, or raise it gradually" if variational else "lower --train.lr"
+    return f"latent collapse: no number of z depends on the example; {fix}"
 
 
 def memorised(samples: Tensor, data: Data, test: Data) -> str:

@@ -1,9 +1,11 @@
-"""What `sample`, `nearest`, `interpolate` and `sweep` write: pictures, animations and arrays from one trained run."""
+"""What the commands that show a trained run write: samples, codes, reconstructions, walks; pictures and arrays."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from triptych import expost, figures, latent
+from triptych import expost, figures, flow_figures, latent
 from triptych.core import Data, Latent, Model, Sampler
 from triptych.errors import NoSplit, UserError
-from triptych.models import Autoencoder
+from triptych.models import Autoencoder, FlowModel
 from triptych.run import Run, Which
 
 BatchNorm = Literal["eval", "train"]
@@ -46,17 +48,24 @@ def write_samples(
     batch: int = 256,
     device: str = "auto",
     codes: Codes = "prior",
-    components: int = 10,
+    components: int | None = None,
 ) -> Path:
     """Write n samples; returns the file or folder. What is written is told by the name of `out`:
 
     a folder: one PNG per picture; `.png`: one grid (2-D points: drawn over the data); `.npy`: the array, float32;
     `.csv`: a row per vector. Default: a grid of pictures or an `.npy` of vectors, inside the run folder.
 
-    `codes` other than the prior are drawn from a density fitted to the codes of the run's training examples.
+    `codes` other than the prior are drawn from a density fitted to the codes of the run's training examples: one
+    Gaussian, or a mixture of `components` (10 where not given).
     """
     if n < 1 or batch < 1:
         raise UserError(f"{n} samples in batches of {batch} were asked for; both must be at least 1")
+    if not 0 < temperature < math.inf:
+        raise UserError(f"the temperature is {temperature}; it must be above 0")
+    if codes != "prior" and temperature != 1:
+        raise UserError("--temperature scales draws from the prior; leave it out, or leave --codes at prior")
+    if codes != "mixture" and components is not None:
+        raise UserError("--components is the size of a mixture; add --codes mixture")
     found, model = opened(run, which, bn, device)
     if not isinstance(model, Sampler):
         raise UserError(f"{found.path} holds {type(model).__name__}, which cannot sample; choose another run")
@@ -69,8 +78,13 @@ def write_samples(
         if not isinstance(model, Autoencoder):
             raise UserError(f"{type(model).__name__} has no codes of examples to fit; leave --codes at prior")
         z = expost.codes_of_data(model, found.data())
-        density = expost.fit_codes(z, components if codes == "mixture" else 1)
+        density = expost.fit_codes(z, (components or 10) if codes == "mixture" else 1)
         x = latent.decode(model, density.draw(n, seed), batch)
+    return write_examples(x, found, model, target, kind)
+
+
+def write_examples(x: Tensor, found: Run, model: Model, target: Path, kind: str) -> Path:
+    """Public examples in the form that `check_target` found."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if kind == "folder":
         target.mkdir(exist_ok=True)
@@ -81,7 +95,7 @@ def write_samples(
     elif kind == ".csv":
         header = ",".join(found.data().columns or [f"x{i}" for i in range(x.shape[1])])
         np.savetxt(target, x.numpy(), delimiter=",", header=header, comments="", fmt="%.7g")
-    elif pictures:
+    elif x.dim() == 4:
         figures.grid(x, target)
     else:
         figures.plane(x, found.data(), target, model)
@@ -104,6 +118,93 @@ def check_target(target: Path, pictures: bool, shape: tuple[int, ...]) -> str:
     return kind
 
 
+# ----------------------------------------------------------------------------------- codes of examples
+
+
+def examples(found: Run, data: str | None, n: int | None) -> Data:
+    """The first n held-out examples of the run, or examples of another set, prepared as the run's own were."""
+    if n is not None and n < 1:
+        raise UserError(f"{n} examples were asked for; give at least 1")
+    shape = found.shape()
+    if data is None:
+        source = held_out(found)
+    else:
+        size = {"channels": shape[0], "resolution": shape[1]} if len(shape) == 3 else {}
+        source = replace(found.recipe.data, name=data, split="all", holdout=0.0, **size).load()
+    if source.shape != shape:
+        raise UserError(f"{source.name} has examples of shape {source.shape} and the run's have {shape}; use such data")
+    return replace(source, x=source.x[:n], labels=None, factors=None)
+
+
+def write_codes(
+    run: str | Path,
+    out: str | Path,
+    data: str | None = None,
+    n: int | None = None,
+    *,
+    which: Which = "last",
+    device: str = "auto",
+) -> Path:
+    """Encode examples, all or the first n of them, into an `.npy` of shape (n, latent); returns it.
+
+    A VAE's code is the posterior's mean. UserError where the model cannot encode.
+    """
+    target = Path(out)
+    if target.suffix != ".npy":
+        raise UserError(f"--out {target.name} is no array; give a name that ends in .npy")
+    found, model = opened(run, which, device=device)
+    chosen = examples(found, data, n)
+    rows = range(len(chosen))
+    parts = [latent.encode(model, latent.public(chosen, rows[i : i + 4096])) for i in rows[::4096]]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    np.save(target, torch.cat(parts).numpy())
+    return target
+
+
+def write_decoded(
+    run: str | Path, codes: str | Path, out: str | Path, *, which: Which = "last", device: str = "auto"
+) -> Path:
+    """Decode an `.npy` of codes (n, latent) into what the name of `out` asks for, as `write_samples` does."""
+    found, model = opened(run, which, device=device)
+    space = latent.latent_of(model)
+    kind = check_target(Path(out), len(model.shape) == 3, model.shape)
+    try:
+        z = np.load(codes, allow_pickle=False)
+    except (OSError, ValueError) as e:
+        raise UserError(f"{codes} cannot be read as an array ({e}); give the .npy that `triptych encode` writes") from e
+    if z.ndim != 2 or z.shape[1] != space.latent or z.dtype.kind not in "fiu" or not len(z):
+        raise UserError(
+            f"{codes} holds {z.dtype} of shape {z.shape}; codes of this run are (n, {space.latent}) numbers"
+        )
+    return write_examples(latent.decode(space, torch.from_numpy(z).float()), found, model, Path(out), kind)
+
+
+def write_reconstructions(
+    run: str | Path,
+    n: int = 36,
+    out: str | Path | None = None,
+    data: str | None = None,
+    *,
+    which: Which = "last",
+    device: str = "auto",
+) -> tuple[Path, float]:
+    """Encode and decode the first n examples; returns the file and the mean squared error in public units.
+
+    A `.png` shows each picture beside its reconstruction; other endings hold the reconstructions alone.
+    """
+    found, model = opened(run, which, device=device)
+    pictures = len(model.shape) == 3
+    target = Path(out) if out is not None else found.path / f"reconstructions-{n}{'.png' if pictures else '.npy'}"
+    kind = check_target(target, pictures, model.shape)
+    chosen = examples(found, data, n)
+    x = latent.public(chosen, range(len(chosen)))
+    again = latent.decode(latent.latent_of(model), latent.encode(model, x))
+    error = (x - again).square().mean().item()
+    if kind == ".png" and pictures:
+        return figures.grid(latent.pairs(x, again), target, columns=12), error
+    return write_examples(again, found, model, target, kind), error
+
+
 def write_neighbours(
     run: str | Path, n: int = 32, seed: int = 0, *, which: Which = "last", device: str = "auto"
 ) -> tuple[Path, Tensor]:
@@ -120,6 +221,25 @@ def write_neighbours(
     index, distance = latent.nearest(x, data)
     both = latent.pairs(x, latent.public(data, index.tolist()))
     return figures.grid(both, found.path / "neighbours" / f"seed{seed}.png", columns=8), distance
+
+
+def write_flow_figures(
+    run: str | Path, out: str | Path | None = None, *, which: Which = "last", device: str = "auto"
+) -> list[Path]:
+    """What only a flow can show; returns the files.
+
+    In the plane its density beside the true one, where it takes a grid of z, and samples at temperatures from 0.5 to
+    1; of pictures the temperatures.
+    """
+    found, model = opened(run, which, device=device)
+    if not isinstance(model, FlowModel):
+        raise UserError(f"{found.path} holds {type(model).__name__}; these figures are of flows, choose a run of one")
+    draw = {"temperatures": flow_figures.temperatures}
+    if len(model.shape) == 1:
+        draw = {"density": flow_figures.density, "warp": flow_figures.warp} | draw
+    data, folder = found.data(), Path(out) if out is not None else found.path / "flow"
+    with torch.no_grad():
+        return [figure(model, data, folder / f"{name}.png") for name, figure in draw.items()]
 
 
 # ----------------------------------------------------------------------------------------------- walks

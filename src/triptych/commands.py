@@ -1,4 +1,4 @@
-"""Commands that show what runs have learned: `sample`, `nearest`, `interpolate`, `sweep`, `study`, `report`."""
+"""Commands that show what runs have learned: samples, codes, walks, studies, reports."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def sample(
         Literal["prior", "gaussian", "mixture"],
         arg(help="autoencoders: draw codes from the prior, or from what is fitted to the codes of the training data"),
     ] = "prior",
-    components: Annotated[int, arg(help="Gaussians in the mixture of codes")] = 10,
+    components: Annotated[int | None, arg(help="Gaussians in the mixture of codes; default: 10")] = None,
 ) -> None:
     """Draw samples from a run: one grid, a folder of pictures, or an array."""
     from triptych.album import write_samples
@@ -55,6 +55,56 @@ def sample(
     print(file)  # noqa: T201
 
 
+Examples = Annotated[
+    str | None, arg(metavar="NAME_OR_PATH", help="examples of this set; default: the run's own held-out ones")
+]
+
+
+def encode(
+    run: RunFolder,
+    out: Annotated[Path, arg(help="the .npy to write, (n, latent)")],
+    data: Examples = None,
+    n: Annotated[int | None, arg(aliases=["-n"], help="the first so many; default: all")] = None,
+    which: Which = "last",
+) -> None:
+    """Encode examples into codes: a VAE's posterior means, all of a flow's z."""
+    from triptych.album import write_codes
+
+    print(write_codes(run, out, data, n, which=which))  # noqa: T201
+
+
+def decode(
+    run: RunFolder,
+    codes: Annotated[Positional[Path], arg(metavar="CODES", help="an .npy of codes, (n, latent)")],
+    out: Annotated[Path, arg(help="grid.png, a folder (one PNG per picture), x.npy, or x.csv (vectors)")],
+    which: Which = "last",
+) -> None:
+    """Decode codes into pictures or vectors."""
+    from triptych.album import write_decoded
+
+    print(write_decoded(run, codes, out, which=which))  # noqa: T201
+
+
+def reconstruct(
+    run: RunFolder,
+    n: Annotated[int, arg(aliases=["-n"], help="how many examples")] = 36,
+    out: Annotated[
+        Path | None,
+        arg(
+            help=".png: originals beside reconstructions; a folder, .npy or .csv: reconstructions; default: in the run"
+        ),
+    ] = None,
+    data: Examples = None,
+    which: Which = "last",
+) -> None:
+    """Encode and decode examples, and show what is left of them."""
+    from triptych.album import write_reconstructions
+
+    file, error = write_reconstructions(run, n, out, data, which=which)
+    print(file)  # noqa: T201
+    print(f"mean squared error, in the data's units: {error:.4g}")  # noqa: T201
+
+
 def nearest(
     run: RunFolder,
     n: Annotated[int, arg(aliases=["-n"], help="how many samples")] = 32,
@@ -67,6 +117,13 @@ def nearest(
     file, distance = write_neighbours(run, n, seed, which=which)
     print(file)  # noqa: T201
     print(f"distance to the nearest training picture, pixels in [0, 1]: median {distance.median():.3g}")  # noqa: T201
+
+
+def flow(run: RunFolder, out: Out = None, which: Which = "last") -> None:
+    """Draw what only flows can show: the density, the warp from z to data, samples at several temperatures."""
+    from triptych.album import write_flow_figures
+
+    print(*write_flow_figures(run, out, which=which), sep="\n")  # noqa: T201
 
 
 def interpolate(

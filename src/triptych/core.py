@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from triptych.discovery import discover as discover
 from triptych.encoding import decode as decode
 from triptych.encoding import encode as encode
+from triptych.errors import UserError
 from triptych.preparation import Preparation
 
 Split = Literal["train", "test", "all"]
@@ -227,7 +228,19 @@ class Density(Model):
 
 
 class ModelSpec(ABC):
-    """Abstract base of the frozen dataclasses in `nets/` that build a model for a data shape."""
+    """Abstract base of the frozen dataclasses in `nets/` that build a model for a data shape.
+
+    Their numbers are sizes: UserError where one is below 0, or is 0 and is not so by default.
+    """
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, int | float) or isinstance(value, bool) or value > 0:
+                continue
+            if getattr(type(self), name, None) != 0:
+                raise UserError(f"model.{name} is {value}; it must be above 0")
+            if value < 0:
+                raise UserError(f"model.{name} is {value}; it must be 0 or more")
 
     @abstractmethod
     def build(self, shape: Shape) -> Model:

@@ -100,6 +100,8 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
     n = options.n or default_count(real)
     torch_warnings: list[str] = []
     case_notes: list[str] = []
+    if real is train and real.law is None:
+        case_notes.append("samples and likelihoods are judged against the training examples: there is no held-out part")
     with heard(torch_warnings):
         inception = load_inception(options, real.is_images)
         if isinstance(model, Sampler):
@@ -371,6 +373,5 @@ def during_training(
     if isinstance(model, Density):
         with torch.no_grad():
             log_prob = torch.cat([model.log_prob(part.to(model.device)) for part in real.split(4096)]).cpu().double()
-        out["nll"] = -log_prob.mean().item()
         out["kl"] = (data.log_prob(real).double() - log_prob).mean().item()
     return out

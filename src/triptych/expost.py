@@ -15,6 +15,7 @@ from torch import Tensor
 
 from triptych.core import Data, to_inner
 from triptych.errors import UserError
+from triptych.metrics.arrays import TooFew
 from triptych.models import Autoencoder, VAEModel
 
 LEADING = 64
@@ -49,12 +50,12 @@ class CodeDensity:
 def fit_codes(z: Tensor, components: int = 1, seed: int = 0, leading: int = LEADING) -> CodeDensity:
     """One Gaussian, or a mixture in the `leading` principal directions, fitted to codes z (n, latent).
 
-    UserError with fewer codes than twice the components.
+    `TooFew` codes where there are fewer than twice the components.
     """
     if components < 1:
         raise UserError(f"a mixture has at least 1 component, not {components}")
     if len(z) < 2 * components:
-        raise UserError(f"{len(z)} codes are too few for {components} components; give more examples")
+        raise TooFew(f"{len(z)} codes are too few for {components} components; give more examples")
     z = z.double().cpu()
     mean = z.mean(0)
     values, vectors = torch.linalg.eigh((z - mean).T @ (z - mean) / len(z))

@@ -20,11 +20,20 @@ KEEP = 2
 """Checkpoints kept beside the best."""
 
 
+def plain(value: Any) -> Any:
+    """As JSON knows it: it has no NaN and no infinity, so they become null."""
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def write_json(path: Path, value: Any) -> None:
     """Atomically: a reader, or a kill, meets the old file or the new one."""
     part = path.with_name(f".{path.name}.part")
     with part.open("w") as f:
-        json.dump(value, f, indent=2, allow_nan=True)
+        json.dump(plain(value), f, indent=2, allow_nan=False)
         f.write("\n")
         f.flush()
         os.fsync(f.fileno())
@@ -123,7 +132,7 @@ class Run:
 
     def append(self, line: Mapping[str, Any]) -> None:
         with (self.path / "metrics.jsonl").open("a") as f:
-            f.write(json.dumps(line) + "\n")
+            f.write(json.dumps(plain(line), allow_nan=False) + "\n")
 
     def truncate(self, images: int) -> None:
         """Drop what was logged after `images`: training goes on from there."""

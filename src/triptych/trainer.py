@@ -50,6 +50,11 @@ def fit(
     if announce is not None:
         with enough_memory(), runtime.threads(env["threads"]):
             announce(forecast(recipe, data, where, precision))
+        if test is None and data.law is None:
+            announce(
+                f"{data.name} has no held-out part here: what is logged as held out is of training "
+                "examples; --holdout 0.1 sets some aside"
+            )
     model = runtime.place(model, where, precision)
     path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
     training = Training(Run.create(path, recipe, seed, env), model, data, test)

@@ -236,7 +236,7 @@ class Training:
 
         held_out = self.test if self.test is not None else self.data
         clock = Clock(self.step, images, min(images / self.train.images, 1.0))
-        batches = in_order(held_out, self.train.batch, self.model.device, VALIDATED)
+        batches = in_order(held_out, max(self.train.batch, 256), self.model.device, VALIDATED)
         # a critic is judged against the generator it plays with, everybody else with the weights that will be loaded
         with nullcontext() if "critic" in self.model.players else self.averages.in_use():
             found = dict(self.recipe.objective.validate(self.model, batches, clock))

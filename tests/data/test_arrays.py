@@ -63,7 +63,7 @@ def test_holdout_of_a_table_is_by_content(tmp_path: Path) -> None:
 
 
 BAD = {
-    "nan.csv": ("a,b\n1,2\n3,nan\n4,5\n", "NaN or infinite values, example 1 in b"),
+    "nan.csv": ("a,b\n1,2\n3,nan\n4,5\n", "NaN or infinite values, the first is row 2 in b"),
     "constant.csv": ("a,b\n1,2\n3,2\n", "b is constant"),
     "one.csv": ("a,b\n1,2\n", "at least two"),
     "empty.csv": ("", "is empty"),

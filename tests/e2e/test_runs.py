@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
 import math
 import os
@@ -20,11 +21,13 @@ import torch
 from torch import Tensor
 
 from triptych import trainer, training
-from triptych.core import Clock, DataSpec, Move, Objective, Recipe, Train
+from triptych.core import Clock, DataSpec, ModelSpec, Move, Objective, Recipe, Train, discover
 from triptych.errors import Diverged, UserError
+from triptych.nets.autoencoder import MLPAutoencoder
 from triptych.nets.mlp import MLPGAN
+from triptych.objectives.autoencoder import VAE
 from triptych.objectives.gan import GAN, WGAN, WGANGP
-from triptych.run import Run, load
+from triptych.run import Run, load, write_json
 
 TRAIN = Train(images=6_400, batch=32, ema=0.9, checkpoint=1_600, evaluate=3_200, sample=6_400, log=640)
 SMALL = Recipe(DataSpec("8gaussians"), MLPGAN(width=16), WGANGP(n_critic=2), TRAIN, name="small")
@@ -243,3 +246,68 @@ def test_held_out_numbers_are_of_the_weights_that_load_gives(tmp_path: Path) -> 
     with torch.no_grad():
         spread = -model.log_prob(test.x[: training.VALIDATED])
     assert run.lines()[-1]["nll_se"] == pytest.approx(spread.std().item() / math.sqrt(len(spread)), rel=1e-4)
+
+
+VARIATIONAL = Recipe(
+    DataSpec("8gaussians"),
+    MLPAutoencoder(width=16),
+    VAE(schedule="linear"),
+    Train(images=3_200, batch=64, log=320, evaluate=1_600, sample=3_200, checkpoint=640),
+    name="rising",
+)
+
+
+def test_a_schedule_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """beta is a function of the step, and the step is in the checkpoint: log and weights of a cut run are the same."""
+    whole = fit(tmp_path / "whole", VARIATIONAL)
+    one_step, calls = training.Training.one_step, 0
+
+    def cut(self: training.Training) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 27:
+            raise KeyboardInterrupt
+        one_step(self)
+
+    monkeypatch.setattr(training.Training, "one_step", cut)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "cut", VARIATIONAL)
+    monkeypatch.undo()
+    again = trainer.resume(tmp_path / "cut", progress=False)
+    assert same(whole, again)
+    rising = [[line["beta_eff"] for line in run.lines() if "beta_eff" in line] for run in (whole, again)]
+    assert rising[0] == rising[1]
+    assert rising[0] == sorted(rising[0])
+    assert rising[0][-1] > 0.9
+
+
+def test_an_autoencoders_log_has_the_fields_that_scripts_read(tmp_path: Path) -> None:
+    run = fit(tmp_path / "vae", VARIATIONAL)
+    asked = {"val_recon", "recon", "kl", "beta_eff", "elbo", "bits_per_dim", "active_units"}
+    assert asked <= run.lines()[-1].keys()
+
+
+def test_what_is_not_finite_is_null_in_the_files(tmp_path: Path) -> None:
+    """NaN is no JSON, and browsers refuse it."""
+    run = Run.create(tmp_path / "run", SMALL, 0, {})
+    run.append({"images": 0, "nll": math.nan, "kl_per_dim": [1.0, math.inf]})
+    write_json(tmp_path / "eval.json", {"fid": {"value": math.nan}})
+    for text in ((run.path / "metrics.jsonl").read_text(), (tmp_path / "eval.json").read_text()):
+        json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in a file"))
+    assert run.lines() == [{"images": 0, "nll": None, "kl_per_dim": [1.0, None]}]
+
+
+def sizes() -> Iterator[tuple[type[ModelSpec], str]]:
+    for spec in discover("nets", ModelSpec).values():
+        if importlib.util.find_spec("zuko") is None and spec.__module__.endswith("zuko"):
+            continue
+        for field in dataclasses.fields(spec):
+            if isinstance(field.default, int | float) and not isinstance(field.default, bool) and field.default:
+                yield spec, field.name
+
+
+@pytest.mark.parametrize(("spec", "name"), list(sizes()), ids=lambda v: v if isinstance(v, str) else v.__name__)
+@pytest.mark.parametrize("value", [0, -1])
+def test_no_model_has_a_size_of_nothing(spec: type[ModelSpec], name: str, value: int) -> None:
+    with pytest.raises(UserError, match=rf"model\.{name} is {value}; it must be"):
+        spec(**{name: value})

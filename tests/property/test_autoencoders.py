@@ -11,6 +11,7 @@ from triptych.models import VAEModel
 from triptych.nets.autoencoder import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
 from triptych.objectives.autoencoder import AE, VAE, discretised_logistic, kl_to_prior
 from triptych.posterior import collapse_panel
+from triptych.recipes.autoencoders import STUDY
 
 CIFAR = (3, 32, 32)
 
@@ -74,6 +75,49 @@ def test_bernoulli_is_the_one_of_torch() -> None:
     torch.testing.assert_close(found, torch.distributions.Bernoulli(logits=y).log_prob(x).sum((1, 2, 3)))
 
 
+def test_gaussian_likelihoods_are_those_of_torch() -> None:
+    """Fixed sigma as asked; the learned one is the running mean of the squared error."""
+    model = MLPAutoencoder().build((1, 3, 3))
+    x, y = torch.randn(7, 1, 3, 3, dtype=torch.float64), torch.randn(7, 1, 3, 3, dtype=torch.float64)
+    for objective, sigma in ((VAE(sigma=0.3), 0.3), (VAE(likelihood="gaussian-learned"), 0.5)):
+        model.noise.fill_(0.25)
+        found = objective.log_likelihood(x, y, model)
+        expected = torch.distributions.Normal(y, sigma).log_prob(x).sum((1, 2, 3))
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+
+
+def test_logistic_takes_its_scale_from_the_squared_error() -> None:
+    """A logistic of scale s has the variance (π s)² / 3."""
+    model = MLPAutoencoder().build((1, 1, 1))
+    model.noise.fill_(0.04)
+    levels = (torch.arange(256) / 127.5 - 1).double().view(-1, 1, 1, 1)
+    p = VAE(likelihood="logistic").log_likelihood(levels, torch.zeros_like(levels), model).exp()
+    assert float(p.sum()) == pytest.approx(1, abs=1e-6)
+    assert float((p * levels.flatten().square()).sum()) == pytest.approx(0.04, rel=0.02)
+
+
+def test_bits_per_dim_of_a_density_count_bins_of_grey_levels() -> None:
+    """A uniform density on [-1, 1]^d, elbo = -d log 2, says nothing about 256 levels: 8 bits."""
+    x = torch.zeros(2, 1, 4, 4)
+    assert VAE().bits_per_dim(-16 * math.log(2), x) == pytest.approx(8)
+    assert VAE(likelihood="bernoulli").bits_per_dim(-16 * math.log(2), x) == pytest.approx(1)
+    assert VAE().bits_per_dim(-2 * math.log(2), torch.zeros(2, 2)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", [n for n in STUDY if "residual" not in n])
+def test_the_studys_recipes_are_its_protocol(name: str) -> None:
+    recipe = STUDY[name]
+    assert (recipe.data.name, recipe.data.split) == ("cifar10", "train")
+    train = recipe.train
+    assert (train.images, train.batch, train.lr, train.clip, train.schedule) == (1_000_000, 256, 1e-3, 1.0, "constant")
+    assert isinstance(recipe.model, ConvAutoencoder)
+    assert recipe.model.latent == (int(name.removeprefix("ae-cifar10-")) if name.startswith("ae") else 1024)
+    if isinstance(recipe.objective, VAE):
+        assert recipe.objective.beta == {"beta0.8": 0.8, "beta1.2": 1.2}.get(name.removeprefix("vae-cifar10-"), 1.0)
+        assert recipe.objective.likelihood == "gaussian"
+        assert recipe.objective.sigma == pytest.approx(math.sqrt(0.5))
+
+
 def test_discretised_logistic_sums_to_one() -> None:
     levels = torch.arange(256, dtype=torch.float64) / 127.5 - 1
     for mean, scale in [(0.0, 0.1), (-0.999, 0.01), (0.7, 1.0), (1.0, 0.001)]:
@@ -128,6 +172,11 @@ def test_wrong_input_is_refused_with_the_fix() -> None:
         bernoulli.check(MLPAutoencoder().build((1, 2, 2)), binary)
     with pytest.raises(UserError, match="takes 11 steps and the run has 10"):
         VAE(schedule="linear", ramp=11).check(vae, grey, 10)
+    for schedule, message in ((VAE(schedule="cyclical"), "4 cycles"), (VAE(schedule="staircase"), "20 stairs")):
+        with pytest.raises(UserError, match=f"{message} do not fit the 7 steps"):
+            schedule.check(vae, grey, 7)
+    with pytest.raises(UserError, match="free_bits"):
+        VAE(schedule="capacity", free_bits=0.1)
     with pytest.raises(UserError, match=r"objective\.beta is -1"):
         VAE(beta=-1)
     for latent in (0, -3):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from triptych.core import Data
-from triptych.errors import UserError
 from triptych.expost import codes_of_data, fit_codes, mixture
+from triptych.metrics.arrays import TooFew
 from triptych.nets.autoencoder import MLPAutoencoder
 
 
@@ -47,7 +47,7 @@ def test_a_collapsed_dimension_and_few_codes() -> None:
     drawn = fit_codes(z, components=2).draw(50)
     torch.testing.assert_close(drawn[:, 2], torch.full((50,), 1.5))
     assert torch.isfinite(drawn).all()
-    with pytest.raises(UserError, match="too few"):
+    with pytest.raises(TooFew, match="too few"):
         fit_codes(z[:5], components=3)
 
 

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Model
 from triptych.errors import UserError
+from triptych.metrics.case import Case
+from triptych.metrics.round_trip import RoundTrip
 from triptych.models import FlowModel
 from triptych.nets.autoregressive import MAF
 from triptych.nets.coupling import NSF, RealNVP
@@ -135,3 +137,48 @@ def test_grey_levels_are_recovered_exactly_and_the_noise_stays_in_its_bin():
         y, log_q = model.dequantise(x)
         assert torch.equal(((y + 1) * 128).floor(), k.float())
         assert log_q.eq(0).all()
+
+
+def test_every_row_of_a_table_counts_before_the_first_step():
+    """A sorted table, longer than what is looked at of pictures, with a column that varies late."""
+    x = torch.linspace(-1, 1, 150_000)[:, None].repeat(1, 2)
+    x[:120_000, 1] = 0.25
+    model, data = RealNVP(layers=2, width=4).build((2,)), Data("sorted", x)
+    NLL().check(model, data)
+    NLL().prepare(model, data)
+    z = model.encode(x)
+    torch.testing.assert_close(z.mean(0), torch.zeros(2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(z.std(0), torch.ones(2), atol=1e-3, rtol=0)
+
+
+def test_an_inverse_that_fails_is_not_called_exact():
+    """NaN on the way back is NaN in the number, in the log and in the metric, and null in the files."""
+
+    class Broken(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return self.scale * x, x.new_zeros(len(x))
+
+        def inverse(self, z: Tensor) -> Tensor:
+            return z.clone().fill_(math.nan)
+
+    model = RealNVP(layers=2, width=4).build((2,))
+    model.flow = Broken()
+    points = torch.randn(20, 2)
+    assert math.isnan(NLL().validate(model, [points], Clock(0, 0, 0.0))["round_trip"])
+    real = Data("points", points)
+    found = RoundTrip()(Case(real, real, None, model, NLL(), real, 0))["round_trip"]
+    assert found.value is None or math.isnan(found.value)
+
+
+def test_the_metric_is_the_largest_error_of_the_round_trip():
+    model = perturbed(NSF(layers=2, width=8, bins=4).build((3,)))
+    real = Data("points", torch.randn(300, 3))
+    found = RoundTrip()(Case(real, real, None, model, NLL(), real, 0))["round_trip"].value
+    with torch.no_grad():
+        worst = (model.flow.inverse(model.flow(real.x)[0]) - real.x).abs().max().item()
+    assert found == pytest.approx(worst, rel=0.5)
+    assert 0 < found < 1e-4

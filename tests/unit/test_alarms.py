@@ -102,3 +102,13 @@ def test_a_healthy_run_raises_none(tmp_path):
         tmp_path, spec, MLPGAN(width=32), Relativistic(gamma=0.1), 25_600, 6_400, lr=1e-3, betas=(0.0, 0.9), ema=0.99
     )
     assert said == []
+
+
+def test_a_good_flow_and_a_code_without_a_prior_are_told_apart():
+    """`kl` is a flow's distance to the data, and small is good; an AE has no beta to lower."""
+    assert not alarms.latent_collapsed({"kl": 0.004})
+    assert not alarms.latent_collapsed({"active_units": 3.0})
+    assert not alarms.latent_collapsed({"active_units": 3.0, "beta_eff": 1.0, "kl": 4.0})
+    assert "beta" not in alarms.latent_collapsed({"active_units": 0.0})
+    assert "beta" in alarms.latent_collapsed({"active_units": 0.0, "beta_eff": 1.0, "kl": 4.0})
+    assert "beta" in alarms.latent_collapsed({"active_units": 3.0, "beta_eff": 1.0, "kl": 0.001})

@@ -2,10 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 from fake_runs import make_run, picture_recipe, toy_recipe
 from PIL import Image
 
+from triptych import data
 from triptych.cli import main
+from triptych.core import DataSpec, Recipe, Train
+from triptych.nets.autoencoder import MLPAutoencoder
+from triptych.nets.glow import Glow
+from triptych.objectives.autoencoder import VAE
+from triptych.objectives.flow import NLL
 from triptych.run import Run, load
 
 
@@ -99,3 +106,96 @@ def test_nearest_puts_each_sample_beside_its_nearest_training_picture(pictures, 
         assert np.abs(shown - run.data().x[best[i], 0].numpy()).max() <= 1
     assert main(["nearest", str(points)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+# ------------------------------------------------------------------------------- codes of examples
+
+
+@pytest.fixture(scope="module")
+def coder(tmp_path_factory):
+    """A VAE of 2-D points."""
+    recipe = Recipe(DataSpec("8gaussians"), MLPAutoencoder(width=8), VAE(), Train(images=1_000), name="vae")
+    return make_run(tmp_path_factory.mktemp("runs") / "coder", recipe, pictures=False).path
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory):
+    """A flow of small pictures."""
+    recipe = Recipe(
+        DataSpec("glyphs", resolution=16, channels=1),
+        Glow(levels=1, steps=1, width=4),
+        NLL(),
+        Train(images=1_000),
+        "flow",
+    )
+    return make_run(tmp_path_factory.mktemp("runs") / "flow", recipe, pictures=False, shape=(1, 16, 16)).path
+
+
+def test_codes_go_out_and_come_back(flow, tmp_path):
+    """encode, decode: the held-out pictures again, as a flow must."""
+    z, x = tmp_path / "z.npy", tmp_path / "x.npy"
+    assert main(["encode", str(flow), "-n", "20", "--out", str(z)]) == 0
+    assert np.load(z).shape == (20, 256)
+    assert main(["decode", str(flow), str(z), "--out", str(x)]) == 0
+    test = data.load("glyphs", "test", resolution=16, channels=1).x[:20].numpy() / 255
+    assert np.abs(np.load(x) - test).max() < 1e-4
+    assert main(["decode", str(flow), str(z), "--out", str(tmp_path / "many")]) == 0
+    assert len(list((tmp_path / "many").iterdir())) == 20
+
+
+def test_a_vaes_codes_are_posterior_means_of_the_examples_named(coder, tmp_path):
+    points = np.random.default_rng(0).normal(size=(7, 2)).astype("float32")
+    np.save(tmp_path / "points.npy", points)
+    assert main(["encode", str(coder), "--data", str(tmp_path / "points.npy"), "--out", str(tmp_path / "z.npy")]) == 0
+    expected = load(coder).encode(torch.from_numpy(points)).detach().numpy()
+    np.testing.assert_allclose(np.load(tmp_path / "z.npy"), expected, atol=1e-6)
+
+
+def test_reconstructions_stand_beside_the_originals(flow, coder, tmp_path, capsys):
+    assert main(["reconstruct", str(flow), "-n", "6", "--out", str(tmp_path / "six.png")]) == 0
+    error = float(capsys.readouterr().out.split()[-1])
+    assert error < 1e-8
+    with Image.open(tmp_path / "six.png") as picture:
+        assert picture.width > 5 * picture.height, "six pairs in one row"
+    assert main(["reconstruct", str(coder), "-n", "6"]) == 0
+    assert np.load(coder / "reconstructions-6.npy").shape == (6, 2)
+
+
+def test_what_only_flows_show(flow, pictures, capsys):
+    assert main(["flow", str(flow)]) == 0
+    assert size(flow / "flow" / "temperatures.png")[0] > 100
+    assert main(["flow", str(pictures)]) == 2
+    assert "choose a run of one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["sample", "RUN", "--codes", "gaussian", "--temperature", "0.5"], "--temperature"),
+        (["sample", "RUN", "--components", "3"], "--codes mixture"),
+        (["sample", "RUN", "--temperature", "nan"], "above 0"),
+        (["sample", "RUN", "--temperature", "-1"], "above 0"),
+        (["encode", "RUN", "--out", "TMP/z.csv"], ".npy"),
+        (["encode", "RUN", "--out", "TMP/z.npy", "-n", "0"], "at least 1"),
+        (["encode", "RUN", "--out", "TMP/z.npy", "--data", "moons3"], "moons3"),
+        (["encode", "RUN", "--out", "TMP/z.npy", "--data", "TMP/three.npy"], "shape (3,)"),
+        (["decode", "RUN", "TMP/none.npy", "--out", "TMP/x.npy"], "cannot be read"),
+        (["decode", "RUN", "TMP/three.npy", "--out", "TMP/x.npy"], "(n, 2)"),
+        (["reconstruct", "RUN", "--out", "TMP/x.png", "-n", "-1"], "at least 1"),
+    ],
+)
+def test_wrong_use_of_codes_is_one_line(coder, tmp_path, capsys, argv, said):
+    np.save(tmp_path / "three.npy", np.random.default_rng(0).normal(size=(4, 3)).astype("float32"))
+    before = sorted(tmp_path.iterdir())
+    assert main([a.replace("RUN", str(coder)).replace("TMP", str(tmp_path)) for a in argv]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_samples_from_fitted_codes(coder, tmp_path):
+    for codes in (["gaussian"], ["mixture", "--components", "3"]):
+        assert main(["sample", str(coder), "-n", "9", "--codes", *codes, "--out", str(tmp_path / "x.npy")]) == 0
+        assert np.load(tmp_path / "x.npy").shape == (9, 2)

@@ -118,7 +118,8 @@ def _vectors(path: Path, a: np.ndarray, columns: tuple[str, ...]) -> torch.Tenso
         where = columns[column] if columns else f"column {column + 1}"
         count = int(bad.any(1).sum())
         raise UserError(
-            f"{path} has {count:,} rows with NaN or infinite values, example {row} in {where}; drop or fill them"
+            f"{path} has {count:,} row(s) with NaN or infinite values, the first is row {row + 1} in {where}; "
+            "drop or fill them"
         )
     constant = torch.nonzero(x.amax(0) == x.amin(0)).flatten().tolist()
     if constant:

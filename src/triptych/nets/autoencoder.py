@@ -13,7 +13,7 @@ from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import AEModel, Autoencoder, VAEModel
 from triptych.nets.layers import PlainDown, PlainUp
-from triptych.nets.mlp import Reshape, at_least_one, perceptron
+from triptych.nets.mlp import Reshape, perceptron
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
@@ -27,7 +27,7 @@ class AutoencoderSpec(ModelSpec):
 
     def heads(self) -> int:
         """Numbers that the encoder ends in."""
-        return at_least_one(self.latent) * (2 if self.variational else 1)
+        return self.latent * (2 if self.variational else 1)
 
     def pair(self, shape: Shape, encoder: nn.Module, decoder: nn.Module) -> Autoencoder:
         kind = VAEModel if self.variational else AEModel

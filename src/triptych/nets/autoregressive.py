@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape
-from triptych.errors import UserError
 from triptych.models import FlowModel
 from triptych.nets.coupling import alternated, columns
 from triptych.nets.transforms import Affine, Compose, Standardize
@@ -88,7 +87,5 @@ class MAF(ModelSpec):
 
     def build(self, shape: Shape) -> FlowModel:
         d = columns(shape, "MAF", least=1)
-        if self.layers < 1 or self.width < 1 or self.depth < 1:
-            raise UserError("MAF needs at least one layer, one unit and one hidden layer; raise model.layers or width")
         layers = alternated(d, self.layers, lambda: MaskedAutoregressive(d, [self.width] * self.depth))
         return FlowModel(shape, Compose([Standardize(d), *layers]))

@@ -11,7 +11,7 @@ from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import GANModel
 from triptych.nets.layers import Conv, Down, LeakyReLU, Up
-from triptych.nets.mlp import Reshape, at_least_one
+from triptych.nets.mlp import Reshape
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class ConvGAN(ModelSpec):
             inner += [Conv(deep, deep, 3), *normalised(deep, self.norm), nn.ReLU()]
             judging += [Conv(deep, deep, 3), LeakyReLU()]
         generator = nn.Sequential(
-            nn.Linear(at_least_one(self.latent), deep * (h // 4) * (w // 4)),
+            nn.Linear(self.latent, deep * (h // 4) * (w // 4)),
             Reshape((deep, h // 4, w // 4)),
             *normalised(deep, self.norm),
             nn.ReLU(),

@@ -15,7 +15,6 @@ from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import GANModel
 from triptych.nets.layers import Down, LeakyReLU, Up, spectral_norm
-from triptych.nets.mlp import at_least_one
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class DCGAN(ModelSpec):
     def build(self, shape: Shape) -> GANModel:
         c, widths = shape[0], self.widths(shape)
         top = widths[-1]
-        generator: list[nn.Module] = [Project(at_least_one(self.latent), top), *self.after(top, "generator")]
+        generator: list[nn.Module] = [Project(self.latent, top), *self.after(top, "generator")]
         for deep, wide in zip(reversed(widths[1:]), reversed(widths[:-1]), strict=True):
             generator += [Up(deep, wide, bias=False), *self.after(wide, "generator")]
         generator += [Up(widths[0], c, bias=False), nn.Tanh()]

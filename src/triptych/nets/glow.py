@@ -202,8 +202,6 @@ def picture(shape: Shape, levels: int, name: str) -> tuple[int, int, int]:
     if len(shape) != 3:
         raise UserError(f"{name} is a flow of pictures and the data are vectors; use RealNVP, NSF or MAF")
     c, h, w = shape
-    if levels < 1:
-        raise UserError(f"model.levels is {levels}; it must be at least 1")
     if h % 2**levels or w % 2**levels:
         raise UserError(
             f"{name} with {levels} levels halves the sides {levels} times and {h}×{w} pictures do not allow it; "

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape
-from triptych.errors import UserError
 from triptych.models import GANModel
 
 
@@ -44,13 +43,6 @@ class Reshape(nn.Module):
         return x.view(-1, *self.shape)
 
 
-def at_least_one(latent: int) -> int:
-    """Refuse an empty latent space, by name."""
-    if latent < 1:
-        raise UserError(f"model.latent is {latent}; a latent space needs at least 1 number")
-    return latent
-
-
 @dataclass(frozen=True)
 class MLPGAN(ModelSpec):
     """Generator and critic of `depth` hidden layers (the 2-D study: 512 wide, three deep)."""
@@ -64,7 +56,7 @@ class MLPGAN(ModelSpec):
 
     def build(self, shape: Shape) -> GANModel:
         d = math.prod(shape)
-        generator = he_perceptron(at_least_one(self.latent), d, self.width, self.depth)
+        generator = he_perceptron(self.latent, d, self.width, self.depth)
         if len(shape) == 3:
             generator.append(nn.Tanh())
         generator.append(Reshape(shape))

@@ -17,7 +17,7 @@ from triptych.errors import UserError
 from triptych.models import GANModel
 from triptych.nets import layers
 from triptych.nets.layers import mean_down, nearest_up, relu, relu_mean_down
-from triptych.nets.mlp import Reshape, at_least_one
+from triptych.nets.mlp import Reshape
 
 Resampling = Literal["intended", "channel-mixing"]
 
@@ -42,7 +42,7 @@ class ResNetGAN(ModelSpec):
             )
         c, n, how = shape[0], self.width, self.resampling
         generator = nn.Sequential(
-            nn.Linear(at_least_one(self.latent), n * 16),
+            nn.Linear(self.latent, n * 16),
             Reshape((n, 4, 4)),
             *(BlockUp(n, how) for _ in range(3)),
             nn.BatchNorm2d(n),

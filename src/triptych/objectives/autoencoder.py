@@ -174,6 +174,8 @@ class VAE(Variational):
         for name in ("beta", "ramp", "capacity", "free_bits"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"objective.{name} is {getattr(self, name)}; it must be 0 or more")
+        if self.free_bits and self.schedule == "capacity":
+            raise UserError("the capacity schedule has no use for objective.free_bits; leave one of the two out")
         for name in ("stairs", "cycles"):
             if getattr(self, name) < 1:
                 raise UserError(f"objective.{name} is {getattr(self, name)}; it must be at least 1")
@@ -219,6 +221,14 @@ class VAE(Variational):
             raise UserError(
                 f"the {self.schedule} schedule takes {self.ramp} steps and the run has {steps}; "
                 f"lower --objective.ramp (0: the whole run) or raise --train.images"
+            )
+        pieces = {"staircase": self.stairs, "cyclical": 2 * self.cycles}.get(self.schedule, 1)
+        length = self.ramp or steps
+        if pieces > length > 0:
+            name = "stairs" if self.schedule == "staircase" else "cycles"
+            raise UserError(
+                f"{getattr(self, name)} {name} do not fit the {length} steps of the {self.schedule} schedule; "
+                f"lower --objective.{name} or raise --train.images"
             )
 
 

@@ -16,7 +16,7 @@ from triptych.models import FlowModel
 from triptych.nets.transforms import Affine, Fitted
 
 FITTED = 100_000
-"""Most examples that are looked at before the first step."""
+"""Most pictures that are looked at before the first step."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,12 @@ class NLL(Objective):
             raise UserError(f"{names[column]} of {data.name} is constant and has no density; leave that column out")
 
     def prepare(self, model: FlowModel, data: Data) -> None:
-        """What the head of a flow takes from the data: scales and quantiles of columns, shares of grey levels."""
-        x = to_inner(data.x[:FITTED].to(model.device))
+        """What the head of a flow takes from the data: scales and quantiles of columns, shares of grey levels.
+
+        From every vector, or from `FITTED` pictures spread evenly over the set.
+        """
+        every = -(-len(data) // FITTED) if data.is_images else 1
+        x = to_inner(data.x[::every].to(model.device))
         for part in model.flow.modules():
             if isinstance(part, Fitted):
                 part.fit(x)
@@ -78,7 +82,7 @@ class NLL(Objective):
         parts, scales, round_trip, images = [], [], 0.0, False
 
         def watch(part: nn.Module, seen: tuple[Tensor, ...], out: Tensor) -> None:
-            scales.append(Affine.bounded(out.chunk(2, dim=-1)[0]).abs().max().item())
+            scales.append(Affine.bounded(out.chunk(2, dim=-1)[0]).abs().max())
 
         hooks = [part.net.register_forward_hook(watch) for part in model.modules() if isinstance(part, Affine)]
         for i, x in enumerate(batches):
@@ -99,7 +103,7 @@ class NLL(Objective):
             "round_trip": round_trip,
         }
         if scales:
-            out["max_log_scale"] = max(scales)
+            out["max_log_scale"] = torch.stack(scales).max().item()
         if images:
             out["bits_per_dim"] = bits_per_dim(-mean, model.shape)
         return out
