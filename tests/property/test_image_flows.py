@@ -68,7 +68,7 @@ def test_a_uniform_density_costs_exactly_the_bits_of_the_grey_levels():
 
 def test_the_logit_alone_is_the_logistic_density_of_its_range():
     """One pixel-wise logit, nothing learned: log p(x) = Σ log N(logit p) + log slope, in closed form."""
-    model = MultiScaleRealNVP(levels=1, couplings=1, preprocess="logit").build((1, 2, 2)).double()
+    model = MultiScaleRealNVP(levels=1, couplings=1, preprocess="logit").build((1, 2, 2)).double().eval()
     x = torch.rand(4, 1, 2, 2, dtype=torch.float64)
     p = 0.025 + 0.95 * x
     normal = torch.distributions.Normal(0.0, 1.0)
