@@ -30,7 +30,7 @@ from triptych.errors import Diverged, UserError, nearest
 from triptych.terminal import console
 
 if TYPE_CHECKING:
-    from triptych.core import Recipe
+    from triptych.core import DataSpec, Recipe
     from triptych.run import Run
 
 Device = Annotated[str, arg(help="auto, cpu, cuda or mps")]
@@ -55,7 +55,7 @@ def train(argv: Sequence[str]) -> None:
 
     if argv[0].startswith("-"):
         recipe, why = recommended(argv)
-        print(f"taking the recommended recipe: {why}")  # noqa: T201
+        print(f"taking the recommended recipe {why}")  # noqa: T201
         rest = argv
     else:
         recipe, rest = get(argv[0]), argv[1:]
@@ -82,43 +82,45 @@ def recommended(argv: Sequence[str]) -> tuple[Recipe, str]:
     from triptych.core import DataSpec
     from triptych.recipes import recommend
 
-    if "--data" not in argv:
+    if not any(a == "--data" or a.startswith("--data=") for a in argv):
         raise UserError("train needs a recipe or --data FOLDER; `triptych recipes` lists the recipes")
-    known = {"--data": "name", "--resolution": "resolution", "--fit": "fit", "--channels": "channels"}
-    given = dict(itertools.pairwise(argv))
-    options: dict[str, Any] = {known[k]: v for k, v in given.items() if k in known}
-    for name in ("resolution", "channels"):
-        if name in options:
-            options[name] = whole_number(f"--{name}", options[name])
-    return recommend(DataSpec(**options))
+    mine = [a for a in argv if a not in ("-h", "--help")]
+    chosen, _ = parse(preparation(DataSpec("")), "train RECIPE", mine, return_unknown_args=True)
+    return recommend(data_spec(chosen))
 
 
-def whole_number(option: str, text: str) -> int:
-    if not text.isdigit():
-        raise UserError(f"{option} is {text!r}; give a whole number")
-    return int(text)
+def preparation(spec: DataSpec) -> Any:
+    """A dataclass of the options that say which data, prepared how; the defaults are `spec`'s."""
+    from triptych.core import DataSpec
+
+    hints, docs = get_type_hints(DataSpec), field_docs(DataSpec)
+    fields = [
+        (
+            "data" if f.name == "name" else f.name,
+            Annotated[hints[f.name], arg(help=docs[f.name])],
+            getattr(spec, f.name),
+        )
+        for f in dataclasses.fields(DataSpec)
+    ]
+    options = dataclasses.make_dataclass("Preparation", fields, frozen=True)
+    options.__doc__ = "Which data, prepared how."
+    return options
+
+
+def data_spec(options: Any) -> DataSpec:
+    from triptych.core import DataSpec
+
+    return DataSpec(**{("name" if k == "data" else k): v for k, v in vars(options).items()})
 
 
 def parse_recipe(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, Any]:
     """The recipe with the command line's changes, and the options beside it (seed, out, device)."""
-    from triptych.core import DataSpec
-
-    hints, docs = get_type_hints(DataSpec), field_docs(DataSpec)
-    data = [
-        (
-            "data" if f.name == "name" else f.name,
-            Annotated[hints[f.name], arg(help=docs[f.name])],
-            getattr(recipe.data, f.name),
-        )
-        for f in dataclasses.fields(DataSpec)
-    ]
-    preparation = dataclasses.make_dataclass("Preparation", data, frozen=True)
-    preparation.__doc__ = "Which data, prepared how."
+    data = preparation(recipe.data)
     run = [
         ("seed", Annotated[int, arg(help="random seed of everything")], 0),
         ("out", Annotated[Path | None, arg(help="run folder to make; default: runs/RECIPE-SEED")], None),
         ("device", Device, "auto"),
-        ("preparation", OmitArgPrefixes[preparation], preparation()),
+        ("preparation", OmitArgPrefixes[data], data()),
         ("train", type(recipe.train), recipe.train),
         ("objective", type(recipe.objective), recipe.objective),
         ("model", type(recipe.model), recipe.model),
@@ -126,9 +128,12 @@ def parse_recipe(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, Any]:
     options_type: Any = dataclasses.make_dataclass("Options", run, frozen=True)
     options_type.__doc__ = recipe.about or f"Train {recipe.name}."
     options = parse(options_type, f"train {recipe.name}", argv)
-    chosen = {("name" if k == "data" else k): v for k, v in vars(options.preparation).items()}
     changed = dataclasses.replace(
-        recipe, data=DataSpec(**chosen), train=options.train, objective=options.objective, model=options.model
+        recipe,
+        data=data_spec(options.preparation),
+        train=options.train,
+        objective=options.objective,
+        model=options.model,
     )
     return changed, options
 
@@ -210,7 +215,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 OWN_PARSING = {"train", "data"}
 
 
-def parse(what: Any, name: str, argv: Sequence[str]) -> Any:
+def parse(what: Any, name: str, argv: Sequence[str], **how: Any) -> Any:
     """tyro, with its framed errors told as one line. A function is called; what it says on stderr is shown."""
     said = io.StringIO()
     later = inspect.isfunction(what)
@@ -221,7 +226,7 @@ def parse(what: Any, name: str, argv: Sequence[str]) -> Any:
 
     try:
         with contextlib.redirect_stderr(said):
-            parsed = tyro.cli(bound if later else what, prog=f"triptych {name}", args=list(argv))
+            parsed = tyro.cli(bound if later else what, prog=f"triptych {name}", args=list(argv), **how)
     except SystemExit as e:
         if e.code in (0, None):
             raise

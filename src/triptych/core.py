@@ -125,6 +125,13 @@ class DataSpec(Preparation):
     split: Split = "train"
     """the part that is trained on"""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.holdout and self.split == "all":
+            raise UserError(
+                f"split all trains on every example and leaves none to --holdout {self.holdout}; add --split train"
+            )
+
     def load(self, split: Split | None = None) -> Data:
         from triptych import data
 

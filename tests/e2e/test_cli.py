@@ -99,6 +99,13 @@ def test_train_leaves_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
         (["train", "best-mnist", "--objective.gamma", "nan"], "objective.gamma"),
         (["train", "gan-25gaussians", "--objective.label-smoothing", "0.9", "0.7"], "--objective.label-smoothing"),
         (["train", "gan-25gaussians", "--objective.label-smoothing", "0.5", "nan"], "--objective.label-smoothing"),
+        (["train", "--data"], "--data"),
+        (["train", "--data", "--out", "x"], "--data"),
+        (["train", "--data=", "--out", "x"], "no data set is named"),
+        (["train", "--data", "mine", "--resolution"], "--resolution"),
+        (["train", "--data=mine", "--resolution=many"], "--resolution"),
+        (["train", "--data=nowhere/at/all"], "nowhere/at/all"),
+        (["train", "gan-birds", "--data", "mine", "--holdout", "0.1"], "--split train"),
         (["train", "wgan-gp-25gaussians", "--model.latent", "0"], "model.latent"),
         (["train", "wgan-gp-25gaussians", "--data", "nowhere/at/all"], "nowhere/at/all"),
         (["train", "wgan-gp-25gaussians", "--device", "abacus"], "abacus"),
@@ -216,9 +223,10 @@ def test_pictures_without_a_recipe_take_the_recommended_one(
     for i in range(12):
         pixels = np.random.default_rng(i).integers(0, 255, (40, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "mine" / f"{i}.png")
-    argv = ["train", "--data", "mine", "--resolution", "32", "--train.images", "4", "--train.batch", "4"]
+    argv = ["train", "--data=mine", "--holdout=0.5", "--resolution", "32", "--train.images", "4", "--train.batch", "4"]
     status, out, _ = said(capsys, *argv, "--out", "r", "--device", "cpu")
     assert status == 0
-    assert "recommended recipe: 12 pictures of 32×32" in out
+    assert "the recommended recipe best-birds, for " in out
     assert json.loads((tmp_path / "r" / "recipe.json").read_text())["recipe"]["data"]["name"] == "mine"
+    assert json.loads((tmp_path / "r" / "env.json").read_text())["test"]["examples"] > 0
     assert "--data" in refused(capsys, "train", "--seed", "1")

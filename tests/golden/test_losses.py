@@ -19,6 +19,7 @@ from triptych.nets.mlp import MLPGAN
 from triptych.objectives.autoencoder import AE, VAE
 from triptych.objectives.flow import NLL
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP
+from triptych.objectives.relativistic import Hinge, Relativistic
 
 FILE = Path(__file__).with_name("losses.json")
 CASES = {
@@ -28,6 +29,8 @@ CASES = {
     "lsgan": (LSGAN(), MLPGAN(width=16)),
     "wgan": (WGAN(clip=0.1), MLPGAN(width=16)),
     "wgan-gp": (WGANGP(gp=0.1), MLPGAN(width=16)),
+    "hinge": (Hinge(), MLPGAN(width=16)),
+    "relativistic": (Relativistic(gamma=0.1), MLPGAN(width=16)),
     "ae": (AE(), MLPAutoencoder(latent=1, variational=False, width=16)),
     "vae": (VAE(), MLPAutoencoder(latent=2, variational=True, width=16)),
     "vae-beta": (VAE(beta=4.0), MLPAutoencoder(latent=2, variational=True, width=16)),

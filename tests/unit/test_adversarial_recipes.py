@@ -1,13 +1,14 @@
 """Adversarial recipes: built for their data, and the one taken when none is named."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from triptych import trainer
+from triptych import recipes, trainer
 from triptych.core import DataSpec, Train
 from triptych.errors import UserError
 from triptych.objectives.gan import GAN, WGANGP
@@ -18,7 +19,8 @@ SHAPES |= {"glyphs": (1, 32, 32), "stackedmnist": (3, 28, 28)}
 PICTURES = [
     (name, SHAPES[name.removesuffix("-quick").split("-")[-1]])
     for name in all_recipes()
-    if name.split("-")[0] in ("gan", "lsgan", "wgan", "best") and name.removesuffix("-quick").split("-")[-1] in SHAPES
+    if name.split("-")[0] in ("gan", "lsgan", "wgan", "hinge", "best")
+    and name.removesuffix("-quick").split("-")[-1] in SHAPES
     if "vae" not in name.split("-")
 ]
 
@@ -49,6 +51,8 @@ def test_the_birds_study_is_the_studys():
         recipe = get(name)
         assert recipe.train == Train(images=7_680_000, batch=256, lr=2e-4, betas=(0.0, 0.9), best="frechet")
         assert recipe.objective.n_critic == 5
+    assert get("hinge-birds").model.spectral
+    assert get("hinge-birds").train == dataclasses.replace(get("gan-birds").train, schedule="linear")
     assert get("gan-celeba64").objective == GAN(label_smoothing=(0.7, 0.9))
 
 
@@ -76,20 +80,61 @@ def test_bad_input_is_refused_before_anything_is_written(options, says, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+def pictures(folder: Path, *sizes: tuple[int, int]) -> None:
+    """Noise in colour, a file for each (width, height)."""
+    for i, (w, h) in enumerate(sizes):
+        noise = np.random.default_rng(i).integers(0, 256, (h, w, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{i}.png")
+
+
 @pytest.mark.parametrize(
-    ("side", "network", "trained"), [(28, "ConvGAN", 28), (40, "ResNetGAN", 32), (70, "DCGAN", 64)]
+    ("side", "channels", "asked", "taken", "trained"),
+    [
+        (28, None, None, "best-stackedmnist", 28),
+        (28, 1, None, "best-mnist", 28),
+        (40, None, None, "best-birds", 32),
+        (40, 1, None, "best-birds", 32),
+        (70, None, None, "best-celeba64", 64),
+        (140, 1, None, "best-mnist64", 64),
+        (140, None, 128, "best-celeba64", 128),
+    ],
 )
-def test_a_folder_gets_a_network_of_its_size(side, network, trained, tmp_path):
-    for i in range(4):
-        noise = np.random.default_rng(i).integers(0, 256, (side, side, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(tmp_path / f"{i}.png")
-    recipe, why = recommend(DataSpec(str(tmp_path)))
-    assert type(recipe.model).__name__ == network
-    assert recipe.data.load().shape == (3, trained, trained)
-    assert "4 pictures" in why
-    assert recipe.objective.augment
-    model = recipe.model.build((3, trained, trained))
+def test_a_folder_gets_the_recipe_of_its_size(side, channels, asked, taken, trained, tmp_path):
+    pictures(tmp_path, *[(side, side)] * 4)
+    recipe, why = recommend(DataSpec(str(tmp_path), channels=channels, resolution=asked))
+    base = get(taken)
+    assert why.startswith(f"{taken}, for 4 {'grey ' if channels == 1 else ''}pictures at {trained}×{trained}; ")
+    assert recipe.data.load().shape == (channels or 3, trained, trained)
+    assert recipe.model == base.model
+    assert recipe.train.flip == (base.train.flip and channels is None)
+    assert ("color" in recipe.objective.augment) == (channels is None)
+    assert dataclasses.replace(recipe.objective, augment=base.objective.augment) == base.objective
+    with torch.device("meta"):
+        model = recipe.model.build((channels or 3, trained, trained))
     recipe.objective.check(model, recipe.data.load())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "trained"), [([(40, 30), (300, 20), (28, 28)], 32), ([(90, 70)] * 2 + [(20, 20)], 64)]
+)
+def test_pictures_of_mixed_sizes_go_by_the_median(sizes, trained, tmp_path):
+    pictures(tmp_path, *sizes)
+    recipe, _ = recommend(DataSpec(str(tmp_path)))
+    assert recipe.data.load().shape == (3, trained, trained)
+
+
+def test_many_pictures_are_not_augmented(tmp_path, monkeypatch):
+    np.save(tmp_path / "many.npy", np.zeros((5, 32, 32, 3), np.uint8))
+    monkeypatch.setattr(recipes, "FEW", 5)
+    recipe, why = recommend(DataSpec(str(tmp_path / "many.npy")))
+    assert recipe.objective.augment == ()
+    assert "need no augmentation" in why
+
+
+def test_sizes_that_no_recommended_recipe_makes(tmp_path):
+    pictures(tmp_path, (50, 50))
+    with pytest.raises(UserError, match="--resolution"):
+        recommend(DataSpec(str(tmp_path), resolution=48))
 
 
 def test_vectors_get_no_recommendation():

@@ -52,3 +52,19 @@ def test_refuses_other_sizes(shape):
         DCGAN().build(shape)
     with pytest.raises(UserError, match="latent"):
         DCGAN(latent=0).build((1, 32, 32))
+
+
+def test_spectral_normalisation_bounds_every_layer_of_the_critic():
+    model = DCGAN(latent=3, width=4, spectral=True).build((1, 32, 32))
+    for _ in range(100):
+        model.critic(torch.rand(2, 1, 32, 32))
+    layers = [m for m in model.critic.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    assert len(layers) == 4
+    for layer in layers:
+        assert abs(torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() - 1) < 0.05
+    assert not any("parametrizations" in name for name, _ in model.generator.named_parameters())
+    weights = model.critic.state_dict()
+    fresh = DCGAN(latent=3, width=4, spectral=True).build((1, 32, 32))
+    fresh.critic.load_state_dict(weights)
+    x = torch.rand(2, 1, 32, 32)
+    assert torch.equal(fresh.eval().critic(x), model.eval().critic(x))

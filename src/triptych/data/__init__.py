@@ -44,7 +44,7 @@ def find(name_or_path: str | Path) -> Source:
     if str(name_or_path).startswith(hub.PREFIX):
         return hub.Hub(str(name_or_path).removeprefix(hub.PREFIX))
     path = Path(name_or_path).expanduser()
-    if path.exists():
+    if str(name_or_path) and path.exists():  # an empty name would be the folder one stands in
         for source in known.values():
             if (here := source.at(path)) is not None:
                 return here

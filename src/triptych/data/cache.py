@@ -171,7 +171,7 @@ class Prepared:
                 factors = {k: torch.from_numpy(z[k]) for k in z.files}
         if holdout:
             if sides is not None:
-                raise UserError(f"{name} has a test split of its own; drop --holdout")
+                raise UserError(f"{name} has a test split of its own, which --split train keeps aside; drop --holdout")
             hashes = self._array("hashes")
             if hashes is None:
                 raise UserError(f"{name} has no content hashes to set a test share aside by; drop --holdout")

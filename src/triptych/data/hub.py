@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ PREFIX = "hf:"
 class Hub(Source):
     """The pictures of a Hub data set. The columns are guessed from their types, and said."""
 
+    encoded: ClassVar[bool] = True
     repo: str
 
     @property

@@ -121,7 +121,7 @@ class Idx(Source):
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         if how.holdout:
-            raise UserError(f"{name} has a test split of its own; drop --holdout")
+            raise UserError(f"{name} has a test split of its own, which --split train keeps aside; drop --holdout")
         stems = {"train": ["train"], "test": ["t10k"], "all": ["train", "t10k"]}[split]
         home = self.here() or fetch(self.folder, self.remotes)
         parts = [read_pair(home, stem, len(self.classes) or 256) for stem in stems]

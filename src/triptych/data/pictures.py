@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from triptych.core import Data, Split
 from triptych.data import cache
@@ -20,6 +20,7 @@ from triptych.preparation import Preparation
 class Pictures(Source):
     """Whatever pictures are at `path`."""
 
+    encoded: ClassVar[bool] = True
     path: Path
 
     @property
@@ -36,6 +37,7 @@ class Pictures(Source):
 class Known(Source):
     """A published collection: in its folder of one of the collections, or fetched where that is allowed."""
 
+    encoded: ClassVar[bool] = True
     title: str
     folder: str
     inside: tuple[str, ...]

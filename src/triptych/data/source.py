@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -16,6 +16,9 @@ from triptych.preparation import Preparation
 
 class Source(ABC):
     """Abstract base of the frozen dataclasses that a module of `data/` lists by name in its `SOURCES`."""
+
+    encoded: ClassVar[bool] = False
+    """Whether the examples are picture files, each of its own size."""
 
     @property
     @abstractmethod

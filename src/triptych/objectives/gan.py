@@ -129,10 +129,11 @@ class GAN(Adversarial):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.label_smoothing is not None and not 0 <= self.label_smoothing[0] <= self.label_smoothing[1] <= 1:
-            low, high = self.label_smoothing
+        low, high = self.label_smoothing or (0, 1)
+        if not 0 <= low <= high <= 1:
             raise UserError(
-                f"targets from {low} to {high} are no range within [0, 1]; --objective.label-smoothing 0.7 0.9"
+                f"{low} to {high} is no range of targets; give two numbers in [0, 1], the lower first, "
+                "as in --objective.label-smoothing 0.7 0.9"
             )
 
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ import importlib
 import pkgutil
 from dataclasses import replace
 
-from triptych.core import DataSpec, Recipe
+from triptych.core import Data, DataSpec, Recipe
 from triptych.errors import UserError, nearest
+from triptych.objectives.relativistic import Augmentation, Relativistic
 
 FEW = 20_000
 """Pictures below which a critic learns them by heart within the recommended budgets: it sees them augmented."""
@@ -33,36 +34,52 @@ def get(name: str) -> Recipe:
 
 
 def recommend(spec: DataSpec) -> tuple[Recipe, str]:
-    """The recipe to train on pictures when none is named, and why in a sentence; by their size and number.
+    """The recipe to train on pictures when none is named, and why in a sentence; by their size, colour and number.
 
     UserError for vectors, for which no family is best unseen.
     """
-    from triptych.nets.dcgan import DCGAN
-    from triptych.nets.resnet import ResNetGAN
-    from triptych.objectives.relativistic import Relativistic
-
-    data = spec.load()
-    if not data.is_images:
-        raise UserError(f"{spec.name} holds no pictures; name a recipe: `triptych recipes` lists them")
+    spec, data = sized(spec)
     c, h, w = data.shape
-    side = next((s for s in (128, 64, 32) if min(h, w) >= s), 28 if min(h, w) == 28 else 32)
-    if h == w == side:
-        prepared = replace(spec, resolution=spec.resolution or side)
-    elif spec.resolution is None:
-        prepared = replace(spec, resolution=side)
+    if h == w == 28:
+        base = get("best-stackedmnist" if c == 3 else "best-mnist")
+    elif h == w == 32:
+        base = get("best-birds")
+    elif h == w >= 64 and not h & (h - 1):
+        base = get("best-celeba64" if c == 3 else "best-mnist64")
     else:
-        raise UserError(f"no recommended network makes {h}×{w}; choose --resolution 32, 64 or 128")
-    if side == 28:
-        base, nets = get("best-stackedmnist"), get("best-stackedmnist").model
-    elif side == 32:
-        base, nets = get("best-birds"), ResNetGAN()
-    else:
-        base, nets = get("best-celeba64"), DCGAN(latent=64, norm="generator")
+        raise UserError(f"no recommended recipe makes {h}×{w}; choose --resolution 28, 32 or 64")
     few = len(data) < FEW
-    policy = ("color", "translation", "cutout") if c == 3 else ("translation", "cutout")
-    objective = Relativistic(augment=policy if few else ())
-    train = replace(base.train, images=min(base.train.images, max(1_000_000, 100 * len(data))))
-    why = f"{len(data):,} pictures of {h}×{w}, trained at {side} px: {type(nets).__name__} is made for that size; " + (
+    policy: tuple[Augmentation, ...] = ("color", "translation", "cutout") if c == 3 else ("translation", "cutout")
+    train = replace(
+        base.train,
+        images=min(base.train.images, max(1_000_000, 100 * len(data))),
+        flip=base.train.flip and c == 3,  # grey ones may be characters, which differ from their mirror images
+    )
+    assert isinstance(base.objective, Relativistic)
+    why = f"{base.name}, for {len(data):,} {'grey ' if c == 1 else ''}pictures at {h}×{w}; " + (
         "so few are learned by heart, so the critic sees them augmented" if few else "so many need no augmentation"
     )
-    return Recipe(prepared, nets, objective, train, name="recommended", about=why), why
+    objective = replace(base.objective, augment=policy if few else ())
+    return Recipe(spec, base.model, objective, train, name="recommended", about=why), why
+
+
+def sized(spec: DataSpec) -> tuple[DataSpec, Data]:
+    """`spec` with the side that its pictures are best trained at, unless it asks for one, and the pictures so.
+
+    64 px where they have as many, 28 where they have just these, else 32. Of files the median counts.
+    """
+    from triptych.data import find
+
+    look = spec
+    if spec.resolution is None and find(spec.name).encoded:
+        look = replace(spec, resolution=64)  # as they are, they may differ in size, or fill the disk
+    data = look.load()
+    if not data.is_images:
+        raise UserError(f"{spec.name} holds no pictures; name a recipe: `triptych recipes` lists them")
+    if spec.resolution is not None:
+        return spec, data
+    found = data.about.get("sizes")
+    h, w = (found["height"][1], found["width"][1]) if found else data.shape[1:]
+    side = 64 if min(h, w) >= 64 else 28 if h == w == 28 else 32
+    chosen = replace(spec, resolution=side)
+    return chosen, data if data.shape[1:] == (side, side) else chosen.load()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from triptych.core import DataSpec, Recipe, Train
 from triptych.nets.resnet import ResNetGAN
 from triptych.objectives.gan import GAN, LSGAN, WGANGP
-from triptych.objectives.relativistic import Relativistic
+from triptych.objectives.relativistic import Hinge, Relativistic
 
 # The study trained on every picture, squashed to 32 px.
 BIRDS = DataSpec("birds", resolution=32, split="all")
@@ -30,6 +30,14 @@ RECIPES: dict[str, Recipe] = {}
 for name, (objective, words) in LOSSES.items():
     RECIPES[f"{name}-birds"] = Recipe(BIRDS, ResNetGAN(), objective, STUDY, about=f"birds study, 32 px: {words}")
     RECIPES[f"{name}-birds-quick"] = Recipe(BIRDS, NARROW, objective, SHORT, about=f"birds study, narrow: {words}")
+
+# Miyato et al. 2018 beside the study: hinge loss under spectral normalisation, rate decayed to 0, the rest as above.
+for name, nets, train, words in (
+    ("hinge-birds", ResNetGAN(spectral=True), STUDY, "32 px"),
+    ("hinge-birds-quick", replace(NARROW, spectral=True), SHORT, "narrow"),
+):
+    about = f"birds, {words}: hinge loss, critic under spectral normalisation, decay to 0"
+    RECIPES[name] = Recipe(BIRDS, nets, Hinge(n_critic=5), replace(train, schedule="linear"), about=about)
 
 BEST = Relativistic(gamma=1.0, augment=("color", "translation", "cutout"))
 RECIPES["best-birds"] = Recipe(
