@@ -68,9 +68,9 @@ def test_the_birds_study_is_the_studys():
 def test_bad_input_is_refused_before_anything_is_written(options, says, tmp_path):
     recipe = get("gan-mnist64-quick")
     data = dataclasses.replace(recipe.data, name="glyphs", **options.get("data", {}))
-    model = dataclasses.replace(recipe.model, **options.get("model", {}))
 
     def train():
+        model = dataclasses.replace(recipe.model, **options.get("model", {}))
         objective = options["objective"]() if "objective" in options else recipe.objective
         asked = dataclasses.replace(recipe, data=data, model=model, objective=objective)
         trainer.fit(asked, out=tmp_path / "run", device="cpu", progress=False)
