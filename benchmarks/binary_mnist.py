@@ -19,7 +19,8 @@ from triptych.recipes import get
 from triptych.run import Run
 from triptych.trainer import fit, resume
 
-TARGETS = {"vae-binarymnist": (88, "40 min"), "iwae-binarymnist": (86, "90 min")}
+TARGETS = {"vae-binarymnist": (88, 40), "iwae-binarymnist": (86, 90)}
+"""Nats, and minutes of training."""
 
 
 def main() -> None:
@@ -41,19 +42,22 @@ def main() -> None:
     assert isinstance(model, VAEModel)
     assert isinstance(run.recipe.objective, Variational)
     torch.manual_seed(args.seed)
-    chosen = test.x[torch.randperm(len(test))[: args.examples]]
-    bound, card = variational(model, run.recipe.objective, chosen, args.draws, chunk=10_000)
     elbo, _ = variational(model, run.recipe.objective, test.x)
-    target, time = TARGETS[args.recipe]
-    value, se = -bound.mean().item(), (bound.std() / math.sqrt(len(bound))).item()
+    chosen = torch.randperm(len(test))[: args.examples]
+    bound, card = variational(model, run.recipe.objective, test.x[chosen], args.draws, chunk=10_000)
+    gain = bound - elbo[chosen]
+    target, minutes = TARGETS[args.recipe]
+    took = run.status["seconds"] / 60
+    value = -(elbo.mean() + gain.mean()).item()
+    se = math.sqrt(gain.var().item() / len(gain) * (1 - len(gain) / len(test)))
     images = run.status["images"]
     record(
         args.recipe,
         f"{args.recipe}: test -log p(x), binarised MNIST, 50 latent, 2 x 200 tanh",
-        f"≤ {target} nats by IWAE-5000 in ≤ {time}",
-        f"{value:.2f} ± {se:.2f} nats by IWAE-{args.draws} on {len(bound)} test images "
-        f"(ELBO of all {len(test):,}: {-elbo.mean().item():.2f}) after {images:,} images",
-        value <= target if len(bound) == len(test) else None,
+        f"≤ {target} nats by IWAE-5000 in ≤ {minutes} min",
+        f"{value:.2f} ± {se:.2f} nats by IWAE-{args.draws} (minus the ELBO of all {len(test):,} test images, "
+        f"{-elbo.mean().item():.2f}, less its mean gain on {len(gain):,}) after {images:,} images, {took:.0f} min",
+        value <= target and took <= minutes,
         {
             "card": str(card),
             "value": value,
