@@ -115,8 +115,10 @@ class Autoencoder(Sampler, Encoder):
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def mean(self, y: Tensor) -> Tensor:
-        """Decoder output to the inner mean of p(x|z): itself, or 2 σ(y) − 1 for logits."""
-        return torch.tanh(y / 2) if self.logits else y
+        """Decoder output to the inner mean of p(x|z): itself; for logits σ(y), of pictures 2 σ(y) − 1."""
+        if not self.logits:
+            return y
+        return torch.tanh(y / 2) if len(self.shape) == 3 else torch.sigmoid(y)
 
     def decode(self, z: Tensor) -> Tensor:
         return to_public(self.mean(self.decoder(z)))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from triptych.core import Clock, Data, ModelSpec
+from triptych.core import Clock, Data, ModelSpec, to_inner
 from triptych.errors import UserError
 from triptych.models import VAEModel
 from triptych.nets.autoencoder import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
@@ -67,12 +67,38 @@ def test_kl_is_the_one_of_torch() -> None:
     torch.testing.assert_close(kl_to_prior(mu, log_sigma), torch.distributions.kl_divergence(q, p))
 
 
-def test_bernoulli_is_the_one_of_torch() -> None:
-    model = MLPAutoencoder(output="logit").build((1, 3, 3))
-    x = (torch.rand(50, 1, 3, 3) < 0.5).double()
-    y = 40 * torch.randn(50, 1, 3, 3, dtype=torch.float64)
-    found = VAE(likelihood="bernoulli").log_likelihood(2 * x - 1, y, model)
-    torch.testing.assert_close(found, torch.distributions.Bernoulli(logits=y).log_prob(x).sum((1, 2, 3)))
+@pytest.mark.parametrize("shape", [(1, 3, 3), (9,)])
+def test_bernoulli_is_the_one_of_torch(shape: tuple[int, ...]) -> None:
+    """Pictures are -1 and 1 inside, vectors 0 and 1."""
+    model = MLPAutoencoder(output="logit").build(shape)
+    x = (torch.rand(50, *shape) < 0.5).double()
+    y = 40 * torch.randn(50, *shape, dtype=torch.float64)
+    bits = torch.distributions.Bernoulli(logits=y)
+    found = VAE(likelihood="bernoulli").log_likelihood(to_inner(x), y, model)
+    torch.testing.assert_close(found, bits.log_prob(x).flatten(1).sum(1))
+    torch.testing.assert_close(model.mean(y), to_inner(bits.mean))
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape"),
+    [
+        (MLPAutoencoder(output="logit"), (1, 4, 4)),
+        (MLPAutoencoder(output="logit"), (5,)),
+        (ConvAutoencoder(latent=2, width=2, output="logit"), (1, 16, 16)),
+    ],
+)
+def test_a_bernoulli_decoder_starts_at_the_mean_of_the_data(spec: ModelSpec, shape: tuple[int, ...]) -> None:
+    """Also where a pixel is always off: the log-odds stay finite."""
+    torch.manual_seed(0)
+    bits = (torch.rand(400, *shape) < 0.2).float()
+    bits.flatten(1)[:, 0] = 0
+    data = Data("bits", bits if len(shape) == 1 else (255 * bits).to(torch.uint8))
+    model = spec.build(shape)
+    VAE(likelihood="bernoulli").prepare(model, data)
+    *_, last = (p for name, p in model.decoder.named_parameters() if name.endswith("bias"))
+    assert torch.isfinite(last).all()
+    expected = bits.mean(0).flatten() if last.numel() > 1 else bits.mean().view(1)
+    torch.testing.assert_close(torch.sigmoid(last), expected, atol=2e-3, rtol=0)
 
 
 def test_gaussian_likelihoods_are_those_of_torch() -> None:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.core import Clock, Data, Move, Objective
+from triptych.core import Clock, Data, Move, Objective, to_inner
 from triptych.errors import UserError
 from triptych.models import AEModel, VAEModel
 from triptych.posterior import collapse_panel
@@ -84,8 +84,8 @@ class Variational(Objective):
         et al. 2016, "Improved Variational Inference with Inverse Autoregressive Flow", with 256 levels.
         """
         if self.likelihood == "bernoulli":
-            # log σ(y) where x is 1, log σ(−y) = log (1 − σ(y)) where it is −1
-            return F.logsigmoid(x * y).flatten(1).sum(1)
+            # log σ(y) where the bit is set, log σ(−y) = log (1 − σ(y)) where it is not
+            return F.logsigmoid((x if x.dim() == 4 else 2 * x - 1) * y).flatten(1).sum(1)
         mean = model.mean(y)
         if self.likelihood == "logistic":
             return discretised_logistic(x, mean, model.noise.sqrt() * (math.sqrt(3) / math.pi)).flatten(1).sum(1)
@@ -118,6 +118,19 @@ class Variational(Objective):
                 f"the discretised logistic is for 8-bit pictures and {data.name} holds vectors; "
                 "add --objective.likelihood gaussian"
             )
+
+    def prepare(self, model: VAEModel, data: Data) -> None:
+        """Bernoulli: the decoder's last bias starts at the log-odds of the data, per number or per channel.
+
+        Otherwise what the decoder learns first is the mean picture, without z, and codes go silent meanwhile.
+        """
+        if self.likelihood != "bernoulli":
+            return
+        *_, bias = (w for name, w in model.decoder.named_parameters() if name.endswith("bias"))
+        ones = (to_inner(data.x) > 0).float()
+        share = ones.mean(0).flatten() if bias.numel() == ones[0].numel() else ones.transpose(0, 1).flatten(1).mean(1)
+        with torch.no_grad():
+            bias.copy_(torch.logit(share, eps=0.5 / len(data)))
 
     def validate(self, model: VAEModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, Any]:
         """Held-out means over examples, beta ignored: one z per example, as in training.
