@@ -6,6 +6,7 @@ loss or gradient is the trainer's own alarm: it stops the run or rolls it back.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,9 @@ SEPARATION = 6.0
 SPREAD = 0.25
 """Share of the data's mean pairwise distance below which samples count as all alike."""
 FALL = 0.5
-"""Fall of that share from its best at which samples count as growing alike."""
+"""Fall of that share, or of the data's coverage, from its best at which samples count as growing alike."""
+COVERAGE = 0.1
+"""Best coverage below which a fall says nothing: hardly anything was covered."""
 WARM_UP, FIRST_STEPS = 0.1, 50
 """Share of the budget and steps before which nothing is judged: every generator begins with one sample for all z."""
 COPIES = 0.25
@@ -53,20 +56,27 @@ def critic_saturated(line: dict[str, Any], history: Sequence[dict[str, Any]]) ->
 
 
 def collapsed(line: dict[str, Any], history: Sequence[dict[str, Any]], data: Data) -> str:
-    """Samples of the fixed noise are too alike, have grown so, or miss most modes that are known."""
+    """Samples are too alike, have grown so, cover less of the data than they did, or miss most modes that are known."""
     hint = "lower --train.lr, or take wgan-gp or the recommended recipe"
     # Samples that are still nowhere near the modes reach few of them without having collapsed.
     if "modes" in line and line["high_quality"] >= 0.5 and line["modes"] <= len(data.modes) / 2:
         return f"collapse: samples reach {line['modes']:.0f} of {len(data.modes)} modes; {hint}"
-    now = line.get("diversity")
-    if now is None:
-        return ""
-    best = max([h["diversity"] for h in history if h.get("diversity") is not None], default=now)
+    now, best = now_and_best("diversity", line, history)
     if now < SPREAD:
         return f"collapse: samples differ by {now:.0%} of what the data do; {hint}"
     if now < FALL * min(best, 1.0):
         return f"collapse: samples differ by {now:.0%} of what the data do, down from {best:.0%}; {hint}"
+    now, best = now_and_best("coverage", line, history)
+    if now < FALL * best and best >= COVERAGE:
+        return f"collapse: samples cover {now:.0%} of the data, down from {best:.0%}; {hint}"
     return ""
+
+
+def now_and_best(name: str, line: dict[str, Any], history: Sequence[dict[str, Any]]) -> tuple[float, float]:
+    """The newest and the highest value of a number of the log; infinite where the newest line has none."""
+    if (now := line.get(name)) is None:
+        return math.inf, 0.0
+    return now, max([h[name] for h in history if h.get(name) is not None], default=now)
 
 
 def latent_collapsed(line: dict[str, Any]) -> str:

@@ -338,7 +338,7 @@ class Train:
     evaluate: int = 0
     """images between evaluations; 0: a tenth of the budget"""
     sample: int = 0
-    """images between sample pictures; 0: a tenth of the budget"""
+    """images between sample pictures; 0: one with each checkpoint"""
     checkpoint: int = 0
     """images between checkpoints; 0: a tenth of the budget"""
     best: str = ""

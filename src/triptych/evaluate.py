@@ -23,6 +23,7 @@ from triptych.metrics.case import Case, fresh, pick
 from triptych.metrics.coverage import mode_coverage
 from triptych.metrics.frechet import frechet_distance, frechet_from_features, moments
 from triptych.metrics.kernel import kernel_distance
+from triptych.metrics.neighbours import prdc
 from triptych.metrics.transport import sliced_wasserstein
 from triptych.progress import Progress
 from triptych.run import Run, Which, write_json
@@ -321,6 +322,8 @@ def heard(said: list[str]) -> Iterator[None]:
 
 CHEAP = {"frechet": frechet_from_features, "kernel": kernel_distance}
 """Distances on features that are computed along the way."""
+COVERED, NEIGHBOURS = 1_000, 5
+"""Examples and neighbours of the coverage that is computed along the way."""
 
 
 def halves(data: Data) -> tuple[Data, Data]:
@@ -337,7 +340,8 @@ def during_training(
     Vectors with a known law: `modes`, `high_quality`, `reverse_kl` where it has modes, `sliced_wasserstein`, and
     `nll` and `kl` (nats, data against model) where the model has a density.
 
-    Images: `frechet` and `kernel` on the set's own extractor, against one half of the reference, so that the best
+    Images: `frechet`, `kernel` and `coverage` (of `COVERED` examples at most, by as many samples) on the set's own
+    extractor, against one half of the reference, so that the best
     checkpoint is chosen by examples that its final numbers are not made from. The extractor is trained first where
     the run's `budget` of images is long enough to be worth it; else they are left out unless it is there already. With
     `inception` also `fid` and `kid`, where the weights are here.
@@ -359,6 +363,8 @@ def during_training(
         for e in extractors:
             made, truth = (features.extract(e, d)["features"] for d in (samples, real))
             found |= {e.name(name): distance(truth, made) for name, distance in CHEAP.items()}
+            if e is extractors[0] and min(len(truth), len(made)) > NEIGHBOURS:
+                found["coverage"] = prdc(truth[:COVERED], made[:COVERED], NEIGHBOURS)["coverage"]
         return found
     if data.law is None:
         return {}

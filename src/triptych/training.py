@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -24,6 +24,7 @@ VALIDATED = 10_000
 SAMPLES = (2_500, 10_000)
 """Samples behind the metrics of an evaluation: on a processor; on a GPU, which also makes FID where its weights are."""
 ROLLBACKS = 5
+"""How often a run may go back; each time halves the rate."""
 
 
 @contextmanager
@@ -169,11 +170,14 @@ class Training:
         if not self.check_each:
             self.sane *= torch.isfinite(move.loss.detach())
         elif not math.isfinite(move.loss.item()):
-            self.diverge(" and ".join(move.names))
+            self.diverge(move.names)
 
-    def diverge(self, what: str) -> None:
+    def diverge(self, players: Sequence[str]) -> None:
+        """Stop, for the weights that are not finite, or where all are for the loss of these players."""
+        spoilt = [k for k, ws in self.parameters.items() if not all(bool(torch.isfinite(w).all()) for w in ws)]
+        what = f"weights of the {' and '.join(spoilt)} are" if spoilt else f"loss of the {' and '.join(players)} is"
         raise Diverged(
-            f"the loss of the {what} is not finite at {self.images} images; lower --train.lr, or continue from the "
+            f"the {what} not finite at {self.images} images; lower --train.lr, or continue from the "
             "last good checkpoint with --train.on-divergence rollback"
         )
 
@@ -184,7 +188,7 @@ class Training:
 
     def roll_back(self, e: Diverged) -> None:
         """Back to the last good checkpoint with half the rate, where the recipe says so; else raise."""
-        if self.train.on_divergence != "rollback" or self.slowed < 0.5**ROLLBACKS:
+        if self.train.on_divergence != "rollback" or self.slowed <= 0.5**ROLLBACKS:
             raise e
         slowed, alarms = self.slowed / 2, self.alarms
         self.restore(self.run.checkpoints()[-1])
@@ -203,15 +207,15 @@ class Training:
             every = every or max(t.images // share, 1)
             return ends or before // every < now // every
 
-        evaluate, sample, save = due(t.evaluate, 10), due(t.sample, 10), due(t.checkpoint, 10)
+        evaluate, sample, save = due(t.evaluate, 10), due(t.sample or t.checkpoint, 10), due(t.checkpoint, 10)
         if not (evaluate or sample or save or due(t.log, 100)):
             return
         paused = time.perf_counter()
         line: dict[str, Any] = {"images": now, "step": self.step, "seconds": round(self.seconds, 3)}
         line |= {k: (v / self.counts[k]).item() for k, v in self.sums.items()}
         self.sums, self.counts = {}, {}
-        if (save or evaluate) and not self.all_finite():
-            self.diverge("model")
+        if not (self.sane and (not (save or evaluate) or self.weights_finite())):
+            self.diverge(list(self.optimizers))
         if evaluate or sample:
             with runtime.aside(self.model, self.run.seed), compilation.eager(self.model):
                 if evaluate:
@@ -227,8 +231,8 @@ class Training:
         if save:
             self.save(line)
 
-    def all_finite(self) -> bool:
-        return bool(self.sane) and all(bool(torch.isfinite(w).all()) for ws in self.parameters.values() for w in ws)
+    def weights_finite(self) -> bool:
+        return all(bool(torch.isfinite(w).all()) for ws in self.parameters.values() for w in ws)
 
     def evaluate(self, images: int) -> dict[str, float]:
         """The objective's own validation, and the metrics that apply."""

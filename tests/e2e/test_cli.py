@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from triptych.cli import main
+from triptych.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--train.images", "512", "--train.batch", "64", "--model.width", "8", "--device", "cpu"]
@@ -230,3 +231,34 @@ def test_pictures_without_a_recipe_take_the_recommended_one(
     assert json.loads((tmp_path / "r" / "recipe.json").read_text())["recipe"]["data"]["name"] == "mine"
     assert json.loads((tmp_path / "r" / "env.json").read_text())["test"]["examples"] > 0
     assert "--data" in refused(capsys, "train", "--seed", "1")
+
+
+def test_batch_statistics_reach_sample_and_evaluate(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+
+    from triptych import evaluate, load
+    from triptych.core import Sampler
+    from triptych.latent import use_batch_statistics
+
+    run = str(tmp_path / "r")
+    small = ["--train.images", "128", "--train.batch", "64", "--model.width", "4", "--model.depth", "0"]
+    assert said(capsys, "train", "gan-glyphs", *small, "--resolution", "16", "--device", "cpu", "--out", run)[0] == 0
+    made = {}
+    model = load(run, device="cpu")
+    assert isinstance(model, Sampler)
+    for bn in ("eval", "train"):
+        file = tmp_path / f"{bn}.npy"
+        assert said(capsys, "sample", run, "-n", "8", "--bn", bn, "--out", str(file))[0] == 0
+        made[bn] = np.load(file)
+        if bn == "train":
+            use_batch_statistics(model)
+        np.testing.assert_allclose(made[bn], model.sample(8).numpy(), atol=1e-5)
+    assert np.abs(made["eval"] - made["train"]).max() > 0.01
+
+    def asked(_: object) -> None:
+        raise UserError("batch statistics are asked for; that is all")
+
+    monkeypatch.setattr(evaluate, "use_batch_statistics", asked)
+    assert "batch statistics" in refused(capsys, "evaluate", run, "--bn", "train")

@@ -140,7 +140,7 @@ def test_fid_along_the_way_where_it_is_asked_for_and_can_be_had(pictures_run, mo
     state = torch.get_rng_state()
     found = evaluate.during_training(model, data, None, 50, 0, inception=True)
     assert set(found) == {"fid", "kid", "frechet", "kernel"}
-    assert set(evaluate.during_training(model, data, None, 50, 0)) == {"frechet", "kernel"}
+    assert set(evaluate.during_training(model, data, None, 50, 0)) == {"frechet", "kernel", "coverage"}
     monkeypatch.setattr(evaluate, "load_inception", lambda options, images: None)
-    assert set(evaluate.during_training(model, data, None, 50, 0, inception=True)) == {"frechet", "kernel"}
+    assert set(evaluate.during_training(model, data, None, 50, 0, inception=True)) == {"frechet", "kernel", "coverage"}
     assert torch.equal(torch.get_rng_state(), state)

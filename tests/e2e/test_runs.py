@@ -180,7 +180,56 @@ def test_rollback_halves_the_rate_and_gives_up_in_the_end(tmp_path: Path) -> Non
         fit(tmp_path / "rolled", dataclasses.replace(SMALL, objective=Breaks()), on_divergence="rollback")
     alarms = Run(tmp_path / "rolled").status["alarms"]
     assert any("0.5 times the learning rate" in alarm for alarm in alarms)
-    assert sum("not finite" in alarm for alarm in alarms) == training.ROLLBACKS + 2
+    assert sum("not finite" in alarm for alarm in alarms) == training.ROLLBACKS + 1
+
+
+def test_without_a_look_at_each_loss_the_next_log_line_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where looking at every loss would wait for it."""
+    original = training.Training.__init__
+
+    def init(self: training.Training, *given: Any) -> None:
+        original(self, *given)
+        self.check_each = False
+
+    monkeypatch.setattr(training.Training, "__init__", init)
+    never = {"evaluate": 10**9, "sample": 10**9, "checkpoint": 10**9}
+    with pytest.raises(Diverged, match=r"weights of the generator and critic are not finite at 1280 images"):
+        fit(tmp_path / "blind", dataclasses.replace(SMALL, objective=Breaks(at=24)), **never)
+    assert [line["images"] for line in Run(tmp_path / "blind").lines()] == [0, 640]
+
+
+def test_pictures_come_with_each_checkpoint(tmp_path: Path) -> None:
+    run = fit(tmp_path / "pictures", images=1_600, evaluate=1_600, checkpoint=400, sample=0)
+    assert [int(f.stem) for f in sorted((run.path / "samples").glob("*.png"))] == [0, 448, 832, 1_216, 1_600]
+
+
+def test_linear_decay_reaches_the_optimisers_and_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, used = training.Training.take, []
+
+    def take(self: training.Training, move: Move) -> None:
+        original(self, move)
+        used.append((move.names[0], self.optimizers[move.names[0]].param_groups[0]["lr"]))
+
+    monkeypatch.setattr(training.Training, "take", take)
+    recipe = dataclasses.replace(SMALL, objective=GAN())
+    fit(tmp_path / "linear", recipe, images=320, lr=1e-3, critic_lr=4e-3, schedule="linear")
+    for player, lr in (("critic", 4e-3), ("generator", 1e-3)):
+        assert [r for name, r in used if name == player] == pytest.approx([lr * (1 - i / 10) for i in range(10)])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "factors"),
+    [
+        ("constant", 0, [1, 1, 1, 1, 1]),
+        ("linear", 0, [1, 0.75, 0.5, 0.25, 0]),
+        ("cosine", 0, [1, 0.8535533905932737, 0.5, 0.14644660940672624, 0]),
+        ("linear", 400, [0.25, 0.5625, 0.5, 0.25, 0]),
+        ("constant", 800, [0.125, 0.375, 0.625, 0.875, 1]),
+    ],
+)
+def test_learning_rate_at_every_quarter(schedule: Any, warmup: int, factors: list[float]) -> None:
+    train = Train(images=800, batch=100, schedule=schedule, warmup=warmup)
+    assert [training.learning_rate(train, n) for n in (0, 200, 400, 600, 800)] == pytest.approx(factors, abs=1e-12)
 
 
 def test_full_disk_leaves_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
