@@ -10,6 +10,7 @@ import torch
 
 from triptych import runtime
 from triptych.core import Data, Recipe, Train
+from triptych.data import find
 from triptych.errors import NoSplit, UserError
 from triptych.forecast import forecast
 from triptych.run import Run, differences, fresh
@@ -31,6 +32,7 @@ def fit(
     """
     check_train(recipe.train)
     where = runtime.pick_device(device)
+    check_side(recipe)
     data, test = load_data(recipe)
     if recipe.train.flip and not data.is_images:
         raise UserError(f"train.flip mirrors pictures, and {data.name} holds none; leave it out")
@@ -108,6 +110,13 @@ def load_data(recipe: Recipe) -> tuple[Data, Data | None]:
         return data, recipe.data.load("test")
     except NoSplit:
         return data, None
+
+
+def check_side(recipe: Recipe) -> None:
+    """UserError where the networks cannot make pictures of the side asked for: before so many files are prepared."""
+    spec = recipe.data
+    if spec.resolution is not None and find(spec.name).encoded:
+        recipe.model.build((spec.channels or 3, spec.resolution, spec.resolution))
 
 
 def check_train(train: Train) -> None:

@@ -139,7 +139,7 @@ def test_fid_along_the_way_where_it_is_asked_for_and_can_be_had(pictures_run, mo
     monkeypatch.setattr(evaluate, "load_inception", lambda options, images: Inception(features, "inception-v3:t"))
     state = torch.get_rng_state()
     found = evaluate.during_training(model, data, None, 50, 0, inception=True)
-    assert set(found) == {"fid", "kid", "frechet", "kernel"}
+    assert set(found) == {"fid", "kid", "frechet", "kernel", "coverage"}
     assert set(evaluate.during_training(model, data, None, 50, 0)) == {"frechet", "kernel", "coverage"}
     monkeypatch.setattr(evaluate, "load_inception", lambda options, images: None)
     assert set(evaluate.during_training(model, data, None, 50, 0, inception=True)) == {"frechet", "kernel", "coverage"}

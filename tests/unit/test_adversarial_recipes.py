@@ -56,6 +56,15 @@ def test_the_birds_study_is_the_studys():
     assert get("gan-celeba64").objective == GAN(label_smoothing=(0.7, 0.9))
 
 
+def test_a_side_the_networks_cannot_make_is_refused_before_the_pictures_are_prepared(tmp_path, monkeypatch):
+    pictures(tmp_path, (50, 50))
+    monkeypatch.setattr(DataSpec, "load", lambda *_: pytest.fail("the pictures were prepared"))
+    recipe = get("gan-birds")
+    asked = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, name=str(tmp_path), resolution=48))
+    with pytest.raises(UserError, match="32×32"):
+        trainer.fit(asked, out=tmp_path / "run", device="cpu", progress=False)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -121,6 +130,16 @@ def test_pictures_of_mixed_sizes_go_by_the_median(sizes, trained, tmp_path):
     pictures(tmp_path, *sizes)
     recipe, _ = recommend(DataSpec(str(tmp_path)))
     assert recipe.data.load().shape == (3, trained, trained)
+
+
+def test_pictures_that_are_grey_in_three_channels_are_taken_as_grey(tmp_path):
+    for i in range(3):
+        noise = np.random.default_rng(i).integers(0, 256, (28, 28), dtype=np.uint8)
+        Image.fromarray(noise).convert("RGB").save(tmp_path / f"{i}.png")
+    recipe, why = recommend(DataSpec(str(tmp_path)))
+    assert why.startswith("best-mnist, for 3 grey pictures at 28×28")
+    assert recipe.data.load().shape == (1, 28, 28)
+    assert recommend(DataSpec(str(tmp_path), channels=3))[0].data.load().shape == (3, 28, 28)
 
 
 def test_many_pictures_are_not_augmented(tmp_path, monkeypatch):

@@ -64,9 +64,10 @@ def recommend(spec: DataSpec) -> tuple[Recipe, str]:
 
 
 def sized(spec: DataSpec) -> tuple[DataSpec, Data]:
-    """`spec` with the side that its pictures are best trained at, unless it asks for one, and the pictures so.
+    """`spec` with the side and channels that its pictures are best trained at, unless it asks for any, and these.
 
-    64 px where they have as many, 28 where they have just these, else 32. Of files the median counts.
+    64 px where they have as many, 28 where they have just these, else 32; of files the median counts. One channel
+    where the three are the same.
     """
     from triptych.data import find
 
@@ -76,10 +77,14 @@ def sized(spec: DataSpec) -> tuple[DataSpec, Data]:
     data = look.load()
     if not data.is_images:
         raise UserError(f"{spec.name} holds no pictures; name a recipe: `triptych recipes` lists them")
-    if spec.resolution is not None:
-        return spec, data
-    found = data.about.get("sizes")
-    h, w = (found["height"][1], found["width"][1]) if found else data.shape[1:]
-    side = 64 if min(h, w) >= 64 else 28 if h == w == 28 else 32
-    chosen = replace(spec, resolution=side)
-    return chosen, data if data.shape[1:] == (side, side) else chosen.load()
+    chosen = spec
+    if spec.resolution is None:
+        found = data.about.get("sizes")
+        h, w = (found["height"][1], found["width"][1]) if found else data.shape[1:]
+        chosen = replace(spec, resolution=64 if min(h, w) >= 64 else 28 if h == w == 28 else 32)
+    if spec.channels is None and data.shape[0] == 3:
+        some = data.x[:: -(-len(data) // 1000)]
+        if bool((some == some[:, :1]).all()):
+            chosen = replace(chosen, channels=1)
+    wanted = (chosen.channels or data.shape[0], *(chosen.resolution or side for side in data.shape[1:]))
+    return chosen, data if data.shape == wanted else chosen.load()
