@@ -141,6 +141,14 @@ class Run:
         part.write_text("".join(kept))
         part.replace(self.path / "metrics.jsonl")
 
+    def set_numbers_aside(self) -> bool:
+        """Rename an eval.json that no longer stands for this run; whether there was one."""
+        file = self.path / "eval.json"
+        if file.exists():
+            file.replace(self.path / "eval-early.json")
+            return True
+        return False
+
     # ------------------------------------------------------------------------------ checkpoints
 
     def checkpoints(self) -> list[int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from triptych import runtime
 from triptych.core import Data, Recipe, Train
 from triptych.data import find
+from triptych.data.cache import locked
 from triptych.errors import NoSplit, UserError
 from triptych.forecast import forecast
 from triptych.run import Run, differences, fresh
@@ -59,17 +61,23 @@ def fit(
             )
     model = runtime.place(model, where, precision)
     path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
-    training = Training(Run.create(path, recipe, seed, env), model, data, test)
-    with runtime.threads(env["threads"]):
-        return training.go(progress)
+    run = Run.create(path, recipe, seed, env)
+    with alone(run), runtime.threads(env["threads"]):
+        return Training(run, model, data, test).go(progress)
 
 
 def resume(path: str | Path, device: str | None = None, progress: bool = True) -> Run:
     """Continue a run that was cut off, bit for bit as if it had not been. A finished run is returned as it is."""
     run = Run(path)
-    status = run.status
-    if status["state"] == "done" and run.checkpoints() and _unchanged(run):
+    check_checkpoints(run)
+    if run.status["state"] == "done" and _unchanged(run):
         return run
+    with alone(run):
+        return _go_on(run, device, progress)
+
+
+def _go_on(run: Run, device: str | None, progress: bool) -> Run:
+    """`resume` of a run that nobody else trains."""
     env = run.env
     where = runtime.pick_device(device or env["device"])
     data, test = load_data(run.recipe)
@@ -87,6 +95,23 @@ def resume(path: str | Path, device: str | None = None, progress: bool = True) -
         run.truncate(-1)
     with runtime.threads(env["threads"]):
         return training.go(progress)
+
+
+@contextmanager
+def alone(run: Run) -> Iterator[None]:
+    """Train `run` in this process alone; UserError while another one does. A kill lets go of it."""
+    with locked(run.path / ".lock", f"{run.path} is being trained by another process; wait for it, or end it"):
+        yield
+
+
+def check_checkpoints(run: Run) -> None:
+    """UserError where checkpoints were written and none is left: going on would begin again and lose the log."""
+    images = run.status["images"]  # above 0 from the second checkpoint on: the first is written at 0
+    if images and not run.checkpoints():
+        raise UserError(
+            f"{run.path} was trained on {images} images and its checkpoints are gone; put them back into "
+            f"{run.path / 'checkpoints'}, or start a new run with `triptych train`"
+        )
 
 
 def _unchanged(run: Run) -> bool:

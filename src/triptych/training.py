@@ -177,8 +177,8 @@ class Training:
         spoilt = [k for k, ws in self.parameters.items() if not all(bool(torch.isfinite(w).all()) for w in ws)]
         what = f"weights of the {' and '.join(spoilt)} are" if spoilt else f"loss of the {' and '.join(players)} is"
         raise Diverged(
-            f"the {what} not finite at {self.images} images; lower --train.lr, or continue from the "
-            "last good checkpoint with --train.on-divergence rollback"
+            f"the {what} not finite at {self.images} images; lower --train.lr, or start again "
+            "with --train.on-divergence rollback, which goes back to the last good checkpoint"
         )
 
     def note(self, name: str, value: Tensor | float) -> None:
@@ -229,6 +229,8 @@ class Training:
         if evaluate:
             self.raise_alarms(line, bar)
         if save:
+            if self.run.set_numbers_aside():
+                bar.say("eval.json judged earlier weights and is now eval-early.json; `triptych evaluate` judges again")
             self.save(line)
 
     def weights_finite(self) -> bool:

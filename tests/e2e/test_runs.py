@@ -7,6 +7,7 @@ import importlib.util
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from triptych import trainer, training
+from triptych.cli import main
 from triptych.core import Clock, DataSpec, ModelSpec, Move, Objective, Recipe, Train, discover
 from triptych.errors import Diverged, UserError
 from triptych.nets.autoencoder import MLPAutoencoder
@@ -28,6 +30,7 @@ from triptych.nets.mlp import MLPGAN
 from triptych.objectives.autoencoder import VAE
 from triptych.objectives.gan import GAN, WGAN, WGANGP
 from triptych.run import Run, load, write_json
+from triptych.study import Job
 
 TRAIN = Train(images=6_400, batch=32, ema=0.9, checkpoint=1_600, evaluate=3_200, sample=6_400, log=640)
 SMALL = Recipe(DataSpec("8gaussians"), MLPGAN(width=16), WGANGP(n_critic=2), TRAIN, name="small")
@@ -138,6 +141,69 @@ def test_finished_run_is_left_as_it_is(whole: Run) -> None:
     assert (whole.path / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.parametrize("state", ["done", "running", "diverged"])
+def test_a_run_whose_checkpoints_are_gone_is_refused(whole: Run, tmp_path: Path, state: str) -> None:
+    """Beginning again would lose the log."""
+    shutil.copytree(whole.path, tmp_path / "gone")
+    run = Run(tmp_path / "gone")
+    run.set_status(state=state)
+    shutil.rmtree(run.path / "checkpoints")
+    before = (run.path / "metrics.jsonl").read_bytes()
+    assert main(["resume", str(run.path)]) == 2
+    with pytest.raises(UserError, match=r"trained on 6400 images and its checkpoints are gone; put them back"):
+        trainer.resume(run.path)
+    assert (run.path / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
+    """And a kill of that process lets go of the run."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[2]); import test_runs; from pathlib import Path;"
+        "test_runs.fit(Path(sys.argv[1]), images=10**9, checkpoint=320, evaluate=10**9, sample=10**9)"
+    )
+    path = tmp_path / "busy"
+    child = subprocess.Popen([sys.executable, "-c", code, str(path), str(Path(__file__).parent)])
+    while len(list(path.glob("checkpoints/*.safetensors"))) < 2 and child.poll() is None:
+        time.sleep(0.002)
+    try:
+        with pytest.raises(UserError, match="is being trained by another process; wait for it, or end it"):
+            trainer.resume(path, progress=False)
+    finally:
+        child.kill()
+        child.wait()
+    with trainer.alone(Run(path)):
+        pass
+
+
+def test_numbers_of_earlier_weights_are_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An evaluation of a cut run is not taken for that of the finished one; one of the last checkpoint stays."""
+    original = training.Training.save
+
+    def cut(self: training.Training, line: dict[str, Any]) -> None:
+        original(self, line)
+        if self.images >= 1_600:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.Training, "save", cut)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "cut")
+    run, job = Run(tmp_path / "cut"), Job(SMALL, 3, tmp_path / "cut")
+    write_json(run.path / "eval.json", {"modes": {"value": 1}})
+    monkeypatch.undo()
+    trainer.resume(run.path)
+    assert "eval.json judged earlier weights and is now eval-early.json" in capsys.readouterr().err
+    assert not (run.path / "eval.json").exists()
+    assert (run.path / "eval-early.json").exists()
+    assert run.status["state"] == "done"
+    assert not job.done
+    write_json(run.path / "eval.json", {"modes": {"value": 8}})
+    run.set_status(state="running")
+    assert trainer.resume(run.path, progress=False).status["state"] == "done"
+    assert job.done
+
+
 def test_edited_recipe_is_refused_and_named(tmp_path: Path) -> None:
     run = fit(tmp_path / "edited", images=1_600)
     asked = json.loads((run.path / "recipe.json").read_text())
@@ -165,7 +231,7 @@ class Breaks(Objective):
 
 
 def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(Diverged, match="not finite"):
+    with pytest.raises(Diverged, match=r"not finite .* start again with --train.on-divergence rollback"):
         fit(tmp_path / "diverged", dataclasses.replace(SMALL, objective=Breaks()))
     run = Run(tmp_path / "diverged")
     assert run.status["state"] == "diverged"

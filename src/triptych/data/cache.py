@@ -61,18 +61,26 @@ def writing(what: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold `path` exclusively; a second process waits. The system lets go when the holder dies."""
+def locked(path: Path, taken: str = "") -> Iterator[None]:
+    """Hold `path` exclusively; the system lets go when the holder dies.
+
+    A second process waits, or gets UserError with the text `taken` where there is one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as f:
-        if os.name == "nt":
-            import msvcrt
+        try:
+            if os.name == "nt":
+                import msvcrt
 
-            msvcrt.locking(f.fileno(), msvcrt.LK_LOCK, 1)
-        else:
-            import fcntl
+                msvcrt.locking(f.fileno(), msvcrt.LK_NBLCK if taken else msvcrt.LK_LOCK, 1)
+            else:
+                import fcntl
 
-            fcntl.flock(f, fcntl.LOCK_EX)
+                fcntl.flock(f, fcntl.LOCK_EX | (fcntl.LOCK_NB if taken else 0))
+        except (BlockingIOError, PermissionError) as e:  # PermissionError: Windows
+            if not taken:
+                raise
+            raise UserError(taken) from e
         yield
 
 
