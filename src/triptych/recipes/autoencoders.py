@@ -81,7 +81,8 @@ RECIPES: dict[str, Recipe] = {
         DataSpec("binarymnist"),
         paper,
         VAE(likelihood="bernoulli"),
-        Train(images=24_000_000, batch=100, lr=1e-3, schedule="cosine"),
+        # larger steps silence more of the 50 numbers early on, for good (14 are left at 2e-3, 13 at 1e-3)
+        Train(images=20_000_000, batch=100, lr=5e-4, schedule="cosine"),
         about="VAE on dynamically binarised MNIST, the IWAE paper's net",
     ),
     "iwae-binarymnist": Recipe(
@@ -89,7 +90,7 @@ RECIPES: dict[str, Recipe] = {
         paper,
         IWAE(likelihood="bernoulli", samples=50),
         # 50 draws of each example make matrices that gain from bfloat16 as wide convolutions do
-        Train(images=9_000_000, batch=100, lr=1e-3, schedule="cosine", precision="bf16"),
+        Train(images=5_200_000, batch=100, lr=1e-3, schedule="cosine", precision="bf16"),
         about="importance-weighted autoencoder, 50 draws, on the same",
     ),
     **STUDY,
