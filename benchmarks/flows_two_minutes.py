@@ -9,6 +9,7 @@ judged on 50,000 points that neither has seen, against the exact density.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import tempfile
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import torch
 import zuko
-from common import record
+from common import RESULTS, record
 
 from triptych import recipes, trainer
 from triptych.core import Data
@@ -44,7 +45,8 @@ def ours(name: str, data: Data, x: torch.Tensor, seconds: float, seed: int) -> d
         def fit(images: int) -> tuple[object, float]:
             train = replace(recipe.train, images=images, log=images, evaluate=images, sample=images, checkpoint=images)
             began = time.process_time()
-            run = trainer.fit(replace(recipe, train=train), seed, Path(folder) / str(images), "cpu", progress=False)
+            out = Path(tempfile.mkdtemp(dir=folder)) / "run"
+            run = trainer.fit(replace(recipe, train=train), seed, out, "cpu", progress=False)
             return run.load(device="cpu"), time.process_time() - began
 
         trial, steps = 0.0, 200
@@ -84,9 +86,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--sets", nargs="+", default=list(TOYS))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--add", action="store_true", help="to the sets of the last record")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    rows = {}
+    last = RESULTS / "flows-two-minutes.json"
+    rows = json.loads(last.read_text())["details"] if args.add else {}
     for name in args.sets:
         data = recipes.get(f"spline-{name}").data.load()
         x = data.sample(POINTS, seed=99)

@@ -387,6 +387,8 @@ class Value:
     """real examples on the smaller side of the floor: n, unless there are too few"""
     se: float | None = None
     """standard error where the estimator has one"""
+    how: str = ""
+    """what was unlike a plain evaluation of a run: the best checkpoint's weights, statistics of batches"""
     note: str = ""
     card: Mapping[str, Any] | None = None
     """of a likelihood: what it is a likelihood of"""

@@ -127,6 +127,9 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
     notes = [*case_notes, *notes]
     if options.bn == "train":
         notes.append("batch normalisation used the statistics of each batch of samples (--bn train)")
+    unlike = {f"--which {options.which}": options.which != "last", f"--bn {options.bn}": options.bn != "eval"}
+    if how := ", ".join(k for k, v in unlike.items() if v):
+        values = {k: dataclasses.replace(v, how=how) for k, v in values.items()}
     result = Evaluation(run.name, values, (*case.warnings, *torch_warnings), tuple(notes))
     result.write(Path(out) if out is not None else run.path / "eval.json")
     return result

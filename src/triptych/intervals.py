@@ -41,14 +41,20 @@ def variance(values: Sequence[float]) -> float:
 def welch(a: Sequence[float], b: Sequence[float]) -> float:
     """p value of equal means without assuming equal variances; NaN where a side has fewer than two values.
 
-    Source: Welch 1947; degrees of freedom by Satterthwaite.
+    Where neither side varies at all: 1 for equal means; whole numbers (modes) are taken as rounded, each with the
+    variance 1/12 of that; of other numbers nothing can be said, NaN.
+    Source: Welch 1947; degrees of freedom by Satterthwaite; the 1/12 is Sheppard's.
     """
     if len(a) < 2 or len(b) < 2:
         return math.nan
     va, vb = variance(a) / len(a), variance(b) / len(b)
     gap = math.fsum(a) / len(a) - math.fsum(b) / len(b)
     if va + vb == 0:
-        return 0.0 if gap else 1.0
+        if not gap:
+            return 1.0
+        if not all(float(v).is_integer() for v in (*a, *b)):
+            return math.nan
+        va, vb = 1 / 12 / len(a), 1 / 12 / len(b)
     freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
     return two_sided(gap / math.sqrt(va + vb), freedom)
 

@@ -9,6 +9,7 @@ import base64
 import io
 import json
 import math
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ def write_report(paths: Sequence[str | Path], out: str | Path) -> Path:
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {out.name} is not a page; give a name that ends in .html")
     entries, lost = gather(paths)
-    page, rows = render(entries, lost, paths)
+    page, rows = render(entries, lost, paths, out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page, encoding="utf-8")
     write_csv(rows, out.with_suffix(".csv"))
@@ -51,7 +52,7 @@ def write_report(paths: Sequence[str | Path], out: str | Path) -> Path:
 
 
 def render(
-    entries: Sequence[Entry], lost: Sequence[Mapping[str, Any]], paths: Sequence[str | Path]
+    entries: Sequence[Entry], lost: Sequence[Mapping[str, Any]], paths: Sequence[str | Path], out: Path
 ) -> tuple[str, list[dict[str, Any]]]:
     """The page's text and the rows of its CSV."""
     from importlib.resources import files
@@ -76,7 +77,7 @@ def render(
         style=(folder / "report.css").read_text(encoding="utf-8"),
         versions=versions(entries),
         embedded=embedded(made, rows),
-        command=f"triptych report {' '.join(map(str, paths))}",
+        command=shlex.join(["triptych", "report", *map(str, paths), "--out", out.name]),
     )
     return page, rows
 
@@ -115,7 +116,9 @@ def panel(table: Table, index: int) -> dict[str, Any]:
         "notes": notes(table),
         "cost": cost(table),
         "differences": differences(table),
-        "commands": [(e.label, e.seed, reproduce.command(e.recipe, e.seed), e.path) for e in table.entries],
+        "commands": [
+            (e.label, e.seed, reproduce.command(e.recipe, e.seed), shlex.quote(str(e.path))) for e in table.entries
+        ],
     }
 
 
@@ -254,6 +257,10 @@ def spread(files: Sequence[Path], most: int) -> list[Path]:
 def picture(file: Path, entry: Entry, small: bool = False) -> dict[str, Any]:
     """A picture as a data URI with its size; large ones as WebP, small ones cut to a corner or shrunk."""
     raw = file.read_bytes()
+    try:
+        Image.open(io.BytesIO(raw)).verify()
+    except (OSError, SyntaxError) as e:
+        raise UserError(f"{file} is not a whole picture ({type(e).__name__}); remove it, then report again") from e
     with Image.open(io.BytesIO(raw)) as opened:
         size, kind = opened.size, "png"
         if small or len(raw) > HEAVY:
@@ -296,13 +303,13 @@ def notes(table: Table) -> list[tuple[str, str]]:
 
 
 def faded(entry: Entry) -> list[str]:
-    """Evaluated numbers of the log that ended clearly worse than they once were."""
+    """Evaluated numbers of the log that ended clearly worse than they once were (`recon` is of training batches)."""
     told = []
     names = dict.fromkeys(k for line in entry.lines for k in line if k not in HIDDEN and "loss" not in k)
     for name in names:
         sign = direction(name)
         points = [(line["images"], line[name]) for line in entry.lines if number(line.get(name))]
-        if not sign or len(points) < 4 or points[-1][0] != entry.lines[-1]["images"]:
+        if not sign or name == "recon" or len(points) < 4 or points[-1][0] != entry.lines[-1]["images"]:
             continue
         at, best = max(points, key=lambda p: sign * p[1])
         last = points[-1][1]
@@ -316,12 +323,8 @@ def cost(table: Table) -> dict[str, Any]:
     rows = []
     for i, label in enumerate(table.labels):
         found = table.of(label)
-        seconds = [float(e.status["seconds"]) for e in found if number(e.status.get("seconds"))]
-        rates = [
-            e.status["images"] / e.status["seconds"]
-            for e in found
-            if e.status.get("seconds") and e.status.get("images")
-        ]
+        seconds = [e.training for e in found if e.training is not None]
+        rates = [e.status["images"] / e.training for e in found if e.training and e.status.get("images")]
         players = found[0].env.get("parameters") or {}
         rows.append(
             {

@@ -337,4 +337,6 @@ def contrast(
             print(f"{outcome.job.path.name}: {outcome.state}: {outcome.message}", file=sys.stderr)  # noqa: T201
     summary.show(folder)
     print(f"report: {page}", f"numbers: {page.with_suffix('.csv')}", sep="\n")  # noqa: T201
+    if outcomes and not any(outcome.state == "done" for outcome in outcomes):
+        raise UserError(f"no run of {study.name} ended well; {folder} and the report say why")
     return outcomes

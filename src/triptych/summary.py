@@ -39,7 +39,7 @@ def grid(table: Table) -> Grid:
         for metric in metrics:
             e = table.estimate(label, metric)
             cells.append("–" if e is None else with_reach(e))
-        seconds = [e.status["seconds"] for e in table.of(label) if "seconds" in e.status]
+        seconds = [e.training for e in table.of(label) if e.training is not None]
         cells.append(f"{sum(seconds) / len(seconds):.0f}" if seconds else "–")
         made.add_row(label, str(len(table.of(label))), *cells)
     floors = [table.floor(m) for m in metrics]

@@ -106,17 +106,32 @@ class Entry:
     def state(self) -> str:
         return self.status.get("state", "running")
 
+    @property
+    def training(self) -> float | None:
+        """Seconds of training, without evaluations and pictures on the way."""
+        if not number(seconds := self.status.get("seconds")):
+            return None
+        return max(seconds - math.fsum(v for line in self.lines if number(v := line.get("evaluating"))), 0.0)
+
 
 def read_entry(path: Path) -> Entry:
     """A run folder's plain files; UserError where it is no run."""
     if not (path / "recipe.json").is_file():
         raise UserError(f"{path} is not a run: it has no recipe.json; give folders made by `triptych train` or `study`")
     asked = read_json(path / "recipe.json")
+    if not isinstance(asked, dict) or not {"recipe", "seed"} <= asked.keys():
+        raise UserError(f"{path / 'recipe.json'} holds no recipe and seed; restore it from a copy")
     optional = {}
     for name in ("env", "status", "eval"):
         file = path / f"{name}.json"
         optional[name] = read_json(file) if file.is_file() else {}
-    lines = read_lines(path / "metrics.jsonl")
+        if not isinstance(optional[name], dict):
+            raise UserError(f"{file} holds no JSON object; restore it from a copy, or remove it")
+    # an autoencoder's `kl` is its rate, not the distance to the data that a flow logs under that name
+    lines = [
+        {"rate" if k == "kl" and "recon" in line else k: v for k, v in line.items()}
+        for line in read_lines(path / "metrics.jsonl")
+    ]
     values = {k: {**v, "source": "eval"} for k, v in optional["eval"].items() if isinstance(v, dict) and "value" in v}
     return Entry(
         path,
@@ -125,18 +140,19 @@ def read_entry(path: Path) -> Entry:
         optional["env"],
         optional["status"],
         lines,
-        values | logged(lines, values),
+        values | logged(lines, values, held_out=optional["env"].get("test") is not None),
         judged=bool(values),
     )
 
 
-def logged(lines: Sequence[Mapping[str, Any]], judged: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def logged(lines: Sequence[Mapping[str, Any]], judged: Mapping[str, Any], held_out: bool) -> dict[str, dict[str, Any]]:
     """The newest logged number of each known field that eval.json does not hold under that name."""
     found = {}
+    note = "from the training log" + ("" if held_out else ", of training examples: there was no held-out part")
     for name in LOGGED:
         at = [line for line in lines if number(line.get(name))]
         if at and not any(k == name or k.startswith(f"{name}_") for k in judged):
-            found[name] = {"value": at[-1][name], "source": "log", "note": "from the training log"}
+            found[name] = {"value": at[-1][name], "source": "log", "note": note}
     return found
 
 
@@ -145,7 +161,11 @@ def number(value: Any) -> TypeGuard[float]:
 
 
 def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any]]]:
-    """Entries of run folders and of the runs in study folders, labelled; and the runs a study could not begin."""
+    """Entries of run folders and of the runs in study folders, labelled; and the runs that are not among them.
+
+    Those a study could not begin; and of runs of one recipe, data and seed all but the first: they are one draw, and
+    intervals over seeds would count it twice.
+    """
     entries, lost = [], []
     for path in map(Path, paths):
         if not path.exists():
@@ -161,7 +181,13 @@ def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any
                 lost.append(told)
     if not entries and not lost:
         raise UserError("there is no run to report on; give at least one run folder")
-    return labelled(entries), lost
+    kept: dict[Any, Entry] = {}
+    for entry in labelled(entries):
+        first = kept.setdefault((entry.label, entry.data, entry.seed), entry)
+        if first is not entry and first.path.resolve() != entry.path.resolve():
+            message = f"{entry.path} is left out, of the same recipe and seed as {first.path}"
+            lost.append({"recipe": entry.label, "seed": entry.seed, "state": "twice", "message": message})
+    return list(kept.values()), lost
 
 
 def labelled(entries: Sequence[Entry]) -> list[Entry]:
@@ -269,13 +295,18 @@ class Table:
         if told.get("source") == "log":
             return "from the log"
         parts = [f"n = {told['n']:,}"] if isinstance(told.get("n"), int) else []
-        parts += [str(told[k]) for k in ("extractor", "resize") if told.get(k) not in (None, "", "none")]
+        parts += [str(told[k]) for k in ("extractor", "resize", "how") if told.get(k) not in (None, "", "none")]
         return ", ".join(parts)
 
 
 def evaluator(told: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What two values of one metric must share to be compared."""
-    return tuple(told.get(k) for k in ("n", "extractor", "resize", "dtype"))
+    """What two values of one metric must share to be compared.
+
+    A law's reference ends in the count and seed of fresh points (`2500:1:...`), which need not agree.
+    """
+    real = str(told.get("reference") or "")
+    head, _, mark = real.rpartition(" ")
+    return (*(told.get(k) for k in ("n", "extractor", "resize", "dtype", "how")), head if ":" in mark else real)
 
 
 def tables(entries: Sequence[Entry]) -> list[Table]:
@@ -316,11 +347,11 @@ def apart(made: Sequence[Table], name: str, fingerprint: str) -> str:
 
 def conflict(a: Mapping[str, tuple[Any, ...]], b: Mapping[str, tuple[Any, ...]]) -> str:
     """Why two evaluators cannot share a table: the first metric they measure in different ways."""
-    names = ("sample count", "extractor", "resize", "dtype")
+    names = ("sample count", "extractor", "resize", "dtype", "weights or statistics", "real side")
     for metric in a.keys() & b.keys():
         for what, old, new in zip(names, a[metric], b[metric], strict=True):
             if old != new:
-                told = f"{metric} with {what} {new} here and {old} above"
+                told = f"{metric} with {what} {new or 'as usual'} here and {old or 'as usual'} above"
                 return f"another evaluator: {told}; evaluate them alike to compare"
     return ""
 

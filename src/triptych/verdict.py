@@ -75,6 +75,13 @@ def sentence(verdict: Verdict, table: Table) -> str:
     others = [k for k in verdict.unjudged if k != verdict.best]
     if others:
         parts.append(f"{listed(others)} cannot be judged with one seed")
+    part = [
+        f"{k} by {n} of its {all_} seeds"
+        for k in table.labels
+        if 0 < (n := len(table.numbers(k, verdict.metric))) < (all_ := len(table.of(k)))
+    ]
+    if part:
+        parts.append(f"judged {listed(part)}, the others have no such number")
     lead = "is best" if verdict.worse else "has the best mean"
     return f"{name}: {verdict.best} {lead}, {told}: {'; '.join(parts)}."
 
@@ -124,6 +131,7 @@ NAMES = {
     "wasserstein": "Wasserstein distance",
     "nll": "Negative log-likelihood (nats)",
     "kl": "KL(data ‖ model) (nats)",
+    "rate": "KL(posterior ‖ prior) (nats)",
     "bits_per_dim": "Bits per dimension",
     "val_recon": "Held-out reconstruction error",
     "elbo": "ELBO (nats)",

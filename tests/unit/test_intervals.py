@@ -32,9 +32,12 @@ def test_one_seed_cannot_be_judged():
     assert math.isnan(estimate([3.0]).reach)
 
 
-def test_no_spread_is_decided_by_the_means():
+def test_whole_numbers_without_spread_are_taken_as_rounded():
     assert welch([25, 25], [25, 25]) == 1.0
-    assert welch([25, 25], [8, 8]) == 0.0
+    assert welch([25, 25], [8, 8]) < 0.001
+    assert welch([8, 8], [7, 7]) > 0.05, "two seeds that agree do not make one mode a discovery"
+    assert welch([8] * 5, [7] * 5) < 0.01
+    assert math.isnan(welch([0.5, 0.5], [0.4, 0.4]))
 
 
 def test_holm_by_hand():

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import random
 import re
 import time
@@ -11,7 +12,7 @@ from fake_runs import make_run, picture_recipe, toy_recipe
 from scipy import stats
 
 from triptych import reproduce
-from triptych.cli import parse_recipe
+from triptych.cli import main, parse_recipe
 from triptych.core import encode
 from triptych.errors import UserError
 from triptych.recipes import get
@@ -214,3 +215,83 @@ def test_the_command_of_a_run_gives_its_recipe_back(name, changes):
     again, options = parse_recipe(get(words[2]), words[3:])
     assert again == recipe
     assert options.seed == 3
+
+
+def test_one_seed_twice_is_one_seed(tmp_path):
+    """The same recipe, data and seed is the same draw: the second run is left out, by name."""
+    recipe = toy_recipe("gan-x")
+    runs = [make_run(tmp_path / name, recipe, 0, values={"modes": 9}, pictures=False) for name in ("first", "again")]
+    entries, lost = gather([runs[0].path, runs[1].path, runs[0].path])
+    assert [e.path.name for e in entries] == ["first"]
+    assert [told["state"] for told in lost] == ["twice"]
+    assert "again is left out" in lost[0]["message"]
+    text, _ = page_of(runs, tmp_path)
+    assert "again is left out" in text
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [({"reference": "8gaussians train 2500:1:8gaus"}, "real side"), ({"how": "--which best"}, "--which best")],
+)
+def test_numbers_of_other_real_sides_and_weights_stand_apart(tmp_path, other, said):
+    usual = {"value": 20, "reference": "25gaussians train 2500:1:25gau"}
+    fresh = {"value": 21, "reference": "25gaussians train 9:5:25gau"}
+    runs = [
+        make_run(tmp_path / "a", toy_recipe("gan-a"), values={"modes": usual}, pictures=False),
+        make_run(tmp_path / "b", toy_recipe("gan-b"), values={"modes": fresh}, pictures=False),
+        make_run(tmp_path / "c", toy_recipe("gan-c"), values={"modes": usual | other}, pictures=False),
+    ]
+    found = tables(gather([r.path for r in runs])[0])
+    assert [[e.path.name for e in t.entries] for t in found] == [["a", "b"], ["c"]]
+    assert said in found[1].reason
+
+
+def test_time_of_training_is_without_the_evaluations(tmp_path):
+    run = make_run(tmp_path / "a", toy_recipe(), points=0, pictures=False)
+    for images, evaluating in ((0, 4.0), (10_000, 2.0)):
+        run.append({"images": images, "seconds": 1.0, "evaluating": evaluating})
+    (entry,) = gather([run.path])[0]
+    assert entry.training == 4.0, "10 s in all"
+
+
+def test_an_autoencoders_rate_is_no_distance_to_the_data(tmp_path):
+    """It rises in every good training: neither drawn with a flow's KL nor called a number that got worse."""
+    run = make_run(tmp_path / "a", toy_recipe(), points=0, pictures=False)
+    for i in range(6):
+        run.append({"images": i * 2_000, "seconds": 1.0, "kl": 0.01 + i, "recon": 5.0 + i})
+    text, _ = page_of([run], tmp_path)
+    assert "KL(posterior ‖ prior)" in text
+    assert "KL(data ‖ model)" not in text
+    assert "and ended at" not in text
+
+
+def test_a_verdict_says_how_many_seeds_it_is_of(tmp_path):
+    runs = [*group(tmp_path, "gan-x", [0.5, 0.52, math.nan]), *group(tmp_path, "wgan-gp-x", [0.9, 0.91, 0.89])]
+    table = only_table(runs)
+    assert "gan-x by 2 of its 3 seeds" in sentence(judge(table, "high_quality"), table)
+
+
+@pytest.mark.parametrize(("name", "text"), [("recipe", "{}"), ("recipe", "[]"), ("eval", "[]"), ("status", "3")])
+def test_a_damaged_folder_is_one_line(tmp_path, name, text, capsys):
+    run = make_run(tmp_path / "a", toy_recipe(), values={"modes": 20}, pictures=False)
+    (run.path / f"{name}.json").write_text(text)
+    assert main(["report", str(run.path), "--out", str(tmp_path / "r.html")]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_a_torn_picture_is_named(tmp_path, capsys):
+    run = make_run(tmp_path / "a", toy_recipe(), values={"modes": 20})
+    torn = sorted((run.path / "samples").glob("*.png"))[-1]
+    torn.write_bytes(torn.read_bytes()[:200])
+    assert main(["report", str(run.path), "--out", str(tmp_path / "r.html")]) == 2
+    assert torn.name in capsys.readouterr().err
+
+
+def test_commands_on_the_page_can_be_pasted(tmp_path):
+    run = make_run(tmp_path / "my runs" / "a", toy_recipe(), values={"modes": 20}, pictures=False)
+    text, _ = page_of([run], tmp_path)
+    assert "--out report.html" in text
+    assert f"evaluate &#39;{run.path}&#39;" in text
