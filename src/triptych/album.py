@@ -19,6 +19,7 @@ from triptych.core import Data, Latent, Model, Sampler
 from triptych.errors import NoSplit, UserError
 from triptych.models import Autoencoder, FlowModel
 from triptych.run import Run, Which
+from triptych.runtime import check_seed
 
 BatchNorm = Literal["eval", "train"]
 Codes = Literal["prior", "gaussian", "mixture"]
@@ -60,6 +61,7 @@ def write_samples(
     """
     if n < 1 or batch < 1:
         raise UserError(f"{n} samples in batches of {batch} were asked for; both must be at least 1")
+    check_seed(seed)
     if not 0 < temperature < math.inf:
         raise UserError(f"the temperature is {temperature}; it must be above 0")
     if codes != "prior" and temperature != 1:
@@ -212,6 +214,7 @@ def write_neighbours(
 
     Distances are Euclidean on [0, 1] over all pixels. A model that has learned its pictures by heart shows them.
     """
+    check_seed(seed)
     found, model = opened(run, which, device=device)
     if not isinstance(model, Sampler) or len(model.shape) != 3:
         raise UserError(f"{found.path} makes no pictures; nearest neighbours are drawn for runs that sample pictures")
@@ -267,6 +270,11 @@ def write_interpolation(
     The walks join samples 0 and 1, 2 and 3, … of `seed`; or samples `through[0]`, `through[1]`, … in turn; or the
     codes of the held-out examples `real`. The square holds the other numbers at 0 or at one random draw.
     """
+    check_seed(seed)
+    if rows < 1 or steps < 2:
+        raise UserError(f"{rows} walks of {steps} pictures show nothing; use at least 1 and 2")
+    if any(i < 0 for i in through):
+        raise UserError(f"there is no sample {min(through)}; samples are counted from 0")
     found, model = opened(run, which, bn, device)
     space = latent.latent_of(model)
     folder = Path(out) if out is not None else found.path / "interpolation"
@@ -326,6 +334,9 @@ def write_sweep(
     The others stay as in sample 0 of `seed`, or as in the code of held-out example `real`. Where there are more
     dimensions than rows, those that change the output most are shown, largest first, unless `dims` names them.
     """
+    check_seed(seed)
+    if not 0 < reach < math.inf:
+        raise UserError(f"the reach is {reach}; it must be a finite number above 0")
     found, model = opened(run, which, bn, device)
     space = latent.latent_of(model)
     if columns < 2 or rows < 1:

@@ -27,7 +27,7 @@ from triptych.metrics.neighbours import prdc
 from triptych.metrics.transport import sliced_wasserstein
 from triptych.progress import Progress
 from triptych.run import Run, Which, write_json
-from triptych.runtime import pick_device
+from triptych.runtime import check_seed, pick_device
 
 IMAGES, VECTORS = 10_000, 5_000
 """Samples, unless asked otherwise; never more than the reference has, where it is finite."""
@@ -59,6 +59,9 @@ class Options:
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "auto"
     progress: bool = False
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -325,6 +328,8 @@ def heard(said: list[str]) -> Iterator[None]:
 
 CHEAP = {"frechet": frechet_from_features, "kernel": kernel_distance}
 """Distances on features that are computed along the way."""
+ALONG = (*CHEAP, "coverage", "fid", "kid")
+"""Names of what needs an extractor along the way."""
 COVERED, NEIGHBOURS = 1_000, 5
 """Examples and neighbours of the coverage that is computed along the way."""
 

@@ -7,7 +7,8 @@ Ito, and touches no random state. matplotlib is imported when a figure is drawn,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,8 @@ def grid(images: Tensor, path: str | Path, columns: int | None = None) -> Path:
     Small pictures are enlarged by a whole factor so that they can be seen. `columns` defaults to about √n.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tile(images, columns).save(path)
+    with whole(path) as part:
+        tile(images, columns).save(part, picture_format(path))
     return path
 
 
@@ -100,9 +101,17 @@ def loop(frames: Sequence[Image.Image], out: str | Path, seconds: float, hold: f
     if len({f.size for f in frames}) > 1:
         raise UserError("the pictures of an animation must have one size; these differ")
     times = [int(1000 * seconds)] * (len(frames) - 1) + [int(1000 * max(hold, seconds))]
-    out.parent.mkdir(parents=True, exist_ok=True)
     extra: dict[str, Any] = {"lossless": True} if out.suffix.lower() == ".webp" else {}
-    frames[0].save(out, save_all=True, append_images=list(frames[1:]), duration=times, loop=0, **extra)
+    with whole(out) as part:
+        frames[0].save(
+            part,
+            picture_format(out),
+            save_all=True,
+            append_images=list(frames[1:]),
+            duration=times,
+            loop=0,
+            **extra,
+        )
     return out
 
 
@@ -266,6 +275,26 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
 
 def _save(figure: Figure, path: str | Path) -> Path:
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    with whole(path) as part:
+        figure.savefig(part, dpi=120, format=path.suffix[1:] or "png")
     return path
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file beside `path` to draw into, which takes its place at the end: nobody meets half a picture."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def picture_format(path: Path) -> str:
+    """What the name asks for: PNG, WEBP, …; UserError where it has no ending of a picture."""
+    known = Image.registered_extensions().get(path.suffix.lower())
+    if known is None:
+        raise UserError(f"{path.name} is not a picture; give a name that ends in .png")
+    return known

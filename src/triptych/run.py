@@ -145,7 +145,7 @@ class Run:
         """Rename an eval.json that no longer stands for this run; whether there was one."""
         file = self.path / "eval.json"
         if file.exists():
-            file.replace(self.path / "eval-early.json")
+            file.replace(self.path / "eval-old.json")
             return True
         return False
 

@@ -98,13 +98,14 @@ def _in_bfloat16(forward: Any, device: str) -> Any:
 def aside(model: Model, seed: int) -> Iterator[None]:
     """Evaluation beside training: eval mode, no gradients, its own random numbers; afterwards nothing has changed."""
     training = {m: m.training for m in model.modules()}
-    devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.no_grad():
-        torch.manual_seed(seed)
-        model.eval()
+    state = random_state(model.device)
+    with torch.no_grad():
         try:
+            torch.manual_seed(seed)
+            model.eval()
             yield
         finally:
+            set_random_state(state, model.device)
             for module, mode in training.items():
                 module.training = mode
 
@@ -144,6 +145,8 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
     return state
 
 
@@ -151,6 +154,14 @@ def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
+    if device.type == "mps" and "mps" in state:
+        torch.mps.set_rng_state(state["mps"])
+
+
+def check_seed(seed: int) -> None:
+    """UserError for a seed that not every generator takes."""
+    if not 0 <= seed < 2**63:
+        raise UserError(f"the seed is {seed}; it must be at least 0 and below 2**63")
 
 
 def describe(device: torch.device) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import IO, Any, Literal
 
 from triptych.core import Recipe, encode
 from triptych.errors import UserError
-from triptych.run import read_json, write_json
+from triptych.run import Run, read_json, write_json
 
 Scale = Literal["quick", "full"]
 
@@ -109,6 +109,7 @@ def carry_out(
         raise UserError(f"{out} is not a folder; give --out another name")
     out.mkdir(parents=True, exist_ok=True)
     todo = study.jobs(out)
+    judged_otherwise(study, out, todo)
     ended = {job.path: Outcome(job, *told(job)) for job in todo if job.done}
     missing = [job for job in todo if job.path not in ended]
     workers = max(1, min(jobs or default_jobs(device), len(missing)))
@@ -118,6 +119,15 @@ def carry_out(
             ended[outcome.job.path] = outcome
             record(study, out, todo, ended)
     return [ended[job.path] for job in todo]
+
+
+def judged_otherwise(study: Study, out: Path, todo: list[Job]) -> None:
+    """Runs that were judged on another number of samples than is asked for now are judged again."""
+    file = out / "study.json"
+    if file.is_file() and read_json(file).get("samples", study.samples) != study.samples:
+        for job in todo:
+            if (job.path / "eval.json").is_file() and job.state == "done":
+                Run(job.path).set_numbers_aside()
 
 
 def told(job: Job) -> tuple[str, str]:
@@ -152,7 +162,7 @@ def record(study: Study, out: Path, todo: list[Job], ended: dict[Path, Outcome])
         runs.append(
             {"run": job.path.name, "recipe": job.recipe.name, "seed": job.seed, "state": state, "message": message}
         )
-    asked = {"name": study.name, "about": study.about, "seeds": study.seeds}
+    asked = {"name": study.name, "about": study.about, "seeds": study.seeds, "samples": study.samples}
     write_json(out / "study.json", {**asked, "runs": runs})
 
 

@@ -15,6 +15,7 @@ Python: a file that sets `study = Study(...)`.
 from __future__ import annotations
 
 import dataclasses
+import math
 import runpy
 import traceback
 import types
@@ -193,9 +194,11 @@ def fitted(value: Any, hint: Any) -> Any:
             value = float(value)
         except ValueError:
             raise TypeError(f"give {'a whole number' if hint is int else 'a number'}") from None
-        value = int(value) if hint is int and value == int(value) else value
+        value = int(value) if hint is int and value.is_integer() else value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise TypeError("give a finite number")
     if hint in (int, float, bool, str) and (type(value) is not hint):
         kind = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
         raise TypeError(f"give {kind}")

@@ -16,6 +16,7 @@ from triptych.data.cache import locked
 from triptych.errors import NoSplit, UserError
 from triptych.forecast import forecast
 from triptych.run import Run, differences, fresh
+from triptych.tables import direction
 from triptych.training import Training, enough_memory
 
 
@@ -33,6 +34,8 @@ def fit(
     UserError, before anything is written, when the recipe cannot be trained; `Diverged` at a non-finite loss.
     """
     check_train(recipe.train)
+    check_best(recipe.train)
+    runtime.check_seed(seed)
     where = runtime.pick_device(device)
     check_side(recipe)
     data, test = load_data(recipe)
@@ -142,6 +145,18 @@ def check_side(recipe: Recipe) -> None:
     spec = recipe.data
     if spec.resolution is not None and find(spec.name).encoded:
         recipe.model.build((spec.channels or 3, spec.resolution, spec.resolution))
+
+
+def check_best(train: Train) -> None:
+    """UserError where the worst checkpoint would be kept for the best."""
+    name = train.best.removeprefix("-")
+    sign = direction(name)
+    right = f"-{name}" if sign > 0 else name
+    if sign and train.best != right:
+        raise UserError(
+            f"train.best is {train.best}, which keeps the {'lowest' if sign > 0 else 'highest'} {name}, and that is "
+            f"the worst; write --train.best={right}"
+        )
 
 
 def check_train(train: Train) -> None:

@@ -69,6 +69,7 @@ class Training:
         self.rates = {k: o.param_groups[0]["lr"] for k, o in self.optimizers.items()}
         self.averages = Averages(model, self.train.ema)
         self.step, self.seconds, self.slowed, self.fresh = 0, 0.0, 1.0, True
+        self.chooses = bool(self.train.best)
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.alarms: list[str] = list(run.status.get("alarms", []))
@@ -226,12 +227,28 @@ class Training:
         line["evaluating"] = round(time.perf_counter() - paused, 3)
         self.run.append(line)
         bar.show(line)
+        if self.chooses and now:
+            self.check_best(bar)
         if evaluate:
             self.raise_alarms(line, bar)
         if save:
             if self.run.set_numbers_aside():
-                bar.say("eval.json judged earlier weights and is now eval-early.json; `triptych evaluate` judges again")
+                bar.say("eval.json judged earlier weights and is now eval-old.json; `triptych evaluate` judges again")
             self.save(line)
+
+    def check_best(self, bar: Progress) -> None:
+        """Once there is a line of training beside that of image 0: the metric that chooses has to be in one of them."""
+        from triptych.evaluate import ALONG, LONG
+
+        self.chooses, name = False, self.train.best.removeprefix("-")
+        found = {k for line in self.run.lines() for k, v in line.items() if v is None or isinstance(v, int | float)}
+        if name in found:
+            return
+        if self.data.is_images and self.train.images < LONG and name in ALONG:
+            bar.say(f"{name} is left out (no extractor for so short a training), so that no checkpoint is kept as best")
+            return
+        known = sorted(found - {"images", "step", "seconds", "evaluating"})
+        raise UserError(f"train.best names {name!r}, which is not in the log; choose one of {', '.join(known)}")
 
     def weights_finite(self) -> bool:
         return all(bool(torch.isfinite(w).all()) for ws in self.parameters.values() for w in ws)

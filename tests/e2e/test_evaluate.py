@@ -113,6 +113,15 @@ def test_best_and_last_are_reported_on_the_half_that_did_not_choose(pictures_run
     assert "frechet_best" not in json.loads(out.read_text())
 
 
+def test_a_run_too_short_for_an_extractor_trains_without_its_best(pictures_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("triptych.metrics.offline.cached", lambda data: False)
+    argv = ["train", "gan-glyphs", "--data", str(pictures_run.parent / "x.npy"), "--model.width", "8"]
+    argv += ["--channels", "1", "--train.images", "256", "--train.best", "frechet", "--out", str(tmp_path / "run")]
+    assert main(argv) == 0
+    assert "frechet is left out" in capsys.readouterr().err
+    assert Run(tmp_path / "run").best is None
+
+
 def test_stored_statistics_stand_for_a_runs_real_side(pictures_run, scripted, tmp_path):
     stats, out = tmp_path / "s.npz", tmp_path / "e.json"
     argv = ["evaluate", str(pictures_run), "-n", "60", "--inception", str(scripted), "--out", str(out)]

@@ -193,9 +193,9 @@ def test_numbers_of_earlier_weights_are_set_aside(
     write_json(run.path / "eval.json", {"modes": {"value": 1}})
     monkeypatch.undo()
     trainer.resume(run.path)
-    assert "eval.json judged earlier weights and is now eval-early.json" in capsys.readouterr().err
+    assert "eval.json judged earlier weights and is now eval-old.json" in capsys.readouterr().err
     assert not (run.path / "eval.json").exists()
-    assert (run.path / "eval-early.json").exists()
+    assert (run.path / "eval-old.json").exists()
     assert run.status["state"] == "done"
     assert not job.done
     write_json(run.path / "eval.json", {"modes": {"value": 8}})
@@ -349,6 +349,14 @@ def test_impossible_settings_are_refused_before_anything_is_written(
     with pytest.raises(UserError, match=named):
         fit(tmp_path / "no", **changes)
     assert not (tmp_path / "no").exists()
+
+
+def test_a_best_that_is_never_logged_ends_the_run_at_its_first_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"train\.best names 'recall', which is not in the log; .*critic_loss, .*modes"):
+        fit(tmp_path / "unknown", best="-recall")
+    assert Run(tmp_path / "unknown").status["images"] < 1_600
+    run = fit(tmp_path / "loss", images=1_600, best="critic_loss")
+    assert run.best in run.checkpoints()
 
 
 def test_held_out_numbers_are_of_the_weights_that_load_gives(tmp_path: Path) -> None:

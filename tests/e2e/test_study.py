@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from triptych.cli import main
+from triptych.recipes import get
+from triptych.study import Study, carry_out
 
 FILE = """\
 name: tiny
@@ -110,3 +113,20 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys,
     assert err.count("\n") == 1
     assert said in err
     assert not list(tmp_path.iterdir())
+
+
+def test_another_number_of_samples_judges_again(tmp_path):
+    recipe = get("gan-25gaussians")
+    recipe = replace(recipe, model=replace(recipe.model, width=8), train=replace(recipe.train, images=256))
+    study = Study("tiny", (recipe,), seeds=1, samples=100)
+    (outcome,) = carry_out(study, tmp_path, 1, "cpu", progress=False)
+    run = outcome.job.path
+    trained = (run / "metrics.jsonl").read_bytes()
+
+    def judged():
+        return json.loads((run / "eval.json").read_text())["modes"]["n"]
+
+    assert judged() == 100
+    carry_out(replace(study, samples=200), tmp_path, 1, "cpu", progress=False)
+    assert judged() == 200
+    assert (run / "metrics.jsonl").read_bytes() == trained

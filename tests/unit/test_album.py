@@ -75,6 +75,36 @@ def test_interpolate_writes_walks_and_the_square(pictures, tmp_path):
     assert size(again / "spherical.png") == (4 * 58 - 2, 2 * 58 - 2)
 
 
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["interpolate", "--rows", "-1"], "at least 1 and 2"),
+        (["interpolate", "--rows", "0"], "at least 1 and 2"),
+        (["interpolate", "--steps", "-3"], "at least 1 and 2"),
+        (["interpolate", "--steps", "1"], "at least 1 and 2"),
+        (["interpolate", "--through", "-5", "2"], "no sample -5"),
+        (["interpolate", "--through", "-1", "2"], "no sample -1"),
+        (["interpolate", "--seed", "99999999999999999999"], "below 2**63"),
+        (["sweep", "--reach", "nan"], "the reach is nan"),
+        (["sweep", "--reach", "inf"], "the reach is inf"),
+        (["sweep", "--seed", "-1"], "at least 0"),
+        (["sample", "--seed", "99999999999999999999"], "below 2**63"),
+        (["nearest", "--seed", "99999999999999999999"], "below 2**63"),
+        (["evaluate", "--seed", "99999999999999999999"], "below 2**63"),
+    ],
+)
+def test_impossible_numbers_are_one_line_and_write_nothing(pictures, tmp_path, capsys, argv, said):
+    before = sorted(pictures.rglob("*"))
+    out = ["--out", str(tmp_path / "x")] if argv[0] in ("interpolate", "sweep") else []
+    assert main([argv[0], str(pictures), *argv[1:], *out]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert sorted(pictures.rglob("*")) == before
+    assert not list(tmp_path.iterdir())
+
+
 def test_walks_need_two_ends_and_an_encoder_for_real_pictures(pictures, capsys):
     assert main(["interpolate", str(pictures), "--through", "3"]) == 2
     assert "two" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,6 +63,30 @@ def test_animation(tmp_path, name):
         assert made.n_frames == 3
     with pytest.raises(UserError, match=r"\.gif or \.webp"):
         figures.animate(frames, tmp_path / "a.mp4")
+
+
+def test_a_picture_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):
+    grey, path = torch.full((4, 1, 16, 16), 0.5), tmp_path / "a.png"
+    figures.grid(grey, path)
+    before = path.read_bytes()
+
+    def torn(self, file, *how, **more):
+        Path(file).write_bytes(b"half a pic")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", torn)
+    with pytest.raises(KeyboardInterrupt):
+        figures.grid(torch.rand(4, 1, 16, 16), path)
+    assert path.read_bytes() == before
+    with pytest.raises(KeyboardInterrupt):
+        figures.loop([figures.tile(grey)] * 2, tmp_path / "a.webp", 0.1)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", torn)
+    with pytest.raises(KeyboardInterrupt):
+        figures.walks(torch.rand(2, 3, 2), torch.rand(9, 2), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(UserError, match=r"x\.doc is not a picture"):
+        figures.grid(grey, tmp_path / "x.doc")
 
 
 def test_importing_figures_does_not_import_matplotlib():
