@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from triptych.core import Data
 
 PLAIN = Preparation()
+SHEETS = (".png", ".jpg", ".jpeg", ".webp")
 Name = Annotated[Positional[str], arg(metavar="NAME_OR_PATH", help="a name, a folder, a zip or tar, an array file")]
 
 
@@ -64,7 +65,10 @@ def info(
 ) -> None:
     """Terms, counts, classes, sizes, moments, a contact sheet, and near-duplicates within and across the splits."""
     from triptych.data import cache, survey
+    from triptych.errors import UserError
 
+    if sheet is not None and sheet.suffix.lower() not in SHEETS:
+        raise UserError(f"{sheet} has no picture's suffix; give --sheet NAME.png")
     parts = splits(data, preparation)
     first = next(iter(parts.values()))
     rows: list[tuple[str, str]] = [
@@ -89,7 +93,7 @@ def info(
     rows.append(("fingerprint", first.fingerprint[:20]))
     if first.is_images and duplicates:
         rows += twins(parts)
-    path = sheet or cache.root() / "sheets" / f"{first.name}.png"
+    path = sheet or cache.root() / "sheets" / f"{cache.plain(first.name)}.png"
     if first.is_images or first.shape == (2,):
         with cache.writing(path):
             rows.append(("contact sheet", str(survey.contact_sheet(first, path))))

@@ -354,16 +354,27 @@ def test_two_processes_at_once(folder: Path) -> None:
     assert out.pop().startswith("10 ")
 
 
-def test_full_disk_leaves_nothing_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def left() -> list[str]:
+    """What lies in the cache beside locks and stamps."""
+    home = cache.root() / "prepared"
+    return sorted(p.name for p in home.iterdir() if p.name not in ("locks", "stamps") and p.suffix != ".lock")
+
+
+def test_full_disk_leaves_nothing_behind(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(crew.Crew, "_ask", full)
-    with pytest.raises(UserError, match="disk is full"):
-        data.load(folder, resolution=8)
-    monkeypatch.undo()
-    os.environ["TRIPTYCH_CACHE"] = str(folder.parent / "cache")
-    assert len(data.load(folder, resolution=8)) == 10
+    np.save(tmp_path / "a.npy", np.zeros((4, 8, 8), np.uint8))
+    with monkeypatch.context() as m:
+        m.setattr(crew.Crew, "_ask", full)
+        m.setattr(cache, "write_json", full)  # of arrays: the pictures are written, their description is not
+        for source in (folder, tmp_path / "a.npy"):
+            with pytest.raises(UserError, match="disk is full"):
+                data.load(source, resolution=4)
+            assert left() == []
+    assert len(data.load(folder, resolution=4)) == 10
+    assert len(data.load(tmp_path / "a.npy", resolution=4)) == 4
+    assert len(left()) == 2
 
 
 def test_damaged_cache_is_named(folder: Path) -> None:

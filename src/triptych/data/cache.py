@@ -45,6 +45,12 @@ def collections() -> list[Path]:
     return [p for p in (*places, Path.cwd().parent / "shared" / "data", root() / "downloads") if p.is_dir()]
 
 
+def plain(name: str) -> str:
+    """A set's name, which may be a path, as the name of one file."""
+    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(name).name)
+    return kept.strip("._")[:60] or "pictures"
+
+
 @contextlib.contextmanager
 def writing(what: Path) -> Iterator[None]:
     """Turn the operating system's refusals to write into messages."""
@@ -99,7 +105,11 @@ def build(name: str, key: str, make: Callable[[Path], None]) -> Path:
             if not (final / "about.json").is_file():
                 partial = home / f".{final.name}.partial"
                 partial.mkdir(exist_ok=True)
-                make(partial)
+                try:
+                    make(partial)
+                except (UserError, OSError):  # nothing to go on with: bad input, or a full disk
+                    shutil.rmtree(partial, ignore_errors=True)
+                    raise
                 shutil.rmtree(final, ignore_errors=True)
                 partial.rename(final)
     return final
@@ -178,12 +188,15 @@ class Prepared:
             with np.load(self.folder / "factors.npz", allow_pickle=False) as z:
                 factors = {k: torch.from_numpy(z[k]) for k in z.files}
         if holdout:
-            if sides is not None:
+            if sides is not None and (sides == 1).any():
                 raise UserError(f"{name} has a test split of its own, which --split train keeps aside; drop --holdout")
             hashes = self._array("hashes")
             if hashes is None:
                 raise UserError(f"{name} has no content hashes to set a test share aside by; drop --holdout")
-            sides = torch.from_numpy(hashes.numpy().view(np.uint64) / 2.0**64 < holdout).to(torch.uint8)
+            aside = torch.from_numpy(hashes.numpy().view(np.uint64) / 2.0**64 < holdout).to(torch.uint8)
+            sides = aside if sides is None else torch.where(sides == 0, aside, sides)
+            if not (sides == 1).any():
+                raise UserError(f"a holdout of {holdout:g} sets no example of {name} aside; choose another --holdout")
         rows = _rows(name, sides, split, len(x))
         file: tuple[Path, int] | None = (self.folder / "images.npy", HEADER)
         if isinstance(rows, Tensor):
@@ -208,11 +221,14 @@ class Prepared:
         if not path.exists():
             with writing(path), locked(self.folder / f".rows-{tag}.lock"):
                 beside = path.with_suffix(".partial")
-                with beside.open("wb") as f:
-                    f.write(header(len(rows), list(x.shape[1:])))
-                    for part in rows.split(max(1, (64 << 20) // size)):
-                        f.write(x[part].numpy().tobytes())
-                beside.replace(path)
+                try:
+                    with beside.open("wb") as f:
+                        f.write(header(len(rows), list(x.shape[1:])))
+                        for part in rows.split(max(1, (64 << 20) // size)):
+                            f.write(x[part].numpy().tobytes())
+                    beside.replace(path)
+                finally:
+                    beside.unlink(missing_ok=True)
         return torch.from_numpy(np.load(path, mmap_mode="c")), (path, HEADER)
 
 
@@ -220,7 +236,7 @@ def _rows(name: str, sides: Tensor | None, split: Split, n: int) -> slice | Tens
     """Which of n rows make a split: None for all, a slice where they lie side by side (no copy)."""
     if split == "all" or (sides is None and split == "train"):
         return None
-    if sides is None or not (sides == 1).any():
+    if sides is None or (split == "test" and not (sides == 1).any()):
         raise NoSplit(f"{name} has no test split; set one aside with --holdout 0.1 or use split all")
     rows = torch.nonzero(sides == (1 if split == "test" else 0)).flatten()
     if not len(rows):

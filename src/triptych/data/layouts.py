@@ -6,12 +6,11 @@ import re
 import unicodedata
 from pathlib import Path, PurePosixPath
 
-from triptych.data.listing import Listing, candidates
+from triptych.data.listing import CELEBA, Listing, candidates
 from triptych.errors import UserError
 
 CUB = ("images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt")
-CELEBA = ("list_eval_partition.txt", "list_attr_celeba.txt")
-SIDES = {"train": 0, "test": 1}
+VALIDATION = ("val", "valid", "validation")
 
 
 def collection(path: Path, folder: Listing | None = None) -> Listing:
@@ -87,18 +86,20 @@ def celeba(listing: Listing) -> None:
 
 
 def folders(listing: Listing) -> None:
-    """One class per sub-folder; a split where there are `train` and `test` folders and nothing else."""
+    """One class per sub-folder; a split where the folders are `train` and `test`, or a validation part, only."""
     parts = {e.name: PurePosixPath(e.name).parts for e in listing.entries}
-    strip = _wrapping([parts[e.name] for e in listing.entries if e.expected])
-    rest = {name: p[strip:] for name, p in parts.items()}
     pictures = [e for e in listing.entries if e.expected]
+    strip = _wrapping([parts[e.name] for e in pictures])
+    wrap = parts[pictures[0].name][:strip] if pictures else ()
+    rest = {name: p[strip:] if p[:strip] == wrap else () for name, p in parts.items()}
 
     def tops() -> set[str]:
         return {rest[e.name][0] if len(rest[e.name]) > 1 else "" for e in pictures}
 
-    if tops() == set(SIDES):
+    if sides := _sides(tops()):
+        listing.keep(lambda e: len(rest[e.name]) > 1 and rest[e.name][0] in sides, "in no split's folder")
         for e in listing.entries:
-            e.side = SIDES.get(rest[e.name][0], 2) if rest[e.name] else 2
+            e.side = sides[rest[e.name][0]]
         rest = {name: p[1:] for name, p in rest.items()}
     if "" in tops() or not pictures:  # some lie outside every sub-folder: no classes
         return
@@ -107,8 +108,21 @@ def folders(listing: Listing) -> None:
     number = {c: i for i, c in enumerate(classes)}
     for e in listing.entries:
         e.label = number.get(rest[e.name][0], -1) if rest[e.name] else -1
-    listing.keep(lambda e: e.label >= 0 or not e.expected, "in no class folder")
+    listing.keep(lambda e: e.label >= 0, "in no class folder")
     listing.classes = tuple(classes)
+
+
+def _sides(tops: set[str]) -> dict[str, int]:
+    """The side of each top folder where they are a split, in any case; else nothing.
+
+    Validation stands for the test side where there is none, else it is in neither, as CelebA's is.
+    """
+    kinds = {top: "val" if top.lower() in VALIDATION else top.lower() for top in tops}
+    found = set(kinds.values())
+    if len(found) < len(tops) or found not in ({"train", "test"}, {"train", "val"}, {"train", "val", "test"}):
+        return {}
+    code = {"train": 0, "test": 1, "val": 2 if "test" in found else 1}
+    return {top: code[kind] for top, kind in kinds.items()}
 
 
 def _wrapping(names: list[tuple[str, ...]]) -> int:

@@ -21,9 +21,9 @@ PICTURES = frozenset(
     | {".pbm", ".pnm", ".ico", ".jp2", ".j2k", ".avif", ".pcx", ".sgi"}
 )
 BOMB, SLACK = 50, 1 << 30  # a compressed tar may grow by this factor, plus so many bytes
+CELEBA = ("list_eval_partition.txt", "list_attr_celeba.txt")  # also where they lie beside an archive
 TEXTS = frozenset(
-    {"images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt"}
-    | {"list_eval_partition.txt", "list_attr_celeba.txt"}
+    {"images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt", *CELEBA}
 )  # tables that official layouts keep beside their pictures
 TEXT_LIMIT = 64 << 20
 
@@ -66,14 +66,17 @@ class Listing:
 
 
 def stamp(path: Path) -> tuple[str, Listing | None]:
-    """Text that changes when the archive, or the name, size or time of change of a file in the folder does.
+    """Text that changes when the archive, a table beside it, or name, size or time of a file in the folder does.
 
     Looking through a folder for that is most of listing it, so the listing comes along.
     """
-    where = os.path.realpath(path)
+    where = text_of(os.path.realpath(path))
     if path.is_file():
+        tables = [table for name in CELEBA if (table := path.parent / name).is_file()]
+        sizes = ((p.name, p.stat()) for p in tables)
         info = path.stat()
-        return f"{where}\0{info.st_size}\0{info.st_mtime_ns}", None
+        marks = [f"{where}\0{info.st_size}\0{info.st_mtime_ns}"]
+        return "\n".join([*marks, *(f"{name}\0{i.st_size}\0{i.st_mtime_ns}" for name, i in sizes)]), None
     listing = _folder(path)
     return "\n".join([where, *(f"{e.name}\0{e.size}\0{e.stamp}" for e in listing.entries)]), listing
 
@@ -110,6 +113,11 @@ def candidates(path: Path, folder: Listing | None = None) -> Listing:
     return listing
 
 
+def text_of(name: str) -> str:
+    """A name that is no text would not survive in the index: its odd bytes are written out."""
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _hidden(name: str) -> bool:
     return any(_litter(part) for part in name.split("/"))
 
@@ -141,9 +149,7 @@ def _folder(path: Path) -> Listing:
             listing.skipped.append((prefix or top, f"cannot be read: {e.strerror}"))
             continue
         for item in found:
-            name = prefix + item.name
-            if not name.isascii():  # a name that is no text would not survive in the index
-                name = name.encode("utf-8", "backslashreplace").decode("utf-8")
+            name = text_of(prefix + item.name)
             litter = hidden or _litter(item.name)
             try:
                 info = item.stat()
@@ -179,7 +185,7 @@ def _zip(path: Path) -> Listing:
             for info in infos:
                 if (last := PurePosixPath(info.filename).name) in TEXTS and info.file_size <= TEXT_LIMIT:
                     listing.texts[last] = z.read(info).decode("utf-8", "replace")
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, zlib.error) as e:
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError, zlib.error) as e:
         raise UserError(f"{path} is a damaged zip ({e}); fetch or pack it again") from e
     for info in infos:
         if info.is_dir():
@@ -217,11 +223,15 @@ def _members(path: Path, mode: Literal["r:", "r|*"]) -> Iterator[tuple[tarfile.T
         raise UserError(f"{path} is a damaged or cut-off tar ({e}); fetch or pack it again") from e
 
 
+def _member(member: tarfile.TarInfo) -> str:
+    return text_of(member.name.removeprefix("./"))
+
+
 def _tar(path: Path) -> Listing:
     listing = Listing(path, [])
     streamed, total = _streamed(path), path.stat().st_size
     for t, member in _members(path, "r|*" if streamed else "r:"):
-        name = member.name.removeprefix("./")
+        name = _member(member)
         if member.isdir():
             continue
         if not member.isreg() or member.issparse():
@@ -249,7 +259,7 @@ def contents(listing: Listing, wanted: Callable[[int], bool]) -> Iterator[tuple[
         return
     number = {e.name: i for i, e in enumerate(listing.entries)}
     for t, member in _members(listing.path, "r|*"):
-        i = number.pop(member.name.removeprefix("./"), None)
+        i = number.pop(_member(member), None)
         if i is None or not member.isreg() or not wanted(i):
             continue
         f = t.extractfile(member) if member.size <= MAX_BYTES else None

@@ -20,12 +20,13 @@ import numpy as np
 from triptych.data import cache, decode
 from triptych.data.crew import Crew, Result
 from triptych.data.layouts import collection
-from triptych.data.listing import Listing, contents, stamp
+from triptych.data.listing import Listing, contents, stamp, text_of
 from triptych.data.source import Preparation, digest
 from triptych.errors import UserError
 from triptych.progress import Progress
 
 VERSION = "2"  # part of the cache key: raise it when the same options make other pixels
+NEITHER = "validation, in neither train nor test"
 UNREADABLE = 0.5  # share of files that claim to be pictures and are not, above which nothing is made of them
 
 
@@ -56,8 +57,9 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
                     except (UserError, OSError):  # nothing to go on with: bad input, or a full disk
                         shutil.rmtree(partial, ignore_errors=True)
                         raise
-                    folder = home / f"{_plain(name)}-{about['fingerprint'][:20]}"
+                    folder = home / f"{cache.plain(name)}-{about['fingerprint'][:20]}"
                     if (folder / "about.json").is_file():
+                        _refresh(folder, partial)
                         shutil.rmtree(partial)
                     else:
                         shutil.rmtree(folder, ignore_errors=True)
@@ -65,6 +67,13 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
                     pointer.write_text(folder.name)
                     sys.stderr.write(report(about) + "\n")
     return cache.Prepared(folder)
+
+
+def _refresh(folder: Path, partial: Path) -> None:
+    """The same pictures were kept; the files left aside may be others than before."""
+    if (folder / "index.json").read_bytes() != (partial / "index.json").read_bytes():
+        for file in ("index.json", "about.json"):
+            (partial / file).replace(folder / file)
 
 
 def report(about: Mapping[str, Any]) -> str:
@@ -76,11 +85,6 @@ def report(about: Mapping[str, Any]) -> str:
     if about["notes"]:
         text += "; " + ", ".join(f"{n:,} {what}" for what, n in about["notes"].items())
     return text
-
-
-def _plain(name: str) -> str:
-    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(name).name)
-    return kept.strip("._")[:60] or "pictures"
 
 
 def _make(
@@ -200,19 +204,21 @@ def _finish(
     if listing.factors:
         columns: dict[str, Any] = {k: np.array([v[i] for i in kept], np.int64) for k, v in listing.factors.items()}
         np.savez(folder / "factors.npz", **columns)
+        content = digest(content, *(f"{k}\0{v.tolist()}\n" for k, v in columns.items()))
     skipped = [(e.name, r["skipped"]) for e, r in zip(entries, results, strict=True) if "skipped" in r]
     skipped += listing.skipped
     about = {
         **card,
         "name": name,
-        "source": str(listing.path),
+        "source": text_of(str(listing.path)),
         "count": len(kept),
         "shape": row,
         "classes": list(listing.classes),
         "preparation": how.plain(),
         "background": "white",
         "skipped": _counted(why for _, why in skipped),
-        "notes": _counted(note for i in kept for note in results[i]["notes"]),
+        "notes": _counted(note for i in kept for note in results[i]["notes"])
+        | ({NEITHER: n} if (n := sum(entries[i].side == 2 for i in kept)) else {}),
         "sizes": _sizes([results[i]["size"] for i in kept]),
         "fingerprint": digest(content, *listing.classes, how.identity(), VERSION),
     }

@@ -17,6 +17,7 @@ from triptych.errors import NoSplit, UserError
 from triptych.preparation import Preparation
 
 SUFFIXES = (".npy", ".npz", ".csv")
+CLASSES = 1_000_000  # more are no classes
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,29 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
             names = [n for n in ("x", "images", "data", "arr_0") if n in z.files] or z.files[:1]
             if not names:
                 raise UserError(f"{path} holds no array; save one as x")
-            labels = next((z[n].astype(np.int64) for n in ("labels", "y") if n in z.files), None)
+            labels = next((_labels(path, z[n]) for n in ("labels", "y") if n in z.files), None)
             return z[names[0]], labels, ()
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as e:
         if isinstance(e, UserError):
             raise
         text = "it holds Python objects" if "pickle" in str(e).lower() else str(e)
         raise UserError(f"{path} is not an array file that can be read ({text}); save plain numbers with numpy") from e
+
+
+def _labels(path: Path, y: np.ndarray) -> np.ndarray:
+    """int64 (n,); UserError for what numbers no classes."""
+    fault = ""
+    if y.dtype.kind not in "iub":
+        fault = f"of {y.dtype}"
+    elif y.ndim != 1:
+        fault = f"of the shape {y.shape}"
+    elif len(y) and y.min() < 0:
+        fault = "with negative numbers"
+    elif len(y) and y.max() >= CLASSES:
+        fault = f"up to {y.max()}"
+    if fault:
+        raise UserError(f"{path} has labels {fault}; save one whole number from 0 up for each example, or none")
+    return y.astype(np.int64)
 
 
 def _csv(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
