@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import torch
 
 from triptych import data as data_sets
 from triptych.core import Data, Split, Value
+from triptych.data.tables import Table
 from triptych.errors import NoSplit, UserError
 from triptych.evaluate import (
     Evaluation,
@@ -22,6 +24,7 @@ from triptych.evaluate import (
     writable,
 )
 from triptych.metrics.case import Case, subset
+from triptych.preparation import Preparation
 
 
 def judge_sets(
@@ -35,8 +38,9 @@ def judge_sets(
 ) -> Evaluation:
     """Judge two folders, archives, array files or named sets, both sides whole unless `n` says less.
 
-    The real side is a set's test split where it has one; its own extractor is then trained on the training split,
-    as for a run, and that split is the floor's other side. With `options.stats` the real side may be left out.
+    The real side is a set's test split where it has one, or `options.split`; samples are taken whole. The real side's
+    own extractor is then trained on the training split, as for a run, and that split is the floor's other side. With
+    `options.stats` the real side may be left out.
     """
     for file in (out, options.save_stats):
         writable(file)
@@ -48,7 +52,7 @@ def judge_sets(
     notes: list[str] = []
     values: dict[str, Value] = {}
     with heard(said):
-        samples = side(fake, options, resolution, channels)
+        samples = examples(fake, "all", resolution, channels)
         if options.n is not None:
             samples = subset(samples, options.n, options.seed)
         inception = load_inception(options, samples.is_images)
@@ -56,7 +60,7 @@ def judge_sets(
             whole = side(real, options, resolution, channels)
             train = whole
             if whole.split != "train":
-                train = data_sets.load(real, "train", resolution=resolution, channels=channels)
+                train = examples(real, "train", resolution, channels)
             truth = whole if options.n is None else subset(whole, options.n, options.seed)
             spare = train if whole.split == "test" else None
             case = Case(truth, samples, spare, train=train, seed=options.seed, progress=bars(options.progress))
@@ -74,16 +78,22 @@ def judge_sets(
 
 
 def side(name: str | Path, options: Options, resolution: int | None, channels: int | None) -> Data:
-    """One side of a comparison: the test split of a named set that has one, else everything."""
-    wanted: tuple[Split, ...] = (options.split,) if options.split is not None else ("test", "all")
-    for split in wanted[:-1]:
-        try:
-            found = data_sets.load(name, split, resolution=resolution, channels=channels)
-            break
-        except NoSplit:
-            continue
+    """The real side: the test split of a set that has one, else everything. Vectors have to be finite."""
+    if options.split is not None:
+        found = examples(name, options.split, resolution, channels)
     else:
-        found = data_sets.load(name, wanted[-1], resolution=resolution, channels=channels)
+        try:
+            found = examples(name, "test", resolution, channels)
+        except NoSplit:
+            found = examples(name, "all", resolution, channels)
     if not found.is_images and (bad := int((~torch.isfinite(found.x)).any(1).sum())):
         raise UserError(f"{name} holds NaN or infinite numbers in {bad} of {len(found)} rows; remove or repair them")
     return found
+
+
+def examples(name: str | Path, split: Split, resolution: int | None, channels: int | None) -> Data:
+    """One split, and vectors whatever they are: a collapsed or broken generator's are judged, not refused."""
+    source = data_sets.find(name)
+    if isinstance(source, Table):
+        source = dataclasses.replace(source, learnable=False)
+    return source.load(str(name), split, Preparation(resolution=resolution, channels=channels))

@@ -87,6 +87,46 @@ def test_wrong_weights_show_their_hash(tmp_path, capsys):
     assert "no file" in capsys.readouterr().err
 
 
+def test_weights_that_are_not_where_the_environment_says(tmp_path, capsys, monkeypatch):
+    a = pictures(tmp_path / "a")
+    monkeypatch.setenv("TRIPTYCH_INCEPTION", str(tmp_path / "gone.pth"))
+    assert main(["evaluate", "--real", str(a), "--fake", str(a)]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: TRIPTYCH_INCEPTION")
+    assert "gone.pth" in last
+
+
+def test_the_split_is_the_real_sides(tmp_path, capsys):
+    for part, n in (("train", 14), ("test", 10)):
+        pictures(tmp_path / "a" / part, n=n, seed=n)
+    b, file = pictures(tmp_path / "b", n=12, seed=1), tmp_path / "e.json"
+    for split, n in (("test", 10), ("train", 14)):
+        args = ["evaluate", "--real", str(tmp_path / "a"), "--fake", str(b), "--split", split, "--out", str(file)]
+        assert main(args) == 0, capsys.readouterr().err
+        value = json.loads(file.read_text())["frechet"]
+        assert (value["n"], value["n_real"]) == (12, n)
+
+
+def test_vectors_of_broken_generators_are_judged(tmp_path, capsys):
+    rng, file = np.random.default_rng(0), tmp_path / "e.json"
+    real = save(tmp_path / "real.npy", rng.normal(size=(200, 2)).astype(np.float32))
+    collapsed, broken = rng.normal(size=(2, 100, 2)).astype(np.float32)
+    collapsed[:, 1] = 0.5
+    broken[7, 0] = np.nan
+    args = ["evaluate", "--real", str(real), "--out", str(file), "--fake"]
+    assert main([*args, str(save(tmp_path / "collapsed.npy", collapsed))]) == 0, capsys.readouterr().err
+    assert json.loads(file.read_text())["frechet"]["value"] > 0.5
+    assert main([*args, str(save(tmp_path / "broken.npy", broken))]) == 0, capsys.readouterr().err
+    value = json.loads(file.read_text())["frechet"]
+    assert value["value"] is None
+    assert "1 of 100 samples are not finite" in value["note"]
+    assert "NaN" not in file.read_text()
+    file.unlink()
+    broken_real = ["evaluate", "--real", str(tmp_path / "broken.npy"), "--fake", str(real), "--out", str(file)]
+    assert main(broken_real) == 2
+    assert "NaN" in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------------------- few examples
 
 

@@ -12,7 +12,7 @@ from triptych.metrics import features, offline
 from triptych.metrics.case import Case, subset
 from triptych.metrics.classes import InceptionScore, inception_score, stacked_modes
 from triptych.metrics.features import Inception, read_statistics, write_statistics
-from triptych.metrics.frechet import Frechet, frechet_infinity, moments
+from triptych.metrics.frechet import Frechet, FrechetInfinity, frechet_infinity, moments
 from triptych.metrics.two_sample import two_sample
 
 
@@ -163,6 +163,15 @@ def test_frechet_infinity_takes_the_bias_away():
     assert abs(frechet_infinity(x, y)) < plain / 3
     with pytest.raises(UserError, match="at least 32"):
         frechet_infinity(x, y[:20])
+    with pytest.raises(UserError, match=r"31 real examples .* at least 32"):
+        frechet_infinity(x[:31], y)
+
+
+def test_frechet_infinity_of_few_real_examples_is_not_defined(cache):
+    case = Case(noise(9), noise(40, seed=1), extractors=(Inception(Counting(), "inception-v3:t"),))
+    value = FrechetInfinity()(case)["fid_infinity"]
+    assert value.value is None
+    assert "9 real examples for 5 dimensions" in value.note
 
 
 def test_two_sample_tests_tell_what_can_be_told():

@@ -25,6 +25,8 @@ class Table(Source):
     """The array at `path`: uint8 (n, h, w), (n, h, w, c) or (n, c, h, w) are pictures, (n, d) are vectors."""
 
     path: Path
+    learnable: bool = True
+    """whether vectors that have no density are refused: not finite, or constant in a column"""
 
     @property
     def summary(self) -> str:
@@ -39,7 +41,9 @@ class Table(Source):
                 f"{self.path} has the shape {a.shape} of {a.dtype}; give vectors (n, d), or uint8 pictures "
                 "(n, h, w), (n, h, w, c) or (n, c, h, w)"
             )
-        x = _pictures(self.path, a) if pictures else _vectors(self.path, a, columns)
+        x = _pictures(self.path, a) if pictures else _vectors(self.path, a)
+        if self.learnable and not pictures:
+            _refuse_unlearnable(self.path, x, columns)
         if labels is not None and len(labels) != len(x):
             raise UserError(f"{self.path} has {len(x)} examples but {len(labels)} labels; make them match")
         if not pictures and how != Preparation(holdout=how.holdout):
@@ -122,13 +126,18 @@ def _number(cell: str) -> bool:
     return True
 
 
-def _vectors(path: Path, a: np.ndarray, columns: tuple[str, ...]) -> torch.Tensor:
-    """float32 (n, d); UserError for what no density can be fitted to."""
+def _vectors(path: Path, a: np.ndarray) -> torch.Tensor:
+    """float32 (n, d), finite or not."""
     if a.dtype.kind not in "fiub":
         raise UserError(f"{path} holds {a.dtype}, not numbers; save floats or integers")
     if len(a) < 2 or a.shape[1] < 1:
         raise UserError(f"{path} has {a.shape[0]} row(s) of {a.shape[1]} column(s); give at least two examples")
-    x = torch.from_numpy(np.array(a, np.float32))
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and treated as such
+        return torch.from_numpy(np.array(a, np.float32))
+
+
+def _refuse_unlearnable(path: Path, x: torch.Tensor, columns: tuple[str, ...]) -> None:
+    """UserError for vectors that no density can be fitted to."""
     bad = ~x.isfinite()
     if bad.any():
         row, column = (int(v) for v in torch.nonzero(bad)[0])
@@ -144,7 +153,6 @@ def _vectors(path: Path, a: np.ndarray, columns: tuple[str, ...]) -> torch.Tenso
         raise UserError(
             f"{path}: {where} is constant ({x[0, constant[0]].item():g}), so it has no density; drop the column"
         )
-    return x
 
 
 def _pictures(path: Path, a: np.ndarray) -> torch.Tensor:

@@ -109,7 +109,8 @@ class FrechetInfinity(Metric):
     """The Fréchet distance extrapolated to infinitely many samples, along 1/n.
 
     A line through the distances of random subsets of the samples, each with more examples than dimensions: below
-    that the bias is not proportional to 1/n. The real side is used whole. Source: Chong and Forsyth 2020, section 3.
+    that the bias is not proportional to 1/n. The real side is used whole, and needs as many: its own bias is not
+    extrapolated. Source: Chong and Forsyth 2020, section 3.
     """
 
     points: int = 15
@@ -123,9 +124,14 @@ class FrechetInfinity(Metric):
     def __call__(self, case: Case) -> dict[str, Value]:
         found: dict[str, Value] = {}
         for space in case.spaces:
-            e, n, d = space.extractor, len(case.fake), space.real["features"].shape[1]
-            if n < 2 * d:
-                note = f"not defined: {n} samples for {d} dimensions; extrapolation needs at least {2 * d}"
+            e, d = space.extractor, space.real["features"].shape[1]
+            few = [
+                f"{n} {what}"
+                for n, what in ((len(case.fake), "samples"), (len(case.real), "real examples"))
+                if n < 2 * d
+            ]
+            if few:
+                note = f"not defined: {' and '.join(few)} for {d} dimensions; extrapolation needs at least {2 * d}"
                 refused = case.value(math.nan, extractor=e.id, resize=e.resize, dtype=e.dtype, note=note)
                 found[e.name("frechet_infinity")] = refused
                 continue
@@ -137,11 +143,12 @@ class FrechetInfinity(Metric):
 
 
 def frechet_infinity(x: Tensor | ArrayLike, y: Tensor | ArrayLike, points: int = 15, seed: int = 0) -> float:
-    """Intercept at 1/m = 0 of the Fréchet distances from x (n, d) to subsets of y (m, d); UserError for m < 2d."""
+    """Intercept at 1/m = 0 of the Fréchet distances from x (n, d) to subsets of y (m, d); TooFew below 2d a side."""
     x, y = pair(x, y, least=2)
     m, d = len(y), y.shape[1]
-    if m < 2 * d:
-        raise TooFew(f"{m} samples for {d} dimensions; the extrapolation needs at least {2 * d}")
+    for n, what in ((m, "samples"), (len(x), "real examples")):
+        if n < 2 * d:
+            raise TooFew(f"{n} {what} for {d} dimensions; the extrapolation needs at least {2 * d}")
     g = torch.Generator().manual_seed(seed)
     mu, cov = moments(x)
     inverse = torch.linspace(1 / max(d + 1, m // 8), 1 / m, points, dtype=torch.float64)
