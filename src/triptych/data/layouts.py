@@ -90,8 +90,8 @@ def folders(listing: Listing) -> None:
     parts = {e.name: PurePosixPath(e.name).parts for e in listing.entries}
     pictures = [e for e in listing.entries if e.expected]
     strip = _wrapping([parts[e.name] for e in pictures])
-    wrap = parts[pictures[0].name][:strip] if pictures else ()
-    rest = {name: p[strip:] if p[:strip] == wrap else () for name, p in parts.items()}
+    wrap: tuple[str, ...] = parts[pictures[0].name][:strip] if pictures else ()
+    rest: dict[str, tuple[str, ...]] = {name: p[strip:] if p[:strip] == wrap else () for name, p in parts.items()}
 
     def tops() -> set[str]:
         return {rest[e.name][0] if len(rest[e.name]) > 1 else "" for e in pictures}
