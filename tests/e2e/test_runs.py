@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib.util
 import json
 import math
@@ -172,6 +173,16 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
         child.kill()
         child.wait()
     with trainer.alone(Run(path)):
+        pass
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows locks otherwise")
+def test_a_file_system_without_locks_trains_all_the_same(whole: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*given: Any) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with trainer.alone(whole):
         pass
 
 

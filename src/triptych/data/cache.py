@@ -9,6 +9,7 @@ It appears under its final name complete, or not at all.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -70,7 +71,8 @@ def writing(what: Path) -> Iterator[None]:
 def locked(path: Path, taken: str = "") -> Iterator[None]:
     """Hold `path` exclusively; the system lets go when the holder dies.
 
-    A second process waits, or gets UserError with the text `taken` where there is one.
+    A second process waits, or gets UserError with the text `taken` where there is one; then a file system that has
+    no locks is no hindrance.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as f:
@@ -83,10 +85,11 @@ def locked(path: Path, taken: str = "") -> Iterator[None]:
                 import fcntl
 
                 fcntl.flock(f, fcntl.LOCK_EX | (fcntl.LOCK_NB if taken else 0))
-        except (BlockingIOError, PermissionError) as e:  # PermissionError: Windows
-            if not taken:
+        except OSError as e:
+            if taken and e.errno in (errno.EWOULDBLOCK, errno.EACCES):  # EACCES: Windows
+                raise UserError(taken) from e
+            if not taken or e.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
-            raise UserError(taken) from e
         yield
 
 
