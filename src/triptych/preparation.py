@@ -41,6 +41,9 @@ class Preparation:
             raise UserError(f"a holdout of {self.holdout} leaves nothing to train on; choose a share in [0, 1)")
         if self.filter not in ("bicubic", "lanczos", "bilinear", "box"):
             raise UserError(f"unknown filter {self.filter!r}; choose bicubic, lanczos, bilinear or box")
+        for option, value, usual in (("--fit", self.fit, "squash"), ("--filter", self.filter, "bicubic")):
+            if self.resolution is None and value != usual:
+                raise UserError(f"{option} {value} needs a size to bring pictures to; add --resolution 64, or drop it")
         if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 95:
             raise UserError(f"JPEG quality {self.jpeg_quality} is out of range; choose 1 to 95")
 

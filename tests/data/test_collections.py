@@ -180,6 +180,44 @@ def test_the_index_follows_what_is_skipped(tmp_path: Path) -> None:
     assert torch.equal(one.x, two.x)
 
 
+@pytest.mark.parametrize("suffix", [".heic", ".heif", ".jxl", ".svg", ".psd", ".tga"])
+def test_pictures_of_formats_that_are_not_read_count(tmp_path: Path, suffix: str) -> None:
+    save(tmp_path / "s" / "a.png")
+    for i in range(3):
+        (tmp_path / "s" / f"{i}{suffix}").write_bytes(b"\0" * 50)
+    with pytest.raises(UserError, match=r"3 of 4 pictures .* unreadable"):
+        data.load(tmp_path / "s", resolution=8)
+
+
+@pytest.mark.parametrize("how", [{"fit": "crop"}, {"filter": "box"}])
+def test_fitting_needs_a_size(tmp_path: Path, how: dict[str, str]) -> None:
+    save(tmp_path / "s" / "a.png")
+    with pytest.raises(UserError, match="add --resolution"):
+        data.load(tmp_path / "s", **how)  # type: ignore[arg-type]
+
+
+def test_an_export_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(4):
+        save(tmp_path / "s" / f"{i}.png", i)
+    real, calls = Image.Image.save, []
+
+    def full(self: Image.Image, *args: object, **options: object) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        real(self, *args, **options)  # type: ignore[arg-type]
+
+    before = sorted(p.name for p in tmp_path.iterdir())
+    args = ["data", "prepare", str(tmp_path / "s"), "--resolution", "8", "--export", str(tmp_path / "out")]
+    with monkeypatch.context() as m:
+        m.setattr(Image.Image, "save", full)
+        assert main(args) == 2
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "cache") == [n for n in before if n != "cache"]
+    (tmp_path / "out").mkdir()
+    assert main(args) == 0
+    assert len(list((tmp_path / "out").glob("*.png"))) == 4
+
+
 # ------------------------------------------------------------------------------------------ labels
 
 

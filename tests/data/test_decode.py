@@ -84,6 +84,38 @@ def test_sixteen_bits() -> None:
     assert got.tolist() == [0, 0, 1, 1, 128, 255]  # 65535 -> 255, to the nearest
 
 
+def deep_png() -> bytes:
+    """Two RGB pixels of 16 bits a channel, written by hand."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    row = b"\0" + struct.pack(">6H", 0, 257, 65535, 256, 512, 65280)
+    head = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
+
+
+def test_sixteen_bit_colours_are_noted() -> None:
+    im, notes = decode.decode(deep_png())
+    assert notes == ["16 bits reduced to 8"]
+    assert [im.getpixel((x, 0)) for x in (0, 1)] == [(0, 1, 255), (1, 2, 255)]
+
+
+def test_long_integers_up_to_255_are_eight_bits() -> None:
+    v = np.array([[0, 100, 255]], np.int32)
+    im, notes = decode.decode(packed(Image.fromarray(v), "TIFF"))
+    assert np.asarray(im).tolist() == v.tolist()
+    assert notes == ["32-bit integers up to 255 taken as 8 bits"]
+    im, notes = decode.decode(packed(Image.fromarray(v * 257), "TIFF"))
+    assert np.asarray(im).tolist() == v.tolist()
+    assert notes == ["16 bits reduced to 8"]
+    dark, notes = decode.decode(packed(Image.fromarray(v.astype(np.uint16))))  # 16 bits by its own word
+    assert np.asarray(dark).tolist() == [[0, 0, 1]]
+    assert notes == ["16 bits reduced to 8"]
+
+
 def test_transparency_over_white() -> None:
     im = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
     im.putpixel((0, 0), (0, 0, 255, 255))

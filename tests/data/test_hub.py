@@ -34,8 +34,10 @@ class Part:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Any:
-        return iter(self.rows)
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        if isinstance(self.rows[i]["picture"], OSError):
+            raise self.rows[i]["picture"]  # the library decodes on access
+        return self.rows[i]
 
 
 def part(n: int, **extra: Any) -> Part:
@@ -71,6 +73,35 @@ def test_what_cannot_be_guessed_is_asked(monkeypatch: pytest.MonkeyPatch) -> Non
         data.load("hf:some/pets", resolution=8)
     with pytest.raises(UserError, match="--resolution"):
         data.load("hf:some/pets")
+
+
+def test_damaged_pictures_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = part(6)
+    whole.rows[1]["picture"] = OSError("cannot identify image file")
+    whole.rows[2]["picture"] = Pillow.fromarray(np.full((4, 4), 0.5, np.float32))
+    whole.rows[3]["picture"] = Pillow.fromarray(np.full((4, 4), 9, np.uint8))
+    install(monkeypatch, train=whole)
+    d = data.load("hf:some/pets", resolution=8)
+    assert len(d) == 4
+    assert d.labels is not None
+    assert d.labels.tolist() == [0, 1, 0, 1]
+    assert d.about["skipped"] == {"damaged": 1, "pixels without a stated range": 1}
+    assert d.about["notes"] == {"grey made RGB": 1}
+    mostly = part(3)
+    mostly.rows[1]["picture"] = mostly.rows[2]["picture"] = OSError("cannot identify image file")
+    install(monkeypatch, train=mostly)
+    with pytest.raises(UserError, match="2 of 3 pictures in hf:other/pets are unreadable"):
+        data.load("hf:other/pets", resolution=8)
+
+
+def test_missing_labels_leave_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    hidden = part(2)
+    for row in hidden.rows:
+        row["animal"] = -1
+    install(monkeypatch, train=part(4), test=hidden)
+    d = data.load("hf:some/pets", resolution=8)
+    assert (d.labels, d.classes) == (None, ())
+    assert d.about["notes"] == {"labels left out, since some are missing": 2}
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 MAX_PIXELS = 100_000_000  # larger pictures are taken for decompression bombs
 MAX_BYTES = 256 << 20  # of one encoded file
 WHITE = 255
+SIXTEEN = "16 bits reduced to 8"
 # Only formats that are pictures by their own signature and need no outside program (EPS runs one).
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "ICO", "MPO", "JPEG2000", "AVIF", "DIB", "PCX", "SGI")
 FILTERS = {
@@ -50,7 +51,10 @@ def decode(data: bytes) -> tuple[Image.Image, list[str]]:
     try:
         if getattr(im, "is_animated", False) and im.format != "MPO":
             notes.append("first frame of an animation")
+        deep = any(";16" in str(tile.args) for tile in getattr(im, "tile", ()))
         im.load()
+        if deep and not im.mode.startswith("I"):  # Pillow keeps the high byte of each colour
+            notes.append(SIXTEEN)
         if (im.format != "JPEG" or "exif" in im.info) and im.getexif().get(0x0112, 1) != 1:
             im = ImageOps.exif_transpose(im)
             notes.append("turned upright as its EXIF says")
@@ -69,7 +73,10 @@ def eight_bits(im: Image.Image, notes: list[str]) -> Image.Image:
         low, high = im.getextrema()
         if im.mode == "F" or low < 0 or high > 65535:  # type: ignore[operator]
             raise Unusable(f"pixels without a stated range: type {im.mode}, from {low} to {high}")
-        notes.append("16 bits reduced to 8")
+        if im.mode == "I" and high <= 255:  # type: ignore[operator]
+            notes.append("32-bit integers up to 255 taken as 8 bits")
+            return im.convert("L")
+        notes.append(SIXTEEN)
         # 65535 / 257 = 255; adding half rounds to nearest
         return im.convert("I").point(lambda v: v * (1 / 257) + 0.5).convert("L")
     if im.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in im.info:

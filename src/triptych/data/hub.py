@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ import torch
 
 from triptych.core import Data, Split
 from triptych.data import cache, decode
+from triptych.data.prepare import UNREADABLE
 from triptych.data.source import Source, digest
 from triptych.errors import UserError
 from triptych.preparation import Preparation
@@ -36,18 +38,32 @@ class Hub(Source):
             first = next(iter(parts.values()))
             picture, label = columns(self.repo, first.features)
             sys.stderr.write(f"{self.repo}: pictures from {picture!r}, labels from {label!r}\n")
-            rows = [(_planes(row[picture], how), row[label] if label else 0) for part in parts.values() for row in part]
+            rows, skipped, notes = [], Counter[str](), Counter[str]()
+            for split, part in parts.items():
+                for i in range(len(part)):
+                    try:
+                        row = part[i]
+                        rows.append((_planes(row[picture], how, notes), row[label] if label else 0, split == "test"))
+                    except decode.Unusable as e:
+                        skipped[str(e).partition(":")[0]] += 1
+                    except Exception:  # whatever the library's decoder makes of a damaged file
+                        skipped["damaged"] += 1
+            if (bad := skipped.total()) > UNREADABLE * (bad + len(rows)) or not rows:
+                raise UserError(f"{bad:,} of {bad + len(rows):,} pictures in {name} are unreadable; choose another set")
             x = torch.stack([r[0] for r in rows])
-            y = torch.tensor([int(r[1]) for r in rows]) if label else None
-            sides = None
-            if "test" in parts:
-                sides = torch.cat([torch.full((len(p),), s == "test", dtype=torch.uint8) for s, p in parts.items()])
+            numbers = [-1 if r[1] is None else int(r[1]) for r in rows]
+            if label and min(numbers) < 0:
+                notes["labels left out, since some are missing"] = sum(n < 0 for n in numbers)
+                label = None
+            y = torch.tensor(numbers) if label else None
+            sides = torch.tensor([r[2] for r in rows], dtype=torch.uint8) if "test" in parts else None
             cache.write_images(folder, x, labels=y, sides=sides)
             hashes = np.array([int(digest(r.numpy().tobytes())[:16], 16) for r in x], np.uint64)
             np.save(folder / "hashes.npy", hashes.view(np.int64))
             classes = list(first.features[label].names) if label else []
             about = {"name": self.repo, "source": PREFIX + self.repo, "count": len(x), "classes": classes}
             about |= {"licence": first.info.license or "see the set's page", "citation": first.info.citation}
+            about |= {"skipped": dict(skipped.most_common()), "notes": dict(notes.most_common())}
             about |= {"columns": [picture, label], "preparation": how.plain(), "fingerprint": digest(x)}
             cache.write_json(folder / "about.json", about)
 
@@ -84,10 +100,17 @@ def columns(repo: str, features: Any) -> tuple[str, str | None]:
     return pictures[0], next((name for name, kind in kinds.items() if kind == "ClassLabel"), None)
 
 
-def _planes(picture: Any, how: Preparation) -> torch.Tensor:
-    """A Pillow picture prepared as one from a file is, uint8 (c, h, w)."""
+def _planes(picture: Any, how: Preparation, notes: Counter[str]) -> torch.Tensor:
+    """A Pillow picture prepared as one from a file is, uint8 (c, h, w); what that took is counted in the notes."""
+    if picture is None:
+        raise decode.Unusable("empty file")
+    took: list[str] = []
+    im = decode.eight_bits(picture, took)
     options = how.plain() | {"channels": how.channels or 3}
-    im = decode.shape(decode.eight_bits(picture, []), options)
+    if im.mode == "L" and options["channels"] == 3:
+        took.append("grey made RGB")
+    im = decode.shape(im, options)
+    notes.update(took)
     return torch.frombuffer(bytearray(decode.planes(im)), dtype=torch.uint8).view(
         options["channels"], im.height, im.width
     )

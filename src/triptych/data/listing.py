@@ -19,6 +19,7 @@ TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 PICTURES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
     | {".pbm", ".pnm", ".ico", ".jp2", ".j2k", ".avif", ".pcx", ".sgi"}
+    | {".heic", ".heif", ".jxl", ".svg", ".psd", ".tga"}  # not read, but said
 )
 BOMB, SLACK = 50, 1 << 30  # a compressed tar may grow by this factor, plus so many bytes
 CELEBA = ("list_eval_partition.txt", "list_attr_celeba.txt")  # also where they lie beside an archive

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from triptych.core import Data
+from triptych.data.cache import writing
 from triptych.data.layouts import safe_names
 from triptych.errors import UserError
 
@@ -119,10 +121,26 @@ def export(parts: dict[str, Data], folder: Path) -> int:
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} exists and is not empty; give a new folder")
-    count = 0
-    for split, data in parts.items():
+    for data in parts.values():
         if not data.is_images:
             raise UserError(f"{data.name} holds vectors, not pictures; only pictures are exported")
+    folder = folder.resolve()
+    beside = folder.with_name(f".{folder.name}.partial")
+    with writing(folder):
+        shutil.rmtree(beside, ignore_errors=True)
+        try:
+            count = _write(parts, beside)
+            if folder.exists():
+                folder.rmdir()  # it is empty
+            beside.rename(folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    return count
+
+
+def _write(parts: dict[str, Data], folder: Path) -> int:
+    count = 0
+    for split, data in parts.items():
         base = folder / split if len(parts) > 1 else folder
         names = safe_names(data.classes) if data.labels is not None else []
         for i, picture in enumerate(data.x):
