@@ -437,7 +437,7 @@ def test_official_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (home / "list_attr_celeba.txt").write_text(
         "4\nBald Smiling\n000001.jpg -1  1\n000002.jpg 1 1\n000003.jpg 1 -1\n000004.jpg -1 -1\n"
     )
-    d = {s: data.load("celeba", split=s, resolution=9) for s in ("train", "test", "all")}
+    d = {s: data.load("celeba", split=s, resolution=8) for s in ("train", "test", "all")}
     assert {s: len(v) for s, v in d.items()} == {"train": 2, "test": 1, "all": 4}
     assert d["train"].factors["Smiling"].tolist() == [1, 0]
     assert d["test"].factors["Bald"].tolist() == [1]
