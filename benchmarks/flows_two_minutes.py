@@ -89,14 +89,15 @@ def main() -> None:
     parser.add_argument("--add", action="store_true", help="to the sets of the last record")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    last = RESULTS / "flows-two-minutes.json"
-    rows = json.loads(last.read_text())["details"] if args.add else {}
+    rows = {}
     for name in args.sets:
         data = recipes.get(f"spline-{name}").data.load()
         x = data.sample(POINTS, seed=99)
         a, b = ours(name, data, x, args.seconds, args.seed), theirs(data, x, args.seconds, args.seed)
         rows[name] = {"ours": a, "zuko": b}
         print(name, rows[name], flush=True)
+    if args.add:
+        rows = json.loads((RESULTS / "flows-two-minutes.json").read_text())["details"] | rows
     better = [name for name, r in rows.items() if r["ours"]["nll"] < r["zuko"]["nll"]]
     said = "; ".join(f"{name} {r['ours']['kl']:.3f} against {r['zuko']['kl']:.3f}" for name, r in rows.items())
     record(

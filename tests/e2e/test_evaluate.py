@@ -108,7 +108,7 @@ def test_best_and_last_are_reported_on_the_half_that_did_not_choose(pictures_run
         assert "chose nothing" in value["note"]
         assert value["reference"] != values["frechet"]["reference"]
     assert values["frechet_infinity"]["value"] is None
-    assert "150 samples for 448 dimensions" in values["frechet_infinity"]["note"]
+    assert "150 samples and 200 real examples for 448 dimensions" in values["frechet_infinity"]["note"]
     assert main(["evaluate", str(pictures_run), "-n", "150", "--split", "train", "--out", str(out)]) == 0
     assert "frechet_best" not in json.loads(out.read_text())
 
