@@ -237,9 +237,14 @@ def parse(what: Any, name: str, argv: Sequence[str], **how: Any) -> Any:
 def one_line(framed: str, name: str) -> str:
     """`what is wrong; what to do` out of a parser's panel."""
     lines = [re.sub(r"[│╭╮╰╯]", "", line).strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", framed).splitlines()]
-    body = lines[1:-1]
-    rule = next((i for i, line in enumerate(body) if set(line) == {"─"}), len(body))
+    rules = [bool(line) and set(line) <= set("─-") for line in lines]  # drawn in ASCII where the stream has no more
+    first = next((i for i in range(1, len(lines)) if not rules[i]), 1)
+    body, rules = lines[first:-1], rules[first:-1]
+    rule = next((i for i, drawn in enumerate(rules) if drawn), len(body))
     what = " ".join(body[:rule]).rstrip(".")
+    own = re.match(r"Error parsing [\w.]+: (.+; .+)", what)
+    if own:  # a message of our own, from a dataclass that refused its values
+        return own[1]
     near = [line.split()[0] for line in body[rule:] if line.startswith("--")]
     if "you meant" in " ".join(body[rule:]).lower() and near:
         return f"{what}; did you mean {', '.join(near[:3])}?"

@@ -266,3 +266,8 @@ def test_batch_statistics_reach_sample_and_evaluate(
 
     monkeypatch.setattr(evaluate, "use_batch_statistics", asked)
     assert "batch statistics" in refused(capsys, "evaluate", run, "--bn", "train")
+
+
+def test_a_refused_value_is_told_in_our_own_words(capsys):
+    assert main(["train", "wgan-8gaussians", "--objective.clip", "-1"]) == 2
+    assert capsys.readouterr().err == "error: objective.clip is -1.0; it must be a finite number above 0\n"

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.core import Clock, Data, Move, Objective, to_inner
+from triptych.core import Clock, Data, Move, Objective
 from triptych.errors import UserError
 from triptych.models import AEModel, VAEModel
 from triptych.posterior import collapse_panel
@@ -127,7 +127,7 @@ class Variational(Objective):
         if self.likelihood != "bernoulli":
             return
         *_, bias = (w for name, w in model.decoder.named_parameters() if name.endswith("bias"))
-        ones = (to_inner(data.x) > 0).float()
+        ones = (data.x > 0).float()
         share = ones.mean(0).flatten() if bias.numel() == ones[0].numel() else ones.transpose(0, 1).flatten(1).mean(1)
         with torch.no_grad():
             bias.copy_(torch.logit(share, eps=0.5 / len(data)))
