@@ -29,8 +29,8 @@ RECIPES = {
     "best-mnist": Recipe(
         MNIST,
         SMALL,
-        Relativistic(),
-        replace(STRONG, images=900_000, lr=1e-3),
+        Relativistic(gamma=0.1),
+        replace(STRONG, images=560_000, lr=1e-3),
         about="digits, 28 px: relativistic, R1 + R2, averaged weights, decay to 0",
     ),
     "gan-mnist": Recipe(MNIST, SMALL, GAN(), PLAIN, about="DCGAN-like nets on digits, 28 px"),
