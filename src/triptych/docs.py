@@ -14,11 +14,12 @@ from pathlib import Path
 
 from triptych.cli import field_docs
 from triptych.core import Objective, discover
+from triptych.directions import direction
 from triptych.errors import UserError
 from triptych.recipes import all_recipes
 from triptych.run import read_json
 from triptych.studies import listing
-from triptych.tables import Table, direction, gather, tables
+from triptych.tables import Table, gather, tables
 from triptych.verdict import figure, headline, judge, sentence, spoken, with_reach
 
 SAID = "<!-- written by python -m triptych.docs -->"

@@ -19,11 +19,12 @@ from typing import Any
 from PIL import Image
 
 from triptych import charts, reproduce
+from triptych.directions import direction
 from triptych.errors import UserError
 from triptych.figures import GAP, SMALL
 from triptych.intervals import estimate
 from triptych.run import read_json
-from triptych.tables import Entry, Table, direction, flat, gather, number, plain, tables, tidy, write_csv
+from triptych.tables import Entry, Table, flat, gather, number, plain, tables, tidy, write_csv
 from triptych.verdict import LEVEL, Verdict, figure, headline, judge, sentence, spoken, with_reach
 
 HEAVY = 100_000

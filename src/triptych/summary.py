@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rich.table import Table as Grid
 
-from triptych.tables import Table, direction, gather, tables
+from triptych.directions import direction
+from triptych.tables import Table, gather, tables
 from triptych.terminal import console
 from triptych.verdict import figure, headline, judge, spoken, with_reach
 

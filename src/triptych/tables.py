@@ -12,65 +12,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from triptych.directions import direction
 from triptych.errors import UserError
 from triptych.intervals import Estimate, estimate
 from triptych.run import read_json, read_lines
 
-LOWER: tuple[str, ...] = (
-    "fid",
-    "frechet",
-    "kid",
-    "kernel",
-    "cmmd",
-    "fld",
-    "mmd",
-    "wasserstein",
-    "sliced",
-    "reverse_kl",
-    "nll",
-    "kl",
-    "bits_per_dim",
-    "recon",
-    "val_recon",
-    "mse",
-    "inverse_error",
-    "path_length",
-    "c2st",
-    "tv",
-    "total_variation",
-)
-HIGHER: tuple[str, ...] = (
-    "modes",
-    "high_quality",
-    "precision",
-    "recall",
-    "density",
-    "coverage",
-    "elbo",
-    "iwae",
-    "log_prob",
-    "psnr",
-    "ssim",
-    "accuracy",
-    "confident",
-    "mig",
-    "sap",
-    "dci",
-    "probe",
-)
 FIRST = ("modes", "high_quality", "reverse_kl", "kl", "nll", "bits_per_dim", "fid", "frechet", "confident")
 """The metrics that say most, in this order."""
 LOGGED = ("modes", "high_quality", "reverse_kl", "wasserstein", "nll", "val_recon", "elbo", "bits_per_dim")
 """Fields of the log that stand in where a run has no such value in eval.json."""
-
-
-def direction(metric: str) -> int:
-    """-1 where lower is better, 1 where higher is, 0 where neither can be said."""
-    name = metric.lower()
-    for sign, known in ((-1, LOWER), (1, HIGHER)):
-        if any(name == k or name.startswith((f"{k}_", f"{k}-", f"{k}@")) for k in known):
-            return sign
-    return 0
 
 
 # ----------------------------------------------------------------------------------------------- runs

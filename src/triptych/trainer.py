@@ -13,10 +13,10 @@ from triptych import runtime
 from triptych.core import Data, Recipe, Train
 from triptych.data import find
 from triptych.data.cache import locked
+from triptych.directions import direction
 from triptych.errors import NoSplit, UserError
 from triptych.forecast import forecast
 from triptych.run import Run, differences, fresh
-from triptych.tables import direction
 from triptych.training import Training, enough_memory
 
 

@@ -7,8 +7,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from triptych.directions import direction
 from triptych.intervals import Estimate, holm, welch
-from triptych.tables import Table, direction
+from triptych.tables import Table
 
 LEVEL = 0.05
 

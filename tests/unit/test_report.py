@@ -14,11 +14,12 @@ from scipy import stats
 from triptych import reproduce
 from triptych.cli import main, parse_recipe
 from triptych.core import encode
+from triptych.directions import direction
 from triptych.errors import UserError
 from triptych.recipes import get
 from triptych.report import write_report
 from triptych.study_file import with_field
-from triptych.tables import direction, gather, tables
+from triptych.tables import gather, tables
 from triptych.verdict import headline, judge, sentence
 
 
