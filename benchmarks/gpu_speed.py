@@ -40,11 +40,10 @@ BUDGET, CRITIC_STEPS = 30_000, 5
 LENGTH = 5_902
 
 
-def ours(recipe: Recipe, device: torch.device, compiled: bool) -> tuple[Callable[[], None], str]:
+def ours(recipe: Recipe, device: torch.device, compiled: bool, folder: str) -> tuple[Callable[[], None], str]:
     data = examples(recipe, LENGTH)
     model = recipe.model.build(data.shape)
     precision = runtime.pick_precision("auto", model, device)
-    folder = tempfile.mkdtemp()
     run = Run.create(Path(folder) / "run", recipe, 0, {"precision": precision})
     training = Training(run, runtime.place(model, device, precision), data, None)
     model.train()
@@ -109,19 +108,20 @@ def wait(device: torch.device) -> None:
 
 
 def measured(side: str, recipe: Recipe, device: torch.device, steps: int) -> dict[str, Any]:
-    step, told = by_hand(recipe, device) if side == "by hand" else ours(recipe, device, side == "compiled")
-    began = time.perf_counter()
-    for _ in range(3):
-        step()
-    wait(device)
-    first = time.perf_counter() - began
-    blocks = []
-    for _ in range(5):
+    with tempfile.TemporaryDirectory() as folder:
+        step, told = by_hand(recipe, device) if side == "by hand" else ours(recipe, device, side == "compiled", folder)
         began = time.perf_counter()
-        for _ in range(steps):
+        for _ in range(3):
             step()
         wait(device)
-        blocks.append((time.perf_counter() - began) / steps)
+        first = time.perf_counter() - began
+        blocks = []
+        for _ in range(5):
+            began = time.perf_counter()
+            for _ in range(steps):
+                step()
+            wait(device)
+            blocks.append((time.perf_counter() - began) / steps)
     memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0.0
     return {"told": told, "first_three": first, "seconds": blocks, "memory_gib": memory}
 

@@ -9,6 +9,7 @@ from loopback import BODY, Server, serving
 
 from triptych.data.download import Remote, download, fetch
 from triptych.errors import UserError
+from triptych.progress import Progress
 
 SUM = "md5:" + hashlib.md5(BODY).hexdigest()
 
@@ -87,3 +88,22 @@ def test_fetch_fills_a_folder_of_the_cache_once(server: Server, tmp_path: Path) 
     assert (home / "set.tar").read_bytes() == BODY
     fetch("some", (remote(server),))
     assert len(server.asked) == 1
+
+
+def test_the_bar_counts_to_the_size_that_the_server_told(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    class Bar(Progress):
+        def __init__(self, title: str, total: int, done: int = 0, *, shown: bool = True, unit: str = "") -> None:
+            super().__init__(title, total, done, shown=False)
+            self.title, self.total = title, total
+
+        def update(self, done: int) -> None:
+            told.append((self.title, done, self.total))
+
+    monkeypatch.setattr("triptych.data.download.Progress", Bar)
+    monkeypatch.setattr("triptych.data.download.MB", 1)
+    get(server, tmp_path / "x")
+    assert told[-1] == ("set.tar", len(BODY), len(BODY))

@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 
 from triptych.data import cache
 from triptych.errors import UserError
+from triptych.progress import Progress
 
 CHUNK = 1 << 18
+MB = 1_000_000
 PATIENCE = 20.0  # seconds without a byte before a connection is given up
 TRIES = 4
 
@@ -92,10 +94,12 @@ def _transfer(remote: Remote, part: Path, patience: float) -> None:
                 have = 0
             length = reply.headers.get("Content-Length")
             total = have + int(length) if length and length.isdigit() else remote.size
-            with part.open("ab" if have else "wb") as f:
+            bar = Progress(remote.file, (total or 0) // MB, have // MB, shown=total is not None, unit="MB")
+            with part.open("ab" if have else "wb") as f, bar:
                 while chunk := reply.read(CHUNK):
                     f.write(chunk)
                     have += len(chunk)
+                    bar.update(have // MB)
                     if remote.size is not None and have > remote.size:
                         break
             if total is not None and have < total:
