@@ -57,7 +57,7 @@ RECIPES = {
         Train(images=320_000, batch=64, lr=2e-4, betas=(0.5, 0.999)),
         about="the same, narrow",
     ),
-    "best-stackedmnist": Recipe(STACKED, STACK, BEST, replace(STRONG, images=1_200_000), about=WORDS),
+    "best-stackedmnist": Recipe(STACKED, STACK, BEST, replace(STRONG, images=800_000), about=WORDS),
     "best-stackedmnist-quick": Recipe(
         STACKED, replace(STACK, width=32), BEST, replace(STRONG, images=320_000), about=f"{WORDS}; narrow"
     ),
