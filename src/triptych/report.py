@@ -230,16 +230,16 @@ def walks(table: Table, kind: str) -> list[dict[str, Any]]:
     told = {
         "linear": (
             "Straight lines between codes",
-            "Each row walks from one code to another in a straight line; the same codes for all.",
+            "Each row walks from one code to another in a straight line.",
         ),
         "spherical": ("Great arcs between codes", "Each row walks from one code to another along the sphere."),
         "square": (
             "z[0] × z[1]",
-            "z[0] grows down the rows, z[1] along the columns, from −1 to 1; all other numbers are held.",
+            "z[0] grows from −1 to 1 down the rows, z[1] along the columns; all other numbers are held.",
         ),
         "sweep": (
             "One latent dimension at a time",
-            "Each row moves one number of z from −2.5 to 2.5, the others held.",
+            "Each row moves one number of z from low to high, −2.5 to 2.5 as a rule, the others held.",
         ),
     }
     return [
