@@ -348,7 +348,8 @@ def tidy(made: Sequence[Table]) -> list[dict[str, Any]]:
                 "run": str(e.path),
             }
             for metric, told in e.values.items() or [("", {})]:
-                rows.append({**common, "metric": metric, **{k: told.get(k) for k in COLUMNS if k in told}})
+                # `seed` is the run's: an evaluation's values have one of their own
+                rows.append({k: told[k] for k in COLUMNS if k in told} | common | {"metric": metric})
     return rows
 
 

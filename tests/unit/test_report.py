@@ -171,6 +171,12 @@ def test_the_page_is_self_contained_and_its_numbers_can_be_read_back(tmp_path):
     assert embedded["runs"][0]["recipe"]["train"]["images"] == 5000
 
 
+def test_the_csv_holds_the_seeds_of_the_runs(tmp_path):
+    runs = group(tmp_path, "gan-25gaussians", [{"value": 1.0, "seed": 0}, {"value": 2.0, "seed": None}])
+    _, rows = page_of(runs, tmp_path)
+    assert [(r["seed"], r["value"]) for r in rows if r["metric"] == "high_quality"] == [("0", "1.0"), ("1", "2.0")]
+
+
 def test_thirty_runs_are_quick_and_light(tmp_path):
     """The stated target is 10 s; a third more is left for a busy machine."""
     rng = random.Random(0)
