@@ -198,13 +198,18 @@ class Table:
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics any entry has: those with a direction first, `FIRST` before others, those of the log last."""
+        """Metrics any entry has: those with a direction first, `FIRST` before others, those of the log last.
+
+        Behind all of them those of which there is no number at all, such as the likelihood where all are GANs.
+        """
         names = list(dict.fromkeys(k for e in self.entries for k in e.values))
         judged = {k for e in self.entries for k, v in e.values.items() if v["source"] == "eval"}
 
-        def place(name: str) -> tuple[bool, bool, int]:
+        defined = {k for e in self.entries for k, v in e.values.items() if number(v.get("value"))}
+
+        def place(name: str) -> tuple[bool, bool, bool, int]:
             known = next((i for i, k in enumerate(FIRST) if name == k or name.startswith(f"{k}_")), len(FIRST))
-            return not direction(name), name not in judged, known
+            return name not in defined, not direction(name), name not in judged, known
 
         return sorted(names, key=place)
 

@@ -177,6 +177,12 @@ def test_the_csv_holds_the_seeds_of_the_runs(tmp_path):
     assert [(r["seed"], r["value"]) for r in rows if r["metric"] == "high_quality"] == [("0", "1.0"), ("1", "2.0")]
 
 
+def test_what_no_run_has_a_number_of_stands_last(tmp_path):
+    values = {"nll": {"value": None, "note": "not defined: GANModel has no density"}, "frechet_cnn": 2.0, "odd": 1.0}
+    run = make_run(tmp_path / "a", picture_recipe(), values=values)
+    assert only_table([run]).metrics[-1] == "nll"
+
+
 def test_thirty_runs_are_quick_and_light(tmp_path):
     """The stated target is 10 s; a third more is left for a busy machine."""
     rng = random.Random(0)
