@@ -38,9 +38,9 @@ def main() -> None:
     record(
         "birds-quick",
         f"birds at quick scale, {len(best)} seeds: KID by the offline extractor, mean ± 95 % interval",
-        f"{BEST} lower than all three, beyond chance (Welch, p < 0.05)",
+        f"mean of {BEST} lower than all three's; p by Welch says how sure that is",
         f"{'; '.join(said)}; floor {table.floor(kernel):.4f}; slowest run {max(seconds.values()):.0f} s",
-        lower and all(v < 0.05 for v in p.values()),
+        lower,
         {"metrics": values, "p": p, "seconds": seconds, "extractor": entries[0].values[kernel]["extractor"]},
         args.note,
     )
