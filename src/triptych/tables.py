@@ -261,7 +261,8 @@ def evaluator(told: Mapping[str, Any]) -> tuple[Any, ...]:
     """
     real = str(told.get("reference") or "")
     head, _, mark = real.rpartition(" ")
-    return (*(told.get(k) for k in ("n", "extractor", "resize", "dtype", "how")), head if ":" in mark else real)
+    same = (told.get(k) or "" for k in ("n", "extractor", "resize", "dtype", "how"))  # an absent `how` is a plain one
+    return (*same, head if ":" in mark else real)
 
 
 def tables(entries: Sequence[Entry]) -> list[Table]:

@@ -177,6 +177,11 @@ def test_the_csv_holds_the_seeds_of_the_runs(tmp_path):
     assert [(r["seed"], r["value"]) for r in rows if r["metric"] == "high_quality"] == [("0", "1.0"), ("1", "2.0")]
 
 
+def test_numbers_without_a_how_stand_with_plain_ones(tmp_path):
+    told = [{"value": 1.0, "how": ""}, {"value": 2.0}]
+    assert len(only_table(group(tmp_path, "gan-25gaussians", told)).entries) == 2
+
+
 def test_what_no_run_has_a_number_of_stands_last(tmp_path):
     values = {"nll": {"value": None, "note": "not defined: GANModel has no density"}, "frechet_cnn": 2.0, "odd": 1.0}
     run = make_run(tmp_path / "a", picture_recipe(), values=values)
