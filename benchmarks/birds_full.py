@@ -45,7 +45,7 @@ def draw(file: Path) -> None:
             axes.plot(*zip(*points, strict=True), lw=1.2, marker=".", label=name)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("critic steps, batch 64")
-        axes.set_ylim(bottom=0)
+        axes.set_yscale("log")
         axes.legend(fontsize=7)
     figure.savefig(file, dpi=110)
 
