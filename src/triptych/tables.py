@@ -204,7 +204,6 @@ class Table:
         """
         names = list(dict.fromkeys(k for e in self.entries for k in e.values))
         judged = {k for e in self.entries for k, v in e.values.items() if v["source"] == "eval"}
-
         defined = {k for e in self.entries for k, v in e.values.items() if number(v.get("value"))}
 
         def place(name: str) -> tuple[bool, bool, bool, int]:

@@ -42,5 +42,5 @@ for name, (data, images, what) in SETS.items():
     nets = DCGAN(norm="generator")
     RECIPES[f"best-{name}"] = Recipe(data, nets, BEST, decayed, about=about)
     # On faces a rate of 2e-4 left it behind the plain GAN, see docs/adversarial.md.
-    short = replace(decayed, images=QUICK, **{**SHORT, "lr": 5e-4, "ema": 0.995})
+    short = replace(decayed, images=QUICK, batch=64, lr=5e-4, ema=0.995, best="")
     RECIPES[f"best-{name}-quick"] = Recipe(data, replace(nets, width=32), BEST, short, about=f"{about}; narrow")
