@@ -139,12 +139,17 @@ class DataSpec(Preparation):
         return data.load(self.name, split=split or self.split, **options)
 
 
+_BLACK = torch.tensor(-1.0)
+_GREY = 0.007843137  # 2/255 rounded down in float32: white is 1 - 2⁻²³, never above 1
+
+
 def to_inner(x: Tensor) -> Tensor:
     """Public or uint8 images to [-1, 1]; vectors unchanged. Images are told by their four dimensions."""
     if x.dim() != 4:
         return x
     if x.dtype == torch.uint8:
-        return x.to(torch.float32).div_(127.5).sub_(1.0)
+        y = x.to(torch.float32)
+        return torch.add(_BLACK, y, alpha=_GREY, out=y)  # one pass over what was just written, where ÷ and − are two
     return x * 2 - 1
 
 
