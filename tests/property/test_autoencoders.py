@@ -101,6 +101,19 @@ def test_a_bernoulli_decoder_starts_at_the_mean_of_the_data(spec: ModelSpec, sha
     torch.testing.assert_close(torch.sigmoid(last), expected, atol=2e-3, rtol=0)
 
 
+@pytest.mark.parametrize("objective", [AE(), VAE()])
+def test_a_perceptron_encoder_sees_pictures_less_their_mean(objective: AE | VAE) -> None:
+    torch.manual_seed(0)
+    data = Data("x", torch.randint(0, 256, (300, 1, 4, 4), dtype=torch.uint8))
+    model = MLPAutoencoder(variational=isinstance(objective, VAE)).build((1, 4, 4))
+    objective.prepare(model, data)
+    _, centred, net = model.encoder
+    seen = centred(to_inner(data.x).flatten(1))
+    torch.testing.assert_close(seen.mean(0), torch.zeros(16), atol=1e-6, rtol=0)
+    torch.testing.assert_close(model.encoder(to_inner(data.x)), net(seen))
+    assert len(MLPAutoencoder().build((5,)).encoder) == 2  # vectors are taken as they are
+
+
 def test_gaussian_likelihoods_are_those_of_torch() -> None:
     """Fixed sigma as asked; the learned one is the running mean of the squared error."""
     model = MLPAutoencoder().build((1, 3, 3))

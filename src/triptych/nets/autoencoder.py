@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape
@@ -16,6 +17,27 @@ from triptych.nets.layers import PlainDown, PlainUp
 from triptych.nets.mlp import Reshape, perceptron
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
+
+
+class Centred(nn.Module):
+    """x − E x of flattened pictures (n, d), the mean over the training data; x itself until `fit`.
+
+    The mean picture is most of a digit's energy on [-1, 1], and its share of the first layer's gradient drowns the
+    rest: not subtracted, binary digits came out a nat worse after two million, with a quarter fewer active numbers.
+    """
+
+    mean: Tensor
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(d))
+
+    @torch.no_grad()
+    def fit(self, mean: Tensor) -> None:
+        self.mean.copy_(mean)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - self.mean
 
 
 class AutoencoderSpec(ModelSpec):
@@ -53,7 +75,8 @@ class MLPAutoencoder(AutoencoderSpec):
 
     def build(self, shape: Shape) -> Autoencoder:
         d, act = math.prod(shape), ACTIVATIONS[self.activation]
-        encoder = nn.Sequential(nn.Flatten(), perceptron(d, self.heads(), self.width, self.depth, act))
+        centred = [Centred(d)] if len(shape) == 3 else []  # vectors come in any units and places
+        encoder = nn.Sequential(nn.Flatten(), *centred, perceptron(d, self.heads(), self.width, self.depth, act))
         decoder = nn.Sequential(perceptron(self.latent, d, self.width, self.depth, act), Reshape(shape))
         return self.pair(shape, encoder, decoder)
 

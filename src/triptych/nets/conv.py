@@ -10,7 +10,7 @@ from torch import nn
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models import GANModel
-from triptych.nets.layers import Conv, Down, LeakyReLU, Up
+from triptych.nets.layers import Choice, Conv, Down, LeakyReLU, Up
 from triptych.nets.mlp import Reshape
 
 
@@ -23,6 +23,8 @@ class ConvGAN(ModelSpec):
 
     latent: int = 64
     """numbers in z"""
+    choices: int = 0
+    """so many of them are votes: the largest picks one of as many starting points for the generator"""
     width: int = 64
     """channels at half size; twice that at a quarter"""
     depth: int = 0
@@ -38,6 +40,7 @@ class ConvGAN(ModelSpec):
             inner += [Conv(deep, deep, 3), *normalised(deep, self.norm), nn.ReLU()]
             judging += [Conv(deep, deep, 3), LeakyReLU()]
         generator = nn.Sequential(
+            *voted(self.choices, self.latent),
             nn.Linear(self.latent, deep * (h // 4) * (w // 4)),
             Reshape((deep, h // 4, w // 4)),
             *normalised(deep, self.norm),
@@ -59,6 +62,16 @@ class ConvGAN(ModelSpec):
             nn.Linear(deep * (h // 4) * (w // 4), 1),
         )
         return GANModel(shape, self.latent, generator, critic)
+
+
+def voted(choices: int, latent: int) -> list[nn.Module]:
+    """`Choice` among so many starting points, or nothing; UserError where none of z would be left beside the votes."""
+    if choices == 1 or choices >= max(latent, 1):
+        raise UserError(
+            f"{choices} choices cannot be made by z of {latent} numbers; set --model.choices to 0, or from 2 to "
+            f"{max(latent - 1, 2)}, or raise --model.latent"
+        )
+    return [Choice(choices)] if choices else []
 
 
 def normalised(channels: int, norm: str) -> list[nn.Module]:

@@ -7,6 +7,7 @@ the CIFAR-10 study goes down by 3×3, and its checkpoints name the weights as pl
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -183,6 +184,25 @@ class LeakyReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return relu(x, 0.2)
+
+
+class Choice(nn.Module):
+    """Of z's first `k` numbers the largest casts the only vote: (n, latent) to the vote, one-hot, beside the rest of z.
+
+    A continuous map takes a prior of one piece to pictures of one piece, with bridges between kinds that have none.
+    z stays N(0, I), which picks each of the k starting points equally often, and the generator may jump from one to
+    another. The vote has the mean square of the numbers that it replaces. Sources: Khayatkhoei et al. 2018,
+    "Disconnected Manifold Learning for Generative Adversarial Networks"; as a mixture of Gaussians, Gurumurthy et
+    al. 2017, "DeLiGAN".
+    """
+
+    def __init__(self, k: int) -> None:
+        super().__init__()
+        self.k = k
+
+    def forward(self, z: Tensor) -> Tensor:
+        vote = F.one_hot(z[:, : self.k].argmax(1), self.k).to(z) * math.sqrt(self.k)
+        return torch.cat([vote, z[:, self.k :]], 1)
 
 
 def spectral_norm(net: nn.Module) -> nn.Module:

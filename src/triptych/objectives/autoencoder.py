@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Move, Objective
 from triptych.errors import UserError
 from triptych.models import AEModel, VAEModel
+from triptych.nets.autoencoder import Centred
 from triptych.posterior import collapse_panel
 
 BOTH = ("encoder", "decoder")
@@ -35,6 +36,13 @@ def kl_to_prior(mu: Tensor, log_sigma: Tensor) -> Tensor:
     return 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1)
 
 
+def centre(encoder: nn.Module, data: Data) -> None:
+    """Tell the layers that subtract it the mean of the training pictures."""
+    for part in encoder.modules():
+        if isinstance(part, Centred):
+            part.fit(data.x.mean(0, dtype=torch.float64).flatten() / 127.5 - 1)
+
+
 @dataclass(frozen=True)
 class AE(Objective):
     """A plain autoencoder: minimise E ‖x − g(f(x))‖², summed over dimensions."""
@@ -49,6 +57,10 @@ class AE(Objective):
     def check(self, model: Any, data: Data, steps: int = 0) -> None:
         if not isinstance(model, AEModel):
             raise UserError(f"AE trains a plain autoencoder, not {type(model).__name__}; add --model.no-variational")
+
+    def prepare(self, model: AEModel, data: Data) -> None:
+        """The mean of the training pictures is told to a perceptron encoder."""
+        centre(model.encoder, data)
 
     def validate(self, model: AEModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """Held-out reconstruction, and how many code dimensions vary at all."""
@@ -120,10 +132,12 @@ class Variational(Objective):
             )
 
     def prepare(self, model: VAEModel, data: Data) -> None:
-        """Bernoulli: the decoder's last bias starts at the log-odds of the data, per number or per channel.
+        """The mean of the training pictures is told to a perceptron encoder; Bernoulli: the decoder's last bias starts
+        at the log-odds of the data, per number or per channel.
 
         Otherwise what the decoder learns first is the mean picture, without z, and codes go silent meanwhile.
         """
+        centre(model.encoder, data)
         if self.likelihood != "bernoulli":
             return
         *_, bias = (w for name, w in model.decoder.named_parameters() if name.endswith("bias"))

@@ -31,10 +31,10 @@ WORDS = "1,000 modes, recommended: relativistic, R1 + R2, averaged weights, deca
 RECIPES = {
     "best-mnist": Recipe(
         MNIST,
-        SMALL,
+        replace(SMALL, latent=48, choices=32),
         BEST,
         replace(STRONG, images=560_000),
-        about="digits, 28 px: relativistic, R1 + R2, averaged weights, decay to 0",
+        about="digits, 28 px: relativistic, R1 + R2, 32 starting points, averaged weights, decay to 0",
     ),
     "gan-mnist": Recipe(MNIST, SMALL, GAN(), PLAIN, about="DCGAN-like nets on digits, 28 px"),
     "lsgan-mnist": Recipe(MNIST, SMALL, LSGAN(), PLAIN, about="the same nets, least squares"),
