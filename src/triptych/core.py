@@ -5,8 +5,7 @@
 those names and are found by `discover`: dropping a file in is all it takes. `encode` and `decode` turn recipes
 into JSON values and back.
 
-Two spaces are used throughout. *Public*: images are float32 NCHW in [0, 1], vectors are float32 in the data's
-own units. *Inner*: what networks see; images in [-1, 1], vectors unchanged.
+Of the two spaces that examples live in, public and inner, `spaces.py` has the definition.
 """
 
 from __future__ import annotations
@@ -26,6 +25,9 @@ from triptych.encoding import decode as decode
 from triptych.encoding import encode as encode
 from triptych.errors import UserError
 from triptych.preparation import Preparation
+from triptych.spaces import to_bytes as to_bytes
+from triptych.spaces import to_inner as to_inner
+from triptych.spaces import to_public as to_public
 
 Split = Literal["train", "test", "all"]
 Shape = tuple[int, ...]
@@ -137,32 +139,6 @@ class DataSpec(Preparation):
 
         options = {f.name: getattr(self, f.name) for f in dataclasses.fields(Preparation)}
         return data.load(self.name, split=split or self.split, **options)
-
-
-_BLACK = torch.tensor(-1.0)
-_GREY = 0.007843137  # 2/255 rounded down in float32: white is 1 - 2⁻²³, never above 1
-
-
-def to_inner(x: Tensor) -> Tensor:
-    """Public or uint8 images to [-1, 1]; vectors unchanged. Images are told by their four dimensions."""
-    if x.dim() != 4:
-        return x
-    if x.dtype == torch.uint8:
-        y = x.to(torch.float32)
-        return torch.add(_BLACK, y, alpha=_GREY, out=y)  # one pass over what was just written, where ÷ and − are two
-    return x * 2 - 1
-
-
-def to_public(x: Tensor) -> Tensor:
-    """Inner images to float32 [0, 1], clamped; vectors unchanged."""
-    if x.dim() != 4:
-        return x.float()
-    return (x.float() + 1).mul(0.5).clamp(0, 1)
-
-
-def to_bytes(x: Tensor) -> Tensor:
-    """Public images (float in [0, 1]) to uint8, rounded to nearest."""
-    return x.mul(255).round().clamp(0, 255).to(torch.uint8)
 
 
 # --------------------------------------------------------------------------------------------- model
