@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from triptych.cli import field_docs
@@ -19,7 +19,7 @@ from triptych.errors import UserError
 from triptych.recipes import all_recipes
 from triptych.run import read_json
 from triptych.studies import listing
-from triptych.tables import Table, gather, tables
+from triptych.tables import Entry, Table, gather, tables
 from triptych.verdict import figure, headline, judge, sentence, spoken, with_reach
 
 SAID = "<!-- written by python -m triptych.docs -->"
@@ -137,8 +137,13 @@ def markdown(table: Table) -> str:
         floor = table.floor(metric)
         cells.append("" if floor is None else figure(floor))
         rows.append(f"| {spoken(metric)} {arrow} | " + " | ".join(map(cell, cells)) + " |")
-    for name, key in (("training, s", "seconds"), ("images shown", "images")):
-        means = [[e.status[key] for e in table.of(label) if key in e.status] for label in table.labels]
+    costs: dict[str, Callable[[Entry], float | None]] = {
+        "training, s": lambda e: e.status.get("seconds"),
+        "images shown": lambda e: e.status.get("images"),
+        "samples / s": lambda e: e.sampling.get("examples_per_second"),
+    }
+    for name, told in costs.items():
+        means = [[v for e in table.of(label) if (v := told(e)) is not None] for label in table.labels]
         rows.append(f"| {name} | " + " | ".join(f"{sum(v) / len(v):,.0f}" if v else "" for v in means) + " | |")
     rows.append("| seeds | " + " | ".join(str(len(table.of(label))) for label in table.labels) + " | |")
     return "\n".join(rows)

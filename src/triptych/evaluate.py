@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from triptych.metrics.frechet import frechet_distance, frechet_from_features, mo
 from triptych.metrics.kernel import kernel_distance
 from triptych.metrics.neighbours import prdc
 from triptych.metrics.transport import sliced_wasserstein
-from triptych.progress import Progress
+from triptych.progress import bars
 from triptych.run import Run, Which, write_json
 from triptych.runtime import check_seed, pick_device
 
@@ -110,7 +111,9 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
     with heard(torch_warnings):
         inception = load_inception(options, real.is_images)
         if isinstance(model, Sampler):
-            fake = draw(model, n, options.seed, real)
+            fake, pace = timed_draw(model, n, options.seed, real)
+            if out is None:
+                write_json(run.path / "sampling.json", pace)  # apart: eval.json is the same whenever it is made
         else:
             fake = real
             case_notes.append(f"{type(model).__name__} cannot sample: metrics of samples are left out")
@@ -177,6 +180,20 @@ def draw(model: Sampler, n: int, seed: int, real: Data) -> Data:
             raise UserError("the model makes pictures with NaN or infinite pixels; it has diverged: try --which best")
         parts.append(to_bytes(x).cpu())
     return Data("samples", torch.cat(parts))
+
+
+def timed_draw(model: Sampler, n: int, seed: int, real: Data) -> tuple[Data, dict[str, object]]:
+    """`draw`, and how many examples a second that was, on what; the first two, which set things up, do not count."""
+    model.sample(2, seed=seed)
+    began = time.perf_counter()
+    samples = draw(model, n, seed, real)
+    seconds = time.perf_counter() - began
+    return samples, {
+        "examples_per_second": n / seconds,
+        "n": n,
+        "device": str(model.device),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def selected(run: Run, case: Case, options: Options, n: int) -> dict[str, Value]:
@@ -294,26 +311,6 @@ def load_inception(options: Options, images: bool) -> features.Inception | None:
             raise
         return None
     return features.load_inception(where, options.resize, options.precision, device=pick_device(options.device))
-
-
-def bars(shown: bool) -> Callable[[str], features.Progress] | None:
-    """A factory of progress bars, each there from its first call to its last."""
-    if not shown:
-        return None
-
-    def titled(title: str) -> features.Progress:
-        bar: list[Progress] = []
-
-        def update(done: int, total: int) -> None:
-            if not bar:
-                bar.append(Progress(title, total, unit="").__enter__())
-            bar[0].update(done)
-            if done >= total:
-                bar[0].__exit__(None, None, None)
-
-        return update
-
-    return titled
 
 
 @contextmanager

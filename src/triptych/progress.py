@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -11,6 +12,8 @@ from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElaps
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
+Count = Callable[[int, int], None]
+"""Told how many of how many are done."""
 SHOWN = ("val_recon", "nll", "elbo", "modes", "high_quality", "critic_loss", "generator_loss", "loss")
 
 
@@ -63,3 +66,23 @@ class Progress:
         """A line that stays, above the bar."""
         if self._shown:
             self._bar.console.print(text, highlight=False)
+
+
+def bars(shown: bool) -> Callable[[str], Count] | None:
+    """A factory of progress bars, each there from its first call to its last."""
+    if not shown:
+        return None
+
+    def titled(title: str) -> Count:
+        bar: list[Progress] = []
+
+        def update(done: int, total: int) -> None:
+            if not bar:
+                bar.append(Progress(title, total, unit="").__enter__())
+            bar[0].update(done)
+            if done >= total:
+                bar[0].__exit__(None, None, None)
+
+        return update
+
+    return titled

@@ -320,12 +320,13 @@ def faded(entry: Entry) -> list[str]:
 
 
 def cost(table: Table) -> dict[str, Any]:
-    """What each label took: parameters, training time, throughput; and on what."""
+    """What each label took: parameters, training time, throughput of training and of sampling; and on what."""
     rows = []
     for i, label in enumerate(table.labels):
         found = table.of(label)
         seconds = [e.training for e in found if e.training is not None]
         rates = [e.status["images"] / e.training for e in found if e.training and e.status.get("images")]
+        drawn = [v for e in found if number(v := e.sampling.get("examples_per_second"))]
         players = found[0].env.get("parameters") or {}
         rows.append(
             {
@@ -335,6 +336,7 @@ def cost(table: Table) -> dict[str, Any]:
                 "images": f"{found[0].status.get('images', 0):,}",
                 "seconds": spell(seconds),
                 "rate": spell(rates),
+                "drawn": spell(drawn),
                 "precision": found[0].env.get("precision", "unknown"),
             }
         )

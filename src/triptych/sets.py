@@ -15,7 +15,6 @@ from triptych.evaluate import (
     Evaluation,
     Options,
     against_statistics,
-    bars,
     heard,
     load_inception,
     make_extractors,
@@ -25,6 +24,7 @@ from triptych.evaluate import (
 )
 from triptych.metrics.case import Case, subset
 from triptych.preparation import Preparation
+from triptych.progress import bars
 
 
 def judge_sets(

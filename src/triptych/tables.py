@@ -41,6 +41,8 @@ class Entry:
     judged: bool
     """whether there is an eval.json"""
     label: str = ""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """examples a second, as they were drawn for eval.json"""
 
     @property
     def name(self) -> str:
@@ -72,7 +74,7 @@ def read_entry(path: Path) -> Entry:
     if not isinstance(asked, dict) or not {"recipe", "seed"} <= asked.keys():
         raise UserError(f"{path / 'recipe.json'} holds no recipe and seed; restore it from a copy")
     optional = {}
-    for name in ("env", "status", "eval"):
+    for name in ("env", "status", "eval", "sampling"):
         file = path / f"{name}.json"
         optional[name] = read_json(file) if file.is_file() else {}
         if not isinstance(optional[name], dict):
@@ -92,6 +94,7 @@ def read_entry(path: Path) -> Entry:
         lines,
         values | logged(lines, values, held_out=optional["env"].get("test") is not None),
         judged=bool(values),
+        sampling=optional["sampling"],
     )
 
 

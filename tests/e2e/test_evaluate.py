@@ -37,6 +37,9 @@ def test_a_toy_run(toy, capsys):
     before = (toy / "eval.json").read_text()
     assert main(["evaluate", str(toy), str(toy), "-n", "300"]) == 0
     assert (toy / "eval.json").read_text() == before  # the same seed, the same numbers
+    pace = json.loads((toy / "sampling.json").read_text())
+    assert pace["examples_per_second"] > 0
+    assert (pace["n"], pace["device"]) == (300, "cpu")
     lines = (toy / "metrics.jsonl").read_text().splitlines()
     assert {"modes", "high_quality", "sliced_wasserstein"} <= set(json.loads(lines[-1]))
 

@@ -17,7 +17,7 @@ from triptych.core import encode
 from triptych.directions import direction
 from triptych.errors import UserError
 from triptych.recipes import get
-from triptych.report import write_report
+from triptych.report import cost, write_report
 from triptych.study_file import with_field
 from triptych.tables import gather, tables
 from triptych.verdict import headline, judge, sentence
@@ -313,3 +313,11 @@ def test_commands_on_the_page_can_be_pasted(tmp_path):
     text, _ = page_of([run], tmp_path)
     assert "--out report.html" in text
     assert f"evaluate &#39;{run.path}&#39;" in text
+
+
+def test_the_cost_of_sampling_is_shown_where_it_was_measured(tmp_path):
+    runs = [make_run(tmp_path / name, toy_recipe(name), values={"modes": 25}) for name in ("gan-a", "gan-b")]
+    (runs[0].path / "sampling.json").write_text(json.dumps({"examples_per_second": 12_345.0, "n": 10}))
+    assert [row["drawn"] for row in cost(only_table(runs))["rows"]] == ["12,345", "unknown"]
+    page, _ = page_of(runs, tmp_path)
+    assert "<td>12,345</td>" in page
