@@ -7,12 +7,12 @@ from pathlib import Path
 from rich.table import Table as Grid
 
 from triptych.directions import direction
-from triptych.tables import Table, gather, tables
+from triptych.tables import Table, gather, root, tables
 from triptych.terminal import console
 from triptych.verdict import figure, headline, judge, spoken, with_reach
 
 SHOWN = 6
-"""Metrics in a row; the page has them all."""
+"""Metrics in a row, one of each kind; the page has them all."""
 
 
 def show(folder: Path) -> None:
@@ -28,7 +28,10 @@ def show(folder: Path) -> None:
 
 def grid(table: Table) -> Grid:
     """Recipes as rows, the first metrics that have a direction as columns, mean ± 95 % interval over seeds."""
-    metrics = [m for m in table.metrics if direction(m)][:SHOWN]
+    plain: dict[str, str] = {}
+    for metric in filter(direction, table.metrics):
+        plain.setdefault(root(metric), metric)
+    metrics = list(plain.values())[:SHOWN]
     made = Grid(title=f"[bold]{table.data}[/bold]", title_justify="left", box=None, pad_edge=False)
     made.add_column("recipe")
     made.add_column("seeds", justify="right")

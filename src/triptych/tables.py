@@ -23,6 +23,11 @@ LOGGED = ("modes", "high_quality", "reverse_kl", "wasserstein", "nll", "val_reco
 """Fields of the log that stand in where a run has no such value in eval.json."""
 
 
+def root(metric: str) -> str:
+    """The name in `FIRST` that a metric is or is a variant of (`frechet` of `frechet_pixels`), else its own."""
+    return next((k for k in FIRST if metric == k or metric.startswith(f"{k}_")), metric)
+
+
 # ----------------------------------------------------------------------------------------------- runs
 
 
@@ -201,17 +206,22 @@ class Table:
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics any entry has: those with a direction first, `FIRST` before others, those of the log last.
+        """Metrics any entry has: those with a direction first, of these what most labels have, then `FIRST`'s order.
 
-        Behind all of them those of which there is no number at all, such as the likelihood where all are GANs.
+        Those of the log are last, and behind all of them those of which there is no number at all, such as the
+        likelihood where all are GANs.
         """
         names = list(dict.fromkeys(k for e in self.entries for k in e.values))
         judged = {k for e in self.entries for k, v in e.values.items() if v["source"] == "eval"}
-        defined = {k for e in self.entries for k, v in e.values.items() if number(v.get("value"))}
+        having: dict[str, set[str]] = {}
+        for e in self.entries:
+            for k, v in e.values.items():
+                if number(v.get("value")):
+                    having.setdefault(k, set()).add(e.label)
 
-        def place(name: str) -> tuple[bool, bool, bool, int]:
-            known = next((i for i, k in enumerate(FIRST) if name == k or name.startswith(f"{k}_")), len(FIRST))
-            return name not in defined, not direction(name), name not in judged, known
+        def place(name: str) -> tuple[bool, bool, bool, int, int]:
+            known = next((i for i, k in enumerate(FIRST) if root(name) == k), len(FIRST))
+            return name not in having, not direction(name), name not in judged, -len(having.get(name, ())), known
 
         return sorted(names, key=place)
 

@@ -19,6 +19,7 @@ from triptych.errors import UserError
 from triptych.recipes import get
 from triptych.report import cost, write_report
 from triptych.study_file import with_field
+from triptych.summary import grid
 from triptych.tables import gather, tables
 from triptych.verdict import headline, judge, sentence
 
@@ -321,3 +322,15 @@ def test_the_cost_of_sampling_is_shown_where_it_was_measured(tmp_path):
     assert [row["drawn"] for row in cost(only_table(runs))["rows"]] == ["12,345", "unknown"]
     page, _ = page_of(runs, tmp_path)
     assert "<td>12,345</td>" in page
+
+
+def test_what_all_recipes_have_comes_before_what_one_has(tmp_path):
+    told = {"frechet": 1.0, "frechet_pixels": 2.0, "coverage": 0.5}
+    runs = [
+        make_run(tmp_path / "a", toy_recipe("gan-a"), values=told),
+        make_run(tmp_path / "b", toy_recipe("gan-b"), values=told | {"nll": 3.0}),
+    ]
+    names = only_table(runs).metrics
+    assert names.index("frechet") < names.index("frechet_pixels") < names.index("coverage") < names.index("nll")
+    shown = [column.header for column in grid(only_table(runs)).columns]
+    assert shown[2:4] == ["Fréchet distance ↓", "Coverage ↑"]  # of the Fréchet distances the plain one alone
