@@ -89,8 +89,8 @@ RECIPES: dict[str, Recipe] = {
         DataSpec("binarymnist"),
         paper,
         IWAE(likelihood="bernoulli", samples=50),
-        # 50 draws of each example make matrices that gain from bfloat16 as wide convolutions do, small batches too
-        Train(images=8_000_000, batch=20, lr=1e-3, schedule="cosine", precision="bf16"),
+        # 50 draws of each example make matrices that gain from bfloat16 as wide convolutions do
+        Train(images=8_400_000, batch=50, lr=1e-3, schedule="cosine", precision="bf16"),
         about="importance-weighted autoencoder, 50 draws, on the same",
     ),
     **STUDY,
