@@ -29,6 +29,13 @@ class Plain(Sampler, Encoder):
         return x.flatten(1)[:, : self.latent] * 100 / torch.arange(1, self.latent + 1)
 
 
+class Flips(Plain):
+    """The last number only decides between two pictures."""
+
+    def decode(self, z):
+        return super().decode(torch.cat([z[:, :-1], torch.where(z[:, -1:] > 0, 10.0, -10.0)], 1))
+
+
 class OwnPrior(Plain):
     def prior(self, n, generator=None):
         return 5 + 2 * super().prior(n, generator)
@@ -81,6 +88,11 @@ def test_strongest_dimensions_come_first():
     base, codes = torch.zeros(6), latent.codes_of(model)
     assert latent.strongest(model, base, codes, rows=3) == [5, 4, 3]
     assert latent.strongest(model, base, codes, rows=6) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_number_that_moves_the_picture_goes_before_one_that_only_flips_it():
+    model = Flips()
+    assert latent.strongest(model, torch.zeros(6), latent.codes_of(model), rows=5) == [4, 3, 2, 1, 0]
 
 
 def test_a_prior_of_its_own_is_measured():

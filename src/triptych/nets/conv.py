@@ -24,7 +24,7 @@ class ConvGAN(ModelSpec):
     latent: int = 64
     """numbers in z"""
     choices: int = 0
-    """so many of them are votes: the largest picks one of as many starting points for the generator"""
+    """the last so many of them are votes: the largest picks one of as many starting points for the generator"""
     width: int = 64
     """channels at half size; twice that at a quarter"""
     depth: int = 0

@@ -187,7 +187,7 @@ class LeakyReLU(nn.Module):
 
 
 class Choice(nn.Module):
-    """Of z's first `k` numbers the largest casts the only vote: (n, latent) to the vote, one-hot, beside the rest of z.
+    """Of z's last `k` numbers the largest casts the only vote: (n, latent) to the rest of z beside the vote, one-hot.
 
     A continuous map takes a prior of one piece to pictures of one piece, with bridges between kinds that have none.
     z stays N(0, I), which picks each of the k starting points equally often, and the generator may jump from one to
@@ -201,8 +201,8 @@ class Choice(nn.Module):
         self.k = k
 
     def forward(self, z: Tensor) -> Tensor:
-        vote = F.one_hot(z[:, : self.k].argmax(1), self.k).to(z) * math.sqrt(self.k)
-        return torch.cat([vote, z[:, self.k :]], 1)
+        vote = F.one_hot(z[:, -self.k :].argmax(1), self.k).to(z) * math.sqrt(self.k)
+        return torch.cat([z[:, : -self.k], vote], 1)
 
 
 def spectral_norm(net: nn.Module) -> nn.Module:
