@@ -161,7 +161,7 @@ def figure(value: float) -> str:
         return "?"
     if value == 0:
         return "0"
-    if abs(value) >= 1e5 or abs(value) < 1e-3:
+    if abs(value) >= 1e7 or abs(value) < 1e-3:
         return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{digits}f}"

@@ -318,10 +318,10 @@ def test_commands_on_the_page_can_be_pasted(tmp_path):
 
 def test_the_cost_of_sampling_is_shown_where_it_was_measured(tmp_path):
     runs = [make_run(tmp_path / name, toy_recipe(name), values={"modes": 25}) for name in ("gan-a", "gan-b")]
-    (runs[0].path / "sampling.json").write_text(json.dumps({"examples_per_second": 12_345.0, "n": 10}))
-    assert [row["drawn"] for row in cost(only_table(runs))["rows"]] == ["12,345", "unknown"]
+    (runs[0].path / "sampling.json").write_text(json.dumps({"examples_per_second": 1_234_567.0, "n": 10}))
+    assert [row["drawn"] for row in cost(only_table(runs))["rows"]] == ["1,234,567", "unknown"]
     page, _ = page_of(runs, tmp_path)
-    assert "<td>12,345</td>" in page
+    assert "<td>1,234,567</td>" in page
 
 
 def test_what_all_recipes_have_comes_before_what_one_has(tmp_path):
