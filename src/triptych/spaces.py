@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_BLACK = torch.tensor(-1.0)
 _GREY = 0.007843137  # 2/255 rounded down in float32: white is 1 - 2⁻²³, never above 1
 
 
@@ -19,7 +18,8 @@ def to_inner(x: Tensor) -> Tensor:
         return x
     if x.dtype == torch.uint8:
         y = x.to(torch.float32)
-        return torch.add(_BLACK, y, alpha=_GREY, out=y)  # one pass over what was just written, where ÷ and − are two
+        black = torch.full((), -1.0, device=y.device)
+        return torch.add(black, y, alpha=_GREY, out=y)  # one pass over what was just written, where ÷ and − are two
     return x * 2 - 1
 
 

@@ -24,3 +24,7 @@ def test_vectors_are_left_alone():
     x = torch.randn(5, 3)
     assert to_inner(x) is x
     assert torch.equal(to_public(x), x)
+
+
+def test_pictures_stay_on_their_device():
+    assert to_inner(LEVELS.to("meta")).device.type == "meta"

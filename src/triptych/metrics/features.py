@@ -21,9 +21,8 @@ from triptych.data.download import Remote, download
 from triptych.errors import UserError
 from triptych.metrics.inception import InceptionV3
 from triptych.metrics.resize import RESIZES
+from triptych.progress import Count as Progress
 from triptych.runtime import keep_freed_memory
-
-Progress = Callable[[int, int], None]
 
 WEIGHTS = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")
 SHA256 = "6726825d"

@@ -40,7 +40,9 @@ def centre(encoder: nn.Module, data: Data) -> None:
     """Tell the layers that subtract it the mean of the training pictures."""
     for part in encoder.modules():
         if isinstance(part, Centred):
-            part.fit(data.x.mean(0, dtype=torch.float64).flatten() / 127.5 - 1)
+            # in parts: a sum of bytes in float64 first copies them all as such
+            total = torch.stack([x.sum(0, dtype=torch.float64) for x in data.x.split(4096)]).sum(0)
+            part.fit(total.flatten() / len(data) / 127.5 - 1)
 
 
 @dataclass(frozen=True)
