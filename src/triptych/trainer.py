@@ -12,11 +12,11 @@ import torch
 from triptych import runtime
 from triptych.core import Data, Recipe, Train
 from triptych.data import find
-from triptych.data.cache import locked
 from triptych.directions import direction
 from triptych.errors import NoSplit, UserError
 from triptych.forecast import forecast
 from triptych.run import Run, differences, fresh
+from triptych.system.files import exclusive
 from triptych.training import Training, enough_memory
 
 
@@ -103,7 +103,7 @@ def _go_on(run: Run, device: str | None, progress: bool) -> Run:
 @contextmanager
 def alone(run: Run) -> Iterator[None]:
     """Train `run` in this process alone; UserError while another one does. A kill lets go of it."""
-    with locked(run.path / ".lock", f"{run.path} is being trained by another process; wait for it, or end it"):
+    with exclusive(run.path / ".lock", f"{run.path} is being trained by another process; wait for it, or end it"):
         yield
 
 

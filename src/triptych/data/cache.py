@@ -9,7 +9,6 @@ It appears under its final name complete, or not at all.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from triptych.core import Data, Split
 from triptych.errors import NoSplit, UserError
+from triptych.system.files import exclusive
 
 HEADER = 128  # bytes before the rows of an array file
 IN_MEMORY = 1 << 29  # bytes: scattered rows that are more are gathered in a file
@@ -67,32 +67,6 @@ def writing(what: Path) -> Iterator[None]:
         raise
 
 
-@contextlib.contextmanager
-def locked(path: Path, taken: str = "") -> Iterator[None]:
-    """Hold `path` exclusively; the system lets go when the holder dies.
-
-    A second process waits, or gets UserError with the text `taken` where there is one; then a file system that has
-    no locks is no hindrance.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as f:
-        try:
-            if os.name == "nt":
-                import msvcrt
-
-                msvcrt.locking(f.fileno(), msvcrt.LK_NBLCK if taken else msvcrt.LK_LOCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(f, fcntl.LOCK_EX | (fcntl.LOCK_NB if taken else 0))
-        except OSError as e:
-            if taken and e.errno in (errno.EWOULDBLOCK, errno.EACCES):  # EACCES: Windows
-                raise UserError(taken) from e
-            if not taken or e.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise
-        yield
-
-
 def build(name: str, key: str, make: Callable[[Path], None]) -> Path:
     """The folder of a prepared set; `make` fills it first where it is missing.
 
@@ -104,7 +78,7 @@ def build(name: str, key: str, make: Callable[[Path], None]) -> Path:
         return final
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
-        with locked(home / f".{final.name}.lock"):
+        with exclusive(home / f".{final.name}.lock"):
             if not (final / "about.json").is_file():
                 partial = home / f".{final.name}.partial"
                 partial.mkdir(exist_ok=True)
@@ -222,7 +196,7 @@ class Prepared:
             return x[rows], None
         path = self.folder / f"rows-{tag}.npy"
         if not path.exists():
-            with writing(path), locked(self.folder / f".rows-{tag}.lock"):
+            with writing(path), exclusive(self.folder / f".rows-{tag}.lock"):
                 beside = path.with_suffix(".partial")
                 try:
                     with beside.open("wb") as f:

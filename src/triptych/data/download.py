@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from triptych.data import cache
 from triptych.errors import UserError
 from triptych.progress import Progress
+from triptych.system.files import exclusive
 
 CHUNK = 1 << 18
 MB = 1_000_000
@@ -44,7 +45,7 @@ def fetch(name: str, remotes: tuple[Remote, ...]) -> Path:
     home = cache.root() / "downloads" / name
     with cache.writing(home):
         home.mkdir(parents=True, exist_ok=True)
-        with cache.locked(home / ".lock"):
+        with exclusive(home / ".lock"):
             for remote in remotes:
                 if not (home / remote.file).is_file():
                     download(remote, home / remote.file)

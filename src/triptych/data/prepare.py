@@ -24,6 +24,7 @@ from triptych.data.listing import Listing, contents, stamp, text_of
 from triptych.data.source import Preparation, digest
 from triptych.errors import UserError
 from triptych.progress import Progress
+from triptych.system.files import exclusive
 
 VERSION = "2"  # part of the cache key: raise it when the same options make other pixels
 NEITHER = "validation, in neither train nor test"
@@ -48,7 +49,7 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
     if (folder := known()) is None:
         with cache.writing(home):
             pointer.parent.mkdir(parents=True, exist_ok=True)
-            with cache.locked(home / "locks" / mark):
+            with exclusive(home / "locks" / mark):
                 if (folder := known()) is None:
                     partial = home / f".{mark}.partial"
                     partial.mkdir(exist_ok=True)

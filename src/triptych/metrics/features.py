@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data
-from triptych.data.cache import locked, root, writing
+from triptych.data.cache import root, writing
 from triptych.data.download import Remote, download
 from triptych.errors import UserError
 from triptych.metrics.inception import InceptionV3
 from triptych.metrics.resize import RESIZES
 from triptych.progress import Count as Progress
 from triptych.runtime import keep_freed_memory
+from triptych.system.files import exclusive
 
 WEIGHTS = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")
 SHA256 = "6726825d"
@@ -162,7 +163,7 @@ def fetch(target: Path) -> Path:
     and its reason.
     """
     reasons = []
-    with writing(target), locked(target.with_suffix(".lock")):
+    with writing(target), exclusive(target.with_suffix(".lock")):
         for address in ADDRESSES:
             if target.is_file():  # another process was first
                 break

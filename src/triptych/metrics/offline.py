@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import Data
-from triptych.data.cache import locked, root, writing
+from triptych.data.cache import root, writing
 from triptych.metrics.features import Extractor, Progress
+from triptych.system.files import exclusive
 
 VERSION = 1
 SIDE = 64
@@ -178,7 +179,7 @@ def extractor_for(
         if not train.fingerprint:
             return finish(*make(train, test, kind, progress))
         file = place(train, kind)
-        with writing(file), locked(file.with_suffix(".lock")):
+        with writing(file), exclusive(file.with_suffix(".lock")):
             return from_file(train, kind, file) or made(train, test, kind, file, progress)
 
 

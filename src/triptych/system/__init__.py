@@ -1,0 +1,1 @@
+"""The machine: files, locks. Knows no data set and no network."""

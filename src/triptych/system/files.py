@@ -1,0 +1,272 @@
+"""Files that are whole at every moment, whoever else writes, and that are never reached through a stranger's link.
+
+Everything that triptych writes goes through `writing`: a part file of a random name beside the target, created new
+(an existing file or link of that name is never opened), flushed to the disk, then renamed over the target. Readers
+meet the old file or the new one. Of two writers the one that ends last wins. What a kill leaves behind is swept by
+`sweep` once no process holds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from triptych.errors import UserError
+
+JSON_LIMIT = 256 << 20
+"""Bytes of the largest JSON or text file that is read."""
+PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
+
+
+# ------------------------------------------------------------------------------------------- writing
+
+
+@contextlib.contextmanager
+def writing(path: str | Path, advice: str = "write to another place") -> Iterator[IO[bytes]]:
+    """A binary file that takes the place of `path` when the block ends well; else nothing of it is left.
+
+    UserError, with `advice` for what to do, where the system refuses: a full or read-only disk, no permission.
+    """
+    path = Path(path)
+    with system_errors(path, advice):
+        part, file = _new_part(path)
+        try:
+            with file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                if os.name == "nt":  # an open file cannot be renamed there
+                    file.close()
+                part.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
+    """A fresh part file beside `path`, locked for as long as it is open, so that `sweep` leaves it alone."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    while True:
+        # a name has at most 255 bytes: what a long one loses is only the readable middle
+        stem = os.fsdecode(os.fsencode(path.name)[:200])
+        part = path.with_name(f".{stem}.{secrets.token_hex(8)}.part")
+        file = os.fdopen(os.open(part, flags, 0o666), "w+b")
+        _try_lock(file)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(part.lstat(), os.fstat(file.fileno())):
+                return part, file
+        file.close()  # swept between the two calls
+
+
+def write_bytes(path: str | Path, content: bytes, advice: str = "write to another place") -> None:
+    """`content` as the whole of the file."""
+    with writing(path, advice) as f:
+        f.write(content)
+
+
+def write_text(path: str | Path, text: str, advice: str = "write to another place") -> None:
+    """`text` as UTF-8; a name that is no UTF-8 keeps its bytes."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"), advice)
+
+
+def write_json(path: str | Path, value: Any, advice: str = "write to another place") -> None:
+    """`value` as JSON, which knows no NaN and no infinity: they become null."""
+    write_text(path, json_text(value, indent=2) + "\n", advice)
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON in UTF-8's characters; where a name is no UTF-8, in ASCII, from which it is read back unchanged."""
+    text = json.dumps(plain(value), indent=indent, allow_nan=False, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(plain(value), indent=indent, allow_nan=False)
+    return text
+
+
+def plain(value: Any) -> Any:
+    """As JSON knows it: NaN and infinities become null, tuples lists."""
+    if isinstance(value, Mapping):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def append_line(path: str | Path, value: Any) -> None:
+    """One more line of JSON at the end of a file, which must not be a link."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    with system_errors(Path(path), "make the folder writable"), os.fdopen(os.open(path, flags, 0o666), "ab") as f:
+        f.write((json_text(value) + "\n").encode())
+
+
+def sync(path: str | Path) -> None:
+    """What was appended to a file reaches the disk before anything that counts on it."""
+    with contextlib.suppress(FileNotFoundError), Path(path).open("rb+") as f:
+        os.fsync(f.fileno())
+
+
+def sync_folder(path: str | Path) -> None:
+    """A rename in a folder reaches the disk, on systems where folders can be synced."""
+    if os.name == "nt":
+        return
+    with contextlib.suppress(OSError):  # some file systems refuse it
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextlib.contextmanager
+def system_errors(path: Path, advice: str) -> Iterator[None]:
+    """The operating system's refusals as messages that name the file and what to do."""
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as e:
+        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise UserError(f"the disk is full while writing {path} ({e.strerror}); free space, or {advice}") from e
+        if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR):
+            raise UserError(f"{path} cannot be written ({e.strerror}); {advice}") from e
+        if e.errno == errno.ENOENT:
+            raise UserError(f"there is no folder {path.parent} to write {path.name} in; make it, or {advice}") from e
+        if e.errno == errno.ELOOP:
+            raise UserError(f"{path} is a link and is not written through; remove it, or {advice}") from e
+        raise
+
+
+def sweep(folder: str | Path) -> int:
+    """Remove the part files that kills left in `folder`, and that no process holds; how many there were."""
+    count = 0
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError), Path(entry.path).open("rb+") as f:
+                    if _try_lock(f):
+                        Path(entry.path).unlink()
+                        count += 1
+    return count
+
+
+# --------------------------------------------------------------------------------------------- locks
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    """Whether this process holds the file now; the system lets go when the file is closed or the process dies."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+        return e.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # no locks here
+    return True
+
+
+@contextlib.contextmanager
+def exclusive(path: str | Path, taken: str = "") -> Iterator[None]:
+    """Hold the lock file `path` exclusively; the system lets go when the holder dies.
+
+    A second process waits, or gets UserError with the text `taken` where there is one. A file system that has no locks
+    is no hindrance then.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with system_errors(path, "make the folder writable"):
+        lock = os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
+    with lock:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK if taken else msvcrt.LK_LOCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if taken else 0))
+        except OSError as e:
+            if taken and e.errno in (errno.EWOULDBLOCK, errno.EACCES):  # EACCES: Windows
+                raise UserError(taken) from e
+            if not taken or e.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+        yield
+
+
+# ------------------------------------------------------------------------------------------- reading
+
+
+def read_bytes(path: str | Path, limit: int = JSON_LIMIT) -> bytes:
+    """The whole of a regular file of at most `limit` bytes; UserError for a device, a pipe or a larger one."""
+    path = Path(path)
+    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as f:
+        info = os.fstat(f.fileno())
+        if not stat.S_ISREG(info.st_mode):
+            raise UserError(f"{path} is no ordinary file; remove it")
+        if info.st_size > limit:
+            raise UserError(f"{path} has {info.st_size:,} bytes, and at most {limit:,} are read; check what it is")
+        return f.read(limit)
+
+
+def read_text(path: str | Path, limit: int = JSON_LIMIT) -> str:
+    """A text file in UTF-8, with or without a byte-order mark; UserError for other bytes."""
+    try:
+        return read_bytes(path, limit).decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise UserError(f"{path} is not text in UTF-8 ({e.reason} at byte {e.start}); save it as UTF-8") from e
+
+
+def read_json(path: str | Path, limit: int = JSON_LIMIT) -> Any:
+    """The value of a JSON file; UserError where it is none."""
+    try:
+        return json.loads(read_text(path, limit))
+    except (ValueError, RecursionError) as e:
+        if isinstance(e, UserError):
+            raise
+        raise UserError(f"{path} is not valid JSON ({e}); restore it from a copy") from e
+
+
+def read_object(path: str | Path, limit: int = JSON_LIMIT) -> dict[str, Any]:
+    """The object `{...}` of a JSON file; UserError where it holds anything else."""
+    value = read_json(path, limit)
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds no JSON object; restore it from a copy")
+    return value
+
+
+def read_lines(path: str | Path, limit: int = 1 << 30) -> tuple[list[dict[str, Any]], int]:
+    """The JSON objects of a file, a line each, and how many whole lines were none.
+
+    A last line without its end is one that a kill cut: it is left out and not counted.
+    """
+    if not Path(path).exists():
+        return [], 0
+    whole, _, _ = read_bytes(path, limit).rpartition(b"\n")
+    values, bad = [], 0
+    for line in whole.split(b"\n") if whole else []:
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict):
+            values.append(value)
+        else:
+            bad += 1
+    return values, bad
