@@ -10,8 +10,9 @@ from pathlib import Path
 
 from common import record
 
+from triptych.entries import gather
 from triptych.intervals import welch
-from triptych.tables import gather, tables
+from triptych.tables import tables
 
 BEST = "best-birds-quick"
 

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
+from html import escape as escape_html
 
 import numpy as np
 
 from triptych.figures import Curve, band
 from triptych.intervals import estimate
+from triptych.terminal import printable
 from triptych.verdict import figure
 
 WIDTH, HEIGHT = 380, 236
 LEFT, RIGHT, TOP, BOTTOM = 48, 10, 10, 34
 MOST = 120
 """Points drawn per curve."""
+
+
+def escape(text: str) -> str:
+    """`text` inside SVG: nothing of it is markup or acts."""
+    return escape_html(printable(text))
 
 
 def css(i: int) -> str:
@@ -32,6 +38,8 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     if not span > 0:
         return [low]
     raw = span / most
+    if not 1e-200 < raw < 1e200:  # neither a step nor a label could be told apart
+        return [low]
     size = 10 ** math.floor(math.log10(raw))
     step = next(m * size for m in (1, 2, 2.5, 5, 10) if m * size >= raw * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)

@@ -27,7 +27,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from triptych import commands, data_commands, judge
 from triptych.errors import Diverged, UserError, nearest
-from triptych.terminal import console
+from triptych.terminal import console, prepare_streams, printable
 
 if TYPE_CHECKING:
     from triptych.core import DataSpec, Recipe
@@ -302,6 +302,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     As a shell has it for programs that a signal ended: 130 when interrupted, 141 when nobody reads the output any more.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    prepare_streams()
     debug = "--debug" in argv
     argv = [a for a in argv if a != "--debug"]
     try:
@@ -315,7 +316,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as e:
         if debug:
             traceback.print_exc()
-        print(f"error: {' '.join(str(e).split())}", file=sys.stderr)  # noqa: T201
+        print(f"error: {printable(' '.join(str(e).split()))}", file=sys.stderr)  # noqa: T201
         return 3 if isinstance(e, Diverged) else 2
     except KeyboardInterrupt:
         print("interrupted; `triptych resume RUN` goes on from the last checkpoint", file=sys.stderr)  # noqa: T201

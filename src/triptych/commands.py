@@ -204,6 +204,7 @@ def study(
     ] = "quick",
     jobs: Annotated[int | None, arg(help="trainings at once; default: one per core, one on a GPU")] = None,
     device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
+    trust: Annotated[bool, arg(help="leave out the line that says which .py file is run")] = False,
 ) -> None:
     """Train recipes over several seeds, judge them, and write one report.
 
@@ -211,7 +212,7 @@ def study(
     """
     from triptych.study import contrast
 
-    contrast(name, out, seeds, scale, jobs, device)
+    contrast(name, out, seeds, scale, jobs, device, trust)
 
 
 study.__doc__ = f"{study.__doc__}\n" + "\n".join(f"{name}: {about}\n" for name, about in studies.listing().items())

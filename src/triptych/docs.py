@@ -7,7 +7,6 @@ gallery and the advice come from finished studies alone.
 from __future__ import annotations
 
 import inspect
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,11 +14,13 @@ from pathlib import Path
 from triptych.cli import field_docs
 from triptych.core import Objective, discover
 from triptych.directions import direction
+from triptych.entries import Entry, gather, read_study_json
 from triptych.errors import UserError
 from triptych.recipes import all_recipes
-from triptych.run import read_json
 from triptych.studies import listing
-from triptych.tables import Entry, Table, gather, tables
+from triptych.system import files
+from triptych.tables import Table, tables
+from triptych.terminal import say
 from triptych.verdict import figure, headline, judge, sentence, spoken, with_reach
 
 SAID = "<!-- written by python -m triptych.docs -->"
@@ -96,8 +97,8 @@ def page_of_objective(name: str, cls: type[Objective], pictures: Path) -> str:
 
 def study_section(folder: Path, docs: Path) -> str:
     """Markdown of one finished study: its question, verdicts, table and pictures, copied beside the page."""
-    told = read_json(folder / "study.json")
-    parts = [f"## {told['name']}", "", told.get("about", ""), ""]
+    told = read_study_json(folder)
+    parts = [f"## {told['name']}", "", told["about"], ""]
     entries, _ = gather([folder])
     for table in tables(entries):
         parts += [f"### {table.data}", "", *verdicts_of(table), "", markdown(table), ""]
@@ -151,7 +152,7 @@ def markdown(table: Table) -> str:
 
 def copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    files.write_bytes(target, files.read_bytes(source))
 
 
 def objective_figures(folders: Sequence[Path], docs: Path) -> None:
@@ -204,7 +205,7 @@ def build(docs: Path, folders: Sequence[Path]) -> list[Path]:
         )
     for path, text in pages.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        files.write_text(path, text)
     return list(pages)
 
 
@@ -219,12 +220,12 @@ def advice_from(folder: Path) -> list[str]:
 
 def main(argv: Sequence[str]) -> int:
     if not argv or argv[0].startswith("-"):
-        print("usage: python -m triptych.docs DOCS [STUDY ...]")  # noqa: T201
+        say("usage: python -m triptych.docs DOCS [STUDY ...]")
         return 0 if argv and argv[0] in ("-h", "--help") else 2
     try:
-        print(*build(Path(argv[0]), [Path(a) for a in argv[1:]]), sep="\n")  # noqa: T201
+        say(*build(Path(argv[0]), [Path(a) for a in argv[1:]]))
     except UserError as e:
-        print(f"error: {e}", file=sys.stderr)  # noqa: T201
+        say(f"error: {e}", stderr=True)
         return 2
     return 0
 

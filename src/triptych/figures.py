@@ -6,6 +6,7 @@ Ito, and touches no random state. matplotlib is imported when a figure is drawn,
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from torch import Tensor
 from triptych.core import Data, Density, Model, to_bytes
 from triptych.errors import UserError
 from triptych.intervals import student
+from triptych.system.files import read_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -290,6 +292,31 @@ def whole(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+MOST_PIXELS = 80_000_000
+"""Pixels of the largest picture of a run folder that is opened."""
+MOST_BYTES = 256 << 20
+
+
+def open_picture(path: str | Path, formats: Sequence[str] = ("PNG",)) -> Image.Image:
+    """A picture that this process did not make, read whole by the decoders of `formats` alone.
+
+    UserError for a link, a pipe or a device, for other formats, for a damaged one, and beyond `MOST_PIXELS`.
+    """
+    path = Path(path)
+    if path.is_symlink():
+        raise UserError(f"{path} is a link; put the picture itself there")
+    try:
+        image = Image.open(io.BytesIO(read_bytes(path, MOST_BYTES)), formats=list(formats))
+        if image.width * image.height > MOST_PIXELS:
+            raise UserError(f"{path} has {image.width} x {image.height} pixels, more than a run draws; remove it")
+        image.load()
+    except UserError:
+        raise
+    except Exception as e:  # decoders raise whatever they like
+        raise UserError(f"{path} is not a whole {' or '.join(formats)} picture ({type(e).__name__}); remove it") from e
+    return image
 
 
 def picture_format(path: Path) -> str:

@@ -8,23 +8,27 @@ Source: Arjovsky et al. 2017, "Wasserstein GAN", Example 1.
 
 from __future__ import annotations
 
-import csv
 import math
-import sys
+import os
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from triptych.csv_table import csv_text, ours
 from triptych.errors import UserError
 from triptych.intervals import estimate
 from triptych.nets.mlp import he_perceptron
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP, Adversarial
-from triptych.run import write_json
+from triptych.progress import Progress
+from triptych.report import environment, is_page
+from triptych.system import files
+from triptych.terminal import say
 
 OBJECTIVES: dict[str, Adversarial] = {
     "GAN, min-max": GAN(minimax=True),
@@ -47,6 +51,11 @@ class Reading:
     """GAN: log 2 − loss, a lower bound of the Jensen–Shannon divergence in nats; WGANs: E D(real) − E D(fake)"""
     pull: float
     """dL/dθ of the generator's loss: what draws θ to 0 where positive"""
+
+
+COLUMNS = tuple(f.name for f in fields(Reading))
+MOST_SEEDS = 10_000
+ELSEWHERE = "give --out another place"
 
 
 def points(theta: Tensor | float, generator: torch.Generator, n: int = BATCH) -> Tensor:
@@ -92,28 +101,44 @@ def carry_out(out: Path, seeds: int | None, scale: Literal["quick", "full"]) -> 
     seeds = 3 if seeds is None else seeds
     if seeds < 1:
         raise UserError(f"study 'parallel-lines' has {seeds} seeds; give at least 1 (3 or more to compare)")
+    if seeds > MOST_SEEDS:
+        raise UserError(f"study 'parallel-lines' takes at most {MOST_SEEDS:,} seeds; give fewer")
+    check_places(out)
     full = scale == "full"
     offsets = [0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, *([3.0, 4.0] if full else [])]
     steps = 2_000 if full else 300
     found = []
-    from triptych.progress import Progress
-
     total = len(offsets) * len(OBJECTIVES) * seeds
     with Progress("parallel-lines", total, unit="critics") as bar:
         for reading in readings(offsets, seeds, steps):
             found.append(reading)
             bar.update(len(found))
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "lines.json", {"steps": steps, "batch": BATCH, "readings": [vars(r) for r in found]})
-    with (out / "lines.csv").open("w", newline="") as f:
-        writer = csv.DictWriter(f, list(vars(found[0])))
-        writer.writeheader()
-        writer.writerows(vars(r) for r in found)
+    with files.system_errors(out, ELSEWHERE):
+        out.mkdir(parents=True, exist_ok=True)
+    told = {"steps": steps, "batch": BATCH, "readings": [vars(r) for r in found]}
+    files.write_json(out / "lines.json", told, ELSEWHERE)
+    text = csv_text(COLUMNS, [vars(r) for r in found])
+    files.write_text(out / "lines.csv", text, ELSEWHERE)
     picture = draw(found, out / "lines.png")
     page = out / "report.html"
-    page.write_text(render(found, steps, seeds, picture.read_bytes(), scale), encoding="utf-8")
-    print(page, out / "lines.csv", picture, sep="\n", file=sys.stdout)  # noqa: T201
+    files.write_text(page, render(found, steps, seeds, picture.read_bytes(), scale), ELSEWHERE)
+    say(page, out / "lines.csv", picture)
     return found
+
+
+def check_places(out: Path) -> None:
+    """UserError where somebody's own files have the names that are written to `out`."""
+    again = (out / "lines.json").is_file() and "readings" in files.read_object(out / "lines.json")
+    mine = {
+        "lines.json": lambda _: again,
+        "lines.csv": lambda path: ours(path, COLUMNS),
+        "lines.png": lambda _: again,
+        "report.html": is_page,
+    }
+    for name, known in mine.items():
+        path = out / name
+        if os.path.lexists(path) and not (path.is_file() and known(path)):
+            raise UserError(f"{path} is there and was not written by triptych; {ELSEWHERE}")
 
 
 def series(found: list[Reading], name: str, quantity: str) -> list[list[tuple[float, float]]]:
@@ -170,24 +195,23 @@ def words(found: list[Reading]) -> list[str]:
 
 
 def render(found: list[Reading], steps: int, seeds: int, picture: bytes, scale: str) -> str:
-    from importlib.resources import files
-
-    from jinja2 import Environment, StrictUndefined
-
-    folder = files("triptych") / "templates"
-    env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    folder = resources.files("triptych") / "templates"
     offsets = sorted({r.offset for r in found})
     rows = []
     for name in OBJECTIVES:
         pulls = [estimate([r.pull for r in found if r.objective == name and r.offset == t]) for t in offsets]
         rows.append((name, [f"{e.mean:.3g}" + (f" ± {e.reach:.2g}" if seeds > 1 else "") for e in pulls]))
-    return env.from_string((folder / "lines.html").read_text(encoding="utf-8")).render(
-        style=(folder / "report.css").read_text(encoding="utf-8"),
-        words=words(found),
-        picture=f"data:image/png;base64,{b64encode(picture).decode()}",
-        offsets=offsets,
-        rows=rows,
-        steps=steps,
-        seeds=seeds,
-        scale=scale,
+    return (
+        environment()
+        .from_string((folder / "lines.html").read_text(encoding="utf-8"))
+        .render(
+            style=(folder / "report.css").read_text(encoding="utf-8"),
+            words=words(found),
+            picture=f"data:image/png;base64,{b64encode(picture).decode()}",
+            offsets=offsets,
+            rows=rows,
+            steps=steps,
+            seeds=seeds,
+            scale=scale,
+        )
     )

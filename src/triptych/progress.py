@@ -7,10 +7,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.text import Text
+
+from triptych.terminal import console, printable
 
 Count = Callable[[int, int], None]
 """Told how many of how many are done."""
@@ -27,22 +28,22 @@ class Progress:
     """Counts up to `total`; `update` is cheap enough for every step."""
 
     def __init__(self, title: str, total: int, done: int = 0, *, shown: bool = True, unit: str = "images") -> None:
-        console = Console(stderr=True)
+        out = console(stderr=True)
         self._due, self._shown = 0.0, shown
         self._bar = RichProgress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}"),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}", markup=False),
             _Rate(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="dim"),
-            console=console,
-            disable=not (shown and console.is_terminal),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
+            console=out,
+            disable=not (shown and out.is_terminal),
             refresh_per_second=4,
         )
-        self._task = self._bar.add_task(title, total=total, completed=done, note="", unit=unit)
+        self._task = self._bar.add_task(printable(title), total=total, completed=done, note="", unit=unit)
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -65,7 +66,7 @@ class Progress:
     def say(self, text: str) -> None:
         """A line that stays, above the bar."""
         if self._shown:
-            self._bar.console.print(text, highlight=False)
+            self._bar.console.print(text)
 
 
 def bars(shown: bool) -> Callable[[str], Count] | None:

@@ -5,33 +5,36 @@ Built from the plain files of the run folders alone; the numbers go beside the p
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
-import shlex
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from jinja2 import Environment, StrictUndefined
 
-from triptych import charts, reproduce
+from triptych import charts, csv_table, reproduce
 from triptych.directions import direction
+from triptych.entries import Entry, flat, gather, number, plain, read_study_json
 from triptych.errors import UserError
-from triptych.figures import GAP, SMALL
 from triptych.intervals import estimate
-from triptych.run import read_json
-from triptych.tables import Entry, Table, flat, gather, number, plain, tables, tidy, write_csv
+from triptych.report_pictures import pictures, walks
+from triptych.reproduce import shell
+from triptych.system import files
+from triptych.tables import Table, tables
+from triptych.terminal import printable, say
 from triptych.verdict import LEVEL, Verdict, figure, headline, judge, sentence, spoken, with_reach
 
-HEAVY = 100_000
-"""A picture of more bytes is compressed again for the page."""
 HIDDEN = ("images", "step", "seconds", "evaluating")
-STRIP = 5
-"""Moments of training shown in a strip."""
+WORSE = 0.2
+"""A final number this much worse than the run's best one is noted."""
+MARK = '<meta name="generator" content="triptych">'
+"""What tells a page of ours from another one."""
+ELSEWHERE = "give --out another name"
 WORSE = 0.2
 """A final number this much worse than the run's best one is noted."""
 
@@ -39,48 +42,85 @@ WORSE = 0.2
 def write_report(paths: Sequence[str | Path], out: str | Path) -> Path:
     """Write the page for run and study folders, and its CSV; returns the page's path.
 
-    UserError, before anything is written, where a folder is no run.
+    UserError, before anything is written, where a folder is no run, or where a file that is not ours lies in either
+    place. What had to be left out is on the page, and said on standard error.
     """
     out = Path(out)
+    check_places(out)
+    entries, lost = gather(paths)
+    page, rows, omitted = render(entries, lost, paths, out)
+    with files.system_errors(out.parent, ELSEWHERE):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    files.write_text(out, page, ELSEWHERE)
+    csv_table.write_csv(rows, out.with_suffix(".csv"), ELSEWHERE)
+    say(*(f"left out: {told}" for told in omitted), stderr=True)
+    return out
+
+
+def check_places(out: Path) -> None:
+    """UserError where the page cannot go to `out`, or would take the place of somebody's own file there or beside."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {out.name} is not a page; give a name that ends in .html")
-    entries, lost = gather(paths)
-    page, rows = render(entries, lost, paths, out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding="utf-8")
-    write_csv(rows, out.with_suffix(".csv"))
-    return out
+    numbers = out.with_suffix(".csv")
+    for path, mine in ((out, is_page), (numbers, lambda p: csv_table.ours(p, csv_table.COLUMNS))):
+        if os.path.lexists(path) and not (path.is_file() and mine(path)):
+            raise UserError(f"{path} is there and was not written by triptych; {ELSEWHERE}")
+
+
+def is_page(path: Path) -> bool:
+    """Whether the file is a page that was made here."""
+    with path.open("rb") as f:
+        return MARK.encode() in f.read(2_000)
+
+
+def environment() -> Environment:
+    """How pages are filled in: every text is escaped, and no control character of it gets through."""
+    env = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+    )
+    env.filters |= {"figure": figure, "spoken": spoken, "plain": plain}
+    return env
 
 
 def render(
     entries: Sequence[Entry], lost: Sequence[Mapping[str, Any]], paths: Sequence[str | Path], out: Path
-) -> tuple[str, list[dict[str, Any]]]:
-    """The page's text and the rows of its CSV."""
-    from importlib.resources import files
-
-    from jinja2 import Environment, StrictUndefined
-
+) -> tuple[str, list[dict[str, Any]], list[str]]:
+    """The page's text, the rows of its CSV, and what had to be left out."""
     made = tables(entries)
-    rows = tidy(made)
-    env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    env.filters |= {"figure": figure, "spoken": spoken, "plain": plain}
-    folder = files("triptych") / "templates"
-    template = env.from_string((folder / "report.html").read_text(encoding="utf-8"))
-    studies = [read_json(p / "study.json") for p in map(Path, paths) if (p / "study.json").is_file()]
+    rows = csv_table.tidy(made)
+    folder = resources.files("triptych") / "templates"
+    template = environment().from_string((folder / "report.html").read_text(encoding="utf-8"))
+    studies = [
+        read_study_json(p)
+        for p in map(Path, paths)
+        if (p / "study.json").is_file() and not (p / "recipe.json").is_file()
+    ]
+    omitted: list[str] = []
+    panels = [panel(table, i, omitted) for i, table in enumerate(made)]
     page = template.render(
         title=studies[0]["name"] if len(studies) == 1 else "Runs side by side",
-        about=studies[0].get("about", "") if len(studies) == 1 else "",
+        about=studies[0]["about"] if len(studies) == 1 else "",
         made=time.strftime("%Y-%m-%d %H:%M"),
-        panels=[panel(table, i) for i, table in enumerate(made)],
+        panels=panels,
         lost=lost,
+        omitted=omitted,
         runs=len(entries),
         level=LEVEL,
         style=(folder / "report.css").read_text(encoding="utf-8"),
         versions=versions(entries),
         embedded=embedded(made, rows),
-        command=shlex.join(["triptych", "report", *map(str, paths), "--out", out.name]),
+        command=shell("triptych", "report", *map(str, paths), "--out", out.name),
     )
-    return page, rows
+    return (
+        page,
+        rows,
+        omitted
+        + [f"{told['recipe']}, seed {told['seed']}: {told['message']}" for told in lost if told["state"] == "left out"],
+    )
 
 
 # --------------------------------------------------------------------------------------------- panels
@@ -97,8 +137,8 @@ class Cell:
     level: bool = False
 
 
-def panel(table: Table, index: int) -> dict[str, Any]:
-    """Everything the page shows of one table."""
+def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
+    """Everything the page shows of one table; pictures that cannot be shown are told in `omitted`."""
     labels = table.labels
     verdicts = {m: v for m in table.metrics if (v := judge(table, m)) is not None}
     return {
@@ -112,14 +152,12 @@ def panel(table: Table, index: int) -> dict[str, Any]:
         "tests": max((v.tests for v in verdicts.values()), default=0),
         "intervals": intervals(table),
         "curves": curves(table),
-        "pictures": pictures(table),
-        "walks": [*walks(table, "interpolation"), *walks(table, "sweep")],
+        "pictures": pictures(table, omitted),
+        "walks": [*walks(table, "interpolation", omitted), *walks(table, "sweep", omitted)],
         "notes": notes(table),
         "cost": cost(table),
         "differences": differences(table),
-        "commands": [
-            (e.label, e.seed, reproduce.command(e.recipe, e.seed), shlex.quote(str(e.path))) for e in table.entries
-        ],
+        "commands": [(e.label, e.seed, reproduce.command(e.recipe, e.seed), shell(str(e.path))) for e in table.entries],
     }
 
 
@@ -187,101 +225,6 @@ def curves(table: Table) -> list[tuple[str, str]]:
     return made
 
 
-# ------------------------------------------------------------------------------------------- pictures
-
-
-def pictures(table: Table) -> list[dict[str, Any]]:
-    """Per label: the newest samples of every seed, and a strip over training of the first."""
-    found = []
-    for label in table.labels:
-        shown = [(e, files) for e in table.of(label) if (files := sorted((e.path / "samples").glob("*.png")))]
-        if not shown:
-            continue
-        first, files = shown[0]
-        again = sorted((first.path / "reconstructions").glob("*.png"))
-        near = sorted((first.path / "neighbours").glob("*.png"))
-        found.append(
-            {
-                "label": label,
-                "first": picture(files[-1], first),
-                "seed": first.seed,
-                "images": int(files[-1].stem) if files[-1].stem.isdigit() else None,
-                "others": [(e.seed, picture(f[-1], e, small=True)) for e, f in shown[1:]],
-                "strip": [
-                    (int(f.stem), picture(f, first, small=True)) for f in spread(files[:-1], STRIP) if f.stem.isdigit()
-                ],
-                "reconstructions": picture(again[-1], first) if again else None,
-                "neighbours": picture(near[0], first) if near else None,
-            }
-        )
-    return found
-
-
-def walks(table: Table, kind: str) -> list[dict[str, Any]]:
-    """The sheets that `interpolate` or `sweep` wrote into the first run of each label that has them."""
-    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for label in table.labels:
-        for entry in table.of(label):
-            files = sorted((entry.path / kind).glob("*.png"))
-            for file in files:
-                found.setdefault(file.stem, []).append((label, picture(file, entry)))
-            if files:
-                break
-    told = {
-        "linear": (
-            "Straight lines between codes",
-            "Each row walks from one code to another in a straight line.",
-        ),
-        "spherical": ("Great arcs between codes", "Each row walks from one code to another along the sphere."),
-        "square": (
-            "z[0] × z[1]",
-            "z[0] grows from −1 to 1 down the rows, z[1] along the columns; all other numbers are held.",
-        ),
-        "sweep": (
-            "One latent dimension at a time",
-            "Each row moves one number of z from low to high, −2.5 to 2.5 as a rule, the others held.",
-        ),
-    }
-    return [
-        {"kind": kind, "title": told.get(stem, (stem, ""))[0], "about": told.get(stem, (stem, ""))[1], "sheets": sheets}
-        for stem, sheets in found.items()
-    ]
-
-
-def spread(files: Sequence[Path], most: int) -> list[Path]:
-    """At most `most` files, evenly spread, first and last among them."""
-    if len(files) <= most:
-        return list(files)
-    return [files[round(i * (len(files) - 1) / (most - 1))] for i in range(most)]
-
-
-def picture(file: Path, entry: Entry, small: bool = False) -> dict[str, Any]:
-    """A picture as a data URI with its size; large ones as WebP, small ones cut to a corner or shrunk."""
-    raw = file.read_bytes()
-    try:
-        Image.open(io.BytesIO(raw)).verify()
-    except (OSError, SyntaxError) as e:
-        raise UserError(f"{file} is not a whole picture ({type(e).__name__}); remove it, then report again") from e
-    with Image.open(io.BytesIO(raw)) as opened:
-        size, kind = opened.size, "png"
-        if small or len(raw) > HEAVY:
-            image = corner(opened.convert("RGB"), entry) if small else opened.convert("RGB")
-            size, kind = image.size, "webp"
-            buffer = io.BytesIO()
-            image.save(buffer, "WEBP", quality=88, method=2)
-            raw = buffer.getvalue()
-    return {"uri": f"data:image/{kind};base64,{base64.b64encode(raw).decode()}", "width": size[0], "height": size[1]}
-
-
-def corner(image: Image.Image, entry: Entry) -> Image.Image:
-    """The first 4 × 4 pictures of a grid; other figures at half size."""
-    shape = entry.env.get("shape", [])
-    if len(shape) != 3:
-        return image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
-    h, w = (side * max(1, SMALL // shape[2]) + GAP for side in shape[1:])
-    return image.crop((0, 0, min(image.width, 4 * w - GAP), min(image.height, 4 * h - GAP)))
-
-
 # ------------------------------------------------------------------------------------ notes and costs
 
 
@@ -293,13 +236,14 @@ def notes(table: Table) -> list[tuple[str, str]]:
         if e.state in ("diverged", "failed"):
             found.append((who, f"{e.state}: {e.status.get('message', 'no reason was left')}"))
         if e.state == "running":
-            found.append(
-                (who, f"was cut off at {e.status.get('images', 0):,} images; `triptych resume {e.path}` finishes it")
-            )
+            again = shell("triptych", "resume", str(e.path))
+            found.append((who, f"was cut off at {e.status.get('images', 0):,} images; `{again}` finishes it"))
         if not e.judged and e.state == "done":
-            found.append((who, f"has not been evaluated; `triptych evaluate {e.path}` does"))
+            found.append((who, f"has not been evaluated; `{shell('triptych', 'evaluate', str(e.path))}` does"))
         found += [(who, str(alarm)) for alarm in e.status.get("alarms", []) if e.state != "diverged"]
         found += [(who, told) for told in faded(e)]
+        if e.bad_lines:
+            found.append((who, f"{e.bad_lines:,} lines of its log could not be read and are left out"))
     return found
 
 
@@ -387,7 +331,7 @@ def embedded(made: Sequence[Table], rows: Sequence[Mapping[str, Any]]) -> str:
         for table in made
         for e in table.entries
     ]
-    text = json.dumps({"values": rows, "runs": curves}, default=str)
+    text = json.dumps(files.plain({"values": rows, "runs": curves}), default=str, allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 

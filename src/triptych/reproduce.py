@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from triptych.core import encode
+from triptych.entries import flat
 from triptych.recipes import all_recipes
-from triptych.tables import flat
+from triptych.terminal import printable
+
+
+def shell(*words: str) -> str:
+    """Words as a shell takes them, on one line: control characters and bytes that are no UTF-8 as `$'…'` has them."""
+    return " ".join(
+        shlex.quote(w) if printable(w) == w and "\n" not in w and "\t" not in w else dollar(w) for w in words
+    )
+
+
+def dollar(word: str) -> str:
+    """One word in the quotes in which bash, zsh and POSIX of 2024 know escapes."""
+    kept = []
+    for c in word:
+        if c in "\\'":
+            kept.append(f"\\{c}")
+        elif printable(c) == c and c not in "\n\t":
+            kept.append(c)
+        else:
+            kept += [f"\\x{byte:02x}" for byte in os.fsencode(c)]
+    return f"$'{''.join(kept)}'"
 
 
 @cache
@@ -35,7 +57,7 @@ def command(recipe: Mapping[str, Any], seed: int) -> str:
     for key, value in own.items():
         if value != named()[best][key]:
             words += option(key, value)
-    return shlex.join([*words, *(["--seed", str(seed)] if seed else [])])
+    return shell(*words, *(["--seed", str(seed)] if seed else []))
 
 
 def option(key: str, value: Any) -> list[str]:

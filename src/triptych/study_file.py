@@ -29,8 +29,13 @@ import yaml
 from triptych.core import Recipe
 from triptych.errors import UserError, nearest
 from triptych.study import Study
+from triptych.system import files
 
 KEYS = ("name", "seeds", "about", "samples", "recipes")
+LARGEST = 1 << 20
+"""Bytes of a study file."""
+DEEPEST, NODES, LONGEST = 20, 100_000, 3_000
+"""Levels of a YAML file, its values once every alias stands for what it names, and characters of one value."""
 
 
 def read_study(path: str | Path) -> Study:
@@ -63,15 +68,17 @@ def from_python(path: Path) -> Study:
 
 def from_yaml(path: Path) -> Study:
     try:
-        root = yaml.compose(path.read_text())
-    except UnicodeDecodeError as e:
-        raise UserError(f"{path.name} is not text; write the study as UTF-8") from e
+        root = yaml.compose(files.read_text(path, LARGEST))
     except yaml.MarkedYAMLError as e:
         where = f" line {e.problem_mark.line + 1}" if e.problem_mark else ""
         raise UserError(f"{path.name}{where}: {e.problem or e}; correct the YAML") from e
     except yaml.YAMLError as e:
         raise UserError(f"{path.name}: {e}; correct the YAML") from e
+    except RecursionError as e:
+        raise UserError(f"{path.name} is nested too deeply for a study; write it flat") from e
     reader = _Reader(path.name)
+    if root is not None:
+        reader.measure(root, {})
     top = reader.mapping(root, "a study", KEYS)
     if "recipes" not in top:
         raise reader.wrong(root, "there is no `recipes:`; list at least one")
@@ -85,7 +92,10 @@ def from_yaml(path: Path) -> Study:
             raise reader.wrong(top[key], f"{key} is {given!r}; give a whole number of at least 1")
     recipes = tuple(reader.recipe(node) for node in entries.value)
     name, about = str(plain.get("name", path.stem)), str(plain.get("about", ""))
-    return Study(name, recipes, plain.get("seeds", 3), about, plain.get("samples"))
+    try:
+        return Study(name, recipes, plain.get("seeds", 3), about, plain.get("samples"))
+    except UserError as e:
+        raise UserError(f"{path.name}: {e}") from e
 
 
 class _Reader:
@@ -98,11 +108,32 @@ class _Reader:
         line = node.start_mark.line + 1 if node is not None else 1
         return UserError(f"{self.file} line {line}: {text}")
 
+    def measure(self, node: yaml.Node, known: dict[int, int], level: int = 0) -> int:
+        """How many values a node holds once every alias stands for what it names; UserError beyond the limits."""
+        if known.get(id(node), 0) < 0:
+            raise self.wrong(node, "this value holds itself; write it out")
+        if id(node) in known:
+            return known[id(node)]
+        if level > DEEPEST:
+            raise self.wrong(node, f"this is nested more than {DEEPEST} levels deep; a study is flat")
+        known[id(node)], total = -1, 1
+        if isinstance(node, yaml.ScalarNode):
+            if len(node.value) > LONGEST:
+                raise self.wrong(node, f"this value has {len(node.value):,} characters; at most {LONGEST:,} are read")
+        else:
+            for child in node.value:
+                for part in child if isinstance(child, tuple) else (child,):
+                    total += self.measure(part, known, level + 1)
+        if total > NODES:
+            raise self.wrong(node, f"the aliases below stand for more than {NODES:,} values; write fewer")
+        known[id(node)] = total
+        return total
+
     def value(self, node: Any) -> Any:
         loader = yaml.SafeLoader("")
         try:
             return loader.construct_object(node, deep=True)
-        except yaml.YAMLError as e:
+        except (yaml.YAMLError, ValueError, OverflowError, TypeError) as e:  # 2024-99-99, 1e9999 digits, [] as a key
             raise self.wrong(node, f"{e}; correct the YAML") from e
         finally:
             loader.dispose()
@@ -196,7 +227,10 @@ def fitted(value: Any, hint: Any) -> Any:
             raise TypeError(f"give {'a whole number' if hint is int else 'a number'}") from None
         value = int(value) if hint is int and value.is_integer() else value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise TypeError("give a smaller number") from None
     if hint is float and isinstance(value, float) and not math.isfinite(value):
         raise TypeError("give a finite number")
     if hint in (int, float, bool, str) and (type(value) is not hint):

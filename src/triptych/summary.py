@@ -7,7 +7,8 @@ from pathlib import Path
 from rich.table import Table as Grid
 
 from triptych.directions import direction
-from triptych.tables import Table, gather, root, tables
+from triptych.entries import gather
+from triptych.tables import Table, root, tables
 from triptych.terminal import console
 from triptych.verdict import figure, headline, judge, spoken, with_reach
 
@@ -22,7 +23,7 @@ def show(folder: Path) -> None:
     for table in tables(entries):
         verdicts = [v for m in table.metrics if (v := judge(table, m)) is not None]
         out.print(grid(table))
-        out.print(headline(table, verdicts), markup=False)
+        out.print(headline(table, verdicts))
         out.print()
 
 
@@ -32,7 +33,7 @@ def grid(table: Table) -> Grid:
     for metric in filter(direction, table.metrics):
         plain.setdefault(root(metric), metric)
     metrics = list(plain.values())[:SHOWN]
-    made = Grid(title=f"[bold]{table.data}[/bold]", title_justify="left", box=None, pad_edge=False)
+    made = Grid(title=table.data, title_style="bold", title_justify="left", box=None, pad_edge=False)
     made.add_column("recipe")
     made.add_column("seeds", justify="right")
     for metric in metrics:

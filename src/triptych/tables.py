@@ -1,186 +1,23 @@
-"""Runs as a report sees them: read, labelled, put into tables that may be compared, averaged over seeds.
-
-Only the plain files of the run folders are read; no model is loaded.
-"""
+"""Runs in tables that may be compared, averaged over seeds."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from triptych.directions import direction
-from triptych.errors import UserError
+from triptych.entries import Entry, number
 from triptych.intervals import Estimate, estimate
-from triptych.run import read_json, read_lines
 
 FIRST = ("modes", "high_quality", "reverse_kl", "kl", "nll", "bits_per_dim", "fid", "frechet", "confident")
 """The metrics that say most, in this order."""
-LOGGED = ("modes", "high_quality", "reverse_kl", "wasserstein", "nll", "val_recon", "elbo", "bits_per_dim")
-"""Fields of the log that stand in where a run has no such value in eval.json."""
 
 
 def root(metric: str) -> str:
     """The name in `FIRST` that a metric is or is a variant of (`frechet` of `frechet_pixels`), else its own."""
     return next((k for k in FIRST if metric == k or metric.startswith(f"{k}_")), metric)
-
-
-# ----------------------------------------------------------------------------------------------- runs
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One run's plain files."""
-
-    path: Path
-    recipe: Mapping[str, Any]
-    seed: int
-    env: Mapping[str, Any]
-    status: Mapping[str, Any]
-    lines: Sequence[Mapping[str, Any]]
-    values: Mapping[str, Mapping[str, Any]]
-    """eval.json's metrics, and the log's where there is no such metric (`source` tells which)"""
-    judged: bool
-    """whether there is an eval.json"""
-    label: str = ""
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-    """examples a second, as they were drawn for eval.json"""
-
-    @property
-    def name(self) -> str:
-        return self.recipe.get("name") or self.path.name
-
-    @property
-    def data(self) -> tuple[str, str]:
-        """Name and fingerprint of what it was trained on."""
-        told = self.env.get("data") or {}
-        return told.get("name") or self.recipe["data"]["name"], told.get("fingerprint") or ""
-
-    @property
-    def state(self) -> str:
-        return self.status.get("state", "running")
-
-    @property
-    def training(self) -> float | None:
-        """Seconds of training, without evaluations and pictures on the way."""
-        if not number(seconds := self.status.get("seconds")):
-            return None
-        return max(seconds - math.fsum(v for line in self.lines if number(v := line.get("evaluating"))), 0.0)
-
-
-def read_entry(path: Path) -> Entry:
-    """A run folder's plain files; UserError where it is no run."""
-    if not (path / "recipe.json").is_file():
-        raise UserError(f"{path} is not a run: it has no recipe.json; give folders made by `triptych train` or `study`")
-    asked = read_json(path / "recipe.json")
-    if not isinstance(asked, dict) or not {"recipe", "seed"} <= asked.keys():
-        raise UserError(f"{path / 'recipe.json'} holds no recipe and seed; restore it from a copy")
-    optional = {}
-    for name in ("env", "status", "eval", "sampling"):
-        file = path / f"{name}.json"
-        optional[name] = read_json(file) if file.is_file() else {}
-        if not isinstance(optional[name], dict):
-            raise UserError(f"{file} holds no JSON object; restore it from a copy, or remove it")
-    # an autoencoder's `kl` is its rate, not the distance to the data that a flow logs under that name
-    lines = [
-        {"rate" if k == "kl" and "recon" in line else k: v for k, v in line.items()}
-        for line in read_lines(path / "metrics.jsonl")
-    ]
-    values = {k: {**v, "source": "eval"} for k, v in optional["eval"].items() if isinstance(v, dict) and "value" in v}
-    return Entry(
-        path,
-        asked["recipe"],
-        asked["seed"],
-        optional["env"],
-        optional["status"],
-        lines,
-        values | logged(lines, values, held_out=optional["env"].get("test") is not None),
-        judged=bool(values),
-        sampling=optional["sampling"],
-    )
-
-
-def logged(lines: Sequence[Mapping[str, Any]], judged: Mapping[str, Any], held_out: bool) -> dict[str, dict[str, Any]]:
-    """The newest logged number of each known field that eval.json does not hold under that name."""
-    found = {}
-    note = "from the training log" + ("" if held_out else ", of training examples: there was no held-out part")
-    for name in LOGGED:
-        at = [line for line in lines if number(line.get(name))]
-        if at and not any(k == name or k.startswith(f"{name}_") for k in judged):
-            found[name] = {"value": at[-1][name], "source": "log", "note": note}
-    return found
-
-
-def number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any]]]:
-    """Entries of run folders and of the runs in study folders, labelled; and the runs that are not among them.
-
-    Those a study could not begin; and of runs of one recipe, data and seed all but the first: they are one draw, and
-    intervals over seeds would count it twice.
-    """
-    entries, lost = [], []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise UserError(f"{path} does not exist; give folders of runs or studies")
-        if (path / "recipe.json").is_file() or not (path / "study.json").is_file():
-            entries.append(read_entry(path))
-            continue
-        for told in read_json(path / "study.json")["runs"]:
-            folder = path / told["run"]
-            if (folder / "recipe.json").is_file():
-                entries.append(read_entry(folder))
-            else:
-                lost.append(told)
-    if not entries and not lost:
-        raise UserError("there is no run to report on; give at least one run folder")
-    kept: dict[Any, Entry] = {}
-    for entry in labelled(entries):
-        first = kept.setdefault((entry.label, entry.data, entry.seed), entry)
-        if first is not entry and first.path.resolve() != entry.path.resolve():
-            message = f"{entry.path} is left out, of the same recipe and seed as {first.path}"
-            lost.append({"recipe": entry.label, "seed": entry.seed, "state": "twice", "message": message})
-    return list(kept.values()), lost
-
-
-def labelled(entries: Sequence[Entry]) -> list[Entry]:
-    """Every entry with the name of its recipe, and where one name has several recipes, what differs."""
-    out = []
-    for entry in entries:
-        twins = [flat(e.recipe) for e in entries if e.name == entry.name and e.data[0] == entry.data[0]]
-        own = flat(entry.recipe)
-        differing = [k for k in own if k not in ("about", "name") and any(t.get(k) != own[k] for t in twins)]
-        extra = ", ".join(f"{k.removeprefix('objective.')}={plain(own[k])}" for k in differing)
-        out.append(replace(entry, label=f"{entry.name} ({extra})" if extra else entry.name))
-    return out
-
-
-def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A recipe's JSON as `train.lr: value` pairs; class names as `objective`, `model`."""
-    found: dict[str, Any] = {}
-    for key, value in recipe.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{name}.")
-        elif key == "type":
-            found[prefix.rstrip(".") or "type"] = value
-        else:
-            found[name] = value
-    return found
-
-
-def plain(value: Any) -> str:
-    """A recipe's value for a person."""
-    if isinstance(value, list):
-        return "–".join(map(str, value)) if len(value) == 2 else ", ".join(map(str, value))
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return "off" if value is None else str(value)
 
 
 # --------------------------------------------------------------------------------------------- tables
@@ -322,57 +159,3 @@ def conflict(a: Mapping[str, tuple[Any, ...]], b: Mapping[str, tuple[Any, ...]])
                 told = f"{metric} with {what} {new or 'as usual'} here and {old or 'as usual'} above"
                 return f"another evaluator: {told}; evaluate them alike to compare"
     return ""
-
-
-# ------------------------------------------------------------------------------------------------ csv
-
-COLUMNS: tuple[str, ...] = (
-    "data",
-    "fingerprint",
-    "recipe",
-    "label",
-    "seed",
-    "state",
-    "images",
-    "seconds",
-    "metric",
-    "value",
-    "n",
-    "extractor",
-    "resize",
-    "dtype",
-    "floor",
-    "se",
-    "source",
-    "note",
-    "run",
-)
-
-
-def tidy(made: Sequence[Table]) -> list[dict[str, Any]]:
-    """One row per run and metric; a run without metrics has one row."""
-    rows = []
-    for table in made:
-        for e in table.entries:
-            common = {
-                "data": table.data,
-                "fingerprint": table.fingerprint,
-                "recipe": e.name,
-                "label": e.label,
-                "seed": e.seed,
-                "state": e.state,
-                "images": e.status.get("images"),
-                "seconds": e.status.get("seconds"),
-                "run": str(e.path),
-            }
-            for metric, told in e.values.items() or [("", {})]:
-                # `seed` is the run's: an evaluation's values have one of their own
-                rows.append({k: told[k] for k in COLUMNS if k in told} | common | {"metric": metric})
-    return rows
-
-
-def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.DictWriter(f, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)

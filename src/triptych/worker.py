@@ -1,33 +1,38 @@
-"""A process of a study: `python -m triptych.worker` reads jobs and trains, judges and draws them one by one.
+"""A process of a study: `python -P -m triptych.worker` reads jobs and trains, judges and draws them one by one.
 
-Each job is a JSON line on standard input, answered by a JSON line on standard output; what a run prints goes to a
-file of its name in the study's folder `logs/`. When the input ends, because the study was stopped or killed, so
-does this process, at once: run folders are whole at every moment.
+Each job is a JSON line on standard input, answered by a JSON line on standard output. Both are private from the start:
+what a run, a library in C or a program of theirs prints goes to a file of the run's name in the study's folder `logs/`.
+When the input ends, because the study was stopped or killed, so does this process, at once: run folders are whole at
+every moment.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import queue
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from triptych.core import Recipe, decode
 from triptych.errors import Diverged, UserError
+from triptych.study_runner import log_of
+from triptych.system import files
 
 
 def serve() -> None:
     """Answer jobs until the input ends."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    orders, answers = private_streams()
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def listen() -> None:
-        for line in sys.stdin:
+        for line in orders:
             jobs.put(line)
         os._exit(0)
 
@@ -35,13 +40,44 @@ def serve() -> None:
     while True:
         job = json.loads(jobs.get())
         path = Path(job["path"])
-        logs = path.parent / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
-        log = (logs / f"{path.name}.txt").open("a")
-        with log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            state, message = attempt(job, path)
-        answers.write(json.dumps({"state": state, "message": message}) + "\n")
+        try:
+            with files.appending(log_of(path)) as log, everything_to(log):
+                state, message = attempt(job, path)
+        except Exception as e:
+            state, message = "failed", told(e)
+        # a line of its own, whatever was written there before
+        answers.write("\n" + json.dumps({"run": path.name, "state": state, "message": message}) + "\n")
         answers.flush()
+
+
+def private_streams() -> tuple[IO[str], IO[str]]:
+    """Copies of standard input and output that no other code and no child knows; the originals lead elsewhere."""
+    orders = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    return orders, answers
+
+
+@contextlib.contextmanager
+def everything_to(log: IO[bytes]) -> Iterator[None]:
+    """Standard output and error lead to `log`, at the level of the system: for libraries in C as for Python."""
+    before = os.dup(2)
+    try:
+        for number in (1, 2):
+            os.dup2(log.fileno(), number)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number in (1, 2):
+            os.dup2(before, number)
+        os.close(before)
 
 
 def attempt(job: dict[str, Any], path: Path) -> tuple[str, str]:

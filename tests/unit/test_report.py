@@ -15,12 +15,13 @@ from triptych import reproduce
 from triptych.cli import main, parse_recipe
 from triptych.core import encode
 from triptych.directions import direction
+from triptych.entries import gather
 from triptych.errors import UserError
 from triptych.recipes import get
 from triptych.report import cost, write_report
 from triptych.study_file import with_field
 from triptych.summary import grid
-from triptych.tables import gather, tables
+from triptych.tables import tables
 from triptych.verdict import headline, judge, sentence
 
 

@@ -104,10 +104,21 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@contextlib.contextmanager
+def appending(path: str | Path, advice: str = "make the folder writable") -> Iterator[IO[bytes]]:
+    """A file that grows at its end, made where there is none; UserError for a link, a pipe or a device."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
+        flags |= getattr(os, name, 0)
+    with system_errors(Path(path), advice), os.fdopen(os.open(path, flags, 0o666), "ab") as f:
+        if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
+            raise UserError(f"{path} is no ordinary file; remove it")
+        yield f
+
+
 def append_line(path: str | Path, value: Any) -> None:
     """One more line of JSON at the end of a file, which must not be a link."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    with system_errors(Path(path), "make the folder writable"), os.fdopen(os.open(path, flags, 0o666), "ab") as f:
+    with appending(path) as f:
         f.write((json_text(value) + "\n").encode())
 
 
@@ -143,6 +154,8 @@ def system_errors(path: Path, advice: str) -> Iterator[None]:
             raise UserError(f"{path} cannot be written ({e.strerror}); {advice}") from e
         if e.errno == errno.ENOENT:
             raise UserError(f"there is no folder {path.parent} to write {path.name} in; make it, or {advice}") from e
+        if e.errno == errno.ENXIO:
+            raise UserError(f"{path} is no ordinary file; remove it, or {advice}") from e
         if e.errno == errno.ELOOP:
             raise UserError(f"{path} is a link and is not written through; remove it, or {advice}") from e
         raise

@@ -1,0 +1,341 @@
+"""Runs as a report sees them: read, checked, labelled.
+
+Only the plain files of the run folders are read; no model is loaded. They may be anybody's: whatever is taken from
+them has the type that it should have, or the file is named in an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from triptych.errors import UserError
+from triptych.system import files
+
+LOGGED = ("modes", "high_quality", "reverse_kl", "wasserstein", "nll", "val_recon", "elbo", "bits_per_dim")
+"""Fields of the log that stand in where a run has no such value in eval.json."""
+JSON_LIMIT = LOG_LIMIT = 16 << 20
+"""Bytes of the largest JSON file and log of a run folder that are read here."""
+MOST_NAMES = 500
+"""Metrics of a run, and different numbers of its log."""
+DEEPEST = 12
+"""Levels of a JSON file."""
+HUGE = 1e100
+"""Numbers beyond are taken for not finite: their squares would be."""
+
+
+# --------------------------------------------------------------------------------------------- checks
+
+Check = Callable[[Any], bool]
+
+
+def number(value: Any) -> TypeGuard[float]:
+    """Whether this is a finite number to calculate with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -HUGE < value < HUGE
+
+
+def text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 64
+
+
+def count(value: Any) -> bool:
+    return whole(value) and value >= 0
+
+
+def any_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def optional(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def listed(check: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def mapped(check: Check) -> Check:
+    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
+
+
+def having(fields: Mapping[str, Check]) -> Check:
+    return lambda value: isinstance(value, dict) and all(c(value[k]) for k, c in fields.items() if k in value)
+
+
+def rows(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
+
+
+def recipe(value: Any) -> bool:
+    return (
+        having({"name": text, "about": text, "data": having({"name": text})})(value)
+        and isinstance(value.get("data"), dict)
+        and "name" in value["data"]
+        and all(isinstance(value.get(k), dict) and text(value[k].get("type")) for k in ("objective", "model"))
+    )
+
+
+DATA = having({"name": optional(text), "fingerprint": optional(text)})
+ASKED: dict[str, Check] = {"recipe": recipe, "seed": whole}
+VALUE: dict[str, Check] = {k: optional(text) for k in ("extractor", "resize", "dtype", "how", "note", "reference")} | {
+    "value": optional(any_number),
+    "floor": optional(any_number),
+    "se": optional(any_number),
+    "n": optional(count),
+}
+ROW: dict[str, Check] = {"run": text, "recipe": text, "seed": whole, "state": text, "message": text}
+OPTIONAL: dict[str, dict[str, Check]] = {
+    "env": dict.fromkeys(("triptych", "torch", "python", "device", "precision", "processor"), text)
+    | {
+        "threads": optional(count),
+        "shape": listed(count),
+        "data": optional(DATA),
+        "parameters": optional(mapped(count)),
+    },
+    "status": {
+        "state": text,
+        "message": text,
+        "images": count,
+        "seconds": optional(any_number),
+        "alarms": listed(text),
+    },
+    "eval": {},
+    "sampling": {"examples_per_second": optional(any_number)},
+}
+
+
+@contextlib.contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """The system's refusals to read as messages."""
+    try:
+        yield
+    except OSError as e:
+        raise UserError(
+            f"{file} cannot be read ({e.strerror or e}); make it readable, or restore it from a copy"
+        ) from e
+
+
+def checked(file: Path, fields: Mapping[str, Check], needed: Sequence[str] = ()) -> dict[str, Any]:
+    """The object of a JSON file, empty where there is none, its fields of the kinds that they should have."""
+    if not needed and not os.path.lexists(file):
+        return {}
+    with readable(file):
+        told = files.read_object(file, JSON_LIMIT)
+    level: list[Any] = [told]
+    for _ in range(DEEPEST):
+        level = [
+            part
+            for value in level
+            for part in (value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
+        ]
+    if level:
+        raise UserError(f"{file} is nested more than {DEEPEST} levels deep; restore it from a copy")
+    check(file, told, fields, needed=needed)
+    return told
+
+
+def check(
+    file: Path, told: Mapping[str, Any], fields: Mapping[str, Check], prefix: str = "", needed: Sequence[str] = ()
+) -> None:
+    """UserError where a field that is needed is not there, or one is of another kind than it should be."""
+    for name in needed:
+        if name not in told:
+            raise UserError(f"{file} holds no {prefix}{name}; restore it from a copy")
+    for name, good in fields.items():
+        if name in told and not good(told[name]):
+            raise UserError(f"{file}: {prefix}{name} is not what a run writes; restore it from a copy")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run's plain files."""
+
+    path: Path
+    recipe: Mapping[str, Any]
+    seed: int
+    env: Mapping[str, Any]
+    status: Mapping[str, Any]
+    lines: Sequence[Mapping[str, Any]]
+    values: Mapping[str, Mapping[str, Any]]
+    """eval.json's metrics, and the log's where there is no such metric (`source` tells which)"""
+    judged: bool
+    """whether there is an eval.json"""
+    label: str = ""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """examples a second, as they were drawn for eval.json"""
+    bad_lines: int = 0
+    """lines of the log that could not be read"""
+
+    @property
+    def name(self) -> str:
+        return self.recipe.get("name") or self.path.name
+
+    @property
+    def data(self) -> tuple[str, str]:
+        """Name and fingerprint of what it was trained on."""
+        told = self.env.get("data") or {}
+        return told.get("name") or self.recipe["data"]["name"], told.get("fingerprint") or ""
+
+    @property
+    def state(self) -> str:
+        return self.status.get("state", "running")
+
+    @property
+    def training(self) -> float | None:
+        """Seconds of training, without evaluations and pictures on the way."""
+        if not number(seconds := self.status.get("seconds")):
+            return None
+        return max(seconds - math.fsum(v for line in self.lines if number(v := line.get("evaluating"))), 0.0)
+
+
+def read_entry(path: Path) -> Entry:
+    """A run folder's plain files; UserError where it is no run, or where one of them holds what it cannot."""
+    if not (path / "recipe.json").is_file():
+        raise UserError(f"{path} is not a run: it has no recipe.json; give folders made by `triptych train` or `study`")
+    asked = checked(path / "recipe.json", ASKED, needed=("recipe", "seed"))
+    told = {name: checked(path / f"{name}.json", fields) for name, fields in OPTIONAL.items()}
+    judged = {k: v for k, v in told["eval"].items() if isinstance(v, dict) and "value" in v}
+    if len(judged) > MOST_NAMES:
+        raise UserError(f"{path / 'eval.json'} holds {len(judged):,} metrics, and at most {MOST_NAMES} are read")
+    for name, value in judged.items():
+        check(path / "eval.json", value, VALUE, f"{name}.")
+    lines, bad = read_log(path / "metrics.jsonl")
+    values = {k: {**v, "source": "eval"} for k, v in judged.items()}
+    return Entry(
+        path,
+        asked["recipe"],
+        asked["seed"],
+        told["env"],
+        told["status"],
+        lines,
+        values | logged(lines, values, held_out=told["env"].get("test") is not None),
+        judged=bool(values),
+        sampling=told["sampling"],
+        bad_lines=bad,
+    )
+
+
+def read_log(file: Path) -> tuple[list[dict[str, Any]], int]:
+    """The lines of a log that say at how many images they were written, their plain values, and how many do not."""
+    with readable(file):
+        found, bad = files.read_lines(file, LOG_LIMIT)
+    kept = []
+    for line in found:
+        if not count(line.get("images")):
+            bad += 1
+            continue
+        # an autoencoder's `kl` is its rate, not the distance to the data that a flow logs under that name
+        named = {"rate" if k == "kl" and "recon" in line else k: v for k, v in line.items()}
+        kept.append({k: v for k, v in named.items() if v is None or isinstance(v, int | float | str)})
+    if len({k for line in kept for k in line}) > MOST_NAMES:
+        raise UserError(f"{file} logs more than {MOST_NAMES} different numbers, which no training does; remove it")
+    return kept, bad
+
+
+def logged(lines: Sequence[Mapping[str, Any]], judged: Mapping[str, Any], held_out: bool) -> dict[str, dict[str, Any]]:
+    """The newest logged number of each known field that eval.json does not hold under that name."""
+    found = {}
+    note = "from the training log" + ("" if held_out else ", of training examples: there was no held-out part")
+    for name in LOGGED:
+        at = [line for line in lines if number(line.get(name))]
+        if at and not any(k == name or k.startswith(f"{name}_") for k in judged):
+            found[name] = {"value": at[-1][name], "source": "log", "note": note}
+    return found
+
+
+def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any]]]:
+    """Entries of run folders and of the runs in study folders, labelled; and the runs that are not among them.
+
+    Those a study could not begin, or that cannot be read; and of runs of one recipe, data and seed all but the first:
+    they are one draw, and intervals over seeds would count it twice.
+    """
+    entries, lost = [], []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise UserError(f"{path} does not exist; give folders of runs or studies")
+        if (path / "recipe.json").is_file() or not (path / "study.json").is_file():
+            entries.append(read_entry(path))
+            continue
+        for told in read_study_json(path)["runs"]:
+            folder = path / told["run"]
+            if not (folder / "recipe.json").is_file():
+                lost.append(told)
+                continue
+            try:
+                entries.append(read_entry(folder))
+            except UserError as e:
+                lost.append({**told, "state": "left out", "message": str(e)})
+    if not entries and not lost:
+        raise UserError("there is no run to report on; give at least one run folder")
+    kept: dict[Any, Entry] = {}
+    for entry in labelled(entries):
+        first = kept.setdefault((entry.label, entry.data, entry.seed), entry)
+        if first is not entry and first.path.resolve() != entry.path.resolve():
+            message = f"{entry.path} is left out, of the same recipe and seed as {first.path}"
+            lost.append({"recipe": entry.label, "seed": entry.seed, "state": "twice", "message": message})
+    return list(kept.values()), lost
+
+
+def read_study_json(path: Path) -> dict[str, Any]:
+    """study.json of a study's folder: `name`, `about`, and `runs` with `run`, `recipe`, `seed`, `state`, `message`."""
+    file = path / "study.json"
+    told = checked(file, {"name": text, "about": text, "runs": rows}, needed=("name", "runs"))
+    for row in told["runs"]:
+        check(file, row, ROW, "runs.", needed=tuple(ROW))
+        if Path(row["run"]).name != row["run"] or row["run"] == "..":
+            raise UserError(f"{file} names the run {row['run']!r}, which is not in this folder; restore it from a copy")
+    return {"about": "", **told}
+
+
+def labelled(entries: Sequence[Entry]) -> list[Entry]:
+    """Every entry with the name of its recipe, and where one name has several recipes, what differs."""
+    own = [flat(e.recipe) for e in entries]
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for entry, fields in zip(entries, own, strict=True):
+        groups.setdefault((entry.name, entry.data[0]), []).append(fields)
+    differing = {
+        key: {k for t in twins for k in t if k not in ("about", "name") and t[k] != twins[0].get(k, MISSING)}
+        | {k for t in twins for k in twins[0].keys() - t.keys() - {"about", "name"}}
+        for key, twins in groups.items()
+    }
+    out = []
+    for entry, fields in zip(entries, own, strict=True):
+        told = [k for k in fields if k in differing[entry.name, entry.data[0]]]
+        extra = ", ".join(f"{k.removeprefix('objective.')}={plain(fields[k])}" for k in told)
+        out.append(replace(entry, label=f"{entry.name} ({extra})" if extra else entry.name))
+    return out
+
+
+MISSING = object()
+
+
+def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A recipe's JSON as `train.lr: value` pairs; class names as `objective`, `model`."""
+    found: dict[str, Any] = {}
+    for key, value in recipe.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{name}.")
+        elif key == "type":
+            found[prefix.rstrip(".") or "type"] = value
+        else:
+            found[name] = value
+    return found
+
+
+def plain(value: Any) -> str:
+    """A recipe's value for a person."""
+    if isinstance(value, list):
+        return "–".join(map(str, value)) if len(value) == 2 else ", ".join(map(str, value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "off" if value is None else str(value)
