@@ -224,6 +224,7 @@ def report(
 ) -> None:
     """Put runs side by side in one self-contained page."""
     from triptych.report import write_report
+    from triptych.terminal import say
 
     page = write_report(runs, out)
-    print(page, page.with_suffix(".csv"), sep="\n")  # noqa: T201
+    say(page, page.with_suffix(".csv"))

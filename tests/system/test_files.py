@@ -115,3 +115,17 @@ def test_names_that_are_no_utf8_come_back_unchanged(tmp_path):
     json.loads((tmp_path / "a.json").read_bytes())
     files.write_text(tmp_path / name, "x")
     assert (tmp_path / name).read_text() == "x"
+
+
+def test_appending_reaches_no_link_and_waits_for_no_pipe(tmp_path):
+    (tmp_path / "outside").write_text("mine", encoding="utf-8")
+    (tmp_path / "link").symlink_to(tmp_path / "outside")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        with pytest.raises(UserError, match=r"is a link|no ordinary file"):
+            files.append_line(tmp_path / name, {})
+    assert (tmp_path / "outside").read_text(encoding="utf-8") == "mine"
+    for text in (b"a", b"b"):
+        with files.appending(tmp_path / "log") as f:
+            f.write(text)
+    assert (tmp_path / "log").read_bytes() == b"ab"

@@ -1,10 +1,13 @@
 """A user's own study: what is read, and where a mistake is said to be."""
 
+import os
+import time
+
 import pytest
 
 from triptych.errors import UserError
 from triptych.recipes import get
-from triptych.study import Study, run_id
+from triptych.study import MOST, Study, contrast, run_id
 from triptych.study_file import read_study, with_field
 
 GOOD = """\
@@ -21,7 +24,7 @@ recipes:
 
 def write(tmp_path, text, name="s.yaml"):
     path = tmp_path / name
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -92,3 +95,89 @@ def test_run_id_follows_what_decides_the_training_alone():
     assert run_id(recipe, 0) != run_id(recipe, 1)
     assert run_id(recipe, 0).startswith("gan-8gaussians-")
     assert with_field(shorter, "train.images", recipe.train.images) == recipe
+
+
+def test_names_and_texts_are_utf8(tmp_path):
+    study = read_study(write(tmp_path, GOOD.replace("name: mine", "name: größe\nabout: 日本 − ±")))
+    assert (study.name, study.about) == ("größe", "日本 − ±")
+
+
+@pytest.mark.parametrize("name", ["../x", "/tmp/x", "..", "NUL", '"a\\eb"', "x" * 500, "a/b"])
+def test_a_study_stays_in_its_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    file = write(tmp_path, GOOD.replace("name: mine", f"name: {name}"))
+    with pytest.raises(UserError, match="give one plain name"):
+        contrast(str(file), None, None, "quick", 1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s.yaml"]
+
+
+def laughs(levels):
+    """Aliases of aliases: 10^levels values in a few lines."""
+    lines = ["about:", "  - &a0 [1]"]
+    lines += [f"  - &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, levels)]
+    return "\n".join(lines)
+
+
+def merges(levels):
+    """The same with merge keys."""
+    lines = ["about:", "  - &a0 {k: 1}"]
+    lines += [f"  - &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}" for i in range(1, levels)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD.replace("name: mine", laughs(15)), "100,000 values"),
+        (GOOD.replace("name: mine", merges(12)), "100,000 values"),
+        (GOOD.replace("seeds: 2", "seeds: &s [*s]"), "holds itself"),
+        (GOOD.replace("seeds: 2", f"seeds: {10**18}"), "at most 10,000 runs"),
+        (GOOD.replace("seeds: 2", f"seeds: {'9' * 2_999}"), "at most 10,000 runs"),
+        (GOOD.replace("seeds: 2", f"seeds: {'9' * 5_000}"), "characters"),
+        (GOOD.replace("seeds: 2", f"samples: {10**12}"), "samples"),
+        (GOOD.replace("objective.gp: 2", f"objective.gp: {'9' * 400}"), "smaller number"),
+        (GOOD.replace("objective.gp: 2", "objective.gp: 2024-99-99"), "correct the YAML"),
+        (GOOD.replace("name: mine", "about: " + "[" * 100_000), "YAML|nested"),
+        (GOOD.replace("name: mine", "about: " + "[" * 100 + "]" * 100), "20 levels"),
+        (GOOD.replace("name: mine", "about: " + "- " * 100_000), "YAML|nested"),
+        ("#" * (2 << 20), "bytes"),
+        (GOOD.replace("name: mine", "name: !!python/object/apply:os.getcwd []"), "correct the YAML"),
+    ],
+    ids=range(14),
+)
+def test_limits(tmp_path, text, said):
+    began = time.process_time()
+    with pytest.raises(UserError, match=said) as e:
+        read_study(write(tmp_path, text))
+    assert len(str(e.value)) < 1_000
+    assert time.process_time() - began < 5
+
+
+def test_aliases_that_stand_for_little_are_read(tmp_path):
+    text = "recipes:\n  - &a {recipe: gan-8gaussians, train.lr: 1e-4}\n  - *a\nname: x\n"
+    study = read_study(write(tmp_path, text))
+    assert [r.train.lr for r in study.recipes] == [1e-4, 1e-4]
+
+
+def test_what_is_no_ordinary_file(tmp_path):
+    os.mkfifo(tmp_path / "s.yaml")
+    (tmp_path / "t.yaml").symlink_to("/dev/zero")
+    for name in ("s.yaml", "t.yaml"):
+        with pytest.raises(UserError, match="not a file"):
+            read_study(tmp_path / name)
+
+
+def test_a_study_of_too_many_runs_is_refused():
+    with pytest.raises(UserError, match="give fewer seeds"):
+        Study("x", (get("gan-8gaussians"),), MOST + 1)
+
+
+def test_what_a_python_study_runs_is_said_before_it_is_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = write(tmp_path, "print('acts')\nraise RuntimeError('enough')\n", "s.py")
+    for trust in (False, True):
+        with pytest.raises(UserError, match="enough"):
+            contrast("s.py", None, None, "quick", 1, trust=trust)
+        out, err = capsys.readouterr()
+        assert out == "acts\n"
+        assert err == ("" if trust else f"running {file}: a .py study is a program; --trust leaves this line out\n")

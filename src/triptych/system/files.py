@@ -150,7 +150,15 @@ def system_errors(path: Path, advice: str) -> Iterator[None]:
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise UserError(f"the disk is full while writing {path} ({e.strerror}); free space, or {advice}") from e
-        if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR):
+        if e.errno in (
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.ENAMETOOLONG,
+            errno.EISDIR,
+            errno.ENOTDIR,
+            errno.EEXIST,
+        ):
             raise UserError(f"{path} cannot be written ({e.strerror}); {advice}") from e
         if e.errno == errno.ENOENT:
             raise UserError(f"there is no folder {path.parent} to write {path.name} in; make it, or {advice}") from e
