@@ -183,6 +183,7 @@ def main() -> None:
                     env=os.environ | ({"OMP_NUM_THREADS": "1"} if BUSY else {}),
                     capture_output=True,
                     text=True,
+                    encoding="utf-8",
                     check=True,
                 ).stdout
                 times[side].append(statistics.median(json.loads(said.splitlines()[-1])))

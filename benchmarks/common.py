@@ -29,9 +29,13 @@ def commit() -> str:
     """The commit that is measured; `+` where the tree has changes beside it."""
     try:
         say = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
-        name = subprocess.run(say, capture_output=True, text=True, check=True).stdout.strip()
+        name = subprocess.run(say, capture_output=True, text=True, encoding="utf-8", check=True).stdout.strip()
         say = ["git", "-C", str(HERE), "status", "--porcelain", "--untracked-files=no", ":(exclude)benchmarks/results"]
-        return name + ("+" if subprocess.run(say, capture_output=True, text=True, check=True).stdout.strip() else "")
+        return name + (
+            "+"
+            if subprocess.run(say, capture_output=True, text=True, encoding="utf-8", check=True).stdout.strip()
+            else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
@@ -91,5 +95,5 @@ def record(
         "threads": torch.get_num_threads(),
     }
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(entry, indent=1) + "\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
     print(f"{name}: {measured}  [{'met' if met else 'no target' if met is None else 'MISSED'}: {target}]")

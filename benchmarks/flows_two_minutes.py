@@ -97,7 +97,7 @@ def main() -> None:
         rows[name] = {"ours": a, "zuko": b}
         print(name, rows[name], flush=True)
     if args.add:
-        rows = json.loads((RESULTS / "flows-two-minutes.json").read_text())["details"] | rows
+        rows = json.loads((RESULTS / "flows-two-minutes.json").read_text(encoding="utf-8"))["details"] | rows
     better = [name for name, r in rows.items() if r["ours"]["nll"] < r["zuko"]["nll"]]
     said = "; ".join(f"{name} {r['ours']['kl']:.3f} against {r['zuko']['kl']:.3f}" for name, r in rows.items())
     record(

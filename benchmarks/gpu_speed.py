@@ -169,7 +169,11 @@ def main() -> None:
     for _ in range(args.rounds):
         for side, rows in found.items():
             said = subprocess.run(
-                [sys.executable, __file__, *sys.argv[1:], "--side", side], stdout=subprocess.PIPE, text=True, check=True
+                [sys.executable, __file__, *sys.argv[1:], "--side", side],
+                stdout=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                check=True,
             ).stdout
             rows.append(json.loads(said.splitlines()[-1]))
             print(side, rows[-1], flush=True)

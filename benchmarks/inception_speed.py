@@ -73,7 +73,8 @@ def main() -> None:
     names = [PACKAGE, "fp32", "bf16", "unfolded"]
     argv = [sys.executable, __file__, "--way"]
     workers = {
-        n: subprocess.Popen([*argv, n], stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, text=True) for n in names
+        n: subprocess.Popen([*argv, n], stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, text=True, encoding="utf-8")
+        for n in names
     }
     times = in_turns({n: lambda w=w: ask(w) for n, w in workers.items()}, rounds=ROUNDS)
     for w in workers.values():

@@ -43,10 +43,10 @@ def resident(pid: int) -> int:
     """Bytes of a process and its children."""
     total = 0
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
         total = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
         for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
+            for child in (task / "children").read_text(encoding="utf-8").split():
                 total += resident(int(child))
     except (OSError, StopIteration):
         pass
@@ -59,7 +59,7 @@ def watch(code: str, cache: str) -> tuple[list[int], list[tuple[str, int]]]:
     import threading
 
     env = os.environ | {"TRIPTYCH_CACHE": cache}
-    p = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env)
+    p = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, encoding="utf-8", env=env)
     sizes: list[int] = []
     said: list[tuple[str, int]] = []
 

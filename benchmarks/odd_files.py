@@ -120,7 +120,7 @@ def main() -> None:
         kinds = Counter(odd(rng, folder, i) for i in range(ODD))
         there = sum(1 for _ in folder.iterdir())
         data = load(folder, resolution=32)
-        index = json.loads((Path(data.about["folder"]) / "index.json").read_text())
+        index = json.loads((Path(data.about["folder"]) / "index.json").read_text(encoding="utf-8"))
         kept, skipped = {s["name"] for s in index["sources"]}, {s["name"] for s in index["skipped"]}
         good = sum(name.startswith("good") for name in kept)
         missing = there - len(kept | skipped)

@@ -72,7 +72,7 @@ def compare(folder: Path, tmp: str) -> None:
     for name, kind in FILTERS.items():
         os.environ["TRIPTYCH_CACHE"] = f"{tmp}/cache-{name}"
         data = load(folder, "all", resolution=SIZE, filter=name)  # type: ignore[arg-type]
-        index = cache.Path(data.about["folder"], "index.json").read_text()
+        index = cache.Path(data.about["folder"], "index.json").read_text(encoding="utf-8")
         import json
 
         for entry in json.loads(index)["sources"]:

@@ -20,7 +20,7 @@ MARK = {True: "met", False: "**missed**", None: "recorded"}
 def main() -> None:
     rows, notes = [], []
     for file in sorted((HERE / "results").glob("*.json")):
-        r = json.loads(file.read_text())
+        r = json.loads(file.read_text(encoding="utf-8"))
         if "claim" not in r:
             continue
         where = f"{r['processor']}, {r['cores']} cores"
@@ -31,7 +31,7 @@ def main() -> None:
     text = HEAD + "\n".join(rows) + "\n"
     if notes:
         text += "\n## What fell short, and what was tried\n\n" + "\n".join(notes) + "\n"
-    (HERE / "README.md").write_text(text)
+    (HERE / "README.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

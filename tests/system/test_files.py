@@ -52,7 +52,7 @@ def test_a_link_in_the_targets_place_is_replaced_and_not_written_through(tmp_pat
 def test_appending_does_not_follow_a_link(tmp_path):
     (tmp_path / "outside").write_text("mine")
     (tmp_path / "log").symlink_to(tmp_path / "outside")
-    with pytest.raises(UserError, match="is a link"):
+    with pytest.raises(UserError, match=r"is a link"):
         files.append_line(tmp_path / "log", {})
     assert (tmp_path / "outside").read_text() == "mine"
 
