@@ -93,10 +93,12 @@ def carry_out(
         raise UserError(f"--jobs is {counted(jobs)}; give at least 1, and at most {MOST:,}")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is not a folder; give --out another name")
+    todo = study.jobs(out)
+    for path in (out, *(job.path for job in todo)):
+        names.encodable(path)
     earlier = recorded(out)
     with files.system_errors(out, ELSEWHERE):
         out.mkdir(parents=True, exist_ok=True)
-    todo = study.jobs(out)
     if earlier and earlier.get("samples", study.samples) != study.samples:
         judged_otherwise(todo)
     ended = {job.path: Outcome(job, job.state, job.message) for job in todo if job.done}
@@ -188,6 +190,7 @@ def contrast(
     if seeds is not None:
         study = replace(study, seeds=seeds)
     folder = out or Path("runs") / (study.name if from_file else f"{name}-{scale}")
+    names.encodable(folder)
     check_places(folder / "report.html")
     with terminated(f"what is done is kept in {folder}; the same command goes on with the rest"):
         outcomes = carry_out(study, folder, jobs, device)
@@ -204,7 +207,7 @@ def contrast(
 
 @contextmanager
 def terminated(message: str) -> Iterator[None]:
-    """SIGTERM ends the block as an interruption does; `message` is said, and the exit status is 143."""
+    """Ctrl-C and SIGTERM end the block in good order; `message` is said, and the exit status is 130 or 143."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -215,6 +218,9 @@ def terminated(message: str) -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, leave)
     try:
         yield
+    except KeyboardInterrupt:
+        say(f"interrupted; {message}", stderr=True)
+        raise SystemExit(128 + signal.SIGINT) from None
     except SystemExit as e:
         if e.code == 128 + signal.SIGTERM:
             say(f"ended by SIGTERM; {message}", stderr=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from triptych.cli import main
 from triptych.recipes import get
 from triptych.study import Study, carry_out
 from triptych.study_runner import understood
@@ -138,7 +139,8 @@ def test_what_is_no_answer(line):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no signals there")
-def test_sigterm_ends_a_study_and_the_same_command_goes_on(tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_study_and_the_same_command_goes_on(tmp_path, number, status):
     text = TINY.replace("seeds: 1", "seeds: 2").replace("256", "400_000")
     (tmp_path / "tiny.yaml").write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "triptych", "study", "tiny.yaml", "--out", "out", "--jobs", "1"]
@@ -146,9 +148,9 @@ def test_sigterm_ends_a_study_and_the_same_command_goes_on(tmp_path):
     until = time.monotonic() + 60
     while not list(tmp_path.glob("out/*/checkpoints/*.safetensors")) and time.monotonic() < until:
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == status
     assert "the same command goes on" in err
     assert "Traceback" not in err
     (run,) = tmp_path.glob("out/gan-*")
@@ -166,3 +168,18 @@ def workers_below(out):
         except OSError:
             continue
     return found
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_study_in_a_folder_of_any_name(tmp_path, capfd):
+    out = tmp_path / os.fsdecode(b"caf\xe9 [/x]\n'q' \x1b[31m")
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY, encoding="utf-8")
+    assert main(["study", str(file), "--out", str(out), "--jobs", "1", "--device", "cpu"]) == 0
+    said, err = capfd.readouterr()
+    assert "\x1b" not in said + err
+    assert "caf\\xe9 [/x]" in said
+    assert [r["state"] for r in json.loads((out / "study.json").read_bytes())["runs"]] == ["done"]
+    page = (out / "report.html").read_bytes().decode()
+    assert r"caf\xe9 [/x]\x0a\&#39;q\&#39; \x1b[31m/gan" in page
+    assert "caf\\xe9 [/x]" in (out / "report.csv").read_bytes().decode()

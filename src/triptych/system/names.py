@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import unicodedata
+from pathlib import Path
 
 from triptych.errors import UserError
 
@@ -33,3 +36,14 @@ def component(name: str, what: str) -> str:
         shown = name if len(name) <= 60 else f"{name[:57]}..."
         raise UserError(f"{what} {shown!r} {problem}; give one plain name, such as 'my-study'")
     return name
+
+
+def encodable(path: Path) -> None:
+    """UserError where this system's file names cannot hold `path`: under some settings they are ASCII."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as e:
+        raise UserError(
+            f"{path} holds {e.object[e.start]!r}, and file names are {sys.getfilesystemencoding()} here; set "
+            "PYTHONUTF8=1, or take another name"
+        ) from e
