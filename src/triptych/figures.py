@@ -299,14 +299,12 @@ MOST_PIXELS = 80_000_000
 MOST_BYTES = 256 << 20
 
 
-def open_picture(path: str | Path, formats: Sequence[str] = ("PNG",)) -> Image.Image:
+def open_picture(path: str | Path, formats: Sequence[str] = ("PNG", "WEBP")) -> Image.Image:
     """A picture that this process did not make, read whole by the decoders of `formats` alone.
 
-    UserError for a link, a pipe or a device, for other formats, for a damaged one, and beyond `MOST_PIXELS`.
+    UserError for a pipe or a device, for other formats, for a damaged one, and beyond `MOST_PIXELS`.
     """
     path = Path(path)
-    if path.is_symlink():
-        raise UserError(f"{path} is a link; put the picture itself there")
     try:
         image = Image.open(io.BytesIO(read_bytes(path, MOST_BYTES)), formats=list(formats))
         if image.width * image.height > MOST_PIXELS:

@@ -111,7 +111,9 @@ def picture(file: Path, entry: Entry, omitted: list[str], small: bool = False) -
     None, and the reason in `omitted`, where there is no picture that may be shown.
     """
     try:
-        opened = open_picture(file)
+        if file.is_symlink():
+            raise UserError(f"{file} is a link to elsewhere; put the picture itself there")
+        opened = open_picture(file, formats=("PNG",))
         raw = files.read_bytes(file)
     except (UserError, OSError) as e:
         omitted.append(str(e))

@@ -207,7 +207,7 @@ def contrast(
 
 @contextmanager
 def terminated(message: str) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the block in good order; `message` is said, and the exit status is 130 or 143."""
+    """SIGTERM ends the block in good order, as Ctrl-C does; `message` is said, and the exit status is 143."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -218,9 +218,6 @@ def terminated(message: str) -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, leave)
     try:
         yield
-    except KeyboardInterrupt:
-        say(f"interrupted; {message}", stderr=True)
-        raise SystemExit(128 + signal.SIGINT) from None
     except SystemExit as e:
         if e.code == 128 + signal.SIGTERM:
             say(f"ended by SIGTERM; {message}", stderr=True)

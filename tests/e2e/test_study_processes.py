@@ -151,7 +151,7 @@ def test_a_signal_ends_a_study_and_the_same_command_goes_on(tmp_path, number, st
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == status
-    assert "the same command goes on" in err
+    assert number == signal.SIGINT or "the same command goes on" in err
     assert "Traceback" not in err
     (run,) = tmp_path.glob("out/gan-*")
     assert not workers_below(tmp_path / "out")

@@ -1,8 +1,10 @@
 """What reaches a terminal: nothing is markup, nothing acts, nothing fails for want of a character."""
 
+import ast
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from rich.progress import Progress as RichProgress
@@ -75,3 +77,20 @@ def test_streams_replace_what_they_cannot_hold(encoding):
         assert "-1 -> 1" in text
         assert "+- caf" in text
         assert "- \\xe9 ?" in text
+
+
+SOURCE = Path(terminal.__file__).parent
+COMMANDS = ("cli.py", "commands.py", "judge.py", "data_commands.py")
+"""Where a few plain prints are left."""
+
+
+def test_nothing_is_printed_past_the_door():
+    """Neither print() nor a console of one's own."""
+    past = []
+    for file in SOURCE.rglob("*.py"):
+        if file.name in COMMANDS or file.name == "terminal.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "Console"):
+                past.append((file.name, node.lineno))
+    assert past == []
