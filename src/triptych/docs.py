@@ -17,8 +17,8 @@ from triptych.core import Objective, discover
 from triptych.directions import direction
 from triptych.errors import UserError
 from triptych.recipes import all_recipes
-from triptych.run import read_json
 from triptych.studies import listing
+from triptych.system.files import read_object
 from triptych.tables import Entry, Table, gather, tables
 from triptych.verdict import figure, headline, judge, sentence, spoken, with_reach
 
@@ -96,7 +96,7 @@ def page_of_objective(name: str, cls: type[Objective], pictures: Path) -> str:
 
 def study_section(folder: Path, docs: Path) -> str:
     """Markdown of one finished study: its question, verdicts, table and pictures, copied beside the page."""
-    told = read_json(folder / "study.json")
+    told = read_object(folder / "study.json")
     parts = [f"## {told['name']}", "", told.get("about", ""), ""]
     entries, _ = gather([folder])
     for table in tables(entries):

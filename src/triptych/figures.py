@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 from triptych.core import Data, Density, Model, to_bytes
 from triptych.errors import UserError
 from triptych.intervals import student
+from triptych.system import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -281,15 +282,11 @@ def _save(figure: Figure, path: str | Path) -> Path:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file beside `path` to draw into, which takes its place at the end: nobody meets half a picture."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with files.writing(path) as part:
         yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def picture_format(path: Path) -> str:

@@ -24,7 +24,7 @@ from triptych.errors import UserError
 from triptych.intervals import estimate
 from triptych.nets.mlp import he_perceptron
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP, Adversarial
-from triptych.run import write_json
+from triptych.system.files import write_json
 
 OBJECTIVES: dict[str, Adversarial] = {
     "GAN, min-max": GAN(minimax=True),

@@ -23,7 +23,7 @@ from triptych.directions import direction
 from triptych.errors import UserError
 from triptych.figures import GAP, SMALL
 from triptych.intervals import estimate
-from triptych.run import read_json
+from triptych.system.files import read_object
 from triptych.tables import Entry, Table, flat, gather, number, plain, tables, tidy, write_csv
 from triptych.verdict import LEVEL, Verdict, figure, headline, judge, sentence, spoken, with_reach
 
@@ -66,7 +66,7 @@ def render(
     env.filters |= {"figure": figure, "spoken": spoken, "plain": plain}
     folder = files("triptych") / "templates"
     template = env.from_string((folder / "report.html").read_text(encoding="utf-8"))
-    studies = [read_json(p / "study.json") for p in map(Path, paths) if (p / "study.json").is_file()]
+    studies = [read_object(p / "study.json") for p in map(Path, paths) if (p / "study.json").is_file()]
     page = template.render(
         title=studies[0]["name"] if len(studies) == 1 else "Runs side by side",
         about=studies[0].get("about", "") if len(studies) == 1 else "",

@@ -22,7 +22,8 @@ from typing import IO, Any, Literal
 
 from triptych.core import Recipe, encode
 from triptych.errors import UserError
-from triptych.run import Run, read_json, write_json
+from triptych.run import Run, read_status
+from triptych.system.files import read_object, write_json
 
 Scale = Literal["quick", "full"]
 
@@ -65,13 +66,13 @@ class Job:
     @property
     def done(self) -> bool:
         """Trained and judged, or diverged, which training again from the same seed would only repeat."""
-        if not (self.path / "status.json").is_file():
+        if not (self.path / "recipe.json").is_file():
             return False
         return self.state == "diverged" or (self.state == "done" and (self.path / "eval.json").is_file())
 
     @property
     def state(self) -> str:
-        return read_json(self.path / "status.json").get("state", "running")
+        return read_status(self.path)["state"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def carry_out(
 def judged_otherwise(study: Study, out: Path, todo: list[Job]) -> None:
     """Runs that were judged on another number of samples than is asked for now are judged again."""
     file = out / "study.json"
-    if file.is_file() and read_json(file).get("samples", study.samples) != study.samples:
+    if file.is_file() and read_object(file).get("samples", study.samples) != study.samples:
         for job in todo:
             if (job.path / "eval.json").is_file() and job.state == "done":
                 Run(job.path).set_numbers_aside()
@@ -132,7 +133,7 @@ def judged_otherwise(study: Study, out: Path, todo: list[Job]) -> None:
 
 def told(job: Job) -> tuple[str, str]:
     """State and message of a job that is done."""
-    status = read_json(job.path / "status.json")
+    status = read_status(job.path)
     return status["state"], status.get("message", "")
 
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from triptych import schema
 from triptych.directions import direction
 from triptych.errors import UserError
 from triptych.intervals import Estimate, estimate
-from triptych.run import read_json, read_lines
+from triptych.run import read_status
+from triptych.system.files import read_object
 
 FIRST = ("modes", "high_quality", "reverse_kl", "kl", "nll", "bits_per_dim", "fid", "frechet", "confident")
 """The metrics that say most, in this order."""
@@ -75,31 +77,25 @@ def read_entry(path: Path) -> Entry:
     """A run folder's plain files; UserError where it is no run."""
     if not (path / "recipe.json").is_file():
         raise UserError(f"{path} is not a run: it has no recipe.json; give folders made by `triptych train` or `study`")
-    asked = read_json(path / "recipe.json")
-    if not isinstance(asked, dict) or not {"recipe", "seed"} <= asked.keys():
-        raise UserError(f"{path / 'recipe.json'} holds no recipe and seed; restore it from a copy")
-    optional = {}
-    for name in ("env", "status", "eval", "sampling"):
-        file = path / f"{name}.json"
-        optional[name] = read_json(file) if file.is_file() else {}
-        if not isinstance(optional[name], dict):
-            raise UserError(f"{file} holds no JSON object; restore it from a copy, or remove it")
+    asked = schema.read_asked(path)
+    env = schema.read_env(path, ()) if (path / "env.json").is_file() else {}
+    judged = schema.read_evaluation(path) if (path / "eval.json").is_file() else {}
     # an autoencoder's `kl` is its rate, not the distance to the data that a flow logs under that name
     lines = [
         {"rate" if k == "kl" and "recon" in line else k: v for k, v in line.items()}
-        for line in read_lines(path / "metrics.jsonl")
+        for line in schema.read_log(path)[0]
     ]
-    values = {k: {**v, "source": "eval"} for k, v in optional["eval"].items() if isinstance(v, dict) and "value" in v}
+    values = {k: {**v, "source": "eval"} for k, v in judged.items()}
     return Entry(
         path,
         asked["recipe"],
         asked["seed"],
-        optional["env"],
-        optional["status"],
+        env,
+        read_status(path),
         lines,
-        values | logged(lines, values, held_out=optional["env"].get("test") is not None),
+        values | logged(lines, values, held_out=env.get("test") is not None),
         judged=bool(values),
-        sampling=optional["sampling"],
+        sampling=schema.read_sampling(path) if (path / "sampling.json").is_file() else {},
     )
 
 
@@ -131,7 +127,7 @@ def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any
         if (path / "recipe.json").is_file() or not (path / "study.json").is_file():
             entries.append(read_entry(path))
             continue
-        for told in read_json(path / "study.json")["runs"]:
+        for told in read_object(path / "study.json")["runs"]:
             folder = path / told["run"]
             if (folder / "recipe.json").is_file():
                 entries.append(read_entry(folder))
