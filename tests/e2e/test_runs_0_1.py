@@ -66,9 +66,13 @@ def test_the_best_of_an_old_run_is_chosen_again_from_its_log(tmp_path: Path) -> 
     best = min((1_600, 3_200), key=lambda n: log[n])
     assert Run(path).best == best
     other = 1_600 if best == 3_200 else 3_200
-    (path / "checkpoints" / "best.json").write_text(json.dumps({"images": other, "metric": "grad_norm", "value": log[other]}))
+    (path / "checkpoints" / "best.json").write_text(
+        json.dumps({"images": other, "metric": "grad_norm", "value": log[other]})
+    )
     assert Run(path).best == best
     run = trainer.resume(path, progress=False)
-    values = {line["images"]: line["grad_norm"] for line in run.lines() if line["images"] in (1_600, 3_200, 4_800, 6_400)}
+    values = {
+        line["images"]: line["grad_norm"] for line in run.lines() if line["images"] in (1_600, 3_200, 4_800, 6_400)
+    }
     assert run.best == min(values, key=lambda n: values[n])
     assert not (path / "checkpoints" / "best.json").exists()
