@@ -14,7 +14,8 @@ from pathlib import Path
 from common import RESULTS, record
 
 from triptych.recipes import get
-from triptych.run import Run, read_json
+from triptych.run import Run
+from triptych.system.files import read_json
 from triptych.trainer import fit, resume
 
 NAMES = ("gan-birds", "lsgan-birds", "wgan-gp-birds", "best-birds")

@@ -13,7 +13,8 @@ from pathlib import Path
 from common import RESULTS, record, spread
 
 from triptych.recipes import get
-from triptych.run import Run, read_json
+from triptych.run import Run
+from triptych.system.files import read_json
 from triptych.trainer import fit, resume
 
 EPOCH = 50_000

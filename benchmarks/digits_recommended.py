@@ -16,7 +16,8 @@ from triptych.core import to_bytes
 from triptych.data import load as load_data
 from triptych.metrics.classes import stacked_modes
 from triptych.metrics.offline import extractor_for
-from triptych.run import Run, read_json
+from triptych.run import Run
+from triptych.system.files import read_json
 
 STACKS = 26_000
 

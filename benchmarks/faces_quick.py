@@ -11,7 +11,8 @@ from pathlib import Path
 from common import record
 
 from triptych.recipes import get
-from triptych.run import Run, read_json
+from triptych.run import Run
+from triptych.system.files import read_json
 
 BEST = "best-celeba64-quick"
 SHOWN = ("frechet", "kernel", "precision", "recall", "coverage")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from common import record
 
-from triptych.run import Run, read_json
+from triptych.run import Run
+from triptych.system.files import read_json
 
 
 def main() -> None:

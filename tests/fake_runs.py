@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from triptych import figures
-from triptych import run as runs
 from triptych.core import DataSpec, Recipe, Sampler, Train, encode
 from triptych.nets.conv import ConvGAN
 from triptych.nets.mlp import MLPGAN
 from triptych.objectives.gan import GAN, WGANGP
 from triptych.run import Run
+from triptych.system import files
 
 ENV = {"triptych": "0.1.0", "torch": "2.13.0", "device": "cpu", "threads": 1, "precision": "fp32", "processor": "a CPU"}
 
@@ -66,13 +66,13 @@ def make_run(
                 figures.grid(model.sample(16, seed=0), target)
             else:
                 figures.plane(model.sample(200, seed=0), torch.randn(300, 2), target)
-    meta = {"format": "triptych", "asked": {"recipe": encode(recipe), "seed": seed}}
+    meta = {"asked": {"recipe": encode(recipe), "seed": seed}}
     run.save(budget, {f"model/{k}": v for k, v in model.state_dict().items()}, meta)
     run.set_status(state=state, images=budget, seconds=10.0 + seed, alarms=list(alarms))
     if values is not None:
         entry = {"n": 2500, "extractor": None, "resize": None, "seed": 0, "dtype": "float64", "floor": None, "note": ""}
         full = {k: entry | (v if isinstance(v, dict) else {"value": v}) for k, v in values.items()}
-        runs.write_json(path / "eval.json", full)
+        files.write_json(path / "eval.json", full)
     return Run(path)
 
 

@@ -38,6 +38,7 @@ def check(
     """
     if line["images"] < WARM_UP * recipe.train.images or line["step"] < FIRST_STEPS:
         return []
+    history = [{k: v for k, v in h.items() if isinstance(v, int | float)} for h in history]
     found = [critic_saturated(line, history), collapsed(line, history, data), latent_collapsed(line)]
     if isinstance(model, Sampler) and test is not None and data.law is None:
         found.append(memorised(model.sample(256, seed=1).cpu(), data, test))

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from triptych.checkpoint import check_fit, part
 from triptych.core import Model, Sampler
 from triptych.nets.normalise import assign, reestimate, statistics
-from triptych.run import part
 
 
 class Averages:
@@ -62,6 +62,10 @@ class Averages:
             with self.in_use():
                 found |= {f"ema-statistics/{k}": b.clone() for k, b in statistics(self.model).items()}
         return found
+
+    def check(self, tensors: Mapping[str, Tensor], images: int) -> None:
+        """UserError unless a checkpoint has these averages."""
+        check_fit(part(tensors, "ema"), dict(zip(self.names, self.means, strict=True)), images, "the averages")
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """The averages of a checkpoint."""

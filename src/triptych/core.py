@@ -215,15 +215,23 @@ class Density(Model):
         """Nats per public example, (n,), differentiable. ValueError for images outside [0, 1]."""
 
 
+LARGEST = 2**20
+"""Of any size of a network."""
+
+
 class ModelSpec(ABC):
     """Abstract base of the frozen dataclasses in `nets/` that build a model for a data shape.
 
-    Their numbers are sizes: UserError where one is below 0, or is 0 and is not so by default.
+    Their numbers are sizes: UserError where one is below 0, or is 0 and is not so by default, or is absurdly large.
     """
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not isinstance(value, int | float) or isinstance(value, bool) or value > 0:
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                continue
+            if value > LARGEST:
+                raise UserError(f"model.{name} is {value}; it must be at most {LARGEST:,}")
+            if value > 0:
                 continue
             if getattr(type(self), name, None) != 0:
                 raise UserError(f"model.{name} is {value}; it must be above 0")

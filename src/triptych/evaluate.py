@@ -28,8 +28,9 @@ from triptych.metrics.kernel import kernel_distance
 from triptych.metrics.neighbours import prdc
 from triptych.metrics.transport import sliced_wasserstein
 from triptych.progress import bars
-from triptych.run import Run, Which, write_json
+from triptych.run import Run, Which
 from triptych.runtime import check_seed, pick_device
+from triptych.system.files import write_json
 
 IMAGES, VECTORS = 10_000, 5_000
 """Samples, unless asked otherwise; never more than the reference has, where it is finite."""
@@ -339,9 +340,18 @@ def halves(data: Data) -> tuple[Data, Data]:
 
 
 def during_training(
-    model: Model, data: Data, test: Data | None, n: int, seed: int, budget: int = 0, inception: bool = False
+    model: Model,
+    data: Data,
+    test: Data | None,
+    n: int,
+    seed: int,
+    budget: int = 0,
+    inception: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, float]:
     """Cheap numbers for a line of the log: n samples against n fresh or held-out examples.
+
+    What cannot be computed from so few examples is left out, and `tell` gets its name and the reason.
 
     Vectors with a known law: `modes`, `high_quality`, `reverse_kl` where it has modes, `sliced_wasserstein`, and
     `nll` and `kl` (nats, data against model) where the model has a density.
@@ -364,13 +374,23 @@ def during_training(
         if not isinstance(model, Sampler) or not extractors:
             return {}
         real = halves(test if test is not None else data)[0]
+        if not len(real):
+            tell("frechet, kernel and coverage are left out: one example has no half to choose the best checkpoint by")
+            return {}
         samples = draw(model, n, seed, real)
-        found = {}
+        found: dict[str, float] = {}
         for e in extractors:
             made, truth = (features.extract(e, d)["features"] for d in (samples, real))
-            found |= {e.name(name): distance(truth, made) for name, distance in CHEAP.items()}
-            if e is extractors[0] and min(len(truth), len(made)) > NEIGHBOURS:
-                found["coverage"] = prdc(truth[:COVERED], made[:COVERED], NEIGHBOURS)["coverage"]
+            for name, distance in CHEAP.items():
+                try:
+                    found[e.name(name)] = distance(truth, made)
+                except TooFew as why:
+                    tell(f"{e.name(name)} is left out: {why}")
+            if e is extractors[0]:
+                if min(len(truth), len(made)) > NEIGHBOURS:
+                    found["coverage"] = prdc(truth[:COVERED], made[:COVERED], NEIGHBOURS)["coverage"]
+                else:
+                    tell(f"coverage is left out: there are only {len(truth)} real examples; it needs {NEIGHBOURS + 1}")
         return found
     if data.law is None:
         return {}

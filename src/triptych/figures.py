@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from triptych.core import Data, Density, Model, to_bytes
 from triptych.errors import UserError
 from triptych.intervals import student
-from triptych.system.files import read_bytes
+from triptych.system import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -283,15 +283,11 @@ def _save(figure: Figure, path: str | Path) -> Path:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file beside `path` to draw into, which takes its place at the end: nobody meets half a picture."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with files.writing(path) as part:
         yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 MOST_PIXELS = 80_000_000
@@ -306,7 +302,7 @@ def open_picture(path: str | Path, formats: Sequence[str] = ("PNG", "WEBP")) -> 
     """
     path = Path(path)
     try:
-        image = Image.open(io.BytesIO(read_bytes(path, MOST_BYTES)), formats=list(formats))
+        image = Image.open(io.BytesIO(files.read_bytes(path, MOST_BYTES)), formats=list(formats))
         if image.width * image.height > MOST_PIXELS:
             raise UserError(f"{path} has {image.width} x {image.height} pixels, more than a run draws; remove it")
         image.load()

@@ -9,8 +9,8 @@ import torch
 
 from triptych import runtime
 from triptych.batches import Batches
+from triptych.checkpoint import KEEP
 from triptych.core import Clock, Data, Recipe
-from triptych.run import KEEP
 
 MEASURED = 1.0
 """Seconds spent on measuring steps, at least one."""

@@ -3,13 +3,61 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from triptych.core import Density, Encoder, Sampler, Shape, to_inner, to_public
+from triptych.core import Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.errors import UserError
 from triptych.nets.transforms import Convolutions, Transform
+
+PARAMETERS, TENSORS = 2**30, 10_000
+"""Most parameters of a model (4 GiB in float32), and most tensors that hold them."""
+ORDINARY = 2**26
+"""Product of a network's sizes, the largest of them twice, up to which it is built without a look at its size."""
+
+
+def build(spec: ModelSpec, shape: Shape) -> Model:
+    """A freshly initialised model. UserError for one of an absurd size, before it takes memory.
+
+    Beyond ordinary sizes it is built without memory first, to be counted.
+    """
+    sizes = [v for v in vars(spec).values() if isinstance(v, int) and v > 0]
+    if math.prod(sizes) * max(sizes, default=1) > ORDINARY or math.prod(shape) > ORDINARY // 16:
+        with counted():
+            try:
+                with torch.random.fork_rng(devices=[]), torch.device("meta"):
+                    spec.build(shape)
+            except UserError:
+                raise
+            except Exception:  # a network whose making looks at values: it is counted below
+                pass
+    with counted():
+        return spec.build(shape)
+
+
+@contextmanager
+def counted() -> Iterator[None]:
+    """UserError from the parameter on that makes the models built inside too large."""
+    total = tensors = 0
+
+    def count(module: nn.Module, name: str, w: nn.Parameter | None) -> None:
+        nonlocal total, tensors
+        total, tensors = total + (w.numel() if w is not None else 0), tensors + 1
+        if total > PARAMETERS or tensors > TENSORS:
+            raise UserError(
+                f"the model has more than {PARAMETERS:,} parameters, or more than {TENSORS:,} layers' worth of them; "
+                "lower --model.width, or --model.depth where the recipe has it"
+            )
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 class GANModel(Sampler):

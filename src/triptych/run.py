@@ -3,59 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
-from triptych.core import Data, Model, Recipe, Split, decode, encode
+from triptych import checkpoint, schema
+from triptych.core import Data, Model, Recipe, Split, encode
 from triptych.errors import UserError
+from triptych.system import files
 
 Which = Literal["last", "best"]
-KEEP = 2
-"""Checkpoints kept beside the best."""
-
-
-def plain(value: Any) -> Any:
-    """As JSON knows it: it has no NaN and no infinity, so they become null."""
-    if isinstance(value, Mapping):
-        return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Atomically: a reader, or a kill, meets the old file or the new one."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w") as f:
-        json.dump(plain(value), f, indent=2, allow_nan=False)
-        f.write("\n")
-        f.flush()
-        os.fsync(f.fileno())
-    part.replace(path)
-
-
-def read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (ValueError, UnicodeDecodeError) as e:
-        raise UserError(f"{path} is not valid JSON ({e}); restore it from a copy") from e
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON of each whole line; a torn last one is left out, and where there is no file there are none."""
-    found = []
-    for text in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            found.append(json.loads(text))
-        except ValueError:
-            break
-    return found
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -68,6 +28,25 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else [f"{path}: {json.dumps(old)} became {json.dumps(new)}"]
 
 
+def read_status(folder: Path) -> dict[str, Any]:
+    """status.json of a run folder; where it is gone or wrong, what log and checkpoints tell, and that is said."""
+    try:
+        return schema.read_status(folder)
+    except (UserError, OSError) as e:
+        budget = schema.read_asked(folder)["recipe"]["train"]["images"]
+        lines, _ = schema.read_log(folder)
+        last = lines[-1] if lines else {"images": 0}
+        saved = checkpoint.counts(folder / "checkpoints")
+        status = {
+            "state": "done" if saved and min(saved[-1], last["images"]) >= budget else "running",
+            "images": last["images"],
+            "budget": budget,
+            "alarms": [],
+        }
+        schema.say(f"{e}: taken from the log instead, the run is {status['state']} at {status['images']} images")
+        return status | {k: last[k] for k in ("seconds",) if schema.is_number(last.get(k))}
+
+
 class Run:
     """One run folder. `Run(path)` opens an existing one."""
 
@@ -75,17 +54,11 @@ class Run:
         self.path = Path(path)
         if not self.path.exists():
             raise UserError(f"{self.path} does not exist; give the folder of a run")
+        schema.check_places(self.path)
         if not (self.path / "recipe.json").is_file():
             raise UserError(f"{self.path} is not a run: it has no recipe.json; give a folder made by `triptych train`")
-        self.asked: dict[str, Any] = read_json(self.path / "recipe.json")
-        try:
-            recipe = decode(self.asked["recipe"])
-            self.seed: int = self.asked["seed"]
-        except (KeyError, TypeError) as e:
-            raise UserError(f"{self.path / 'recipe.json'} was not written by triptych ({e})") from e
-        if not isinstance(recipe, Recipe):
-            raise UserError(f"{self.path / 'recipe.json'} holds no recipe")
-        self.recipe: Recipe = recipe
+        self.recipe: Recipe
+        self.recipe, self.seed = schema.read_recipe(self.path)
 
     @classmethod
     def create(cls, path: str | Path, recipe: Recipe, seed: int, env: Mapping[str, Any]) -> Run:
@@ -94,20 +67,25 @@ class Run:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             hint = f"`triptych resume {path}` continues it, " if (path / "recipe.json").exists() else ""
             raise UserError(f"{path} exists already; {hint}--out NAME starts elsewhere")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        for folder in ("checkpoints", "samples"):
-            (part / folder).mkdir()
-        write_json(part / "recipe.json", {"recipe": encode(recipe), "seed": seed})
-        write_json(part / "env.json", dict(env))
-        write_json(part / "status.json", {"state": "running", "images": 0, "budget": recipe.train.images, "alarms": []})
-        (part / "metrics.jsonl").touch()
-        if path.exists():
-            path.rmdir()
-        part.rename(path)
+        asked = {"format": schema.FORMAT, "recipe": encode(recipe), "seed": seed}
+        status = {"state": "running", "images": 0, "budget": recipe.train.images, "alarms": []}
+        with files.making_folder(path, "--out NAME starts elsewhere") as part:
+            for folder in ("checkpoints", "samples"):
+                (part / folder).mkdir()
+            files.write_json(part / "recipe.json", asked)
+            files.write_json(part / "env.json", dict(env))
+            files.write_json(part / "status.json", status)
+            files.write_text(part / "metrics.jsonl", "")
         return cls(path)
+
+    def sweep(self) -> None:
+        """Remove what kills left. For the process that trains this run: nobody else writes checkpoints."""
+        for folder in (self.path, *(self.path / name for name in schema.FOLDERS)):
+            files.sweep(folder)
+            # version 0.1: the part files of fixed names, and those of the library that wrote the tensors
+            for stray in (*folder.glob(".*.part"), *folder.glob(".tmp??????")):
+                if not files.PART.fullmatch(stray.name) and stray.is_file():
+                    stray.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------------------ small files
 
@@ -117,29 +95,31 @@ class Run:
 
     @property
     def env(self) -> dict[str, Any]:
-        return read_json(self.path / "env.json")
+        return schema.read_env(self.path)
 
     @property
     def status(self) -> dict[str, Any]:
-        return read_json(self.path / "status.json")
+        return read_status(self.path)
 
     def set_status(self, **fields: Any) -> None:
-        write_json(self.path / "status.json", {**self.status, **fields})
+        """Change these fields; None drops one."""
+        status = {**self.status, **fields}
+        files.write_json(self.path / "status.json", {k: v for k, v in status.items() if v is not None})
 
     def lines(self) -> list[dict[str, Any]]:
-        """The whole lines of metrics.jsonl; a torn last line is left out."""
-        return read_lines(self.path / "metrics.jsonl")
+        """The whole lines of metrics.jsonl, increasing in `images`; others are left out."""
+        return schema.read_log(self.path)[0]
 
     def append(self, line: Mapping[str, Any]) -> None:
-        with (self.path / "metrics.jsonl").open("a") as f:
-            f.write(json.dumps(plain(line), allow_nan=False) + "\n")
+        files.append_line(self.path / "metrics.jsonl", line)
 
     def truncate(self, images: int) -> None:
-        """Drop what was logged after `images`: training goes on from there."""
-        kept = [json.dumps(line) + "\n" for line in self.lines() if line["images"] <= images]
-        part = self.path / ".metrics.jsonl.part"
-        part.write_text("".join(kept))
-        part.replace(self.path / "metrics.jsonl")
+        """Drop what was logged after `images`: training goes on from there. Lines that were spoilt are counted."""
+        lines, bad = schema.read_log(self.path)
+        if bad:
+            schema.say(f"{self.path / 'metrics.jsonl'}: {bad} of {bad + len(lines)} lines were spoilt and are left out")
+        kept = [files.json_text(line) + "\n" for line in lines if line["images"] <= images]
+        files.write_text(self.path / "metrics.jsonl", "".join(kept))
 
     def set_numbers_aside(self) -> bool:
         """Rename an eval.json that no longer stands for this run; whether there was one."""
@@ -151,69 +131,104 @@ class Run:
 
     # ------------------------------------------------------------------------------ checkpoints
 
+    @property
+    def folder(self) -> Path:
+        return self.path / "checkpoints"
+
     def checkpoints(self) -> list[int]:
         """Image counts of the whole checkpoints, ascending."""
-        found = (self.path / "checkpoints").glob("*.safetensors")
-        return sorted(int(f.stem) for f in found if f.stem.isdigit() and f.with_suffix(".json").exists())
+        return checkpoint.counts(self.folder)
+
+    def notes(self) -> list[tuple[int, dict[str, Any]]]:
+        """Image counts and notes of the checkpoints, the newest first; damaged notes are left out."""
+        found = []
+        for images in reversed(self.checkpoints()):
+            try:
+                found.append((images, checkpoint.read_note(self.folder, images)))
+            except checkpoint.Spoilt:
+                continue
+        return found
 
     @property
     def best(self) -> int | None:
         """Image count of the best checkpoint, where the recipe chooses one."""
-        file = self.path / "checkpoints" / "best.json"
-        return read_json(file)["images"] if file.exists() else None
+        return next((best["images"] for best in self._bests()), None)
 
-    def save(self, images: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-        """Write a checkpoint, then drop the old ones. A full disk leaves the previous one whole."""
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
+    def _bests(self) -> list[dict[str, Any]]:
+        """The best so far as each checkpoint has it, the newest first, of those that are still there."""
+        bests = [self.best_at(images, note) for images, note in self.notes()]
+        return [best for best in bests if best is not None and best["images"] in self.checkpoints()]
 
-        folder = self.path / "checkpoints"
-        target = folder / f"{images:09d}.safetensors"
-        part = folder / f".{target.name}.part"
+    def best_at(self, images: int, note: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The best so far when the checkpoint at `images` was written: images, metric and value.
+
+        Version 0.1 kept it in a file of its own, one kill behind: there the log has the last word.
+        """
+        if "best" in note:
+            return note["best"]
+        best, saved = None, self.checkpoints()
+        file = self.folder / "best.json"
+        if self.recipe.train.best and file.exists():
+            best = schema.verified(file, files.read_object(file), {"best": schema.NOTE["best"]}, ("images", "value"))
+            best = best if schema.NOTE["best"](best) and best["images"] <= images else None
+        for line in self.lines():
+            if 0 < line["images"] <= images and line["images"] in saved:
+                best = self.better(best, line["images"], line)
+        return best
+
+    def better(self, best: dict[str, Any] | None, images: int, line: Mapping[str, Any]) -> dict[str, Any] | None:
+        """`best`, or the checkpoint at `images` where its line of the log is better by the recipe's metric."""
+        name = self.recipe.train.best.removeprefix("-")
+        value = line.get(name) if name else None
+        if value is None or not schema.is_number(value):
+            return best
+        sign = -1 if self.recipe.train.best.startswith("-") else 1
+        if best is None or sign * value < sign * best["value"]:
+            return {"images": images, "metric": name, "value": value}
+        return best
+
+    def save(self, images: int, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
+        """Write a checkpoint, then drop the old ones. A full disk leaves the previous one whole.
+
+        The log reaches the disk before the checkpoint that counts on it.
+        """
         try:
-            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part)
-            with part.open("rb+") as f:
-                os.fsync(f.fileno())
-            write_json(target.with_suffix(".json"), {"images": images, "bytes": part.stat().st_size, **meta})
-            part.replace(target)
-        except (OSError, SafetensorError) as e:
-            part.unlink(missing_ok=True)
+            files.sync(self.path / "metrics.jsonl")
+            checkpoint.write(self.folder, images, tensors, note)
+        except (UserError, OSError) as e:
+            reason = e.__cause__ if isinstance(e.__cause__, OSError) else e
             raise UserError(
-                f"the checkpoint at {images} images could not be written ({e}); free some disk, then "
+                f"the checkpoint at {images} images could not be written ({reason}); free some disk, then "
                 f"`triptych resume {self.path}` continues from the one before"
             ) from e
-        kept = {*self.checkpoints()[-KEEP:], self.best}
-        for old in self.checkpoints():
-            if old not in kept:
-                (folder / f"{old:09d}.safetensors").unlink()
-                (folder / f"{old:09d}.json").unlink()
+        self.prune(images, note.get("best"), later=False)
+        (self.folder / "best.json").unlink(missing_ok=True)  # of version 0.1; the note has it now
 
-    def choose_best(self, images: int, line: Mapping[str, Any]) -> None:
-        """Remember the checkpoint at `images` if its line is the best so far by the recipe's metric."""
-        best = self.recipe.train.best
-        name = best.removeprefix("-")
-        if not name or not math.isfinite(value := line.get(name, math.nan)):
-            return
-        sign = -1 if best.startswith("-") else 1
-        file = self.path / "checkpoints" / "best.json"
-        if not file.exists() or sign * value < sign * read_json(file)["value"]:
-            write_json(file, {"images": images, "metric": name, "value": value})
+    def prune(self, images: int, best: Mapping[str, Any] | None, later: bool) -> None:
+        """Drop the checkpoints that are not needed beside that at `images`, and halves that a kill left."""
+        checkpoint.prune(self.folder, images, None if best is None else best["images"], later)
 
     def read(self, images: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and notes of one checkpoint."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        file = self.path / "checkpoints" / f"{images:09d}.safetensors"
-        meta = read_json(file.with_suffix(".json"))
-        if not isinstance(meta, dict) or meta.get("format") != "triptych":
-            raise UserError(f"{file} is not a checkpoint of triptych; remove it, and the one before is used")
+        """Tensors and note of one checkpoint, verified."""
         try:
-            if file.stat().st_size != meta["bytes"]:
-                raise UserError(f"{file} has {file.stat().st_size} bytes, not {meta['bytes']}; remove it and try again")
-            return load_file(file), meta
-        except SafetensorError as e:
-            raise UserError(f"{file} cannot be read ({e}); remove it, and the one before is used") from e
+            return checkpoint.read(self.folder, images)
+        except checkpoint.Spoilt as e:
+            raise UserError(
+                f"the checkpoint at {images} images of {self.path} is damaged ({e}); restore it from a copy"
+            ) from e
+
+    def newest(self) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
+        """Images, tensors and note of the last sound checkpoint; damaged ones after it are named on standard error."""
+        saved = self.checkpoints()
+        if not saved:
+            raise UserError(f"{self.path} has no checkpoint yet; `triptych resume {self.path}` goes on with it")
+        return checkpoint.newest(self.folder, self.path, saved)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is trained to its end and its last checkpoint is sound."""
+        saved = self.checkpoints()
+        return self.status["state"] == "done" and bool(saved) and self.newest()[0] == saved[-1]
 
     # ------------------------------------------------------------------------------ the trained model
 
@@ -227,32 +242,38 @@ class Run:
     def load(self, which: Which = "last", device: str = "auto") -> Model:
         """The trained model, in eval mode: averaged weights for the sampling players where the run has them.
 
-        UserError without a checkpoint, and for `best` where no metric has chosen one.
+        UserError without a sound checkpoint, for weights that are not finite, and for `best` where no metric has
+        chosen one.
         """
+        from triptych.models import build
         from triptych.runtime import pick_device, place
 
-        saved = self.checkpoints()
-        if not saved:
-            raise UserError(f"{self.path} has no checkpoint yet; `triptych resume {self.path}` goes on with it")
-        images = self.best if which == "best" else saved[-1]
-        if images is None:
+        images, tensors, _ = self.newest() if which == "last" else self._read_best()
+        model = build(self.recipe.model, self.shape())
+        own = checkpoint.part(tensors, "model")
+        averages = checkpoint.part(tensors, "ema") | checkpoint.part(tensors, "ema-statistics")
+        fits = "the model of recipe.json"
+        checkpoint.check_fit(own, model.state_dict(), images, fits)
+        checkpoint.check_fit(averages, {k: v for k, v in own.items() if k in averages}, images, fits)
+        state = own | averages
+        spoilt = sorted({k.split(".")[0] for k, v in state.items() if not bool(torch.isfinite(v).all())})
+        if spoilt:
             raise UserError(
-                f"{self.path} keeps no best checkpoint; leave --which out, or train with --train.best METRIC"
+                f"weights of the {' and '.join(spoilt)} of {self.path} are not finite at {images} images: it has "
+                "diverged; try --which best where the run has one, or train again with a lower --train.lr"
             )
-        tensors, _ = self.read(images)
-        model = self.recipe.model.build(self.shape())
-        state = part(tensors, "model") | part(tensors, "ema") | part(tensors, "ema-statistics")
-        try:
-            model.load_state_dict(state)
-        except RuntimeError as e:
-            raise UserError(f"the checkpoint at {images} images does not fit the model of recipe.json ({e})") from e
+        model.load_state_dict(state)
         place(model, pick_device(device), "fp32")
         return model.eval()
 
-
-def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The entries below `prefix/`, without it."""
-    return {k.removeprefix(f"{prefix}/"): v for k, v in tensors.items() if k.startswith(f"{prefix}/")}
+    def _read_best(self) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
+        bests = list(dict.fromkeys(best["images"] for best in self._bests()))
+        if not bests:
+            self.newest()  # without any checkpoint that is the message
+            raise UserError(
+                f"{self.path} keeps no best checkpoint; leave --which out, or train with --train.best METRIC"
+            )
+        return checkpoint.newest(self.folder, self.path, bests[::-1])
 
 
 def load(run: str | Path, device: str = "auto", which: Which = "last") -> Model:

@@ -6,6 +6,8 @@ import ctypes
 import functools
 import os
 import platform
+import signal
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -138,6 +140,27 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
     flat /= dist.get_world_size()
     for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
         g.copy_(part.view_as(g))
+
+
+@contextmanager
+def deferred_termination() -> Iterator[list[int]]:
+    """Inside the context SIGTERM only goes into the list that it gives, so that a step can be finished and saved.
+
+    Afterwards the process ends with status 143 (SystemExit) where it came, as a shell has it. In the main thread alone,
+    where signals arrive, and where nobody else handles it.
+    """
+    came: list[int] = []
+    alone = threading.current_thread() is threading.main_thread()
+    ours = alone and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        yield came
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if came:
+            raise SystemExit(128 + signal.SIGTERM)
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 
 from triptych import runtime
-from triptych.core import Data, Recipe, Train
+from triptych.core import Data, Recipe, Train, decode, encode
 from triptych.data import find
 from triptych.directions import direction
 from triptych.errors import NoSplit, UserError
 from triptych.forecast import forecast
+from triptych.models import build
 from triptych.run import Run, differences, fresh
 from triptych.system.files import exclusive
 from triptych.training import Training, enough_memory
@@ -42,7 +43,7 @@ def fit(
     if recipe.train.flip and not data.is_images:
         raise UserError(f"train.flip mirrors pictures, and {data.name} holds none; leave it out")
     torch.manual_seed(seed)
-    model = recipe.model.build(data.shape)
+    model = build(recipe.model, data.shape)
     recipe.objective.check(model, data, math.ceil(recipe.train.images / recipe.train.batch))
     precision = runtime.pick_precision(recipe.train.precision, model, where)
     env = runtime.describe(where) | {
@@ -72,8 +73,9 @@ def fit(
 def resume(path: str | Path, device: str | None = None, progress: bool = True) -> Run:
     """Continue a run that was cut off, bit for bit as if it had not been. A finished run is returned as it is."""
     run = Run(path)
+    check_train(run.recipe.train)
     check_checkpoints(run)
-    if run.status["state"] == "done" and _unchanged(run):
+    if run.finished and _unchanged(run):
         return run
     with alone(run):
         return _go_on(run, device, progress)
@@ -81,6 +83,7 @@ def resume(path: str | Path, device: str | None = None, progress: bool = True) -
 
 def _go_on(run: Run, device: str | None, progress: bool) -> Run:
     """`resume` of a run that nobody else trains."""
+    run.sweep()
     env = run.env
     where = runtime.pick_device(device or env["device"])
     data, test = load_data(run.recipe)
@@ -90,10 +93,10 @@ def _go_on(run: Run, device: str | None, progress: bool) -> Run:
             f"{env['data']['fingerprint']}); restore it, or start a new run"
         )
     torch.manual_seed(run.seed)
-    model = run.recipe.model.build(data.shape)
+    model = build(run.recipe.model, data.shape)
     training = Training(run, runtime.place(model, where, env["precision"]), data, test)
     if run.checkpoints() and _unchanged(run):
-        training.restore(run.checkpoints()[-1])
+        training.restore()
     else:
         run.truncate(-1)
     with runtime.threads(env["threads"]):
@@ -119,8 +122,10 @@ def check_checkpoints(run: Run) -> None:
 
 def _unchanged(run: Run) -> bool:
     """True, or UserError naming the fields of recipe.json that were edited since the last checkpoint."""
-    _, meta = run.read(run.checkpoints()[-1])
-    changed = differences(meta["asked"], run.asked)
+    begun = next(
+        ({"recipe": encode(decode(n["asked"]["recipe"])), "seed": n["asked"]["seed"]} for _, n in run.notes()), {}
+    )
+    changed = differences(begun, {"recipe": encode(run.recipe), "seed": run.seed}) if begun else []
     if changed:
         raise UserError(
             f"recipe.json was changed since this run began ({'; '.join(changed).replace('recipe.', '')}); "
@@ -144,7 +149,7 @@ def check_side(recipe: Recipe) -> None:
     """UserError where the networks cannot make pictures of the side asked for: before so many files are prepared."""
     spec = recipe.data
     if spec.resolution is not None and find(spec.name).encoded:
-        recipe.model.build((spec.channels or 3, spec.resolution, spec.resolution))
+        build(recipe.model, (spec.channels or 3, spec.resolution, spec.resolution))
 
 
 def check_best(train: Train) -> None:

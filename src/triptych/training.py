@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from triptych import compilation, latent, runtime
 from triptych.averages import Averages
 from triptych.batches import Batches, in_order
-from triptych.core import Clock, Data, Density, Encoder, Model, Move, Sampler, Train, encode
+from triptych.checkpoint import check_fit, pack_optimizers, part, unpack_optimizers
+from triptych.core import Clock, Data, Density, Encoder, Model, Move, Sampler, encode
 from triptych.errors import Diverged, UserError
+from triptych.optimizers import learning_rate, make_optimizer
 from triptych.progress import Progress
-from triptych.run import Run, part
+from triptych.run import Run
 
 VALIDATED = 10_000
 """Most held-out examples a validation looks at."""
@@ -38,25 +40,6 @@ def enough_memory() -> Iterator[None]:
         raise UserError("memory ran out; lower --train.batch, or --model.width where the recipe has it") from e
 
 
-def learning_rate(train: Train, images: int) -> float:
-    """The factor on the learning rate after `images` examples."""
-    fraction = min(images / train.images, 1.0)
-    decay = {"constant": 1.0, "linear": 1.0 - fraction, "cosine": 0.5 * (1 + math.cos(math.pi * fraction))}
-    rise = min(1.0, (images + train.batch) / train.warmup) if train.warmup else 1.0
-    return decay[train.schedule] * rise
-
-
-def make_optimizer(train: Train, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    lr = train.critic_lr if player == "critic" and train.critic_lr is not None else train.lr
-    match train.optimizer:
-        case "adam":
-            return torch.optim.Adam(parameters, lr, train.betas, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(parameters, lr, train.betas, weight_decay=train.weight_decay, fused=True)
-        case "rmsprop":
-            return torch.optim.RMSprop(parameters, lr, foreach=True)
-
-
 class Training:
     """One run in memory: the players, their optimisers and averages, the stream of data and the clock."""
 
@@ -70,6 +53,8 @@ class Training:
         self.averages = Averages(model, self.train.ema)
         self.step, self.seconds, self.slowed, self.fresh = 0, 0.0, 1.0, True
         self.chooses = bool(self.train.best)
+        self.best: dict[str, Any] | None = None  # images, metric and value of the best checkpoint so far
+        self.said: set[str] = set()
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.alarms: list[str] = list(run.status.get("alarms", []))
@@ -83,9 +68,16 @@ class Training:
     # ------------------------------------------------------------------------------ the loop
 
     def go(self, progress: bool) -> Run:
-        """Train to the end of the budget, whatever was done before."""
+        """Train to the end of the budget, whatever was done before.
+
+        SIGTERM ends it between two steps, with a checkpoint, and the process with status 143.
+        """
+        with runtime.deferred_termination() as terminated:
+            return self.run_budget(progress, terminated)
+
+    def run_budget(self, progress: bool, terminated: list[int]) -> Run:
         run, budget = self.run, self.train.images
-        run.set_status(state="running", images=self.images)
+        run.set_status(state="running", images=self.images, note=None, message=None)
         bar = Progress(run.recipe.name or run.name, budget, self.images, shown=progress)
         self.model.train()
         began = time.perf_counter() - self.seconds
@@ -106,14 +98,16 @@ class Training:
                     except Diverged as e:
                         self.roll_back(e)
                     bar.update(self.images)
+                    if terminated and self.images < budget:
+                        return self.leave(bar)
         except KeyboardInterrupt:
-            run.set_status(images=self.images, note="interrupted")
+            self.set_last_status(note="interrupted")
             raise
         except Diverged as e:
-            run.set_status(state="diverged", images=self.images, message=str(e), alarms=[*self.alarms, str(e)])
+            self.set_last_status(state="diverged", message=str(e), alarms=[*self.alarms, str(e)])
             raise
         except Exception as e:
-            run.set_status(state="failed", images=self.images, message=str(e))
+            self.set_last_status(state="failed", message=str(e))
             raise
         finally:
             compilation.leave(self.model)
@@ -124,6 +118,21 @@ class Training:
             figures.animate(pictures, run.path / "samples" / "animation.webp")
         run.set_status(state="done", images=self.images, seconds=self.seconds, alarms=self.alarms)
         return run
+
+    def set_last_status(self, **fields: Any) -> None:
+        """How it ended, where that can be written: on a full disk this must not hide the reason."""
+        with suppress(UserError, OSError):
+            self.run.set_status(images=self.images, **fields)
+
+    def leave(self, bar: Progress) -> Run:
+        """Save between two log lines, so that training can go on from this very step."""
+        if self.run.checkpoints()[-1:] != [self.images]:
+            self.check_finite(weights=True)
+            self.set_numbers_aside(bar)
+            self.save({}, passing=True)
+        self.run.set_status(images=self.images, seconds=self.seconds, note="interrupted")
+        bar.say(f"terminated at {self.images} images; `triptych resume {self.run.path}` goes on from there")
+        return self.run
 
     def compile(self, bar: Progress) -> None:
         """Compiled players where that changes no gradient; the status says which it was, the screen why not."""
@@ -150,7 +159,7 @@ class Training:
     def take(self, move: Move) -> None:
         """Minimise the move's loss over its players' parameters, and nobody else's."""
         parameters = [w for name in move.names for w in self.parameters[name]]
-        self.finite(move)
+        self.finite(move.loss, move)
         for w in parameters:
             w.grad = None
         move.loss.backward(inputs=parameters)
@@ -160,23 +169,30 @@ class Training:
         runtime.average_gradients(parameters)
         if self.train.clip:
             norm = nn.utils.clip_grad_norm_(parameters, self.train.clip, foreach=True)
+            self.finite(norm, move)  # clipped by an infinite norm, gradients are 0: nothing would move any more
             self.note("grad_norm", norm)
         for name in move.names:
             self.optimizers[name].step()
         for k, v in move.logs.items():
             self.note(k, v)
 
-    def finite(self, move: Move) -> None:
-        """A non-finite loss stops training: at once on the CPU, elsewhere at the next log line (no sync a step)."""
+    def finite(self, value: Tensor, move: Move) -> None:
+        """A loss or norm that is not finite stops training: at once on the CPU, else at the next log line (no sync)."""
         if not self.check_each:
-            self.sane *= torch.isfinite(move.loss.detach())
-        elif not math.isfinite(move.loss.item()):
+            self.sane *= torch.isfinite(value.detach())
+        elif not math.isfinite(value.item()):
             self.diverge(move.names)
 
+    def check_finite(self, weights: bool) -> None:
+        """Diverged where a loss or norm was not finite since the last log line, or with `weights` one of these is."""
+        if not (self.sane and (not weights or self.weights_finite())):
+            self.diverge(list(self.optimizers))
+
     def diverge(self, players: Sequence[str]) -> None:
-        """Stop, for the weights that are not finite, or where all are for the loss of these players."""
+        """Stop, for the weights that are not finite, or where all are for the loss or gradient of these players."""
         spoilt = [k for k, ws in self.parameters.items() if not all(bool(torch.isfinite(w).all()) for w in ws)]
-        what = f"weights of the {' and '.join(spoilt)} are" if spoilt else f"loss of the {' and '.join(players)} is"
+        names = " and ".join(spoilt or players)
+        what = f"weights of the {names} are" if spoilt else f"loss or its gradient of the {names} is"
         raise Diverged(
             f"the {what} not finite at {self.images} images; lower --train.lr, or start again "
             "with --train.on-divergence rollback, which goes back to the last good checkpoint"
@@ -192,7 +208,7 @@ class Training:
         if self.train.on_divergence != "rollback" or self.slowed <= 0.5**ROLLBACKS:
             raise e
         slowed, alarms = self.slowed / 2, self.alarms
-        self.restore(self.run.checkpoints()[-1])
+        self.restore()
         self.slowed = slowed
         self.alarms = [*alarms, f"{e}; went back to {self.images} images with {slowed:g} times the learning rate"]
         self.run.set_status(alarms=self.alarms)
@@ -215,12 +231,11 @@ class Training:
         line: dict[str, Any] = {"images": now, "step": self.step, "seconds": round(self.seconds, 3)}
         line |= {k: (v / self.counts[k]).item() for k, v in self.sums.items()}
         self.sums, self.counts = {}, {}
-        if not (self.sane and (not (save or evaluate) or self.weights_finite())):
-            self.diverge(list(self.optimizers))
+        self.check_finite(weights=save or evaluate)
         if evaluate or sample:
             with runtime.aside(self.model, self.run.seed), compilation.eager(self.model):
                 if evaluate:
-                    line |= self.evaluate(now)
+                    line |= self.evaluate(now, bar)
                 if sample:
                     with self.averages.in_use():
                         self.draw(now)
@@ -232,9 +247,12 @@ class Training:
         if evaluate:
             self.raise_alarms(line, bar)
         if save:
-            if self.run.set_numbers_aside():
-                bar.say("eval.json judged earlier weights and is now eval-old.json; `triptych evaluate` judges again")
+            self.set_numbers_aside(bar)
             self.save(line)
+
+    def set_numbers_aside(self, bar: Progress) -> None:
+        if self.run.set_numbers_aside():
+            bar.say("eval.json judged earlier weights and is now eval-old.json; `triptych evaluate` judges again")
 
     def check_best(self, bar: Progress) -> None:
         """Once there is a line of training beside that of image 0: the metric that chooses has to be in one of them."""
@@ -253,8 +271,8 @@ class Training:
     def weights_finite(self) -> bool:
         return all(bool(torch.isfinite(w).all()) for ws in self.parameters.values() for w in ws)
 
-    def evaluate(self, images: int) -> dict[str, float]:
-        """The objective's own validation, and the metrics that apply."""
+    def evaluate(self, images: int, bar: Progress) -> dict[str, float]:
+        """The objective's own validation, and the metrics that apply; each that has too few examples is named once."""
         from triptych.evaluate import during_training
 
         held_out = self.test if self.test is not None else self.data
@@ -268,9 +286,21 @@ class Training:
             n = SAMPLES[graphics]
             with self.averages.in_use():
                 found |= during_training(
-                    self.model, self.data, self.test, n, self.run.seed, self.train.images, inception=graphics
+                    self.model,
+                    self.data,
+                    self.test,
+                    n,
+                    self.run.seed,
+                    self.train.images,
+                    inception=graphics,
+                    tell=lambda text: self.say_once(text, bar),
                 )
         return found
+
+    def say_once(self, text: str, bar: Progress) -> None:
+        if text not in self.said:
+            self.said.add(text)
+            bar.say(text)
 
     def draw(self, images: int) -> None:
         """Pictures on the same noise every time; reconstructions of the first held-out pictures."""
@@ -303,51 +333,62 @@ class Training:
                 bar.say(self.alarms[-1])
                 self.run.set_status(alarms=self.alarms)
 
-    def save(self, line: dict[str, Any]) -> None:
-        """A checkpoint from which training continues exactly."""
+    def save(self, line: dict[str, Any], passing: bool = False) -> None:
+        """A checkpoint from which training continues exactly; `passing`: one that the cadence does not ask for."""
+        self.best = self.run.better(self.best, self.images, line)
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         tensors |= self.averages.tensors()
-        for player, optimizer in self.optimizers.items():
-            for i, w in enumerate(self.parameters[player]):
-                for k, v in optimizer.state.get(w, {}).items():
-                    tensors[f"optimizer/{player}/{i}/{k}"] = v if isinstance(v, Tensor) else torch.tensor(v)
+        tensors |= pack_optimizers(self.optimizers, self.parameters)
         tensors |= {f"rng/{k}": v for k, v in runtime.random_state(self.model.device).items()}
+        tensors |= {f"log/{k}": v for k, v in self.sums.items()}
         stream = self.batches.state_dict()
         tensors["rng/batches"] = stream.pop("generator")
-        meta = {
-            "format": "triptych",
+        note = {
             "asked": {"recipe": encode(self.recipe), "seed": self.run.seed},
             "step": self.step,
             "seconds": self.seconds,
             "slowed": self.slowed,
             "batches": stream,
             "alarms": self.alarms,
+            "best": self.best,
+            "counts": self.counts,
+            "passing": passing,
         }
-        self.run.save(self.images, tensors, meta)
-        self.run.choose_best(self.images, line)
+        self.run.save(self.images, tensors, note)
         self.run.set_status(images=self.images, seconds=self.seconds, alarms=self.alarms)
 
-    def restore(self, images: int) -> None:
-        """Everything as it was when the checkpoint was written."""
-        tensors, meta = self.run.read(images)
+    def restore(self) -> None:
+        """Everything as it was when the last sound checkpoint was written; UserError, before anything is changed,
+        where it is not one of this model, these optimisers and generators."""
+        images, tensors, note = self.run.newest()
+        place = f"the checkpoint at {images} images"
+        missing = {"step", "seconds", "slowed", "batches", "alarms"} - note.keys()
+        if missing or note["batches"]["drawn"] != images:
+            raise UserError(f"{place} cannot be gone on with: its note is incomplete; restore it from a copy")
+        check_fit(part(tensors, "model"), self.model.state_dict(), images, "the model of recipe.json")
+        self.averages.check(tensors, images)
+        sums, counts = part(tensors, "log"), note.get("counts", {})
+        check_fit(sums, {k: sums.get(k, torch.zeros(())).new_zeros(()) for k in counts}, images, "its own note")
+        generators = {**runtime.random_state(self.model.device), "batches": self.batches.state_dict()["generator"]}
+        saved = part(tensors, "rng")
+        check_fit({k: saved[k] for k in generators if k in saved}, generators, images, "the random generators")
+        states = unpack_optimizers(tensors, self.optimizers, self.parameters, images)
         try:
-            self.model.load_state_dict(part(tensors, "model"))
+            torch.Generator().set_state(saved["cpu"])
+            torch.Generator().set_state(saved["batches"])
         except RuntimeError as e:
-            raise UserError(f"the checkpoint at {images} images does not fit the model of recipe.json ({e})") from e
+            raise UserError(f"{place} holds no state of a random generator ({e}); restore it from a copy") from e
+        self.model.load_state_dict(part(tensors, "model"))
         self.averages.load(tensors)
         for player, optimizer in self.optimizers.items():
             optimizer.state.clear()
-            saved = part(tensors, f"optimizer/{player}")
-            for i, w in enumerate(self.parameters[player]):
-                # a fused optimiser walks the memory of weights and state side by side: the same layout, always
-                optimizer.state[w] = {
-                    k: torch.empty_like(w).copy_(v) if v.shape == w.shape and v.dim() else v.to(w.device)
-                    for k, v in part(saved, str(i)).items()
-                }
-        runtime.set_random_state(part(tensors, "rng"), self.model.device)
-        self.batches.load_state_dict({**meta["batches"], "generator": tensors["rng/batches"]})
-        self.step, self.seconds, self.slowed = meta["step"], meta["seconds"], meta["slowed"]
-        self.alarms = list(meta["alarms"])
-        self.sums, self.counts, self.fresh = {}, {}, False
+            optimizer.state.update(states[player])
+        runtime.set_random_state(saved, self.model.device)
+        self.batches.load_state_dict({**note["batches"], "generator": saved["batches"]})
+        self.step, self.seconds, self.slowed = note["step"], note["seconds"], note["slowed"]
+        self.alarms, self.best = list(note["alarms"]), self.run.best_at(images, note)
+        self.sums, self.counts = {k: v.to(self.model.device) for k, v in sums.items()}, dict(counts)
+        self.fresh = False
         self.sane.fill_(1)
         self.run.truncate(images)
+        self.run.prune(images, self.best, later=True)

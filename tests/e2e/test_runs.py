@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from triptych import trainer, training
+from triptych import optimizers, trainer, training
 from triptych.cli import main
 from triptych.core import Clock, DataSpec, ModelSpec, Move, Objective, Recipe, Train, discover
 from triptych.errors import Diverged, UserError
@@ -30,8 +30,10 @@ from triptych.nets.autoencoder import MLPAutoencoder
 from triptych.nets.mlp import MLPGAN
 from triptych.objectives.autoencoder import VAE
 from triptych.objectives.gan import GAN, WGAN, WGANGP
-from triptych.run import Run, load, write_json
+from triptych.run import Run, load
 from triptych.study import Job
+from triptych.system import files
+from triptych.system.files import write_json
 
 TRAIN = Train(images=6_400, batch=32, ema=0.9, checkpoint=1_600, evaluate=3_200, sample=6_400, log=640)
 SMALL = Recipe(DataSpec("8gaussians"), MLPGAN(width=16), WGANGP(n_critic=2), TRAIN, name="small")
@@ -306,27 +308,27 @@ def test_linear_decay_reaches_the_optimisers_and_its_end(tmp_path: Path, monkeyp
 )
 def test_learning_rate_at_every_quarter(schedule: Any, warmup: int, factors: list[float]) -> None:
     train = Train(images=800, batch=100, schedule=schedule, warmup=warmup)
-    assert [training.learning_rate(train, n) for n in (0, 200, 400, 600, 800)] == pytest.approx(factors, abs=1e-12)
+    assert [optimizers.learning_rate(train, n) for n in (0, 200, 400, 600, 800)] == pytest.approx(factors, abs=1e-12)
 
 
-def test_full_disk_leaves_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import safetensors.torch
+@pytest.mark.parametrize("state", ["failed", "running"])
+def test_full_disk_leaves_the_previous_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    """`running`: not even the status can be written any more, which must not hide the reason."""
+    original, calls = files.write_bytes, 0
 
-    original, calls = safetensors.torch.save_file, 0
-
-    def full(tensors: Any, path: Path) -> None:
+    def full(path: Path, *given: Any) -> None:
         nonlocal calls
-        calls += 1
-        original(tensors, path)
-        if calls == 3:
+        calls += path.suffix == ".safetensors"
+        if calls == 3 and (state == "running" or path.suffix == ".safetensors"):
             raise OSError(28, "No space left on device")
+        original(path, *given)
 
-    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    monkeypatch.setattr(files, "write_bytes", full)
     with pytest.raises(UserError, match="free some disk"):
         fit(tmp_path / "full")
     run = Run(tmp_path / "full")
     assert run.checkpoints() == [0, 1_600]
-    assert run.status["state"] == "failed"
+    assert run.status["state"] == state
     monkeypatch.undo()
     assert trainer.resume(run.path, progress=False).status["state"] == "done"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from fake_runs import make_run, toy_recipe
 
 from triptych import docs
-from triptych.run import write_json
+from triptych.system.files import write_json
 
 STRANGER = '''
 from dataclasses import dataclass

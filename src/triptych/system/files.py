@@ -15,6 +15,7 @@ import math
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ from triptych.errors import UserError
 JSON_LIMIT = 256 << 20
 """Bytes of the largest JSON or text file that is read."""
 PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
+LOCK = ".lock"
+"""The lock file of a folder."""
 
 
 # ------------------------------------------------------------------------------------------- writing
@@ -58,15 +61,19 @@ def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
     """A fresh part file beside `path`, locked for as long as it is open, so that `sweep` leaves it alone."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     while True:
-        # a name has at most 255 bytes: what a long one loses is only the readable middle
-        stem = os.fsdecode(os.fsencode(path.name)[:200])
-        part = path.with_name(f".{stem}.{secrets.token_hex(8)}.part")
+        part = _part_name(path)
         file = os.fdopen(os.open(part, flags, 0o666), "w+b")
         _try_lock(file)
         with contextlib.suppress(OSError):
             if os.path.samestat(part.lstat(), os.fstat(file.fileno())):
                 return part, file
         file.close()  # swept between the two calls
+
+
+def _part_name(path: Path) -> Path:
+    # a name has at most 255 bytes: what a long one loses is only the readable middle
+    stem = os.fsdecode(os.fsencode(path.name)[:200])
+    return path.with_name(f".{stem}.{secrets.token_hex(8)}.part")
 
 
 def write_bytes(path: str | Path, content: bytes, advice: str = "write to another place") -> None:
@@ -169,17 +176,86 @@ def system_errors(path: Path, advice: str) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def making_folder(path: str | Path, advice: str = "write to another place") -> Iterator[Path]:
+    """An unfinished folder that becomes `path` when the block ends well; else nothing of it is left.
+
+    `path` must not exist, or be an empty folder. While it is unfinished it is locked by the file `.lock` in it, so that
+    `sweep` leaves it alone; that file stays.
+    """
+    path = Path(path)
+    with system_errors(path, advice):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
+        part, lock = _new_part_folder(path)
+        try:
+            with lock:
+                yield part
+                sync_folder(part)
+                if os.name == "nt":  # a folder with open files cannot be renamed there
+                    lock.close()
+                if path.exists():
+                    path.rmdir()
+                part.rename(path)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        sync_folder(path.parent)
+
+
+def _new_part_folder(path: Path) -> tuple[Path, IO[bytes]]:
+    while True:
+        part = _part_name(path)
+        part.mkdir()
+        try:
+            lock = (part / LOCK).open("xb")
+        except FileNotFoundError:  # swept between the two calls
+            continue
+        _try_lock(lock)
+        with contextlib.suppress(OSError):
+            if os.path.samestat((part / LOCK).lstat(), os.fstat(lock.fileno())):
+                return part, lock
+        lock.close()
+
+
 def sweep(folder: str | Path) -> int:
-    """Remove the part files that kills left in `folder`, and that no process holds; how many there were."""
+    """Remove the part files and folders that kills left in `folder`, and that no process holds; how many there were."""
     count = 0
     with contextlib.suppress(OSError):
         for entry in list(os.scandir(folder)):
-            if PART.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                with contextlib.suppress(OSError), Path(entry.path).open("rb+") as f:
-                    if _try_lock(f):
-                        Path(entry.path).unlink()
-                        count += 1
+            if not PART.fullmatch(entry.name):
+                continue
+            with contextlib.suppress(OSError):
+                if entry.is_file(follow_symlinks=False):
+                    count += _sweep_file(Path(entry.path))
+                elif entry.is_dir(follow_symlinks=False):
+                    count += _sweep_folder(Path(entry.path))
     return count
+
+
+def _sweep_file(path: Path) -> bool:
+    with path.open("rb+") as f:
+        if not _try_lock(f):
+            return False
+        if os.name != "nt":
+            path.unlink()
+    if os.name == "nt":  # an open file cannot be removed there
+        path.unlink()
+    return True
+
+
+def _sweep_folder(path: Path) -> bool:
+    if not (path / LOCK).exists():
+        path.rmdir()  # killed, or at work, before it had a lock: its maker begins again
+        return True
+    with (path / LOCK).open("rb+") as f:
+        if not _try_lock(f):
+            return False
+        if os.name != "nt":
+            shutil.rmtree(path, ignore_errors=True)
+    if os.name == "nt":
+        shutil.rmtree(path, ignore_errors=True)
+    return True
 
 
 # --------------------------------------------------------------------------------------------- locks
