@@ -1,4 +1,4 @@
-"""Checkpoints: tensors in safetensors, and a note in JSON beside them that holds their hash.
+"""Checkpoints: tensors in safetensors, and a note in JSON beside them that holds the hashes of both.
 
 Tensors are named by what they belong to:
 
@@ -16,6 +16,7 @@ number nor a hash.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,13 @@ def write(folder: Path, images: int, tensors: Mapping[str, Tensor], note: Mappin
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    files.write_json(note_file(folder, images), own | {k: v for k, v in note.items() if k not in own})
+    files.write_json(note_file(folder, images), sealed(own | {k: v for k, v in note.items() if k not in own}))
+
+
+def sealed(note: Mapping[str, Any]) -> dict[str, Any]:
+    """A note with the hash of all else that it says."""
+    said = files.plain({k: v for k, v in note.items() if k != "seal"})
+    return said | {"seal": hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()}
 
 
 def read_note(folder: Path, images: int) -> dict[str, Any]:
@@ -89,6 +96,8 @@ def read_note(folder: Path, images: int) -> dict[str, Any]:
     except (UserError, OSError) as e:
         raise Spoilt(f"its note is not a checkpoint of triptych: {e}") from e
     number = note.get("format")
+    if isinstance(number, int) and note != sealed(note):
+        raise Spoilt("its note is not as it was written: the checksum differs")
     if isinstance(number, int) and note.get("program") == PROGRAM:
         if number > schema.FORMAT:
             raise UserError(schema.newer(path, number))

@@ -185,7 +185,7 @@ def data(argv: Sequence[str]) -> None:
     """List, describe and prepare data sets: `triptych data list|info|prepare`."""
     known = data_commands.COMMANDS
     if not argv or argv[0] in ("-h", "--help"):
-        lines = [f"  {name:<8} {(f.__doc__ or '').splitlines()[0]}" for name, f in known.items()]
+        lines = [f"  {name:<8} {(f.__doc__ or ' ').splitlines()[0]}" for name, f in known.items()]
         print_help("data COMMAND ...", "\n".join(lines))
         return
     if argv[0] not in known:
@@ -258,7 +258,7 @@ def print_help(usage: str, text: str) -> None:
 def overview() -> None:
     """The top-level help."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {(f.__doc__ or '').split('. ')[0].splitlines()[0]}" for name, f in COMMANDS.items()]
+    lines = [f"  {name:<{width}}  {(f.__doc__ or ' ').split('. ')[0].splitlines()[0]}" for name, f in COMMANDS.items()]
     print_help(
         "COMMAND ...",
         "GANs, VAEs and normalizing flows, side by side: train, judge and contrast them under one protocol.\n\n"

@@ -216,7 +216,7 @@ class Density(Model):
 
 
 LARGEST = 2**20
-"""Of any size of a network."""
+"""Of any size of a network, and of a batch."""
 
 
 class ModelSpec(ABC):

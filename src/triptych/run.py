@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -69,6 +72,7 @@ class Run:
             raise UserError(f"{path} exists already; {hint}--out NAME starts elsewhere")
         asked = {"format": schema.FORMAT, "recipe": encode(recipe), "seed": seed}
         status = {"state": "running", "images": 0, "budget": recipe.train.images, "alarms": []}
+        _sweep_old_parts(path)
         with files.making_folder(path, "--out NAME starts elsewhere") as part:
             for folder in ("checkpoints", "samples"):
                 (part / folder).mkdir()
@@ -274,6 +278,15 @@ class Run:
                 f"{self.path} keeps no best checkpoint; leave --which out, or train with --train.best METRIC"
             )
         return checkpoint.newest(self.folder, self.path, bests[::-1])
+
+
+def _sweep_old_parts(path: Path) -> None:
+    """Unfinished folders of version 0.1 for this run, `.NAME.PID.part`: without a lock, so only those of hours ago."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.\d+\.part")
+    for stray in path.parent.iterdir() if path.parent.is_dir() else ():
+        old = name.fullmatch(stray.name) and time.time() - stray.lstat().st_mtime > 3600
+        if old and stray.is_dir() and not stray.is_symlink():
+            shutil.rmtree(stray, ignore_errors=True)
 
 
 def load(run: str | Path, device: str = "auto", which: Which = "last") -> Model:

@@ -155,7 +155,7 @@ def quickstart(scale: Scale) -> Recipes:
 
 
 def first_line(function: Callable[..., object]) -> str:
-    return (function.__doc__ or "").splitlines()[0]
+    return next(iter((function.__doc__ or "").splitlines()), "")  # none under python -OO
 
 
 STUDIES: dict[str, tuple[Callable[[Scale], Recipes], int]] = {

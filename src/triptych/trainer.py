@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from triptych import runtime
-from triptych.core import Data, Recipe, Train, decode, encode
+from triptych.core import LARGEST, Data, Recipe, Train, decode, encode
 from triptych.data import find
 from triptych.directions import direction
 from triptych.errors import NoSplit, UserError
@@ -170,6 +170,8 @@ def check_train(train: Train) -> None:
         value = getattr(train, name)
         if value is not None and not 0 < value < math.inf:
             raise UserError(f"train.{name} is {value}; it must be a finite number above 0")
+    if train.batch > LARGEST:
+        raise UserError(f"train.batch is {train.batch}; it must be at most {LARGEST:,}")
     for name in ("log", "evaluate", "sample", "checkpoint", "warmup", "clip", "weight_decay"):
         if not 0 <= getattr(train, name) < math.inf:
             raise UserError(f"train.{name} is {getattr(train, name)}; it must be a finite number, 0 or more")

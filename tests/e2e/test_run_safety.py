@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save
@@ -21,8 +22,10 @@ from triptych import checkpoint, schema, trainer, training
 from triptych.cli import main
 from triptych.core import DataSpec, Recipe, Train
 from triptych.errors import Diverged, UserError
+from triptych.nets.autoencoder import MLPAutoencoder
 from triptych.nets.coupling import RealNVP
 from triptych.nets.mlp import MLPGAN
+from triptych.objectives.autoencoder import VAE
 from triptych.objectives.flow import NLL
 from triptych.objectives.gan import GAN
 from triptych.run import Run, load
@@ -89,7 +92,7 @@ def forge(run: Run, change: Any) -> None:
         content = save(tensors)
         tensors_of(run, images).write_bytes(content)
         note |= {"bytes": len(content), "sha256": checkpoint.hashlib.sha256(content).hexdigest()}
-        files.write_json(checkpoint.note_file(run.folder, images), note)
+        files.write_json(checkpoint.note_file(run.folder, images), checkpoint.sealed(note))
 
 
 # ----------------------------------------------------------------------------------- damaged checkpoints
@@ -143,7 +146,7 @@ def test_without_a_sound_checkpoint_there_is_one_line(run: Run, capsys: pytest.C
 
 def test_a_newer_format_is_refused(run: Run) -> None:
     note = files.read_object(run.folder / "000000640.json")
-    files.write_json(run.folder / "000000640.json", note | {"format": 3})
+    files.write_json(run.folder / "000000640.json", checkpoint.sealed(note | {"format": 3}))
     with pytest.raises(UserError, match="a newer triptych"):
         load(run.path, "cpu")
     asked = files.read_object(run.path / "recipe.json")
@@ -157,6 +160,20 @@ def test_other_names_are_no_checkpoints(run: Run, whole: Run, name: str) -> None
     for suffix in (".safetensors", ".json"):
         (run.folder / f"{name}{suffix}").write_text("{}")
     assert run.checkpoints() == whole.checkpoints()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".json"])
+def test_a_bit_flipped_anywhere_is_found(run: Run, suffix: str) -> None:
+    path, places = tensors_of(run, 640).with_suffix(suffix), np.random.default_rng(0)
+    content = path.read_bytes()
+    for at, bit in zip(places.integers(0, len(content), 100), places.integers(0, 8, 100), strict=True):
+        spoilt = bytearray(content)
+        spoilt[at] ^= 1 << int(bit)
+        path.write_bytes(spoilt)
+        with pytest.raises(UserError):
+            checkpoint.read(run.folder, 640)
+    path.write_bytes(content)
+    checkpoint.read(run.folder, 640)
 
 
 # ------------------------------------------------------------------------------ tensors of a stranger
@@ -441,6 +458,15 @@ def test_a_kill_while_the_folder_is_made_leaves_nothing_for_long(tmp_path: Path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c", "d"]
 
 
+def test_folders_that_version_0_1_left_unfinished_are_swept(tmp_path: Path) -> None:
+    """They had no lock: only those that nobody can be at work on any more."""
+    for name, hours in ((".run.4711.part", 2), (".run.4712.part", 0), (".other.4711.part", 2)):
+        (tmp_path / name / "samples").mkdir(parents=True)
+        os.utime(tmp_path / name, (time.time() - 3600 * hours,) * 2)
+    fit(tmp_path / "run", images=32)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".other.4711.part", ".run.4712.part", "run"]
+
+
 def test_checkpoints_follow_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o002)
     try:
@@ -552,3 +578,41 @@ def test_an_absurd_size_in_a_run_folder_is_refused(run: Run) -> None:
         files.write_json(run.path / "env.json", env | {"shape": shape})
         with pytest.raises(UserError, match="shape"):
             load(run.path)
+
+
+# ------------------------------------------------------------------------------------------ small things
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("vae", [False, True])
+def test_sets_of_a_few_pictures_train_to_their_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], n: int, vae: bool
+) -> None:
+    """What cannot be computed from so few is left out by name."""
+    np.save(tmp_path / "few.npy", np.random.default_rng(n).integers(0, 255, (n, 16, 16, 1), np.uint8))
+    data = DataSpec(str(tmp_path / "few.npy"))
+    model, objective = (MLPAutoencoder(width=8), VAE()) if vae else (MLPGAN(width=8, depth=1), GAN())
+    train = Train(images=32, batch=8, evaluate=16)
+    run = trainer.fit(Recipe(data, model, objective, train), 0, tmp_path / "run", "cpu")
+    assert run.status["state"] == "done"
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("left out") == (1 if n == 1 else 3)
+    assert all(said.count(name) == 1 for name in ("frechet", "kernel", "coverage"))
+
+
+@pytest.mark.parametrize("command", ["--help", "data --help"])
+def test_without_docstrings_and_asserts(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-OO", "-m", "triptych", *command.split()], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_numbers_that_are_not_finite_are_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"VAE\.free_bits is inf"):
+        trainer.fit(
+            Recipe(DataSpec("8gaussians"), MLPAutoencoder(width=8), VAE(free_bits=float("inf")), Train(images=64)),
+            out=tmp_path / "run",
+            device="cpu",
+        )
+    assert not list(tmp_path.iterdir())

@@ -354,7 +354,13 @@ def test_wgan_weights_stay_clipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"), [({"images": 0}, "train.images"), ({"batch": -1}, "train.batch"), ({"ema": 1.0}, "train.ema")]
+    ("changes", "named"),
+    [
+        ({"images": 0}, "train.images"),
+        ({"batch": 10**9}, "train.batch"),
+        ({"batch": -1}, "train.batch"),
+        ({"ema": 1.0}, "train.ema"),
+    ],
 )
 def test_impossible_settings_are_refused_before_anything_is_written(
     tmp_path: Path, changes: dict[str, Any], named: str
