@@ -20,7 +20,7 @@ from hostile.families import a_few, by_kind
 from hostile.place import attempt, clear
 from trials.client import Trials
 
-WORDS = ("act", "changed", "hang", "ended", "traceback", "not one line", "memory", "escape")
+WORDS = ("act", "changed", "hang", "ended", "traceback", "not one line", "taken", "memory", "escape")
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
         "hostile run folders, archives, pictures, arrays, tables, YAML and JSON: nothing acts, nothing outside is "
         "written, no traceback, no hang over 10 s, no more than 1 GB of memory",
         "0 failures in at least 500 trials",
-        f"{bad} failures in {n} trials of {len(tried)} kinds; slowest {slowest:.1f} s, {largest / 1e9:.2f} GB more at most",
+        f"{bad} failures in {n} trials of {len(tried)} kinds; slowest {slowest:.1f} s, {largest / 1e9:.2f} GB more",
         bad == 0 and n >= 500,
         {"tried": dict(tried), "failed": dict(failed), "faults": dict(faults)},
     )

@@ -57,7 +57,7 @@ def main() -> None:
     record(
         "kill_points",
         "kill −9 before every file operation, and at random moments, of a GAN, a VAE, a flow, a study and a "
-        "preparation, then asked again: everything that is left is identical, best checkpoint included, and nothing is left over",
+        "preparation, then asked again: all that is left is identical, best checkpoint included, nothing is left over",
         "all of at least 300 points and 200 random moments",
         f"{n + m - len(unlike)} of {n} points and {m} random moments identical",
         not unlike and n >= 300 and m >= 200,

@@ -68,26 +68,31 @@ def gz_zeros(start: bytes, size: int) -> bytes:
     return gzip.compress(start + b"\0" * size, 1)
 
 
-def tried(kind: str, name: str, file: str, write: Callable[[Path, Place], object]) -> Hostile:
+def tried(kind: str, name: str, file: str, write: Callable[[Path, Place], object], incomplete: bool = False) -> Hostile:
     """`write` makes the file; the command prepares it at 8 pixels."""
 
     def build(place: Place) -> Sequence[str]:
         write(place.here / file, place)
         return ["data", "prepare", str(place.here / file), "--resolution", "8"]
 
-    return Hostile(kind, name, build)
+    return Hostile(kind, name, build, incomplete)
 
 
 def tars() -> list[Hostile]:
     """Cut anywhere, endless names, members that lead outside."""
     found = []
     whole, rng = tar_bytes(), random.Random(1)
+    end = len(whole.rstrip(b"\0")) // 512 * 512 + 512  # of the last member
     cuts = sorted({1, 100, 511, 512, 513, 700, len(whole) - 1025, *(rng.randrange(len(whole)) for _ in range(25))})
     for at in cuts:
-        found.append(tried("tars cut off", f"at byte {at}", "x.tar", lambda p, _, at=at: p.write_bytes(whole[:at])))
+        found.append(
+            tried("tars cut off", f"at byte {at}", "x.tar", lambda p, _, at=at: p.write_bytes(whole[:at]), at < end)
+        )
     packed = gzip.compress(whole, mtime=0)
     for at in (1, 9, 10, 40, len(packed) // 2, len(packed) - 9, len(packed) - 1):
-        found.append(tried("tars cut off", f"gz at {at}", "x.tar.gz", lambda p, _, at=at: p.write_bytes(packed[:at])))
+        found.append(
+            tried("tars cut off", f"gz at {at}", "x.tar.gz", lambda p, _, at=at: p.write_bytes(packed[:at]), True)
+        )
     for _ in range(10):
         at = rng.randrange(len(packed))
         flipped = packed[:at] + bytes([packed[at] ^ 4]) + packed[at + 1 :]

@@ -16,6 +16,8 @@ MEMORY = 1 << 30
 SLOW_MACHINE = 3.0
 """Wall-clock time may be this much longer than the limit where other work takes the processor."""
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "runs-0.1"
+SAID = ("cut", "ends early", "incomplete", "truncated", "skipped", "damaged")
+"""Words of which one is said about an input that is taken although something is missing."""
 SHADOWED = ("torch", "queue", "numpy", "json", "yaml", "triptych", "PIL", "sitecustomize")
 
 
@@ -72,6 +74,8 @@ class Hostile:
     kind: str
     name: str
     build: Callable[[Place], Sequence[str]]
+    incomplete: bool = False
+    """Something is missing of it, so that it must be refused, or the output say so."""
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.name}"
@@ -138,6 +142,8 @@ def attempt(trials: Trials, hostile: Hostile, base: Path) -> Verdict:
         faults.append("traceback: " + err.strip().splitlines()[-1][:150])
     if answer["status"] in (2, 3) and sum(line.startswith("error: ") for line in err.splitlines()) != 1:
         faults.append(f"not one line of error: {err[-150:]!r}")
+    if hostile.incomplete and answer["status"] == 0 and not any(w in (out + err).lower() for w in SAID):
+        faults.append("taken for complete, unsaid")
     if answer["grown"] > MEMORY:
         faults.append(f"memory: {answer['grown'] / 1e9:.1f} GB more")
     if "\x1b" in out + err:

@@ -19,7 +19,7 @@ HARMLESS = ("collections", "numpy", "torch", "builtins.set", "builtins.frozenset
 
 
 def install(watched: dict[str, Any], acts: str) -> None:
-    """From now on; `watched` has `here`, the stranger's folder, and `may_write`, folders for the command's own files."""
+    """From now on; `watched` has `here`, the stranger's folder, and `may_write`, folders for the command's files."""
     log = os.open(acts, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     here = os.path.realpath(watched["here"])
     may_write = tuple(os.path.realpath(p) + os.sep for p in watched["may_write"])
