@@ -37,7 +37,8 @@ def training(name: str, recipe: str, best: str, *more: str) -> Subject:
     def begin(here: Path) -> list[str]:
         return [
             "train", recipe, "--seed", "3", "--out", str(here / "run"), "--train.images", "192", "--train.batch", "32",
-            "--train.log", "64", "--train.evaluate", "64", "--train.checkpoint", "64", "--train.best", best, *more,
+            "--train.log", "64", "--train.evaluate", "64", "--train.checkpoint", "64", "--train.sample", "192",
+            "--train.best", best, *more,
         ]  # fmt: skip
 
     def again(here: Path) -> list[str]:

@@ -37,15 +37,26 @@ def prepare() -> None:
     import pkgutil
     from importlib import import_module
 
-    import matplotlib.figure
-    import scipy.optimize  # noqa: F401
-
     import triptych
 
     for module in pkgutil.walk_packages(triptych.__path__, "triptych."):
         if not module.name.endswith(("__main__", "nets.zuko")):
             import_module(module.name)
-    matplotlib.figure.Figure()
+    warm_up()
+
+
+def warm_up() -> None:
+    """What libraries do once, at their first use, is done before the children are forked."""
+    from triptych.cli import main
+
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+        os.environ["TRIPTYCH_CACHE"] = folder
+        run = str(Path(folder) / "run")
+        small = ["--model.width", "8", "--train.images", "64", "--train.batch", "32", "--out", run]
+        for argv in (["train", "gan-8gaussians", *small], ["report", run, "--out", f"{run}.html"]):
+            if main(argv) != 0:
+                raise RuntimeError("the server of trials cannot even do this: " + " ".join(argv))
+        del os.environ["TRIPTYCH_CACHE"]
 
 
 def child(trial: dict[str, Any]) -> int:
