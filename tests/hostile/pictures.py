@@ -169,8 +169,7 @@ def in_run() -> list[Hostile]:
 
             def build(place: Place, what: str = what, spot: str = spot) -> Sequence[str]:
                 run = place.run("vae")
-                blob = made()[what].replace(b"%s", str(place.outside / "acted").encode())
-                (run / spot).write_bytes(blob)
+                (run / spot).write_bytes(blob(what, place))
                 return ["report", str(run), "--out", str(place.out / "report.html")]
 
             found.append(Hostile("pictures of a run", f"{what} as {spot}", build))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import resource
 import signal
@@ -72,6 +73,7 @@ def child(trial: dict[str, Any]) -> int:
     base = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (base + SPARE, base + SPARE))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.alarm(int(trial["limit"]) + 10)  # should the server be gone by then
     if "watched" in trial:
         watch.install(trial["watched"], trial["acts"])
     if "kill" in trial:
@@ -85,7 +87,10 @@ def child(trial: dict[str, Any]) -> int:
 
 
 def run(trial: dict[str, Any], command: Callable[[dict[str, Any]], int] = child) -> dict[str, Any]:
-    """Fork, wait, and say how it ended: status (negative: a signal), seconds, processor seconds, peak bytes more."""
+    """Fork, wait, and say how it ended: status (negative: a signal), seconds, processor seconds, peak bytes more.
+
+    It is ended, as `late`, after `limit` seconds, `work` processor seconds, or `idle` seconds without using any.
+    """
     sys.stdout.flush()
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     began = time.monotonic()
@@ -103,13 +108,18 @@ def run(trial: dict[str, Any], command: Callable[[dict[str, Any]], int] = child)
                 with contextlib.suppress(Exception):
                     stream.flush()
             os._exit(status)
-    late, nap = False, 0.002
+    late, nap, worked, progress, looked = False, 0.002, 0.0, began, began
     while True:
         done, status, used = os.wait4(pid, os.WNOHANG)
         if done:
             break
-        age = time.monotonic() - began
-        if age > trial.get("limit", 60) and not late:
+        now = time.monotonic()
+        age = now - began
+        if now - looked > 0.5:
+            looked, before_that, worked = now, worked, max(worked, session_seconds(pid))
+            progress = now if worked > before_that else progress
+        idle, busy = now - progress > trial.get("idle", math.inf), worked > trial.get("work", math.inf)
+        if (age > trial["limit"] or idle or busy) and not late:
             late = True
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
@@ -126,6 +136,18 @@ def run(trial: dict[str, Any], command: Callable[[dict[str, Any]], int] = child)
         "cpu": used.ru_utime + used.ru_stime,
         "grown": max(used.ru_maxrss * 1024 - before, 0),
     }
+
+
+def session_seconds(session: int) -> float:
+    """Processor seconds that the living processes of a session have used so far."""
+    ticks = 0
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                fields = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
+                if int(fields[3]) == session:
+                    ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def settle(group: int, patience: float = 20.0) -> None:
