@@ -160,17 +160,17 @@ def in_data() -> list[Hostile]:
 
 
 def in_run() -> list[Hostile]:
-    """In the place of a run's sample picture, which the report shows."""
+    """In the places of a run's pictures, which the report shows: whole, and small in a strip over training."""
     found = []
     for what in [w for w in made() if " byte " not in w and " cut at " not in w]:
-        for spot in ("samples/000003200.png", "samples/animation.webp"):
-            if spot.endswith("webp") and not what.startswith(("EPS", "200", "ICO", "SVG")):
-                continue
+        for folder in ("samples", "reconstructions") if what.startswith(("EPS", "200", "ICO", "SVG")) else ("samples",):
 
-            def build(place: Place, what: str = what, spot: str = spot) -> Sequence[str]:
+            def build(place: Place, what: str = what, folder: str = folder) -> Sequence[str]:
                 run = place.run("vae")
-                (run / spot).write_bytes(blob(what, place))
+                for at in (0, 1600, 3200):
+                    sound = at == 1600
+                    (run / folder / f"{at:09d}.png").write_bytes(png(1, 64) if sound else blob(what, place))
                 return ["report", str(run), "--out", str(place.out / "report.html")]
 
-            found.append(Hostile("pictures of a run", f"{what} as {spot}", build))
+            found.append(Hostile("pictures of a run", f"{what} in {folder}", build))
     return found
