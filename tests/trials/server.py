@@ -7,6 +7,7 @@ that is watched (watch.py), limited in time and memory, and perhaps killed at it
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -50,7 +51,7 @@ def warm_up() -> None:
     """What libraries do once, at their first use, is done before the children are forked."""
     from triptych.cli import main
 
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         os.environ["TRIPTYCH_CACHE"] = folder
         run = str(Path(folder) / "run")
         small = ["--model.width", "8", "--train.images", "64", "--train.batch", "32", "--out", run]
