@@ -10,7 +10,7 @@ from trials.client import Trials
 from trials.points import SUBJECTS, Bench
 
 EACH = {"GAN": 12, "VAE": 5, "flow": 5, "preparation": 12}
-PENDING: tuple[str, ...] = ("GAN", "VAE", "flow", "preparation", "study")
+PENDING: tuple[str, ...] = ("GAN", "VAE", "flow", "preparation")
 """Subjects that are not cut yet, since the product does not bear it."""
 
 
@@ -30,7 +30,6 @@ def test_a_kill_before_a_file_operation_changes_nothing_in_the_end(trials: Trial
 
 
 @pytest.mark.long
-@pytest.mark.skipif("study" in PENDING, reason="pending")
 def test_a_kill_of_a_study_changes_nothing_in_the_end(trials: Trials, tmp_path: Path) -> None:
     bench = Bench(trials, SUBJECTS["study"], tmp_path / "bench")
     points = list(range(1, len(bench.operations) + 1, 3))
