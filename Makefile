@@ -4,13 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 
-.PHONY: demo test check format bench-table clean
+.PHONY: demo test test-long check format bench-table clean
 
 demo: $(VENV)/.installed
 	env -u OMP_NUM_THREADS $(BIN)/triptych study quickstart --out demo
 
-test: check browser
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+# Bare and short: no data sets, no browser, no network but the package index, at most ten minutes on two cores.
+APART := data or browser or gpu or long
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations 20
+
+test: check
+	$(PYTEST) -m 'not ($(APART))'
+
+# The rest, at most an hour: what needs the data sets (TRIPTYCH_DATA or ../shared/data), a browser, a GPU or patience.
+test-long: $(VENV)/.installed-test browser
+	$(PYTEST) -m '$(APART)'
 
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .

@@ -1,4 +1,7 @@
-"""What every test may rely on: fixed seeds, a cache of its own, and where the real data are, if they are."""
+"""What every test may rely on: fixed seeds, an empty place to stand in, a cache of its own and no network.
+
+The real data sets are hidden from every test without the marker `data`, wherever they lie.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,42 @@ import os
 import warnings
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
+from offline import sitecustomize as offline
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# the same examples on every machine and in every run: a failure is there for whoever looks next
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None, database=None, print_blob=True)
+hypothesis.settings.load_profile("fixed")
 
-def real_data() -> Path | None:
+
+def find_real_data() -> Path | None:
     """The folder with mnist/, cifar10/, cub/, celeba/, or None."""
     for place in (os.environ.get("TRIPTYCH_DATA"), ROOT.parent / "shared" / "data"):
         if place and (Path(place) / "mnist").is_dir():
-            return Path(place)
+            return Path(place).resolve()
     return None
+
+
+REAL_DATA = find_real_data()
+ONLINE = dict(os.environ)
+
+
+def pytest_configure() -> None:
+    offline.block()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("data"):
+            raise pytest.UsageError(f"{item.nodeid} reads the real data sets: mark it with pytest.mark.data")
+        if item.get_closest_marker("data") and REAL_DATA is None:
+            item.add_marker(
+                pytest.mark.skip(reason="the real data sets are not here: set TRIPTYCH_DATA to their folder")
+            )
 
 
 @pytest.fixture(autouse=True)
@@ -26,19 +53,33 @@ def _seeded() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tests share a cache below the temporary folder and leave the user's alone."""
-    os.environ.setdefault("TRIPTYCH_CACHE", str(tmp_path_factory.getbasetemp().parent / "triptych-cache"))
+def _alone(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Neither the user's cache, nor data sets that lie beside the project, nor the network, for children as well.
+
+    The session stands in an empty folder, since `../shared/data` is a place where data sets are found.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ["TRIPTYCH_CACHE"] = str(shared / "triptych-cache")
+    os.environ.pop("TRIPTYCH_DATA", None)
+    os.environ.update(offline.environment())
+    place = tmp_path_factory.mktemp("nowhere") / "work"
+    place.mkdir()
+    os.chdir(place)
 
 
 @pytest.fixture
-def shared_data(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The real data sets; the test is skipped where they are not."""
-    place = real_data()
-    if place is None:
-        pytest.skip("the real data sets are not here: set TRIPTYCH_DATA to their folder")
-    monkeypatch.setenv("TRIPTYCH_DATA", str(place))
-    return place
+def real_data(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The real data sets, for tests with the marker `data`."""
+    assert REAL_DATA is not None
+    monkeypatch.setenv("TRIPTYCH_DATA", str(REAL_DATA))
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def online() -> dict[str, str]:
+    """The environment of a child that may use the network, for marked tests only."""
+    return dict(ONLINE)
 
 
 @pytest.fixture

@@ -145,7 +145,8 @@ def test_incomplete_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         data.load("cifar10")
 
 
-def test_real_cifar10(real: Path) -> None:
+@pytest.mark.data
+def test_real_cifar10(real_data: Path) -> None:
     train = data.load("cifar10")
     assert train.x.shape == (50_000, 3, 32, 32)
     assert train.labels is not None

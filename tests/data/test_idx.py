@@ -1,38 +1,17 @@
 """idx files, strictly; the sets made of MNIST."""
 
 import gzip
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from idx_files import digits, idx
 from PIL import Image
 
 from triptych import data
 from triptych.data.idx import binarise, read_idx
 from triptych.errors import UserError
-
-N = {"train": 40, "t10k": 20}
-
-
-def idx(a: np.ndarray) -> bytes:
-    return struct.pack(">I", 0x800 | a.ndim) + struct.pack(f">{a.ndim}I", *a.shape) + a.tobytes()
-
-
-def digits(folder: Path, zipped: bool = True) -> Path:
-    rng = np.random.default_rng(0)
-    folder.mkdir(parents=True)
-    for stem, n in N.items():
-        parts = {"images-idx3": rng.integers(0, 256, (n, 28, 28)), "labels-idx1": np.arange(n) % 10}
-        for kind, a in parts.items():
-            raw = idx(a.astype(np.uint8))
-            path = folder / f"{stem}-{kind}-ubyte"
-            if zipped:
-                path.with_name(path.name + ".gz").write_bytes(gzip.compress(raw, 1))
-            else:
-                path.write_bytes(raw)
-    return folder
 
 
 @pytest.fixture
@@ -100,7 +79,8 @@ def test_stacked(mnist: Path) -> None:
         assert grey.labels[same].tolist() == [digit]
 
 
-def test_real_mnist(real: Path) -> None:
+@pytest.mark.data
+def test_real_mnist(real_data: Path) -> None:
     d = data.load("mnist")
     assert d.x.shape == (60_000, 1, 28, 28)
     assert d.labels is not None

@@ -448,7 +448,8 @@ def test_faces_by_hand() -> None:
         data.load("celeba", resolution=8)
 
 
-def test_real_birds_and_faces(real: Path) -> None:
+@pytest.mark.data
+def test_real_birds_and_faces(real_data: Path) -> None:
     birds = data.load("birds", split="all", resolution=8)
     assert len(birds) == 5902
     assert len(birds.classes) == 100

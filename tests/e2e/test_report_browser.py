@@ -17,7 +17,10 @@ AXE = "axe-core@4.14.1"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def axe(tmp_path_factory):
+def axe(tmp_path_factory, online):
     """axe-core's script: $TRIPTYCH_AXE, or fetched by npm."""
     if "TRIPTYCH_AXE" in os.environ:
         return Path(os.environ["TRIPTYCH_AXE"]).read_text()
@@ -54,7 +57,7 @@ def axe(tmp_path_factory):
         pytest.skip("axe-core is fetched by npm, which is not here; set TRIPTYCH_AXE to axe.min.js")
     folder = tmp_path_factory.mktemp("axe")
     try:
-        subprocess.run([npm, "pack", AXE], cwd=folder, check=True, capture_output=True, timeout=120)
+        subprocess.run([npm, "pack", AXE], cwd=folder, env=online, check=True, capture_output=True, timeout=120)
     except (subprocess.SubprocessError, OSError) as e:
         pytest.skip(f"axe-core could not be fetched ({e}); set TRIPTYCH_AXE to axe.min.js")
     with tarfile.open(next(folder.glob("*.tgz"))) as archive:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from fake_runs import make_run, picture_recipe, toy_recipe
+from idx_files import digits
 from PIL import Image
 
 from triptych import data
@@ -120,7 +121,9 @@ def test_sweep_has_a_row_per_dimension(pictures, points, capsys):
     assert (points / "sweep" / "sweep.png").is_file()
 
 
-def test_nearest_puts_each_sample_beside_its_nearest_training_picture(pictures, points, capsys):
+def test_nearest_puts_each_sample_beside_its_nearest_training_picture(pictures, points, tmp_path, monkeypatch, capsys):
+    digits(tmp_path / "mnist")
+    monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
     assert main(["nearest", str(pictures), "-n", "5", "--seed", "7"]) == 0
     file, told = capsys.readouterr().out.splitlines()
     assert "median" in told

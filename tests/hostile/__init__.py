@@ -1,0 +1,1 @@
+"""Hostile input, by family: generators, and the test that tries a few of each."""

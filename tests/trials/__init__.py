@@ -1,0 +1,1 @@
+"""Commands tried in forked children: watched, limited, killed at a chosen file operation."""
