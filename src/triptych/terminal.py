@@ -12,3 +12,14 @@ def console() -> Console:
     if sys.stdout.isatty():
         return Console(highlight=False)
     return Console(width=200, highlight=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """`text` without what acts on a terminal: control characters as \\x1b, bytes that are no UTF-8 as \\xe9."""
+    return "".join(c if c.isprintable() else _escaped(ord(c)) for c in text)
+
+
+def _escaped(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that os.fsdecode could not read
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
