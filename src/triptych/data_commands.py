@@ -70,6 +70,7 @@ def info(
 ) -> None:
     """Terms, counts, classes, sizes, moments, a contact sheet, and near-duplicates within and across the splits."""
     from triptych.data import survey
+    from triptych.data.cache import Prepared
     from triptych.errors import UserError
     from triptych.system.cache import ADVICE, plain, root
     from triptych.system.files import system_errors
@@ -78,6 +79,8 @@ def info(
         raise UserError(f"{sheet} has no picture's suffix; give --sheet NAME.png")
     parts = splits(data, preparation)
     first = next(iter(parts.values()))
+    if "folder" in first.about:
+        Prepared(Path(first.about["folder"])).check(first.about, whole=True)
     rows: list[tuple[str, str]] = [
         (k, str(first.about[k])) for k in ("title", "summary", "source") if first.about.get(k)
     ]

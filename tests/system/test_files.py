@@ -115,3 +115,12 @@ def test_names_that_are_no_utf8_come_back_unchanged(tmp_path):
     json.loads((tmp_path / "a.json").read_bytes())
     files.write_text(tmp_path / name, "x")
     assert (tmp_path / name).read_text() == "x"
+
+
+def test_a_file_in_place_of_a_folder_says_what_to_do(tmp_path):
+    (tmp_path / "a").write_bytes(b"")
+    with (
+        pytest.raises(UserError, match=r"a cannot be written .*; go elsewhere"),
+        files.system_errors(tmp_path / "a", "go elsewhere"),
+    ):
+        (tmp_path / "a").mkdir(parents=True, exist_ok=True)

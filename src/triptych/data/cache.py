@@ -61,6 +61,7 @@ def build(name: str, key: str, make: Callable[[Path], None]) -> Path:
             if not (final / "about.json").is_file():
                 partial = home / f".{final.name}.partial"
                 partial.mkdir(exist_ok=True)
+                sweep(partial)
                 try:
                     make(partial)
                     seal(partial)
@@ -177,20 +178,22 @@ class Prepared:
     def _altered(self, name: str) -> UserError:
         return UserError(f"{self.folder / name} is not what was prepared; delete {self.folder} and prepare again")
 
-    def check(self, sums: Mapping[str, str], whole: bool = False) -> None:
-        """UserError where an array is not what was prepared. Sets of version 0.1 have no checksums and pass.
+    def check(self, about: Mapping[str, Any], whole: bool = False) -> None:
+        """UserError where the arrays or the index are not what was prepared. Older sets have no checksums and pass.
 
         Up to `ALWAYS` bytes are read every time (once in a process); larger files when they changed on the disk since
         they were last read, or when the `whole` is asked for.
         """
+        self._check_arrays({n: s for n, s in about.get(SUMS, {}).items() if n != "about.json"}, whole)
+        self._check_index(about)
+
+    def _check_arrays(self, sums: Mapping[str, str], whole: bool = False) -> None:
         known: dict[str, Any] = {}
         with contextlib.suppress(OSError, UserError):
             known = read_object(self.folder / CHECKED)
         fresh = dict(known)
         for name, wanted in sums.items():
             path = self.folder / name
-            if name == "about.json":
-                continue
             try:
                 mark = _mark(path)
                 seen = (str(path), wanted, *mark) in _read or (path.stat().st_size > ALWAYS and known.get(name) == mark)
@@ -229,8 +232,7 @@ class Prepared:
     def load(self, name: str, split: Split, holdout: float = 0.0) -> Data:
         """The rows of a split, in file order; memory-mapped where they lie side by side."""
         about = self.about
-        self.check(about.get(SUMS, {}))
-        self._check_index(about)
+        self.check(about)
         if "count" not in about or "fingerprint" not in about:
             raise UserError(f"{self.folder} is not a prepared set; delete it and prepare again")
         x, labels, sides = self._array("images"), self._array("labels"), self._array("sides")
@@ -283,7 +285,7 @@ class Prepared:
                         for part in rows.split(max(1, (64 << 20) // size)):
                             f.write(x[part].numpy().tobytes())
                     write_json(note, {SUMS: {path.name: checksum(path)}}, ADVICE)
-        self.check(self._sums(read_object(note), path.name))
+        self._check_arrays(self._sums(read_object(note), path.name))
         return torch.from_numpy(np.load(path, mmap_mode="c")), (path, HEADER)
 
 

@@ -31,6 +31,7 @@ from triptych.system.files import (
     json_text,
     read_object,
     read_text,
+    sweep,
     sync_folder,
     system_errors,
     write_bytes,
@@ -65,6 +66,7 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
                 if (folder := _known(home, pointer)) is None:
                     partial = home / f".{mark}.partial"
                     partial.mkdir(exist_ok=True)
+                    sweep(partial)
                     try:
                         about = _make(partial, path, listing, how, name, card)
                     except (UserError, OSError):  # nothing to go on with: bad input, or a full disk

@@ -24,6 +24,7 @@ from triptych.errors import UserError
 
 JSON_LIMIT = 256 << 20
 """Bytes of the largest JSON or text file that is read."""
+_OTHER = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a folder in place of a file, or a file in place of a folder
 PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 
 
@@ -139,7 +140,7 @@ def system_errors(path: Path, advice: str) -> Iterator[None]:
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise UserError(f"the disk is full while writing {path} ({e.strerror}); free space, or {advice}") from e
-        if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR):
+        if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, *_OTHER):
             raise UserError(f"{path} cannot be written ({e.strerror}); {advice}") from e
         if e.errno == errno.ENOENT:
             raise UserError(f"there is no folder {path.parent} to write {path.name} in; make it, or {advice}") from e
