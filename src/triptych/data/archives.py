@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, Self
 
 from triptych.errors import UserError
@@ -46,8 +46,8 @@ def is_packed(path: Path) -> bool:
 
 def leads_outside(name: str) -> bool:
     """Whether a member's name is no path within the archive."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts or (bool(path.parts) and ":" in path.parts[0])
+    parts = name.replace("\\", "/").split("/")
+    return name[:1] in ("/", "\\") or ".." in parts or ":" in parts[0]
 
 
 # --------------------------------------------------------------------------------------------- tars

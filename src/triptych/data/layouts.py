@@ -152,7 +152,7 @@ def _parts(listing: Listing) -> dict[str, tuple[str, ...]]:
     In a folder of tars a tar's own name is no folder of theirs: it stands for a split where each of them says one
     (`train-0000.tar`), else for nothing.
     """
-    parts = {e.name: PurePosixPath(e.name).parts for e in listing.entries}
+    parts = {e.name: tuple(part for part in e.name.split("/") if part not in ("", ".")) for e in listing.entries}
     if not listing.shards:
         return parts
     at = {name: next(i for i, part in enumerate(p) if is_tar(Path(part))) for name, p in parts.items()}

@@ -9,11 +9,11 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from triptych.data import litter
-from triptych.data.archives import is_packed, is_tar, leads_outside, open_zip, tar_members, zip_name
+from triptych.data.archives import TARS, is_packed, is_tar, leads_outside, open_zip, tar_members, zip_name
 from triptych.data.decode import MAX_BYTES
 from triptych.errors import UserError
 
@@ -55,7 +55,7 @@ KINDS = {
 """What people have in place of pictures: how the names end, and what to do."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
     """One candidate file. `where` tells a worker how to read it; None: it comes along with the stream."""
 
@@ -74,11 +74,12 @@ class Entry:
     @property
     def expected(self) -> bool:
         """Whether its name claims to be a picture (or says nothing)."""
-        return self.pictured or "." not in PurePosixPath(self.name).name
+        return self.pictured or "." not in self.name.rpartition("/")[2]
 
     @property
     def pictured(self) -> bool:
-        return PurePosixPath(self.name).suffix.lower() in PICTURES
+        _, dot, ending = self.name.rpartition("/")[2].rpartition(".")
+        return dot + ending.lower() in PICTURES
 
 
 @dataclass
@@ -161,7 +162,7 @@ def candidates(path: Path, folder: Listing | None = None) -> Listing:
     """
     if path.is_dir():
         listing = folder or _folder(path)
-        tars = [e for e in listing.entries if is_tar(Path(e.name))]
+        tars = [e for e in listing.entries if e.name.lower().endswith(TARS)]
         if tars and not any(e.pictured for e in listing.entries):
             listing = _shards(path, listing, tars)
         else:
@@ -175,7 +176,7 @@ def candidates(path: Path, folder: Listing | None = None) -> Listing:
     listing.texts |= {table.name: _text(table.read_bytes()) for table in beside(path)}
     seen: dict[str, Entry] = {}
     for e in listing.entries:
-        if PurePosixPath(e.name).name in TABLES:
+        if e.name.rpartition("/")[2] in TABLES:
             listing.skipped.append((e.name, "a table of the set"))
         elif e.name in listing.texts:
             listing.skipped.append((e.name, "a class beside its picture"))
@@ -191,6 +192,8 @@ def candidates(path: Path, folder: Listing | None = None) -> Listing:
 
 def refuse_others(listing: Listing) -> None:
     """UserError where a source has no picture but something else that is known by its name."""
+    if any(e.pictured for e in listing.entries):
+        return
     if listing.entries:
         ends = [next((k for k, (s, _) in KINDS.items() if _ends(e.name, s)), None) for e in listing.entries]
         named = Counter(end for end in ends if end).most_common(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 HIDDEN = "hidden file"
 LEFT = "left there by a system or a drive"
 
@@ -53,4 +55,10 @@ def reason(part: str) -> str | None:
 
 def reason_of(name: str) -> str | None:
     """The same for a path: the first of its parts that is left aside decides."""
-    return next((why for part in name.split("/") if (why := reason(part))), None)
+    *folders, last = name.split("/")
+    return _reason_of_folders("/".join(folders)) or reason(last)
+
+
+@functools.lru_cache(4096)
+def _reason_of_folders(names: str) -> str | None:
+    return next((why for part in names.split("/") if (why := reason(part))), None)
