@@ -200,7 +200,9 @@ def refuse_others(listing: Listing) -> None:
         claimed = any(e.expected and not end for e, end in zip(listing.entries, ends, strict=True))
         if named and not claimed and 2 * named[0][1] >= len(listing.entries):
             kind, n = named[0]
-            raise UserError(f"{listing.path} holds no pictures but {n:,} {kind}; {KINDS[kind][1]}")
+            first = next(e.name for e, end in zip(listing.entries, ends, strict=True) if end == kind)
+            more = f" and {n - 1:,} more" if n > 1 else ""
+            raise UserError(f"{listing.path} holds no pictures but {kind} ({first}{more}); {KINDS[kind][1]}")
         return
     reasons = Counter(why for _, why in listing.skipped)
     if reasons.get("encrypted"):
