@@ -109,12 +109,13 @@ def test_contradictions_are_refused_and_repetitions_are_not(tmp_path: Path) -> N
 
 BAD = {
     "no such pictures": ({"metadata.csv": csv({"x.png": 1})}, "names none of the pictures"),
-    "no file name": ({"metadata.csv": b"picture;label\n0.png;1\n"}, "none is file_name"),
     "not JSON": ({"dataset.json": b"{"}, "dataset.json cannot be read"),
     "deep": ({"dataset.json": b"[" * 100_000}, "dataset.json cannot be read"),
     "a line that is no object": ({"metadata.jsonl": b'{"file_name": "0.png"}\n[1]\n'}, "no object"),
-    "vectors": ({"dataset.json": stylegan({"0.png": [0.1, 0.9]})}, "vectors for labels"),
-    "pairs": ({"dataset.json": b'{"labels": [["0.png", 1, 2]]}'}, "no pairs"),
+    "two columns too many in a quote": (
+        {"metadata.csv": b'file_name,label\n"0.png,1\n'},
+        "metadata.csv cannot be read",
+    ),
     "twins": ({"metadata.csv": csv({"0.png": "Cat", "1.png": "cat"})}, "two classes of the same name"),
 }
 
@@ -126,12 +127,27 @@ def test_tables_that_make_no_sense(tmp_path: Path, kind: str) -> None:
         data.load(write(tmp_path / "s", SIX | files), resolution=4)
 
 
-def test_a_table_without_classes_leaves_the_folders(tmp_path: Path) -> None:
+OTHERS = {
+    "captions": ({"metadata.csv": b"file_name,text\na/0.png,a cat\n"}, "it has no column label"),
+    "another's table": ({"metadata.csv": b"id;width\n1;20\n"}, "it has no column file_name"),
+    "captions in lines": ({"metadata.jsonl": b'{"file_name": "a/0.png"}\n'}, "it has no column label"),
+    "vectors": (
+        {"dataset.json": stylegan({"a/0.png": [0.1, 0.9]})},
+        "its labels are vectors, and a picture has one class here",
+    ),
+    "triples": ({"dataset.json": b'{"labels": [["0.png", 1, 2]]}'}, "its labels are no pairs of a file and a class"),
+    "names of classes": ({"dataset.json": b'{"labels": {"0": "a"}}'}, "its labels are no pairs of a file and a class"),
+    "another's JSON": ({"dataset.json": b"[1, 2]"}, "it has no labels"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_table_of_something_else_leaves_the_folders(tmp_path: Path, kind: str) -> None:
+    table, why = OTHERS[kind]
     files = {f"{'ab'[i % 2]}/{i}.png": png(i) for i in range(6)}
-    captions = csv(dict.fromkeys(files, "a picture"), "file_name,text")
-    d = data.load(write(tmp_path / "s", files | {"metadata.csv": captions}), resolution=4)
+    d = data.load(write(tmp_path / "s", files | table), resolution=4)
     assert d.classes == ("a", "b")
-    assert d.about["notes"] == {"metadata.csv not used for classes, since no column is named label": 6}
+    assert d.about["notes"] == {f"{next(iter(table))} not used for classes, since {why}": 6}
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,8 @@ def test_pipes_devices_and_sockets_are_refused_and_skipped(tmp_path: Path, monke
         d = data.load(tmp_path / "set", resolution=4)
         assert len(d) == 1
         assert d.about["skipped"] == {"not a regular file": 4}
-        for place in (tmp_path / "pipe.tar", Path("/dev/zero"), Path("socket.zip")):
+        os.mkfifo("pipe.npy")
+        for place in (tmp_path / "pipe.tar", Path("/dev/zero"), Path("socket.zip"), Path("pipe.npy")):
             with pytest.raises(UserError, match="a device, a pipe or a socket; give"):
                 data.load(place, resolution=4)
 

@@ -32,6 +32,7 @@ from triptych.system.files import (
     sweep,
     sync_folder,
     system_errors,
+    try_lock,
     write_json,
     writing,
 )
@@ -88,8 +89,10 @@ def sweep_unfinished(home: Path, but: str) -> None:
         with contextlib.suppress(OSError, UserError):
             young = journal.exists() and time.time() - journal.stat().st_mtime < KEPT
             if partial.name != but and not young:
-                with exclusive(lock, taken="another process fills it"):
-                    shutil.rmtree(partial, ignore_errors=True)
+                lock.parent.mkdir(exist_ok=True)
+                with lock.open("ab") as f:
+                    if try_lock(f):
+                        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_images(

@@ -48,10 +48,8 @@ def _columns(rows: Iterable[dict[str, Any]], names: list[str]) -> Iterator[tuple
     plain = {name.strip().casefold(): name for name in names if name is not None}
     file = next((plain[f] for f in FILES if f in plain), None)
     kind = next((plain[c] for c in CLASSES if c in plain), None)
-    if file is None:
-        raise ValueError(f"it has the columns {', '.join(map(repr, names[:8]))} and none is file_name")
-    if kind is None:
-        raise Unfit("no column is named label")
+    if file is None or kind is None:
+        raise Unfit(f"it has no column {'file_name' if file is None else 'label'}")
     for row in rows:
         if isinstance(row.get(file), str):
             yield row[file], row.get(kind)
@@ -63,12 +61,11 @@ def stylegan_pairs(text: str) -> Iterator[tuple[str, Any]]:
     found = value.get("labels") if isinstance(value, dict) else None
     if found is None:
         raise Unfit("it has no labels")
-    pairs = list(found.items()) if isinstance(found, dict) else found
-    if not isinstance(pairs, list) or not all(
-        isinstance(p, list | tuple) and len(p) == 2 and isinstance(p[0], str) for p in pairs
+    if not isinstance(found, list) or not all(
+        isinstance(p, list) and len(p) == 2 and isinstance(p[0], str) for p in found
     ):
-        raise ValueError("its labels are no pairs of a file and a class")
-    yield from ((name, label) for name, label in pairs)
+        raise Unfit("its labels are no pairs of a file and a class")
+    yield from ((name, label) for name, label in found)
 
 
 READERS: dict[str, Callable[[str], Pairs]] = dict(zip(LABELS, (csv_pairs, jsonl_pairs, stylegan_pairs), strict=True))
@@ -85,6 +82,8 @@ def labelled(listing: Listing) -> bool:
             continue
         try:
             pairs = list(read(text))
+            if any(isinstance(label, list | dict) and len(label) != 1 for _, label in pairs):
+                raise Unfit("its labels are vectors, and a picture has one class here")
         except Unfit as e:
             listing.notes[f"{name} not used for classes, since {e}"] += len(entries)
             continue
@@ -96,7 +95,7 @@ def labelled(listing: Listing) -> bool:
             if place not in entries:
                 listing.skipped.append((place, f"listed in {name} but not there"))
             else:
-                _note(listing, known, place, _plain(listing, table, label), table)
+                _note(listing, known, place, _plain(label), table)
     for key, label in _class_files(listing).items():
         sources["the .cls files"] = None
         _note(listing, known, key, label, "its .cls file")
@@ -123,15 +122,10 @@ def _note(listing: Listing, known: dict[str, Any], name: str, label: Any, table:
         known[name] = label
 
 
-def _plain(listing: Listing, table: str, label: Any) -> int | str | None:
+def _plain(label: Any) -> int | str | None:
     """A class as a whole number where it is one, else as text; None where it is empty."""
-    if isinstance(label, list) and len(label) == 1:
-        label = label[0]
-    if isinstance(label, list | dict):
-        raise UserError(
-            f"{listing.path}: {table} has vectors for labels, and a picture has one class here; "
-            "write a number or a word for each, or take the file away"
-        )
+    if isinstance(label, list):
+        (label,) = label
     text = "" if label is None or label != label else str(label).strip()
     # a table with gaps often holds 3.0 for 3; 003 is a name
     return int(text.partition(".")[0]) if re.fullmatch(r"-?(0|[1-9][0-9]{0,15})(\.0+)?", text) else text or None
@@ -144,7 +138,7 @@ def _class_files(listing: Listing) -> dict[str, Any]:
     for e in listing.entries if classes else ():
         if (key := _key(e.name)) in classes and e.expected:
             used.add(key)
-            found[e.name] = _plain(listing, *classes[key])
+            found[e.name] = _plain(classes[key][1])
     lonely = {name for key, (name, _) in classes.items() if key not in used}
     listing.skipped = [(n, "a class without a picture" if n in lonely else why) for n, why in listing.skipped]
     return found

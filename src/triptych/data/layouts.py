@@ -11,6 +11,7 @@ from triptych.data.labels import labelled
 from triptych.data.listing import CUB, Entry, Listing, candidates, refuse_others
 from triptych.errors import UserError
 
+RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # devices on Windows, with any ending
 VALIDATION = ("val", "valid", "validation")
 
 
@@ -214,7 +215,8 @@ def _table(listing: Listing, name: str) -> dict[str, str]:
 
 def safe_names(classes: tuple[str, ...]) -> list[str]:
     """Folder names for classes: distinct on every system, in the order of the classes when sorted."""
-    plain = [re.sub(r"[^\w .-]", "_", c).strip(" .") or "_" for c in classes]
+    plain = [re.sub(r"[^\w .-]", "_", c)[:60].strip(" .") or "_" for c in classes]
+    plain = [f"{p}_" if RESERVED.fullmatch(p.partition(".")[0]) else p for p in plain]
     folded = [p.casefold() for p in plain]
     if len(set(folded)) == len(plain) and plain == sorted(plain):
         return plain

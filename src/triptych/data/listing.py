@@ -121,20 +121,25 @@ def stamp(path: Path) -> tuple[str, Listing | None]:
 
     Looking through a folder for that is most of listing it, so the listing comes along.
     """
+    refuse_special(path)
     marks = [text_of(os.path.realpath(path))]
     listing = None
     if path.is_file():
         info = path.stat()
         marks[0] += f"\0{info.st_size}\0{info.st_mtime_ns}"
-    elif path.is_dir():
+    else:
         listing = _folder(path)
         marks += [f"{e.name}\0{e.size}\0{e.stamp}" for e in listing.entries]
-    else:
-        raise UserError(f"{path} is a device, a pipe or a socket; give a folder, a zip, a tar or an array file")
     for table in beside(path):
         info = table.stat()
         marks.append(f"{table.name}\0{info.st_size}\0{info.st_mtime_ns}")
     return "\n".join(marks), listing
+
+
+def refuse_special(path: Path) -> None:
+    """UserError for what can be read without end, or never."""
+    if not (path.is_file() or path.is_dir()):
+        raise UserError(f"{path} is a device, a pipe or a socket; give a folder, a zip, a tar or an array file")
 
 
 def beside(path: Path) -> list[Path]:
