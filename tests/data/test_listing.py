@@ -273,6 +273,17 @@ def test_pipes_devices_and_sockets_are_refused_and_skipped(tmp_path: Path, monke
                 data.load(place, resolution=4)
 
 
+def test_no_permission_is_not_called_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in (
+        write_tar(tmp_path / "a.tar", PETS),
+        write_zip(tmp_path / "a.zip", PETS),
+        write(tmp_path / "a", PETS),
+    ):
+        monkeypatch.setattr(os, "access", lambda path, mode: Path(path) == tmp_path)
+        with pytest.raises(UserError, match="may not be read by you; change its permissions"):
+            data.load(place, resolution=4)
+
+
 IN_PLACE = {
     "idx": (
         {"a-images-idx3-ubyte.gz": b"x", "a-labels-idx1-ubyte.gz": b"x"},

@@ -137,9 +137,11 @@ def stamp(path: Path) -> tuple[str, Listing | None]:
 
 
 def refuse_special(path: Path) -> None:
-    """UserError for what can be read without end, or never."""
+    """UserError for what can be read without end, or never, or not by this person."""
     if not (path.is_file() or path.is_dir()):
         raise UserError(f"{path} is a device, a pipe or a socket; give a folder, a zip, a tar or an array file")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path} may not be read by you; change its permissions, or give a copy")
 
 
 def beside(path: Path) -> list[Path]:
