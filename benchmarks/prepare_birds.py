@@ -16,7 +16,7 @@ import numpy as np
 from common import in_turns, ratio, record
 from PIL import Image
 
-from triptych.data import cache, load
+from triptych.data import load
 from triptych.data.decode import FILTERS
 from triptych.data.pictures import BIRDS
 
@@ -72,7 +72,7 @@ def compare(folder: Path, tmp: str) -> None:
     for name, kind in FILTERS.items():
         os.environ["TRIPTYCH_CACHE"] = f"{tmp}/cache-{name}"
         data = load(folder, "all", resolution=SIZE, filter=name)  # type: ignore[arg-type]
-        index = cache.Path(data.about["folder"], "index.json").read_text(encoding="utf-8")
+        index = Path(data.about["folder"], "index.json").read_text(encoding="utf-8")
         import json
 
         for entry in json.loads(index)["sources"]:

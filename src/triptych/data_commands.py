@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
+from rich.text import Text
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from triptych.preparation import Preparation
-from triptych.terminal import console
+from triptych.terminal import console, printable
 
 if TYPE_CHECKING:
     from triptych.core import Data
@@ -43,18 +44,22 @@ def prepare(
     """
     parts = splits(data, preparation)
     out = console()
+
+    def say(text: str) -> None:
+        out.print(Text(printable(text)))
+
     for split, part in parts.items():
-        out.print(f"{part.name}, {split}: {len(part):,} examples of {' x '.join(map(str, part.shape))}")
+        say(f"{part.name}, {split}: {len(part):,} examples of {' x '.join(map(str, part.shape))}")
     about = next(iter(parts.values())).about
     for kind in ("skipped", "notes"):
         for why, n in about.get(kind, {}).items():
-            out.print(f"  {n:,} {'skipped: ' if kind == 'skipped' else ''}{why}")
+            say(f"  {n:,} {'skipped: ' if kind == 'skipped' else ''}{why}")
     if "folder" in about:
-        out.print(f"  in {about['folder']}")
+        say(f"  in {about['folder']}")
     if export is not None:
         from triptych.data.survey import export as write
 
-        out.print(f"  {write(parts, export):,} pictures written to {export}")
+        say(f"  {write(parts, export):,} pictures written to {export}")
 
 
 def info(
@@ -64,13 +69,18 @@ def info(
     duplicates: Annotated[bool, arg(help="look for near-duplicates (a minute for 60,000 pictures)")] = True,
 ) -> None:
     """Terms, counts, classes, sizes, moments, a contact sheet, and near-duplicates within and across the splits."""
-    from triptych.data import cache, survey
+    from triptych.data import survey
+    from triptych.data.cache import Prepared
     from triptych.errors import UserError
+    from triptych.system.cache import ADVICE, plain, root
+    from triptych.system.files import system_errors
 
     if sheet is not None and sheet.suffix.lower() not in SHEETS:
         raise UserError(f"{sheet} has no picture's suffix; give --sheet NAME.png")
     parts = splits(data, preparation)
     first = next(iter(parts.values()))
+    if "folder" in first.about:
+        Prepared(Path(first.about["folder"])).check(first.about, whole=True)
     rows: list[tuple[str, str]] = [
         (k, str(first.about[k])) for k in ("title", "summary", "source") if first.about.get(k)
     ]
@@ -93,13 +103,13 @@ def info(
     rows.append(("fingerprint", first.fingerprint[:20]))
     if first.is_images and duplicates:
         rows += twins(parts)
-    path = sheet or cache.root() / "sheets" / f"{cache.plain(first.name)}.png"
+    path = sheet or root() / "sheets" / f"{plain(first.name)}.png"
     if first.is_images or first.shape == (2,):
-        with cache.writing(path):
+        with system_errors(path, "give another place with --sheet" if sheet else ADVICE):
             rows.append(("contact sheet", str(survey.contact_sheet(first, path))))
     table = Table(box=None, show_header=False, pad_edge=False)
     for key, value in rows:
-        table.add_row(key, value)
+        table.add_row(key, Text(printable(value)))
     console().print(table)
 
 

@@ -114,3 +114,13 @@ def test_near_duplicates_across_the_splits() -> None:
     assert {(i, j) for i, j, _ in found.pairs} == {(20, 150), (21, 160), (30, 31)}
     assert (found.within, found.across) == (1, 2)
     assert found.pairs[0][:2] == (30, 31)
+
+
+def test_folders_of_classes_have_names_that_every_system_can_hold() -> None:
+    from triptych.data.layouts import safe_names
+
+    made = safe_names(("con", "NUL.tar", "a/b", "../x", "long" * 80, "long" * 81, "\x1b[2J", "caf\udce9", "東京"))
+    assert len({name.casefold() for name in made}) == 9
+    assert all(name.isprintable() and len(name.encode()) < 255 and "/" not in name for name in made)
+    assert safe_names(("con", "cut")) == ["con_", "cut"]
+    assert safe_names(("cat", "dog")) == ["cat", "dog"]

@@ -20,6 +20,7 @@ from triptych import data
 from triptych.data import cache, crew
 from triptych.errors import UserError
 from triptych.preparation import Preparation
+from triptych.system.cache import root
 
 
 def save(path: Path, seed: int, size: tuple[int, int] = (20, 16), mode: str = "RGB") -> Path:
@@ -143,7 +144,7 @@ ODD = {
     "cat/text.jpg": (b"not a picture at all", "not a picture"),
     "cat/notes.txt": (b"a caption", "not a picture"),
     ".DS_Store": (b"x", "hidden file"),
-    "cat/Thumbs.db": (b"x", "hidden file"),
+    "cat/Thumbs.db": (b"x", "left there by a system or a drive"),
 }
 
 
@@ -182,7 +183,7 @@ def test_mostly_unreadable_stops(folder: Path) -> None:
         (folder / "cat" / f"bad{i}.jpg").write_bytes(b"<html>")
     with pytest.raises(UserError, match=r"11 of 21 pictures .* unreadable"):
         data.load(folder, resolution=8)
-    assert not [p for p in (cache.root() / "prepared").iterdir() if p.name not in ("locks", "stamps")]
+    assert not [p for p in (root() / "prepared").iterdir() if p.name not in ("locks", "stamps")]
 
 
 def test_nothing_there(tmp_path: Path) -> None:
@@ -243,9 +244,9 @@ def test_zip_bomb_and_encrypted_members(folder: Path, tmp_path: Path) -> None:
 
 
 def test_tar_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from triptych.data import listing
+    from triptych.data import archives
 
-    monkeypatch.setattr(listing, "SLACK", 1 << 20)
+    monkeypatch.setattr(archives, "SLACK", 1 << 20)
     bomb = tmp_path / "bomb.tar.gz"
     with tarfile.open(bomb, "w:gz") as t:
         member = tarfile.TarInfo("big.png")
@@ -313,7 +314,7 @@ crew.Crew._ask = slow
 data.load({str(tmp_path / "many")!r}, resolution=8)
 """
     p = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
-    home = cache.root() / "prepared"
+    home = root() / "prepared"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and p.poll() is None:
         if any(j.read_text().count("\n") == 3 for j in home.glob(".*.partial/journal.jsonl")):
@@ -335,7 +336,7 @@ data.load({str(tmp_path / "many")!r}, resolution=8)
     resumed = data.load(tmp_path / "many", resolution=8)
     monkey.undo()
     assert len(seen) == 400 - finished
-    cache_two = cache.root().with_name("fresh")
+    cache_two = root().with_name("fresh")
     monkey.setenv("TRIPTYCH_CACHE", str(cache_two))
     fresh = data.load(tmp_path / "many", resolution=8)
     monkey.undo()
@@ -356,7 +357,7 @@ def test_two_processes_at_once(folder: Path) -> None:
 
 def left() -> list[str]:
     """What lies in the cache beside locks and stamps."""
-    home = cache.root() / "prepared"
+    home = root() / "prepared"
     return sorted(p.name for p in home.iterdir() if p.name not in ("locks", "stamps") and p.suffix != ".lock")
 
 
@@ -392,10 +393,10 @@ def test_header_is_numpys(tmp_path: Path) -> None:
     assert a.flatten().tolist() == list(range(12))
 
 
-def official_cub(root: Path) -> Path:
+def official_cub(home: Path) -> Path:
     names = ["001.Black_footed_Albatross/A_0001_1.jpg", "002.Laysan/B_0001_2.jpg", "001.Black_footed_Albatross/A_2.jpg"]
     for i, name in enumerate(names):
-        save(root / "CUB_200_2011" / "images" / name, i, mode="L" if i == 1 else "RGB")
+        save(home / "CUB_200_2011" / "images" / name, i, mode="L" if i == 1 else "RGB")
     tables = {
         "images.txt": "\n".join(f"{i + 1} {n}" for i, n in enumerate(names)),
         "image_class_labels.txt": "1 1\n2 2\n3 1",
@@ -403,9 +404,9 @@ def official_cub(root: Path) -> Path:
         "train_test_split.txt": "1 1\n2 0\n3 1",
     }
     for name, text in tables.items():
-        (root / "CUB_200_2011" / name).write_text(text + "\n")
-    save(root / "CUB_200_2011" / "segmentations" / "A.png", 9)
-    return root / "CUB_200_2011"
+        (home / "CUB_200_2011" / name).write_text(text + "\n")
+    save(home / "CUB_200_2011" / "segmentations" / "A.png", 9)
+    return home / "CUB_200_2011"
 
 
 def test_official_birds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

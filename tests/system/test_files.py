@@ -129,3 +129,30 @@ def test_appending_reaches_no_link_and_waits_for_no_pipe(tmp_path):
         with files.appending(tmp_path / "log") as f:
             f.write(text)
     assert (tmp_path / "log").read_bytes() == b"ab"
+
+
+def test_a_file_in_place_of_a_folder_says_what_to_do(tmp_path):
+    (tmp_path / "a").write_bytes(b"")
+    with (
+        pytest.raises(UserError, match=r"a cannot be written .*; go elsewhere"),
+        files.system_errors(tmp_path / "a", "go elsewhere"),
+    ):
+        (tmp_path / "a").mkdir(parents=True, exist_ok=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks are others there")
+def test_nothing_is_swept_where_there_are_no_locks(tmp_path, monkeypatch):
+    import errno
+    import fcntl
+
+    def none(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    part = tmp_path / ".a.0123456789abcdef.part"
+    part.write_bytes(b"")
+    with monkeypatch.context() as m:
+        m.setattr(fcntl, "flock", none)
+        assert files.sweep(tmp_path) == 0  # another process may hold it
+        files.write_text(tmp_path / "b", "written all the same")
+    assert files.sweep(tmp_path) == 1
+    assert names(tmp_path) == ["b"]

@@ -14,6 +14,7 @@ from typing import Literal
 
 from triptych.core import Data, Split
 from triptych.data import hub, tables
+from triptych.data.listing import refuse_special
 from triptych.data.pictures import Pictures
 from triptych.data.source import Source
 from triptych.errors import UserError, nearest
@@ -45,6 +46,7 @@ def find(name_or_path: str | Path) -> Source:
         return hub.Hub(str(name_or_path).removeprefix(hub.PREFIX))
     path = Path(name_or_path).expanduser()
     if str(name_or_path) and path.exists():  # an empty name would be the folder one stands in
+        refuse_special(path)
         for source in known.values():
             if (here := source.at(path)) is not None:
                 return here

@@ -9,10 +9,11 @@ It appears under its final name complete, or not at all.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
+import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+import time
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,48 +24,26 @@ from torch import Tensor
 
 from triptych.core import Data, Split
 from triptych.errors import NoSplit, UserError
-from triptych.system.files import exclusive
+from triptych.system.cache import ADVICE, plain, root
+from triptych.system.files import (
+    exclusive,
+    json_text,
+    read_object,
+    sweep,
+    sync_folder,
+    system_errors,
+    try_lock,
+    write_json,
+    writing,
+)
 
 HEADER = 128  # bytes before the rows of an array file
+ALWAYS = 1 << 29  # bytes of an array that is checked whenever it is loaded
+SUMS = "sha256"  # where about.json has the checksums
+INDEX_SUM = b', "sha256": "'
+CHECKED = "checked.json"  # size, times and place on the disk of the large arrays when they were last read
+KEPT = 7 * 24 * 3600
 IN_MEMORY = 1 << 29  # bytes: scattered rows that are more are gathered in a file
-
-
-def root() -> Path:
-    """$TRIPTYCH_CACHE, else $XDG_CACHE_HOME/triptych, else ~/.cache/triptych."""
-    if own := os.environ.get("TRIPTYCH_CACHE"):
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "triptych"
-
-
-def collections() -> list[Path]:
-    """Folders that may hold data sets under their names: $TRIPTYCH_DATA, ../shared/data, the downloads."""
-    own = os.environ.get("TRIPTYCH_DATA")
-    if own and not Path(own).is_dir():
-        raise UserError(f"TRIPTYCH_DATA is {own!r}, which is not a folder; point it at one or unset it")
-    places = [Path(own)] if own else []
-    return [p for p in (*places, Path.cwd().parent / "shared" / "data", root() / "downloads") if p.is_dir()]
-
-
-def plain(name: str) -> str:
-    """A set's name, which may be a path, as the name of one file."""
-    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(name).name)
-    return kept.strip("._")[:60] or "pictures"
-
-
-@contextlib.contextmanager
-def writing(what: Path) -> Iterator[None]:
-    """Turn the operating system's refusals to write into messages."""
-    try:
-        yield
-    except UserError:
-        raise
-    except OSError as e:
-        if e.errno == 28:
-            raise UserError(f"the disk is full while writing {what}; free space or set TRIPTYCH_CACHE") from e
-        if isinstance(e, PermissionError) or e.errno == 30:
-            raise UserError(f"{what} cannot be written ({e.strerror}); set TRIPTYCH_CACHE to a folder that can") from e
-        raise
 
 
 def build(name: str, key: str, make: Callable[[Path], None]) -> Path:
@@ -73,33 +52,47 @@ def build(name: str, key: str, make: Callable[[Path], None]) -> Path:
     `make` gets the same unfinished folder again after a kill, so it can go on where it stopped.
     """
     home = root() / "prepared"
-    final = home / f"{name}-{key[:20]}"
+    final = home / f"{plain(name)}-{key[:20]}"
     if (final / "about.json").is_file():
         return final
-    with writing(home):
+    with system_errors(home, ADVICE):
         home.mkdir(parents=True, exist_ok=True)
+        sweep_unfinished(home, but=f".{final.name}.partial")
         with exclusive(home / f".{final.name}.lock"):
             if not (final / "about.json").is_file():
                 partial = home / f".{final.name}.partial"
                 partial.mkdir(exist_ok=True)
+                sweep(partial)
                 try:
                     make(partial)
+                    seal(partial)
                 except (UserError, OSError):  # nothing to go on with: bad input, or a full disk
                     shutil.rmtree(partial, ignore_errors=True)
                     raise
                 shutil.rmtree(final, ignore_errors=True)
                 partial.rename(final)
+                sync_folder(home)
     return final
 
 
-def write_json(path: Path, value: object) -> None:
-    """Whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+def sweep_unfinished(home: Path, but: str) -> None:
+    """Remove what kills left in the cache and no process holds, except the folder named `but`, which is gone on with.
+
+    A preparation that could be gone on with is kept for `KEPT` seconds.
+    """
+    for folder in (home, *(p for p in home.iterdir() if p.is_dir() and not p.name.startswith("."))):
+        sweep(folder)
+    for partial in home.glob(".*.partial"):
+        name = partial.name.removeprefix(".").removesuffix(".partial")
+        lock = home / "locks" / name if (home / "locks" / name).exists() else home / f".{name}.lock"
+        journal = partial / "journal.jsonl"
+        with contextlib.suppress(OSError, UserError):
+            young = journal.exists() and time.time() - journal.stat().st_mtime < KEPT
+            if partial.name != but and not young:
+                lock.parent.mkdir(exist_ok=True)
+                with lock.open("ab") as f:
+                    if try_lock(f):
+                        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_images(
@@ -131,6 +124,35 @@ def header(n: int, row: list[int]) -> bytes:
     return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + text.ljust(HEADER - 11).encode() + b"\n"
 
 
+def seal(folder: Path) -> None:
+    """Add the checksums of the arrays to about.json, and its own."""
+    about = read_object(folder / "about.json")
+    files = sorted(p for p in folder.iterdir() if p.suffix in (".npy", ".npz") and not p.stem.startswith("rows"))
+    sums = {p.name: checksum(p) for p in files}
+    about = {**about, "sealed": True}
+    write_json(folder / "about.json", {**about, SUMS: {**sums, "about.json": _sum_of(about)}}, ADVICE)
+
+
+def checksum(path: Path) -> str:
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def _sum_of(about: Mapping[str, Any]) -> str:
+    text = json_text({k: v for k, v in about.items() if k != SUMS})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _mark(path: Path) -> list[int]:
+    """What changes when a file does. The time of its inode cannot be set back, unlike that of its content."""
+    info = path.stat()
+    return [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino]
+
+
+_read: set[tuple[Any, ...]] = set()
+"""Files that this process has checked, by path, checksum and mark."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A prepared set on disk."""
@@ -139,10 +161,66 @@ class Prepared:
 
     @property
     def about(self) -> dict[str, Any]:
+        """What is written beside the arrays; UserError where it is not as it was written."""
         try:
-            return json.loads((self.folder / "about.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as e:
+            about = read_object(self.folder / "about.json")
+        except (OSError, UserError) as e:
             raise UserError(f"{self.folder} is not a prepared set ({e}); delete it and prepare again") from e
+        sealed = SUMS in about or "sealed" in about  # one alone is damage
+        if sealed and self._sums(about, "about.json")["about.json"] != _sum_of(about):
+            raise self._altered("about.json")
+        return about
+
+    def _sums(self, note: Mapping[str, Any], name: str) -> dict[str, str]:
+        """The checksums that a note holds, that of `name` among them."""
+        sums = note.get(SUMS)
+        if not isinstance(sums, dict) or name not in sums or not all(Path(n).name == n for n in sums):
+            raise self._altered(name)
+        return sums
+
+    def _altered(self, name: str) -> UserError:
+        return UserError(f"{self.folder / name} is not what was prepared; delete {self.folder} and prepare again")
+
+    def check(self, about: Mapping[str, Any], whole: bool = False) -> None:
+        """UserError where the arrays or the index are not what was prepared. Older sets have no checksums and pass.
+
+        Up to `ALWAYS` bytes are read every time (once in a process); larger files when they changed on the disk since
+        they were last read, or when the `whole` is asked for.
+        """
+        self._check_arrays({n: s for n, s in about.get(SUMS, {}).items() if n != "about.json"}, whole)
+        self._check_index(about)
+
+    def _check_arrays(self, sums: Mapping[str, str], whole: bool = False) -> None:
+        known: dict[str, Any] = {}
+        with contextlib.suppress(OSError, UserError):
+            known = read_object(self.folder / CHECKED)
+        fresh = dict(known)
+        for name, wanted in sums.items():
+            path = self.folder / name
+            try:
+                mark = _mark(path)
+                seen = (str(path), wanted, *mark) in _read or (path.stat().st_size > ALWAYS and known.get(name) == mark)
+                if whole or not seen:
+                    if checksum(path) != wanted:
+                        raise self._altered(name)
+                    _read.add((str(path), wanted, *mark))
+                    if path.stat().st_size > ALWAYS:
+                        fresh[name] = mark
+            except OSError as e:
+                raise UserError(f"{path} cannot be read ({e.strerror}); delete {self.folder} and prepare again") from e
+        if fresh != known:
+            with contextlib.suppress(OSError, UserError):  # another's cache, which is only read
+                write_json(self.folder / CHECKED, fresh)
+
+    def _check_index(self, about: Mapping[str, Any]) -> None:
+        """The index ends with its own checksum: it changes, alone, when other files were left aside."""
+        path = self.folder / "index.json"
+        if "sealed" not in about or not path.exists() or (str(path), *(mark := _mark(path))) in _read:
+            return
+        body, _, end = path.read_bytes().rpartition(INDEX_SUM)
+        if end != hashlib.sha256(body).hexdigest().encode() + b'"}\n':
+            raise self._altered("index.json")
+        _read.add((str(path), *mark))
 
     def _array(self, name: str) -> Tensor | None:
         path = self.folder / f"{name}.npy"
@@ -151,19 +229,25 @@ class Prepared:
         try:
             # "c" (private copies of written pages) keeps the file safe and the tensor writable, as torch wants it
             return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, EOFError) as e:
             raise UserError(f"{path} is damaged ({e}); delete {self.folder} and prepare again") from e
 
     def load(self, name: str, split: Split, holdout: float = 0.0) -> Data:
         """The rows of a split, in file order; memory-mapped where they lie side by side."""
         about = self.about
+        self.check(about)
+        if "count" not in about or "fingerprint" not in about:
+            raise UserError(f"{self.folder} is not a prepared set; delete it and prepare again")
         x, labels, sides = self._array("images"), self._array("labels"), self._array("sides")
         if x is None or len(x) != about["count"]:
             raise UserError(f"{self.folder} is incomplete; delete it and prepare again")
         factors: dict[str, Tensor] = {}
         if (self.folder / "factors.npz").exists():
-            with np.load(self.folder / "factors.npz", allow_pickle=False) as z:
-                factors = {k: torch.from_numpy(z[k]) for k in z.files}
+            try:
+                with np.load(self.folder / "factors.npz", allow_pickle=False) as z:
+                    factors = {k: torch.from_numpy(z[k]) for k in z.files}
+            except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
+                raise UserError(f"{self.folder / 'factors.npz'} is damaged ({e}); delete {self.folder}") from e
         if holdout:
             if sides is not None and (sides == 1).any():
                 raise UserError(f"{name} has a test split of its own, which --split train keeps aside; drop --holdout")
@@ -195,17 +279,16 @@ class Prepared:
         if len(rows) * size <= IN_MEMORY:
             return x[rows], None
         path = self.folder / f"rows-{tag}.npy"
-        if not path.exists():
-            with writing(path), exclusive(self.folder / f".rows-{tag}.lock"):
-                beside = path.with_suffix(".partial")
-                try:
-                    with beside.open("wb") as f:
+        note = path.with_suffix(".json")
+        if not (path.exists() and note.exists()):
+            with system_errors(path, ADVICE), exclusive(self.folder / f".rows-{tag}.lock"):
+                if not (path.exists() and note.exists()):
+                    with writing(path, ADVICE) as f:
                         f.write(header(len(rows), list(x.shape[1:])))
                         for part in rows.split(max(1, (64 << 20) // size)):
                             f.write(x[part].numpy().tobytes())
-                    beside.replace(path)
-                finally:
-                    beside.unlink(missing_ok=True)
+                    write_json(note, {SUMS: {path.name: checksum(path)}}, ADVICE)
+        self._check_arrays(self._sums(read_object(note), path.name))
         return torch.from_numpy(np.load(path, mmap_mode="c")), (path, HEADER)
 
 

@@ -24,6 +24,7 @@ from triptych.data.listing import stamp
 from triptych.data.source import Source, digest
 from triptych.errors import UserError
 from triptych.preparation import Preparation
+from triptych.system.cache import collections
 
 FOLDER = "cifar-10-batches-py"
 MEMBERS = {
@@ -118,7 +119,7 @@ class Cifar(Source):
         """Where the batches are; empty if nowhere."""
         if self.root is not None:
             return _files(self.root)
-        return next((f for place in cache.collections() if (f := _files(place / "cifar10"))), [])
+        return next((f for place in collections() if (f := _files(place / "cifar10"))), [])
 
     def state(self) -> str:
         return "ready" if self.here() else "will be fetched"

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from triptych.data import cache
 from triptych.errors import UserError
 from triptych.progress import Progress
-from triptych.system.files import exclusive
+from triptych.system.cache import ADVICE, root
+from triptych.system.files import exclusive, system_errors
 
 CHUNK = 1 << 18
 MB = 1_000_000
@@ -42,8 +42,8 @@ class Failed(Exception):
 
 def fetch(name: str, remotes: tuple[Remote, ...]) -> Path:
     """The folder `downloads/NAME` of the cache with all the files, fetched where missing."""
-    home = cache.root() / "downloads" / name
-    with cache.writing(home):
+    home = root() / "downloads" / name
+    with system_errors(home, ADVICE):
         home.mkdir(parents=True, exist_ok=True)
         with exclusive(home / ".lock"):
             for remote in remotes:

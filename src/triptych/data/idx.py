@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Split
-from triptych.data import cache
 from triptych.data.arrays import recast
 from triptych.data.download import Remote, fetch
 from triptych.data.source import Source, digest
 from triptych.errors import UserError
 from triptych.preparation import Preparation
+from triptych.system.cache import collections
 
 IMAGES, LABELS = 0x803, 0x801  # idx magic: unsigned bytes in three dimensions, in one
 LIMIT = 4 << 30  # bytes a file may claim; no idx set comes near
@@ -113,7 +113,7 @@ class Idx(Source):
         """The folder with the files, if there is one."""
         if self.root is not None:
             return self.root
-        places = (place / self.folder for place in cache.collections())
+        places = (place / self.folder for place in collections())
         return next((p for p in places if _find(p, "train-images", 3)), None)
 
     def state(self) -> str:

@@ -6,10 +6,12 @@ import re
 import unicodedata
 from pathlib import Path, PurePosixPath
 
-from triptych.data.listing import CELEBA, Listing, candidates
+from triptych.data.archives import is_tar
+from triptych.data.labels import labelled
+from triptych.data.listing import CUB, Entry, Listing, candidates, refuse_others
 from triptych.errors import UserError
 
-CUB = ("images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt")
+RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # devices on Windows, with any ending
 VALIDATION = ("val", "valid", "validation")
 
 
@@ -19,13 +21,10 @@ def collection(path: Path, folder: Listing | None = None) -> Listing:
     `folder` is the bare listing of a folder where that is at hand.
     """
     listing = candidates(path, folder)
-    if all(name in listing.texts for name in CUB):
+    refuse_others(listing)
+    if all(listing.text(name) is not None for name in CUB):
         cub(listing)
-    elif path.is_file() and any((path.parent / name).is_file() for name in CELEBA):
-        beside = {name: path.parent / name for name in CELEBA}
-        listing.texts |= {n: p.read_text("utf-8", "replace") for n, p in beside.items() if p.is_file()}
-        celeba(listing)
-    elif any(name in listing.texts for name in CELEBA):
+    elif listing.text(*PARTITION) is not None or listing.text(*ATTRIBUTES) is not None:
         celeba(listing)
     else:
         folders(listing)
@@ -40,7 +39,7 @@ def cub(listing: Listing) -> None:
     which is the number of zeros, and the zeros are 30 in nearly every class, as the official train pictures are.
     """
     images, labels, classes, sides = (_table(listing, name) for name in CUB)
-    trained = "0" if "," in listing.texts[CUB[3]] else "1"
+    trained = "0" if "," in (listing.text(CUB[3]) or "") else "1"
     number = {c: i for i, c in enumerate(sorted(classes, key=int))}
     listing.classes = tuple(re.sub(r"^\d+\.", "", classes[c]) for c in sorted(classes, key=int))
     by_name = {_tail(e.name): e for e in listing.entries if "/images/" in f"/{e.name}"}
@@ -58,36 +57,69 @@ def cub(listing: Listing) -> None:
     listing.entries = ordered
 
 
+PARTITION = ("list_eval_partition.txt", "list_eval_partition.csv")
+ATTRIBUTES = ("list_attr_celeba.txt", "list_attr_celeba.csv")
+
+
 def celeba(listing: Listing) -> None:
     """CelebA: sides 0 train, 1 validation, 2 test, and forty attributes of -1 or 1, where the tables are there.
 
-    Validation pictures are in neither split, only in `all`.
+    The tables are the authors' (.txt) or Kaggle's (.csv). They name pictures .jpg, which may have been saved as
+    something else since. Validation pictures are in neither split, only in `all`.
     """
-    if partition := listing.texts.get(CELEBA[0]):
-        sides = dict(line.split()[:2] for line in partition.splitlines() if len(line.split()) >= 2)
+    first: dict[str, Entry] = {}
+    for e in listing.entries:
+        if e.expected:
+            first.setdefault(_number(e.name), e)
+    listing.keep(lambda e: not e.expected or first[_number(e.name)] is e, "a second picture of the same number")
+    if (partition := listing.text(*PARTITION)) is not None:
+        _, sides = _faces(listing, partition, PARTITION[0])
         code = {"0": 0, "1": 2, "2": 1}
-        listing.keep(lambda e: PurePosixPath(e.name).name in sides, "not in list_eval_partition.txt")
+        listing.keep(lambda e: _number(e.name) in sides, "not in the table of splits")
         for e in listing.entries:
-            side = sides[PurePosixPath(e.name).name]
+            side = sides[_number(e.name)][0]
             if side not in code:
-                raise UserError(f"{listing.path}: list_eval_partition.txt has the side {side!r}; fetch it again")
+                raise UserError(f"{listing.path}: the table of splits has the side {side!r}; fetch it again")
             e.side = code[side]
-    if attributes := listing.texts.get(CELEBA[1]):
-        lines = attributes.splitlines()
-        names = lines[1].split() if len(lines) > 1 else []
-        rows = {line.split()[0]: line.split()[1:] for line in lines[2:] if line.strip()}
-        listing.keep(lambda e: PurePosixPath(e.name).name in rows, "not in list_attr_celeba.txt")
+    if (attributes := listing.text(*ATTRIBUTES)) is not None:
+        names, rows = _faces(listing, attributes, ATTRIBUTES[0])
+        listing.keep(lambda e: _number(e.name) in rows, "not in the table of attributes")
         for column, attribute in enumerate(names):
             try:
-                values = [int(rows[PurePosixPath(e.name).name][column]) for e in listing.entries]
+                values = [int(rows[_number(e.name)][column]) for e in listing.entries]
             except (ValueError, IndexError) as e:
-                raise UserError(f"{listing.path}: list_attr_celeba.txt is damaged ({e}); fetch it again") from e
+                raise UserError(f"{listing.path}: the table of attributes is damaged ({e}); fetch it again") from e
             listing.factors[attribute] = [int(v > 0) for v in values]
+    if not listing.entries:
+        raise UserError(f"{listing.path}: the tables of CelebA name none of the pictures there; fetch the set again")
+
+
+def _number(name: str) -> str:
+    return PurePosixPath(name).stem
+
+
+def _faces(listing: Listing, text: str, table: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Names of the columns, if there are any, and the cells of every picture, by its number."""
+    names: list[str] = []
+    rows: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        cells = [c.strip() for c in line.split(",")] if "," in line else line.split()
+        if re.search(r"\.\w+$", cells[0]) if cells else False:
+            if len(cells) < 2:
+                raise UserError(f"{listing.path}: {table} has a line without a value; fetch the set again")
+            rows[_number(cells[0])] = cells[1:]
+        elif not rows and cells and not line.strip().isdigit():
+            # above the pictures: in the authors' tables the names alone, in Kaggle's behind "image_id"
+            names = cells[1:] if "," in line else cells
+    return names, rows
 
 
 def folders(listing: Listing) -> None:
-    """One class per sub-folder; a split where the folders are `train` and `test`, or a validation part, only."""
-    parts = {e.name: PurePosixPath(e.name).parts for e in listing.entries}
+    """One class per sub-folder; a split where the folders are `train` and `test`, or a validation part, only.
+
+    Files of labels beside the pictures take the place of the folders' names as classes.
+    """
+    parts = _parts(listing)
     pictures = [e for e in listing.entries if e.expected]
     strip = _wrapping([parts[e.name] for e in pictures])
     wrap: tuple[str, ...] = parts[pictures[0].name][:strip] if pictures else ()
@@ -101,6 +133,9 @@ def folders(listing: Listing) -> None:
         for e in listing.entries:
             e.side = sides[rest[e.name][0]]
         rest = {name: p[1:] for name, p in rest.items()}
+    if labelled(listing):
+        _refuse_twins(listing.path, list(listing.classes))
+        return
     if "" in tops() or not pictures:  # some lie outside every sub-folder: no classes
         return
     classes = sorted(tops())
@@ -110,6 +145,25 @@ def folders(listing: Listing) -> None:
         e.label = number.get(rest[e.name][0], -1) if rest[e.name] else -1
     listing.keep(lambda e: e.label >= 0, "in no class folder")
     listing.classes = tuple(classes)
+
+
+def _parts(listing: Listing) -> dict[str, tuple[str, ...]]:
+    """The folders and the last name of every entry.
+
+    In a folder of tars a tar's own name is no folder of theirs: it stands for a split where each of them says one
+    (`train-0000.tar`), else for nothing.
+    """
+    parts = {e.name: tuple(part for part in e.name.split("/") if part not in ("", ".")) for e in listing.entries}
+    if not listing.shards:
+        return parts
+    at = {name: next(i for i, part in enumerate(p) if is_tar(Path(part))) for name, p in parts.items()}
+    tars = {parts[name][i] for name, i in at.items()}
+    kinds = ("train", "test", *VALIDATION)
+    splits = {tar: [word for word in re.split(r"[^a-z]+", tar.lower()) if word in kinds] for tar in tars}
+    said = all(len(words) == 1 for words in splits.values())
+    return {
+        name: (*p[: at[name]], *(splits[p[at[name]]] if said else ()), *p[at[name] + 1 :]) for name, p in parts.items()
+    }
 
 
 def _sides(tops: set[str]) -> dict[str, int]:
@@ -149,7 +203,8 @@ def _tail(name: str) -> str:
 
 
 def _table(listing: Listing, name: str) -> dict[str, str]:
-    rows = (re.match(r"\s*(\d+)[,\s]\s*(.*?)\s*$", line) for line in listing.texts[name].splitlines() if line.strip())
+    lines = (listing.text(name) or "").splitlines()
+    rows = (re.match(r"\s*(\d+)[,\s]\s*(.*?)\s*$", line) for line in lines if line.strip())
     table = {}
     for row in rows:
         if row is None:
@@ -160,7 +215,8 @@ def _table(listing: Listing, name: str) -> dict[str, str]:
 
 def safe_names(classes: tuple[str, ...]) -> list[str]:
     """Folder names for classes: distinct on every system, in the order of the classes when sorted."""
-    plain = [re.sub(r"[^\w .-]", "_", c).strip(" .") or "_" for c in classes]
+    plain = [re.sub(r"[^\w .-]", "_", c)[:60].strip(" .") or "_" for c in classes]
+    plain = [f"{p}_" if RESERVED.fullmatch(p.partition(".")[0]) else p for p in plain]
     folded = [p.casefold() for p in plain]
     if len(set(folded)) == len(plain) and plain == sorted(plain):
         return plain

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from triptych.core import Data, Split
-from triptych.data import cache
 from triptych.data.download import Remote, fetch
+from triptych.data.listing import text_of
 from triptych.data.prepare import prepared
 from triptych.data.source import Source
 from triptych.errors import UserError
 from triptych.preparation import Preparation
+from triptych.system.cache import collections, root
+from triptych.terminal import printable
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Pictures(Source):
         return f"pictures in {self.path}"
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
-        shown = self.path.resolve().name
+        shown = text_of(self.path.resolve().name)
         made = prepared(self.path, how, shown, {"licence": "your own pictures: your own terms"})
         return made.load(shown, split, how.holdout)
 
@@ -59,7 +61,7 @@ class Known(Source):
 
     def here(self) -> Path | None:
         """The folder or archive with the pictures, if there is one."""
-        places = (self._inside(place / self.folder) for place in cache.collections())
+        places = (self._inside(place / self.folder) for place in collections())
         return next((p for p in places if p is not None), None)
 
     def state(self) -> str:
@@ -69,19 +71,28 @@ class Known(Source):
         """The same, fetched where that is allowed."""
         if (found := self.here()) is not None:
             return found
-        where = cache.root() / "downloads" / self.folder
+        where = root() / "downloads" / self.folder
         if self.by_hand:
             raise UserError(
-                f"{self.title} is not here and has to be fetched by hand; {self.by_hand}, and put into {where}"
+                f"{self.title} is not here{self._seen()} and has to be fetched by hand; {self.by_hand}, and put into "
+                f"{where}"
             )
         fetched = self._inside(fetch(self.folder, self.remotes))
         assert fetched is not None
         return fetched
 
+    def _seen(self) -> str:
+        """What lies where the set should be, in words."""
+        for place in collections():
+            if (folder := place / self.folder).is_dir() and (names := sorted(p.name for p in folder.iterdir())):
+                more = f" and {len(names) - 6:,} more" if len(names) > 6 else ""
+                return f" ({folder} holds {', '.join(map(printable, names[:6]))}{more}, none of them the pictures)"
+        return ""
+
     def _inside(self, folder: Path) -> Path | None:
         for pattern in self.inside:
             for found in sorted(folder.glob(pattern)):
-                return found.parent if found.suffix == ".txt" else found
+                return found.parent if found.suffix in (".txt", ".csv") else found
         return None
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
@@ -105,7 +116,16 @@ BIRDS = Known(
 FACES = Known(
     "CelebA",
     "celeba",
-    ("img_align_celeba.zip", "list_eval_partition.txt", "img_align_celeba", "*.zip", "*.tar"),
+    (
+        "img_align_celeba.zip",
+        "list_eval_partition.txt",
+        "list_eval_partition.csv",
+        "img_align_celeba",
+        "Img/img_align_celeba.zip",
+        "Img/img_align_celeba",
+        "*.zip",
+        "*.tar",
+    ),
     "faces, 202,599 aligned pictures (or a part of them), with a split and 40 attributes where the tables are there",
     "non-commercial research only; no redistribution",
     "Liu, Luo, Wang, Tang: Deep Learning Face Attributes in the Wild. ICCV 2015",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -24,9 +25,24 @@ from triptych.data.listing import Listing, contents, stamp, text_of
 from triptych.data.source import Preparation, digest
 from triptych.errors import UserError
 from triptych.progress import Progress
-from triptych.system.files import exclusive
+from triptych.system.cache import ADVICE, plain, root
+from triptych.system.files import (
+    exclusive,
+    json_text,
+    read_object,
+    read_text,
+    sweep,
+    sync_folder,
+    system_errors,
+    write_bytes,
+    write_json,
+    write_text,
+    writing,
+)
+from triptych.terminal import printable
 
 VERSION = "2"  # part of the cache key: raise it when the same options make other pixels
+LISTING = "2"  # raise it when the same files are listed otherwise: it is looked again, and equal pictures stay equal
 NEITHER = "validation, in neither train nor test"
 UNREADABLE = 0.5  # share of files that claim to be pictures and are not, above which nothing is made of them
 
@@ -37,44 +53,52 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
     A first look goes by names, sizes and times of change; the folder's own name is a digest of the contents, so a
     copied or touched collection of equal content ends up in the same place.
     """
-    home = cache.root() / "prepared"
+    home = root() / "prepared"
     text, listing = stamp(path)
-    mark = digest(text, how.identity(), VERSION)[:20]
+    mark = digest(text, how.identity(), VERSION, LISTING)[:20]
     pointer = home / "stamps" / mark
 
-    def known() -> Path | None:
-        found = home / pointer.read_text() if pointer.is_file() else None
-        return found if found is not None and (found / "about.json").is_file() else None
-
-    if (folder := known()) is None:
-        with cache.writing(home):
+    if (folder := _known(home, pointer)) is None:
+        with system_errors(home, ADVICE):
             pointer.parent.mkdir(parents=True, exist_ok=True)
+            cache.sweep_unfinished(home, but=f".{mark}.partial")
             with exclusive(home / "locks" / mark):
-                if (folder := known()) is None:
+                if (folder := _known(home, pointer)) is None:
                     partial = home / f".{mark}.partial"
                     partial.mkdir(exist_ok=True)
+                    sweep(partial)
                     try:
                         about = _make(partial, path, listing, how, name, card)
                     except (UserError, OSError):  # nothing to go on with: bad input, or a full disk
                         shutil.rmtree(partial, ignore_errors=True)
                         raise
-                    folder = home / f"{cache.plain(name)}-{about['fingerprint'][:20]}"
+                    folder = home / f"{plain(name)}-{about['fingerprint'][:20]}"
                     if (folder / "about.json").is_file():
                         _refresh(folder, partial)
                         shutil.rmtree(partial)
                     else:
                         shutil.rmtree(folder, ignore_errors=True)
                         partial.rename(folder)
-                    pointer.write_text(folder.name)
+                        sync_folder(home)
+                    write_text(pointer, folder.name, ADVICE)
                     sys.stderr.write(report(about) + "\n")
     return cache.Prepared(folder)
 
 
+def _known(home: Path, pointer: Path) -> Path | None:
+    """The prepared folder that a pointer file names, if both are there."""
+    with contextlib.suppress(OSError, UserError, ValueError):
+        name = read_text(pointer, 4096).strip()
+        if Path(name).name == name and (home / name / "about.json").is_file():
+            return home / name
+    return None
+
+
 def _refresh(folder: Path, partial: Path) -> None:
     """The same pictures were kept; the files left aside may be others than before."""
-    if (folder / "index.json").read_bytes() != (partial / "index.json").read_bytes():
-        for file in ("index.json", "about.json"):
-            (partial / file).replace(folder / file)
+    for file in ("index.json", "about.json"):
+        if (folder / file).read_bytes() != (content := (partial / file).read_bytes()):
+            write_bytes(folder / file, content, ADVICE)
 
 
 def report(about: Mapping[str, Any]) -> str:
@@ -85,14 +109,14 @@ def report(about: Mapping[str, Any]) -> str:
         text += f", {skipped:,} skipped (" + ", ".join(f"{n:,} {why}" for why, n in about["skipped"].items()) + ")"
     if about["notes"]:
         text += "; " + ", ".join(f"{n:,} {what}" for what, n in about["notes"].items())
-    return text
+    return printable(text)
 
 
 def _make(
     folder: Path, path: Path, found: Listing | None, how: Preparation, name: str, card: Mapping[str, Any]
 ) -> dict[str, Any]:
-    if (folder / "images.npy").exists():  # killed after its last step
-        return json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    if (folder / "images.npy").exists() and (folder / "about.json").exists():  # killed after its last step
+        return _closed(folder)
     with Crew(_workers()) as crew:  # they start while the listing is made
         listing = collection(path, found)
         return _fill(folder, listing, crew, how, name, card)
@@ -125,9 +149,7 @@ def _fill(
             log.write(json.dumps(part) + "\n")
             log.flush()
             bar.update(len(done))
-    about = _finish(folder, listing, [done[i] for i in range(len(listing.entries))], row, how, name, card)
-    journal.unlink(missing_ok=True)
-    return about
+    return _finish(folder, listing, [done[i] for i in range(len(listing.entries))], row, how, name, card)
 
 
 def _row(listing: Listing, options: dict[str, Any]) -> list[int]:
@@ -161,7 +183,7 @@ def _journal(path: Path, n: int) -> dict[int, Result]:
     """What an earlier, killed preparation had finished."""
     done: dict[int, Result] = {}
     if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().splitlines():
             try:
                 done.update((i, r) for i, r in json.loads(line) if i < n)
             except ValueError:  # the kill cut this line
@@ -219,24 +241,32 @@ def _finish(
         "background": "white",
         "skipped": _counted(why for _, why in skipped),
         "notes": _counted(note for i in kept for note in results[i]["notes"])
-        | ({NEITHER: n} if (n := sum(entries[i].side == 2 for i in kept)) else {}),
+        | ({NEITHER: n} if (n := sum(entries[i].side == 2 for i in kept)) else {})
+        | {note: min(n, len(kept)) for note, n in listing.notes.items()},
         "sizes": _sizes([results[i]["size"] for i in kept]),
         "fingerprint": digest(content, *listing.classes, how.identity(), VERSION),
     }
-    with (folder / "index.json").open("w", encoding="utf-8") as f:
-        text = json.JSONEncoder(ensure_ascii=False).encode
-        f.write('{"sources": [\n')
-        f.write(",\n".join(text({"name": entries[i].name, "row": at, **results[i]}) for at, i in enumerate(kept)))
-        f.write('\n], "skipped": [\n')
-        f.write(",\n".join(text({"name": n, "reason": why}) for n, why in skipped))
-        f.write("\n]}\n")
-    cache.write_json(folder / "about.json", about)
-    if len(kept) < len(entries):
-        (folder / "images.partial").rename(folder / "images.npy")
-        (folder / "rows.npy").unlink()
-    else:
-        (folder / "rows.npy").rename(folder / "images.npy")
-    return about
+    with writing(folder / "index.json", ADVICE) as f:
+        sources = ({"name": entries[i].name, "row": at, **results[i]} for at, i in enumerate(kept))
+        reasons = ({"name": n, "reason": why} for n, why in skipped)
+        body = b'{"sources": [\n' + ",\n".join(map(json_text, sources)).encode()
+        body += b'\n], "skipped": [\n' + ",\n".join(map(json_text, reasons)).encode() + b"\n]"
+        f.write(body + cache.INDEX_SUM + hashlib.sha256(body).hexdigest().encode() + b'"}\n')
+    array = "images.partial" if len(kept) < len(entries) else "rows.npy"
+    write_json(folder / "about.json", about, ADVICE)
+    (folder / array).replace(folder / "images.npy")
+    cache.seal(folder)
+    return _closed(folder)
+
+
+def _closed(folder: Path) -> dict[str, Any]:
+    """What is written of a set whose array has its last name; the files that a restart would need go."""
+    about = read_object(folder / "about.json")
+    if "sealed" not in about:
+        cache.seal(folder)
+    for name in ("rows.npy", "images.partial", "journal.jsonl"):
+        (folder / name).unlink(missing_ok=True)
+    return read_object(folder / "about.json")
 
 
 def _gather(folder: Path, kept: list[int], row: list[int]) -> None:

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from triptych.core import Data
-from triptych.data.cache import writing
 from triptych.data.layouts import safe_names
 from triptych.errors import UserError
+from triptych.system.files import sync_folder, system_errors
 
 SIDE = 32  # pixels a side when two pictures are compared
 BITS = 8  # the hash keeps 8 x 8 low frequencies
@@ -119,20 +119,23 @@ def export(parts: dict[str, Data], folder: Path) -> int:
 
     Read back as a folder, they are the same set.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} exists and is not empty; give a new folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists and is no empty folder; give a new one")
     for data in parts.values():
         if not data.is_images:
             raise UserError(f"{data.name} holds vectors, not pictures; only pictures are exported")
     folder = folder.resolve()
     beside = folder.with_name(f".{folder.name}.partial")
-    with writing(folder):
-        shutil.rmtree(beside, ignore_errors=True)
+    with system_errors(folder, "give another folder to --export"):
+        if beside.is_symlink():
+            beside.unlink()
+        shutil.rmtree(beside, ignore_errors=True)  # what a kill left
         try:
             count = _write(parts, beside)
             if folder.exists():
                 folder.rmdir()  # it is empty
             beside.rename(folder)
+            sync_folder(folder.parent)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     return count

@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import Data
-from triptych.data.cache import root, writing
 from triptych.metrics.features import Extractor, Progress
-from triptych.system.files import exclusive
+from triptych.system.cache import ADVICE, root
+from triptych.system.files import exclusive, sweep, system_errors, writing
 
 VERSION = 1
 SIDE = 64
@@ -179,7 +179,9 @@ def extractor_for(
         if not train.fingerprint:
             return finish(*make(train, test, kind, progress))
         file = place(train, kind)
-        with writing(file), exclusive(file.with_suffix(".lock")):
+        if (kept := from_file(train, kind, file)) is not None:  # also from a cache that may only be read
+            return kept
+        with system_errors(file, ADVICE), exclusive(file.with_suffix(".lock")):
             return from_file(train, kind, file) or made(train, test, kind, file, progress)
 
 
@@ -230,12 +232,12 @@ def from_file(train: Data, kind: Kind, file: Path) -> Offline | None:
 
 def made(train: Data, test: Data | None, kind: Kind, file: Path, progress: Progress | None) -> Offline:
     """Train, and keep."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     net, kind, about = make(train, test, kind, progress)
-    part = file.with_suffix(".part")
-    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, part, about)
-    part.replace(file)
+    sweep(file.parent)
+    with writing(file, ADVICE) as f:
+        f.write(save({k: v.contiguous() for k, v in net.state_dict().items()}, about))
     return finish(net, kind, about)
 
 

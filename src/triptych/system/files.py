@@ -25,6 +25,7 @@ from triptych.errors import UserError
 
 JSON_LIMIT = 256 << 20
 """Bytes of the largest JSON or text file that is read."""
+_OTHER = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a folder in place of a file, or a file in place of a folder
 PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 LOCK = ".lock"
 """The lock file of a folder."""
@@ -63,7 +64,7 @@ def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
     while True:
         part = _part_name(path)
         file = os.fdopen(os.open(part, flags, 0o666), "w+b")
-        _try_lock(file)
+        try_lock(file)
         with contextlib.suppress(OSError):
             if os.path.samestat(part.lstat(), os.fstat(file.fileno())):
                 return part, file
@@ -157,15 +158,7 @@ def system_errors(path: Path, advice: str) -> Iterator[None]:
     except OSError as e:
         if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise UserError(f"the disk is full while writing {path} ({e.strerror}); free space, or {advice}") from e
-        if e.errno in (
-            errno.EACCES,
-            errno.EPERM,
-            errno.EROFS,
-            errno.ENAMETOOLONG,
-            errno.EISDIR,
-            errno.ENOTDIR,
-            errno.EEXIST,
-        ):
+        if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, *_OTHER):
             raise UserError(f"{path} cannot be written ({e.strerror}); {advice}") from e
         if e.errno == errno.ENOENT:
             raise UserError(f"there is no folder {path.parent} to write {path.name} in; make it, or {advice}") from e
@@ -211,7 +204,7 @@ def _new_part_folder(path: Path) -> tuple[Path, IO[bytes]]:
             lock = (part / LOCK).open("xb")
         except FileNotFoundError:  # swept between the two calls
             continue
-        _try_lock(lock)
+        try_lock(lock)
         with contextlib.suppress(OSError):
             if os.path.samestat((part / LOCK).lstat(), os.fstat(lock.fileno())):
                 return part, lock
@@ -235,7 +228,7 @@ def sweep(folder: str | Path) -> int:
 
 def _sweep_file(path: Path) -> bool:
     with path.open("rb+") as f:
-        if not _try_lock(f):
+        if not try_lock(f):
             return False
         if os.name != "nt":
             path.unlink()
@@ -249,7 +242,7 @@ def _sweep_folder(path: Path) -> bool:
         path.rmdir()  # killed, or at work, before it had a lock: its maker begins again
         return True
     with (path / LOCK).open("rb+") as f:
-        if not _try_lock(f):
+        if not try_lock(f):
             return False
         if os.name != "nt":
             shutil.rmtree(path, ignore_errors=True)
@@ -261,7 +254,7 @@ def _sweep_folder(path: Path) -> bool:
 # --------------------------------------------------------------------------------------------- locks
 
 
-def _try_lock(file: IO[bytes]) -> bool:
+def try_lock(file: IO[bytes]) -> bool:
     """Whether this process holds the file now; the system lets go when the file is closed or the process dies."""
     try:
         if os.name == "nt":
@@ -272,8 +265,8 @@ def _try_lock(file: IO[bytes]) -> bool:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
-        return e.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # no locks here
+    except OSError:  # held, or a file system without locks: nobody knows then
+        return False
     return True
 
 
