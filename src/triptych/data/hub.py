@@ -105,7 +105,7 @@ def _planes(picture: Any, how: Preparation, notes: Counter[str]) -> torch.Tensor
     if picture is None:
         raise decode.Unusable("empty file")
     took: list[str] = []
-    im = decode.eight_bits(picture, took)
+    im = decode.eight_bits(picture, took, how.range)
     options = how.plain() | {"channels": how.channels or 3}
     if im.mode == "L" and options["channels"] == 3:
         took.append("grey made RGB")
