@@ -1,6 +1,10 @@
 """Every format that is listed, metadata that decide nothing, and files that are no pictures, each with its reason."""
 
+import json
+import os
 import struct
+import subprocess
+import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -288,3 +292,12 @@ def test_sizes_are_refused_by_the_header_within_others_too() -> None:
 
 def test_the_limit_of_the_process_is_left_alone() -> None:
     assert Image.MAX_IMAGE_PIXELS is not None
+
+
+def test_the_worker_starts_without_the_heavy_libraries() -> None:
+    order = [sys.executable, "-X", "importtime", "-P", crew.Crew.command[-1]]
+    said = subprocess.run(
+        order, input=json.dumps({"out": os.devnull}).encode() + b"\n", capture_output=True, check=False
+    ).stderr.decode()
+    assert "triptych.data.decode" in said
+    assert not {"torch", "numpy", "PIL.ImageCms"} & {line.rpartition("|")[2].strip() for line in said.splitlines()}

@@ -33,7 +33,7 @@ DARK = "16 bits of which 12 or fewer are used (--range 0 4095 makes 4095 white)"
 INVERTED = "inverted since 0 is white"
 KEYED = "transparent colour laid over white"
 CHANGED = frozenset({profiles.CONVERTED, TWELVE, INVERTED, KEYED})
-"""Notes on pixels that versions before 0.2 read otherwise: part of a set's fingerprint."""
+"""Notes on pixels that were once read otherwise: part of a set's fingerprint, so that old ones keep their meaning."""
 FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,

@@ -46,7 +46,7 @@ class Hub(Source):
                         rows.append((_planes(row[picture], how, notes), row[label] if label else 0, split == "test"))
                     except decode.Unusable as e:
                         skipped[str(e).partition(":")[0]] += 1
-                    except Exception:  # whatever the library's decoder makes of a damaged file
+                    except decode.DAMAGE:  # what the library's decoder makes of a damaged file
                         skipped["damaged"] += 1
             if (bad := skipped.total()) > UNREADABLE * (bad + len(rows)) or not rows:
                 raise UserError(f"{bad:,} of {bad + len(rows):,} pictures in {name} are unreadable; choose another set")
