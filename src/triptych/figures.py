@@ -294,7 +294,7 @@ def save_picture(image: Image.Image, path: str | Path, **how: Any) -> Path:
     return path
 
 
-def open_picture(path: str | Path, formats: Sequence[str] = ("PNG", "WEBP")) -> Image.Image:
+def open_picture(path: str | Path, formats: tuple[str, ...] = ("PNG", "WEBP")) -> Image.Image:
     """A picture that some process of ours wrote, read whole; it may be a stranger's by now.
 
     Only `formats` are tried, whatever the name says, from an ordinary file of at most `FILE_LIMIT` bytes, and nothing
@@ -308,7 +308,7 @@ def open_picture(path: str | Path, formats: Sequence[str] = ("PNG", "WEBP")) -> 
     return picture_of(raw, path, formats)
 
 
-def picture_of(raw: bytes, path: Path, formats: Sequence[str] = ("PNG", "WEBP")) -> Image.Image:
+def picture_of(raw: bytes, path: Path, formats: tuple[str, ...] = ("PNG", "WEBP")) -> Image.Image:
     """`open_picture`, from bytes at hand."""
     try:
         with Image.open(io.BytesIO(raw), formats=formats) as picture:

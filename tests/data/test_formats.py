@@ -168,6 +168,17 @@ def test_exif_turns(kind: str, value: int) -> None:
     assert notes == ["turned upright as its EXIF says"]
 
 
+def test_xmp_turns_where_exif_says_nothing() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    words = b'http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>'
+    raw = packed(photo(), "JPEG", exif=exif)
+    raw = raw[:2] + b"\xff\xe1" + struct.pack(">H", len(words) + 2) + words + raw[2:]
+    im, notes = decode.decode(raw)
+    assert im.size == (48, 64)
+    assert notes == [decode.TURNED]
+
+
 @pytest.mark.parametrize("value", [0, 9, 300, "top"])
 def test_an_orientation_that_means_nothing_is_no_turn(value: int | str) -> None:
     kind, count, body = (3, 1, value) if isinstance(value, int) else (2, 4, int.from_bytes(b"top", "little"))

@@ -89,6 +89,11 @@ def test_a_transparent_grey_of_sixteen_bits() -> None:
     assert notes == ["16 bits reduced to 8", "transparent colour laid over white"]
 
 
+def test_a_transparent_colour_that_no_pixel_has_is_not_noted() -> None:
+    assert read(png([struct.pack(">2H", 0, 40_000)], 2, 16, 0, chunk(b"tRNS", b"\0\1")))[1] == ["16 bits reduced to 8"]
+    assert read(png([b"\x1b"], 4, 2, 0, chunk(b"tRNS", b"\0\7")))[1] == []
+
+
 @pytest.mark.parametrize(("bits", "row", "key"), [(2, 0b00011011, 1), (4, 0x0F, 15)])
 def test_a_transparent_grey_of_few_bits(bits: int, row: int, key: int) -> None:
     got, notes = read(png([bytes([row])], 8 // bits, bits, 0, chunk(b"tRNS", struct.pack(">H", key))))

@@ -118,7 +118,7 @@ def loaded(data: bytes, notes: list[str]) -> ImageFile.ImageFile:
             pages = im.format in ("TIFF", "HEIF")
             notes.append("first of several pages" if pages else "first frame of an animation")
         deep = any(";16" in str(tile.args) for tile in im.tile)
-        few = next((int(m[1]) for tile in im.tile if (m := re.search(r"\bL;([124])\b", str(tile.args)))), 8)
+        few = next((int(m[1]) for tile in im.tile if (m := re.search(r"\bL;([24])\b", str(tile.args)))), 8)
         im.load()
     except Image.DecompressionBombError as e:  # a picture within the picture
         raise Unusable(f"too large: over {MAX_PIXELS:,} pixels") from e
@@ -131,7 +131,7 @@ def loaded(data: bytes, notes: list[str]) -> ImageFile.ImageFile:
         notes.append(SIXTEEN)
     elif few < 8 and im.format == "PNG" and isinstance(key, int) and key:
         im.info["transparency"] = key * 255 // (2**few - 1)  # stored in few bits, as the pixels were
-        notes.append(KEYED)
+        im.info["few"] = True
     return im
 
 
@@ -171,12 +171,9 @@ def orientation(im: Image.Image, notes: list[str]) -> int:
     if im.format == "TIFF" or (im.format == "JPEG" and "exif" not in im.info):
         return 1
     try:
-        exif = Image.Exif()
         if im.format == "JPEG":  # whose own object hides that its EXIF is damaged
-            exif.load(im.info["exif"])
-        else:
-            exif = im.getexif()
-        value = exif.get(0x0112, 1)
+            Image.Exif().load(im.info["exif"])
+        value = im.getexif().get(0x0112, 1)
     except DAMAGE:
         notes.append("EXIF unreadable and left out")
         return 1
@@ -199,17 +196,17 @@ def eight_bits(im: Image.Image, notes: list[str], limits: Range | None = None) -
     key = im.info.get("transparency")
     if im.mode.startswith("I") or im.mode == "F":
         out = managed(numbers(im, notes, limits), profile, notes)
-        if isinstance(key, int) and not isinstance(key, bool):
+        if isinstance(key, int) and (mask := equal(im, key)).getbbox():
             notes.append(KEYED)
-            out.paste(WHITE, mask=equal(im, key))
+            out.paste(WHITE, mask=mask)
         return out
     if im.mode in ("L", "RGB") and key is None:
         return managed(im, profile, notes)
     if im.mode in ("LA", "PA", "La", "RGBA", "RGBa") or key is not None:
         colours = im.convert("RGBA")
         alpha = colours.getchannel("A")
-        if alpha.getextrema() != (255, 255) and KEYED not in notes:
-            notes.append("transparency laid over white")
+        if alpha.getextrema() != (255, 255):
+            notes.append(KEYED if "few" in im.info else "transparency laid over white")
         if profile:
             grey = im.mode in ("L", "LA", "La")
             opaque = managed(colours.convert("L" if grey else "RGB"), profile, notes)
