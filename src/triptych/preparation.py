@@ -92,7 +92,7 @@ def resolution(value: Any) -> int | str | None:
     given = value
     if isinstance(value, str):
         if not (match := re.fullmatch(r"\s*([0-9]{1,9})\s*(?:[x×X]\s*([0-9]{1,9})\s*)?", value)):
-            raise UserError(f"resolution {given!r} is no size; give a side, such as 64, or WIDTHxHEIGHT, such as 64x48")
+            raise UserError(f"resolution {given!r} is no size; give --resolution a side, 64, or WIDTHxHEIGHT, 64x48")
         width, height = int(match[1]), int(match[2] or match[1])
     else:
         width = height = whole("resolution", value)
