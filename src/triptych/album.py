@@ -131,7 +131,7 @@ def examples(found: Run, data: str | None, n: int | None) -> Data:
     if data is None:
         source = held_out(found)
     else:
-        size = {"channels": shape[0], "resolution": shape[1]} if len(shape) == 3 else {}
+        size = {"channels": shape[0], "resolution": f"{shape[2]}x{shape[1]}"} if len(shape) == 3 else {}
         source = replace(found.recipe.data, name=data, split="all", holdout=0.0, **size).load()
     if source.shape != shape:
         raise UserError(f"{source.name} has examples of shape {source.shape} and the run's have {shape}; use such data")

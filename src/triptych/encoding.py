@@ -14,9 +14,16 @@ from triptych.errors import UserError
 
 
 def encode(value: Any) -> Any:
-    """Dataclasses, tuples and plain values to JSON values; a dataclass carries its class name as `type`."""
+    """Dataclasses, tuples and plain values to JSON values; a dataclass carries its class name as `type`.
+
+    A field marked as `later` is written only where it is set: recipes from before it was there keep their text, and
+    with it their identity.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        body = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = [
+            f for f in dataclasses.fields(value) if not f.metadata.get("later") or getattr(value, f.name) != f.default
+        ]
+        body = {f.name: encode(getattr(value, f.name)) for f in fields}
         for name, v in body.items():
             if isinstance(v, float) and not math.isfinite(v):
                 raise UserError(f"{type(value).__name__}.{name} is {v}; it must be a finite number")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from triptych.core import Data, Density, Model, to_bytes
 from triptych.errors import UserError
 from triptych.intervals import student
-from triptych.system import files
+from triptych.system.files import read_bytes, writing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +34,10 @@ FAINT = "#8C8C8C"
 GAP = 2
 SMALL = 64
 """A picture narrower than this many pixels is enlarged by a whole factor."""
+PIXEL_LIMIT = 64_000_000
+"""Pixels of the largest picture of a run that is opened: a grid of 8,000 × 8,000."""
+FILE_LIMIT = 256 << 20
+"""Bytes of its file."""
 BROKEN = (255, 0, 255)
 """Colour of a pixel that is not a finite number."""
 
@@ -47,10 +51,7 @@ def grid(images: Tensor, path: str | Path, columns: int | None = None) -> Path:
     0 is black and 1 is white in every grid; values beyond are clipped, pixels that are not finite are magenta.
     Small pictures are enlarged by a whole factor so that they can be seen. `columns` defaults to about √n.
     """
-    path = Path(path)
-    with whole(path) as part:
-        tile(images, columns).save(part, picture_format(path))
-    return path
+    return save_picture(tile(images, columns), path)
 
 
 def tile(images: Tensor, columns: int | None = None) -> Image.Image:
@@ -86,11 +87,7 @@ def picture_bytes(images: Tensor) -> np.ndarray:
 
 def animate(paths: Sequence[str | Path], out: str | Path, seconds: float = 0.25) -> Path:
     """Write pictures of one size as frames of a looping GIF or WebP, `seconds` each, the last held for longer."""
-    frames = []
-    for p in paths:
-        with Image.open(p) as picture:
-            frames.append(picture.convert("RGB"))
-    return loop(frames, out, seconds, hold=1.5)
+    return loop([open_picture(p).convert("RGB") for p in paths], out, seconds, hold=1.5)
 
 
 def loop(frames: Sequence[Image.Image], out: str | Path, seconds: float, hold: float = 0.0) -> Path:
@@ -104,9 +101,10 @@ def loop(frames: Sequence[Image.Image], out: str | Path, seconds: float, hold: f
         raise UserError("the pictures of an animation must have one size; these differ")
     times = [int(1000 * seconds)] * (len(frames) - 1) + [int(1000 * max(hold, seconds))]
     extra: dict[str, Any] = {"lossless": True} if out.suffix.lower() == ".webp" else {}
-    with whole(out) as part:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out) as file:
         frames[0].save(
-            part,
+            file,
             picture_format(out),
             save_all=True,
             append_images=list(frames[1:]),
@@ -277,40 +275,53 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
 
 def _save(figure: Figure, path: str | Path) -> Path:
     path = Path(path)
-    with whole(path) as part:
-        figure.savefig(part, dpi=120, format=path.suffix[1:] or "png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path) as file:
+        figure.savefig(file, dpi=120, format=path.suffix[1:] or "png")
     return path
 
 
-@contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside `path` to draw into, which takes its place at the end: nobody meets half a picture."""
+# ------------------------------------------------------------------------------------------ files
+
+
+def save_picture(image: Image.Image, path: str | Path, **how: Any) -> Path:
+    """Write a picture in the format that the name asks for, whole or not at all; returns its path."""
+    path = Path(path)
+    kind = picture_format(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with files.writing(path) as part:
-        yield part
+    with writing(path) as file:
+        image.save(file, kind, **how)
+    return path
 
 
-MOST_PIXELS = 80_000_000
-"""Pixels of the largest picture of a run folder that is opened."""
-MOST_BYTES = 256 << 20
+def open_picture(path: str | Path, formats: tuple[str, ...] = ("PNG", "WEBP")) -> Image.Image:
+    """A picture that some process of ours wrote, read whole; it may be a stranger's by now.
 
-
-def open_picture(path: str | Path, formats: Sequence[str] = ("PNG", "WEBP")) -> Image.Image:
-    """A picture that this process did not make, read whole by the decoders of `formats` alone.
-
-    UserError for a pipe or a device, for other formats, for a damaged one, and beyond `MOST_PIXELS`.
+    Only `formats` are tried, whatever the name says, from an ordinary file of at most `FILE_LIMIT` bytes, and nothing
+    is decoded whose header claims more than `PIXEL_LIMIT` pixels. UserError where it is no such picture.
     """
     path = Path(path)
     try:
-        image = Image.open(io.BytesIO(files.read_bytes(path, MOST_BYTES)), formats=list(formats))
-        if image.width * image.height > MOST_PIXELS:
-            raise UserError(f"{path} has {image.width} x {image.height} pixels, more than a run draws; remove it")
-        image.load()
-    except UserError:
-        raise
-    except Exception as e:  # decoders raise whatever they like
-        raise UserError(f"{path} is not a whole {' or '.join(formats)} picture ({type(e).__name__}); remove it") from e
-    return image
+        raw = read_bytes(path, FILE_LIMIT)
+    except OSError as e:
+        raise UserError(f"{path} cannot be read ({e.strerror}); remove it or make it readable") from e
+    return picture_of(raw, path, formats)
+
+
+def picture_of(raw: bytes, path: Path, formats: tuple[str, ...] = ("PNG", "WEBP")) -> Image.Image:
+    """`open_picture`, from bytes at hand."""
+    try:
+        with Image.open(io.BytesIO(raw), formats=formats) as picture:
+            width, height = picture.size
+            if width * height <= PIXEL_LIMIT:
+                picture.load()
+                return picture
+    except Image.DecompressionBombError as e:
+        raise UserError(f"{path} has over {PIXEL_LIMIT:,} pixels; remove it") from e
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error) as e:
+        kinds = " or ".join(formats)
+        raise UserError(f"{path} is not a whole {kinds} picture ({type(e).__name__}); remove it") from e
+    raise UserError(f"{path} has {width} x {height} pixels, and at most {PIXEL_LIMIT:,} are read; remove it")
 
 
 def picture_format(path: Path) -> str:

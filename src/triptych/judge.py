@@ -50,7 +50,9 @@ def evaluate(
     ] = "fp32",
     stats: Annotated[Path | None, arg(help="clean-fid .npz (mu, sigma) as the real side of FID")] = None,
     save_stats: Annotated[Path | None, arg(help="write the real side's Inception statistics as such a file")] = None,
-    resolution: Annotated[int | None, arg(help="side in pixels that --real and --fake are brought to")] = None,
+    resolution: Annotated[
+        int | str | None, arg(help="side in pixels, or WIDTHxHEIGHT, that --real and --fake are brought to")
+    ] = None,
     channels: Annotated[int | None, arg(help="1 (grey) or 3 (RGB) for --real and --fake")] = None,
     device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
 ) -> None:

@@ -45,9 +45,10 @@ def command(recipe: Mapping[str, Any], seed: int) -> str:
     kinds = ("type", "model", "objective")
     best, fewest = "", None
     for name, other in named().items():
-        if any(own.get(k) != other.get(k) for k in kinds) or own.keys() != other.keys() - {"name", "about"}:
-            continue
-        differing = [k for k in own if own[k] != other[k]]
+        apart = own.keys() ^ (other.keys() - {"name", "about"})
+        if any(own.get(k) != other.get(k) for k in kinds) or not all(k.startswith("data.") for k in apart):
+            continue  # how data are prepared has options that are written only where they are set
+        differing = [k for k in own if own[k] != other.get(k)]
         rank = (len(differing), name != recipe.get("name"))
         if fewest is None or rank < fewest:
             best, fewest = name, rank
@@ -55,7 +56,7 @@ def command(recipe: Mapping[str, Any], seed: int) -> str:
         return ""
     words = ["triptych", "train", best]
     for key, value in own.items():
-        if value != named()[best][key]:
+        if value != named()[best].get(key):
             words += option(key, value)
     return shell(*words, *(["--seed", str(seed)] if seed else []))
 

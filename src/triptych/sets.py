@@ -33,7 +33,7 @@ def judge_sets(
     options: Options,
     *,
     out: str | Path | None = None,
-    resolution: int | None = None,
+    resolution: int | str | None = None,
     channels: int | None = None,
 ) -> Evaluation:
     """Judge two folders, archives, array files or named sets, both sides whole unless `n` says less.
@@ -77,7 +77,7 @@ def judge_sets(
     return result
 
 
-def side(name: str | Path, options: Options, resolution: int | None, channels: int | None) -> Data:
+def side(name: str | Path, options: Options, resolution: int | str | None, channels: int | None) -> Data:
     """The real side: the test split of a set that has one, else everything. Vectors have to be finite."""
     if options.split is not None:
         found = examples(name, options.split, resolution, channels)
@@ -91,7 +91,7 @@ def side(name: str | Path, options: Options, resolution: int | None, channels: i
     return found
 
 
-def examples(name: str | Path, split: Split, resolution: int | None, channels: int | None) -> Data:
+def examples(name: str | Path, split: Split, resolution: int | str | None, channels: int | None) -> Data:
     """One split, and vectors whatever they are: a collapsed or broken generator's are judged, not refused."""
     source = data_sets.find(name)
     if isinstance(source, Table):

@@ -146,10 +146,11 @@ def load_data(recipe: Recipe) -> tuple[Data, Data | None]:
 
 
 def check_side(recipe: Recipe) -> None:
-    """UserError where the networks cannot make pictures of the side asked for: before so many files are prepared."""
+    """UserError where the networks cannot make pictures of the size asked for: before so many files are prepared."""
     spec = recipe.data
-    if spec.resolution is not None and find(spec.name).encoded:
-        build(recipe.model, (spec.channels or 3, spec.resolution, spec.resolution))
+    if spec.size is not None and find(spec.name).encoded:
+        width, height = spec.size
+        build(recipe.model, (spec.channels or 3, height, width))
 
 
 def check_best(train: Train) -> None:

@@ -174,8 +174,8 @@ def test_the_index_follows_what_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "s" / "worse.png").write_bytes(b"")
     two = data.load(tmp_path / "s", resolution=8)
     assert (one.fingerprint, one.about["folder"]) == (two.fingerprint, two.about["folder"])
-    assert one.about["skipped"] == {"not a picture": 1}
-    assert two.about["skipped"] == {"not a picture": 1, "empty file": 1}
+    assert one.about["skipped"] == {"an HTML page": 1}
+    assert two.about["skipped"] == {"an HTML page": 1, "empty file": 1}
     assert {s["name"] for s in index(two)["skipped"]} == {"bad.png", "worse.png"}
     assert torch.equal(one.x, two.x)
 

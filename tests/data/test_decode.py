@@ -103,17 +103,10 @@ def test_sixteen_bit_colours_are_noted() -> None:
     assert [im.getpixel((x, 0)) for x in (0, 1)] == [(0, 1, 255), (1, 2, 255)]
 
 
-def test_long_integers_up_to_255_are_eight_bits() -> None:
-    v = np.array([[0, 100, 255]], np.int32)
-    im, notes = decode.decode(packed(Image.fromarray(v), "TIFF"))
-    assert np.asarray(im).tolist() == v.tolist()
-    assert notes == ["32-bit integers up to 255 taken as 8 bits"]
-    im, notes = decode.decode(packed(Image.fromarray(v * 257), "TIFF"))
-    assert np.asarray(im).tolist() == v.tolist()
-    assert notes == ["16 bits reduced to 8"]
-    dark, notes = decode.decode(packed(Image.fromarray(v.astype(np.uint16))))  # 16 bits by its own word
+def test_a_dark_picture_of_sixteen_bits_stays_dark() -> None:
+    dark, notes = decode.decode(packed(Image.fromarray(np.array([[0, 100, 255]], np.uint16))))
     assert np.asarray(dark).tolist() == [[0, 0, 1]]
-    assert notes == ["16 bits reduced to 8"]
+    assert notes == ["16 bits reduced to 8", decode.DARK]
 
 
 def test_transparency_over_white() -> None:
@@ -159,12 +152,12 @@ def bomb() -> bytes:
 UNUSABLE = {
     "empty": (b"", "empty file"),
     "text": (b"hello, I am not a picture", "not a picture"),
-    "html": (b"<html><body>quota exceeded</body></html>" * 50, "not a picture"),
+    "html": (b"<html><body>quota exceeded</body></html>" * 50, "an HTML page: download it again"),
     "truncated jpeg": (packed(photo(200, 200), "JPEG")[:1500], "damaged"),
     "truncated png": (packed(photo())[:300], "damaged"),
     "bomb": (bomb(), "too large"),
     "float": (packed(Image.fromarray(RNG.normal(size=(4, 4)).astype(np.float32)), "TIFF"), "without a stated range"),
-    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "PDF or PostScript: convert"),
 }
 
 

@@ -85,7 +85,7 @@ def test_damaged_pictures_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(d) == 4
     assert d.labels is not None
     assert d.labels.tolist() == [0, 1, 0, 1]
-    assert d.about["skipped"] == {"damaged": 1, "pixels without a stated range": 1}
+    assert d.about["skipped"] == {"damaged": 1, "values without a stated range": 1}
     assert d.about["notes"] == {"grey made RGB": 1}
     mostly = part(3)
     mostly.rows[1]["picture"] = mostly.rows[2]["picture"] = OSError("cannot identify image file")

@@ -1,8 +1,11 @@
 """Figures: fixed scale, the right places, no random numbers drawn, no matplotlib before it is needed."""
 
+import io
+import os
+import struct
 import subprocess
 import sys
-from pathlib import Path
+import zlib
 
 import numpy as np
 import pytest
@@ -71,7 +74,7 @@ def test_a_picture_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypa
     before = path.read_bytes()
 
     def torn(self, file, *how, **more):
-        Path(file).write_bytes(b"half a pic")
+        file.write(b"half a pic")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Image.Image, "save", torn)
@@ -92,3 +95,51 @@ def test_a_picture_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypa
 def test_importing_figures_does_not_import_matplotlib():
     code = "import sys, triptych.figures; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_pictures_of_a_run_are_opened_as_strangers(tmp_path):
+    figures.grid(torch.rand(4, 3, 16, 16), tmp_path / "a.png")
+    assert figures.open_picture(tmp_path / "a.png").size == (130, 130)
+    figures.open_picture(tmp_path / "a.png").convert("RGB").save(tmp_path / "a.webp")
+    assert figures.open_picture(tmp_path / "a.webp").format == "WEBP"
+    wrong = {
+        "eps.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n",
+        "gif.png": b"GIF89a" + bytes(40),
+        "cut.png": (tmp_path / "a.png").read_bytes()[:200],
+        "large.png": claiming(40_000, 40_000),
+        "larger.png": claiming(9_000, 9_000),
+    }
+    for name, raw in wrong.items():
+        (tmp_path / name).write_bytes(raw)
+        with pytest.raises(UserError, match=r"(not a whole PNG or WEBP|pixels).*; remove it"):
+            figures.open_picture(tmp_path / name)
+        with pytest.raises(UserError):
+            figures.animate([tmp_path / "a.png", tmp_path / name], tmp_path / "a.gif")
+    for name in ("folder.png", "pipe.png", "gone.png"):
+        (tmp_path / "folder.png").mkdir(exist_ok=True)
+        if os.name != "nt" and not (tmp_path / "pipe.png").exists():
+            os.mkfifo(tmp_path / "pipe.png")
+        with pytest.raises(UserError):
+            figures.open_picture(tmp_path / name)
+    assert not (tmp_path / "a.gif").exists()
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A PNG whose header claims a size that it does not have."""
+    file = io.BytesIO()
+    Image.new("1", (8, 8)).save(file, "PNG")
+    data = bytearray(file.getvalue())
+    data[16:24] = struct.pack(">II", width, height)
+    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    return bytes(data)
+
+
+def test_figures_are_not_written_through_links(tmp_path):
+    (tmp_path / "outside.txt").write_text("mine")
+    for name in ("a.png", "b.webp", "c.png", ".a.png.part"):
+        (tmp_path / name).symlink_to(tmp_path / "outside.txt")
+    figures.grid(torch.rand(4, 1, 16, 16), tmp_path / "a.png")
+    figures.loop([Image.new("L", (8, 8))] * 2, tmp_path / "b.webp", 0.1)
+    figures.walks(torch.rand(2, 3, 2), torch.rand(9, 2), tmp_path / "c.png")
+    assert (tmp_path / "outside.txt").read_text() == "mine"
+    assert not (tmp_path / "a.png").is_symlink()

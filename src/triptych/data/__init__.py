@@ -59,15 +59,18 @@ def load(
     name_or_path: str | Path,
     split: Split = "train",
     *,
-    resolution: int | None = None,
+    resolution: int | str | None = None,
     fit: Literal["squash", "crop", "pad"] = "squash",
     channels: int | None = None,
     holdout: float = 0.0,
     filter: Literal["bicubic", "lanczos", "bilinear", "box"] = "bicubic",
     jpeg_quality: int | None = None,
+    range: tuple[float, float] | None = None,
 ) -> Data:
     """The examples of a named set, a folder, an archive or an array file.
 
+    `resolution` is a side in pixels, or text such as "64x48", width before height; `range` the values shown black and
+    white in grey pictures of more than 8 bits.
     Images come as uint8 NCHW, vectors as float32 (n, d). Missing or unreadable data, an unknown name and
     options that make no sense are `UserError`s.
     """
@@ -80,5 +83,6 @@ def load(
         holdout=holdout,
         filter=filter,
         jpeg_quality=jpeg_quality,
+        range=range,
     )
     return find(name_or_path).load(str(name_or_path), split, how)

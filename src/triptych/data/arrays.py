@@ -11,13 +11,13 @@ from torch import Tensor
 
 from triptych.data import cache, decode
 from triptych.data.source import Preparation, digest
+from triptych.errors import UserError
 
 
 def needed(x: Tensor, how: Preparation) -> bool:
     """Whether the options change these pictures (uint8 NCHW)."""
     _, c, h, w = x.shape
-    size = how.resolution not in (None, h) or how.resolution not in (None, w)
-    return size or how.channels not in (None, c) or how.jpeg_quality is not None
+    return how.size not in (None, (w, h)) or how.channels not in (None, c) or how.jpeg_quality is not None
 
 
 def recast(x: Tensor, how: Preparation, name: str, original: str) -> Tensor:
@@ -26,6 +26,8 @@ def recast(x: Tensor, how: Preparation, name: str, original: str) -> Tensor:
     `original` is the digest of x. Every picture goes through Pillow, so that a set read from arrays equals the same
     set read from files, bit for bit.
     """
+    if how.range is not None:
+        raise UserError(f"--range is for picture files of more than 8 bits, and {name} holds bytes; drop it")
     if not needed(x, how):
         return x
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from triptych.data import decode
+from triptych.data import worker as program
 from triptych.data.listing import Listing, contents
 
 CHUNK = 64  # pictures per order to a worker
@@ -21,6 +21,9 @@ Result = dict[str, Any]
 
 class Crew:
     """Worker processes, each fed by a thread of its own; a worker that dies costs one picture."""
+
+    # -P keeps this package's own file names from hiding other modules
+    command = (sys.executable, "-P", str(Path(program.__file__)))
 
     def __init__(self, workers: int) -> None:
         self.ordering = threading.Lock()
@@ -104,9 +107,7 @@ class Crew:
                 self._dismiss(worker)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # -P keeps this package's own file names from hiding other modules
-        command = [sys.executable, "-P", str(Path(decode.__file__))]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def _hire(self) -> subprocess.Popen[bytes]:
         with self.ordering:
@@ -145,8 +146,14 @@ class Crew:
             line = b""
         if not line.endswith(b"\n"):
             self._dismiss(worker)
+            if (
+                worker.returncode == 1 and not self.stopping
+            ):  # as Python ends by an error; a decoder's crash is a signal
+                raise RuntimeError(f"a decoding process ended by an error; run {self.command[-1]} to see it")
             return None
         reply = json.loads(line)
+        if reply["failed"]:
+            raise RuntimeError(f"an error of the program itself while reading pictures:\n{reply['failed']}")
         if reply["errno"]:
             raise OSError(reply["errno"], os.strerror(reply["errno"]))
         return list(zip((i for i, _ in order), reply["results"], strict=True))

@@ -177,6 +177,8 @@ class Glyphs(Source):
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         size, channels = how.resolution or 32, how.channels or 3
+        if isinstance(size, str):
+            raise UserError(f"{name} are drawn as squares, not {size}; give one side: --resolution 32")
         if how != Preparation(resolution=how.resolution, channels=how.channels):
             raise UserError(
                 f"{name} are drawn at the wanted size and have a test split; give only --resolution, --channels"

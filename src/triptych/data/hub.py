@@ -46,7 +46,7 @@ class Hub(Source):
                         rows.append((_planes(row[picture], how, notes), row[label] if label else 0, split == "test"))
                     except decode.Unusable as e:
                         skipped[str(e).partition(":")[0]] += 1
-                    except Exception:  # whatever the library's decoder makes of a damaged file
+                    except decode.DAMAGE:  # what the library's decoder makes of a damaged file
                         skipped["damaged"] += 1
             if (bad := skipped.total()) > UNREADABLE * (bad + len(rows)) or not rows:
                 raise UserError(f"{bad:,} of {bad + len(rows):,} pictures in {name} are unreadable; choose another set")
@@ -105,7 +105,7 @@ def _planes(picture: Any, how: Preparation, notes: Counter[str]) -> torch.Tensor
     if picture is None:
         raise decode.Unusable("empty file")
     took: list[str] = []
-    im = decode.eight_bits(picture, took)
+    im = decode.eight_bits(picture, took, how.range)
     options = how.plain() | {"channels": how.channels or 3}
     if im.mode == "L" and options["channels"] == 3:
         took.append("grey made RGB")

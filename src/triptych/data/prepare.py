@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from triptych.data import cache, decode
+from triptych.data import cache, decode, worker
 from triptych.data.crew import Crew, Result
 from triptych.data.layouts import collection
 from triptych.data.listing import Listing, contents, stamp, text_of
+from triptych.data.reasons import advice
 from triptych.data.source import Preparation, digest
 from triptych.errors import UserError
+from triptych.preparation import sides
 from triptych.progress import Progress
 from triptych.system.cache import ADVICE, plain, root
 from triptych.system.files import (
@@ -126,6 +128,8 @@ def _fill(
     folder: Path, listing: Listing, crew: Crew, how: Preparation, name: str, card: Mapping[str, Any]
 ) -> dict[str, Any]:
     if not listing.entries:
+        if causes := Counter(why for _, why in listing.skipped):
+            raise UserError(f"{listing.path} holds no pictures; {advice(causes)}")
         raise UserError(f"{listing.path} holds no pictures; give a folder or archive with some")
     options = how.plain()
     row = _row(listing, options)
@@ -155,23 +159,25 @@ def _fill(
 def _row(listing: Listing, options: dict[str, Any]) -> list[int]:
     """Shape of one prepared picture (c, h, w); settles the options that were left to the source."""
     options["channels"] = options["channels"] or 3
-    if options["resolution"]:
-        return [options["channels"], options["resolution"], options["resolution"]]
+    if size := sides(options["resolution"]):
+        return [options["channels"], size[1], size[0]]
     archives: dict[str, zipfile.ZipFile] = {}
+    causes: Counter[str] = Counter()
     with warnings.catch_warnings(), contextlib.ExitStack() as opened:
         warnings.simplefilter("ignore")  # what a picture lacks is said in the index
         for i, sent in contents(listing, lambda i: True):
             where = listing.entries[i].where
             try:
-                data = sent if where is None else decode.read(where, io.BytesIO(), archives)
-                im = decode.shape(decode.decode(data or b"")[0], options)
-            except decode.Unusable:
+                data = sent if where is None else worker.read(where, io.BytesIO(), archives)
+                im = decode.shape(decode.decode(data or b"", options.get("range"))[0], options)
+            except decode.Unusable as e:
+                causes[str(e)] += 1
                 continue
             finally:
                 for archive in archives.values():
                     opened.enter_context(archive)
             return [options["channels"], im.height, im.width]
-    raise UserError(f"{listing.path} holds no readable picture; give a folder or archive with some")
+    raise UserError(f"{listing.path} holds no readable picture among {causes.total():,} files; {advice(causes)}")
 
 
 def _workers() -> int:
@@ -205,18 +211,21 @@ def _finish(
     # A caption or a table beside the pictures is left aside, but it is no broken picture.
     kept = [i for i, r in enumerate(results) if "skipped" not in r]
     bad = sum("skipped" in r and e.expected for e, r in zip(entries, results, strict=True))
+    causes = Counter(r["skipped"] for e, r in zip(entries, results, strict=True) if "skipped" in r and e.expected)
     if not kept:
-        raise UserError(f"{listing.path} holds no readable picture among {len(entries):,} files; check what it is")
+        causes = causes or Counter(r["skipped"] for r in results)
+        raise UserError(f"{listing.path} holds no readable picture among {len(entries):,} files; {advice(causes)}")
     if bad > UNREADABLE * (bad + len(kept)):
         first = next(e.name for e, r in zip(entries, results, strict=True) if "skipped" in r and e.expected)
         raise UserError(
             f"{bad:,} of {bad + len(kept):,} pictures in {listing.path} are unreadable, {first} the first; "
-            "check that it is the right place"
+            + advice(causes)
         )
     if len(kept) < len(entries):
         _gather(folder, kept, row)
     content = digest(
-        *(f"{entries[i].name}\0{results[i]['sha256']}\0{entries[i].label}\0{entries[i].side}\n" for i in kept)
+        *(f"{entries[i].name}\0{results[i]['sha256']}\0{entries[i].label}\0{entries[i].side}\n" for i in kept),
+        *(f"{entries[i].name}\0{n}\n" for i in kept for n in sorted(decode.CHANGED & set(results[i]["notes"]))),
     )
     hashes = np.array([int(results[i]["sha256"][:16], 16) for i in kept], np.uint64)
     np.save(folder / "hashes.npy", hashes.view(np.int64))

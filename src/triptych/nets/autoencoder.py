@@ -177,7 +177,7 @@ def picture(shape: Shape) -> tuple[int, int]:
     if len(shape) != 3 or shape[1] != shape[2]:
         raise UserError(
             f"a convolutional autoencoder needs square pictures and got shape {tuple(shape)}; "
-            "give --resolution, or use a recipe with perceptrons for vectors"
+            "give --resolution 32 or 64, or use a recipe with perceptrons for vectors"
         )
     side, halvings = shape[1], 0
     while side % 2 == 0 and side > 4:

@@ -86,5 +86,6 @@ def sized(spec: DataSpec) -> tuple[DataSpec, Data]:
         some = data.x[:: -(-len(data) // 1000)]
         if bool((some == some[:, :1]).all()):
             chosen = replace(chosen, channels=1)
-    wanted = (chosen.channels or data.shape[0], *(chosen.resolution or side for side in data.shape[1:]))
+    width, height = chosen.size or (data.shape[2], data.shape[1])
+    wanted = (chosen.channels or data.shape[0], height, width)
     return chosen, data if data.shape == wanted else chosen.load()
