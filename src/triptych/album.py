@@ -16,10 +16,12 @@ from torch import Tensor
 
 from triptych import expost, figures, flow_figures, latent
 from triptych.core import Data, Latent, Model, Sampler
+from triptych.data.vectors import csv_text
 from triptych.errors import NoSplit, UserError
 from triptych.models import Autoencoder, FlowModel
 from triptych.run import Run, Which
 from triptych.runtime import check_seed
+from triptych.system.files import write_text
 
 BatchNorm = Literal["eval", "train"]
 Codes = Literal["prior", "gaussian", "mixture"]
@@ -93,10 +95,10 @@ def write_examples(x: Tensor, found: Run, model: Model, target: Path, kind: str)
         for i, one in enumerate(figures.picture_bytes(x)):
             Image.fromarray(one[..., 0] if one.shape[2] == 1 else one).save(target / f"{i:05d}.png")
     elif kind == ".npy":
-        np.save(target, x.numpy())
+        origin = found.origin() if len(model.shape) == 1 else ()
+        np.save(target, (x.double() + torch.tensor(origin, dtype=torch.float64) if origin else x).numpy())
     elif kind == ".csv":
-        header = ",".join(found.data().columns or [f"x{i}" for i in range(x.shape[1])])
-        np.savetxt(target, x.numpy(), delimiter=",", header=header, comments="", fmt="%.7g")
+        write_text(target, csv_text(x, found.data().columns, found.origin()))
     elif x.dim() == 4:
         figures.grid(x, target)
     else:
@@ -135,6 +137,8 @@ def examples(found: Run, data: str | None, n: int | None) -> Data:
         source = replace(found.recipe.data, name=data, split="all", holdout=0.0, **size).load()
     if source.shape != shape:
         raise UserError(f"{source.name} has examples of shape {source.shape} and the run's have {shape}; use such data")
+    if not source.is_images and data is not None:
+        source = source.counted_from(found.origin())
     return replace(source, x=source.x[:n], labels=None, factors=None)
 
 

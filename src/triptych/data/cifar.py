@@ -111,7 +111,8 @@ class Cifar(Source):
             "citation": "Krizhevsky: Learning Multiple Layers of Features from Tiny Images. Univ. of Toronto, 2009",
         }
 
-    def at(self, path: Path) -> Source | None:
+    @classmethod
+    def at(cls, path: Path) -> Source | None:
         return Cifar(path) if _files(path) else None
 
     def here(self) -> list[Path]:

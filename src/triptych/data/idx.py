@@ -103,7 +103,8 @@ class Idx(Source):
     def card(self) -> Mapping[str, Any]:
         return {"title": self.title, "licence": self.licence, "citation": self.citation}
 
-    def at(self, path: Path) -> Source | None:
+    @classmethod
+    def at(cls, path: Path) -> Source | None:
         """This source reading from `path`, when the path is a folder of idx files."""
         if path.is_dir() and any(_find(path, f"{stem}-images", 3) for stem in ("train", "t10k")):
             return Idx(f"idx files in {path}", "", (), "unknown", "", (), path)
