@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ ROWS = np.random.default_rng(0).normal(size=(30, 2)).round(4)
 BODY = "".join(f"{a:.4f},{b:.4f}\n" for a, b in ROWS)
 
 
-def loaded(path: Path, text: str, **options: object) -> Data:
+def loaded(path: Path, text: str, **options: Any) -> Data:
     path.write_bytes(text.encode())
     return data.load(path, **options)
 
@@ -188,7 +189,7 @@ def test_written_digits_are_read_again(tmp_path: Path) -> None:
 
 def test_tables_of_two_origins_are_compared_in_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, start in (("a.npy", 0), ("b.npy", 3_000)):
-        np.save(tmp_path / name, seconds() + [start, 0])
+        np.save(tmp_path / name, seconds() + np.array([start, 0]))
     a, b = (data.load(tmp_path / name) for name in ("a.npy", "b.npy"))
     assert a.origin != b.origin
     assert b.counted_from(a.origin).x[0, 0] - a.x[0, 0] == 3_000
@@ -220,6 +221,6 @@ def test_rows_that_may_be_pictures_are_asked(tmp_path: Path) -> None:
     d = data.load(f"{tmp_path}/t.csv:pictures", resolution=16)
     assert d.shape == (1, 16, 16)
     assert d.labels is not None
+    (tmp_path / "u.csv").write_text("a,b\n" + BODY)
     with pytest.raises(UserError, match="make no square picture"):
-        loaded(tmp_path / "u.csv", "a,b\n" + BODY)
         data.load(f"{tmp_path}/u.csv:pictures")

@@ -66,7 +66,7 @@ def role(name: str) -> tuple[str, int | None]:
 
 
 def find(npz: Npz, member: str = "") -> Found:
-    """The examples of an open file, those of the array `member` where one is named; UserError where they are unclear."""
+    """The examples of an open file, of the array `member` where one is named; UserError where they are unclear."""
     readable = {n: e for n, e in npz.entries.items() if not e.dtype.hasobject}
     if not readable:
         what = "nothing but Python objects, which are never opened" if npz.entries else "no array"
