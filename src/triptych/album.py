@@ -16,6 +16,7 @@ from torch import Tensor
 
 from triptych import expost, figures, flow_figures, latent
 from triptych.core import Data, Latent, Model, Sampler
+from triptych.data.tables import numbers
 from triptych.data.vectors import csv_text
 from triptych.errors import NoSplit, UserError
 from triptych.models import Autoencoder, FlowModel
@@ -170,19 +171,18 @@ def write_codes(
 def write_decoded(
     run: str | Path, codes: str | Path, out: str | Path, *, which: Which = "last", device: str = "auto"
 ) -> Path:
-    """Decode an `.npy` of codes (n, latent) into what the name of `out` asks for, as `write_samples` does."""
+    """Decode an array file of codes (n, latent) into what the name of `out` asks for, as `write_samples` does."""
     found, model = opened(run, which, device=device)
     space = latent.latent_of(model)
     kind = check_target(Path(out), len(model.shape) == 3, model.shape)
-    try:
-        z = np.load(codes, allow_pickle=False)
-    except (OSError, ValueError) as e:
-        raise UserError(f"{codes} cannot be read as an array ({e}); give the .npy that `triptych encode` writes") from e
+    z = numbers(Path(codes))
     if z.ndim != 2 or z.shape[1] != space.latent or z.dtype.kind not in "fiu" or not len(z):
         raise UserError(
             f"{codes} holds {z.dtype} of shape {z.shape}; codes of this run are (n, {space.latent}) numbers"
         )
-    return write_examples(latent.decode(space, torch.from_numpy(z).float()), found, model, Path(out), kind)
+    return write_examples(
+        latent.decode(space, torch.from_numpy(np.array(z, np.float32))), found, model, Path(out), kind
+    )
 
 
 def write_reconstructions(

@@ -249,6 +249,14 @@ def test_a_large_array_is_mapped_from_the_cache(tmp_path: Path, monkeypatch: pyt
     assert torch.equal(again.x, whole.x)
     assert again.fingerprint == whole.fingerprint
     assert list((tmp_path / "cache" / "prepared").glob("a-*/array.npy"))
+    assert again.file is not None
+    for d in (again, data.load(tmp_path / "a.npz", split="test")):
+        assert d.file is not None
+        raw = d.file[0].read_bytes()[d.file[1] : d.file[1] + d.x.numel()]
+        assert raw == d.x.numpy().tobytes()
+    np.savez_compressed(tmp_path / "b.npz", imgs=(TRAIN > 99).astype(np.uint8))
+    assert set(data.load(tmp_path / "b.npz").x.unique().tolist()) == {0, 255}
+    assert "0 and 255" in said("", tmp_path / "b.npz")
     np.savez_compressed(tmp_path / "a.npz", x_train=VAL, x_test=TEST)
     assert len(data.load(tmp_path / "a.npz")) == 4
 

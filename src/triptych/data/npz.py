@@ -25,6 +25,7 @@ FACTORS = {"latents_classes": 2, "latents_values": 1}
 SPRITES = ("color", "shape", "scale", "orientation", "posX", "posY")
 """What the six columns of such a table are."""
 STATISTICS = ({"mu", "sigma"}, {"mean", "cov"}, {"m", "s"})
+WHITENED = "pictures of 0 and 1 are taken as black and white: 0 and 255"
 CLASSES = 1_000_000  # more are no classes
 
 
@@ -78,6 +79,8 @@ def find(npz: Npz, member: str = "") -> Found:
         raise UserError(f"{npz.path} has no array {member!r} of numbers; it has {listed(readable)}")
     order = sorted(parts, key=lambda n: parts[n] or 0)
     found = Found(npz.stacked(order))
+    if npz.whitened:
+        found.taken.append(WHITENED)
     counts = [readable[n].shape[0] if readable[n].shape else 0 for n in order]
     used = set(order) | _label(npz, found, [(parts[n], c) for n, c in zip(order, counts, strict=True)], readable)
     if len(order) > 1:

@@ -19,9 +19,10 @@ from triptych.data import cache
 from triptych.data.listing import stamp
 from triptych.data.source import digest
 from triptych.errors import UserError
+from triptych.system.files import read_object
 
 IN_MEMORY = 1 << 29  # bytes: a packed array that is larger is unpacked into the cache and mapped from there
-SWELLING, SWOLLEN = 500, 1 << 30  # a member that grows so many times, to more than so many bytes, is no data set
+SWELLING, SWOLLEN = 150, 1 << 30  # a member that grows so many times (dSprites: 113), to more bytes, is no data set
 CHUNK = 1 << 24
 
 
@@ -94,6 +95,8 @@ class Npz:
 
     def __init__(self, path: Path, file: zipfile.ZipFile) -> None:
         self.path, self.file = path, file
+        self.whitened = False
+        """whether pictures of 0 and 1 were unpacked as 0 and 255"""
         self.entries: dict[str, Entry] = {}
         for info in file.infolist():
             if not info.filename.endswith(".npy"):
@@ -162,10 +165,25 @@ class Npz:
                             left -= len(part)
                     if left:
                         raise UserError(f"{e.name} in {self.path} is cut off; save it again with numpy")
-            cache.write_json(folder / "about.json", {"source": str(self.path), "shape": shape})
+            white = len(shape) > 2 and entries[0].dtype.kind in "ub" and whiten(folder / "array.npy")
+            cache.write_json(folder / "about.json", {"source": str(self.path), "shape": shape, "whitened": white})
 
         key = digest("unpacked", stamp(self.path)[0], *(e.name for e in entries))
-        return open_npy(cache.build(cache.plain(self.path.stem), key, make) / "array.npy")
+        folder = cache.build(cache.plain(self.path.stem), key, make)
+        self.whitened = bool(read_object(folder / "about.json").get("whitened"))
+        return open_npy(folder / "array.npy")
+
+
+def whiten(path: Path) -> bool:
+    """Turn uint8 pictures of 0 and 1 in a file into 0 and 255, where they are; whether they were."""
+    a = np.lib.format.open_memmap(path, mode="r+")
+    parts = [a[i : i + 4096] for i in range(0, len(a), 4096)]
+    if a.dtype != np.uint8 or max((part.max(initial=0) for part in parts), default=0) != 1:
+        return False
+    for part in parts:
+        part *= 255
+    a.flush()
+    return True
 
 
 @contextmanager

@@ -68,8 +68,9 @@ def digest(*parts: bytes | str | Tensor) -> str:
     for part in parts:
         if isinstance(part, Tensor):
             h.update(str((tuple(part.shape), part.dtype)).encode())
-            part = part.contiguous().numpy().tobytes()
-        h.update(part.encode() if isinstance(part, str) else part)
+            h.update(part.contiguous().numpy().reshape(-1).view("u1").data)  # no copy: it may be a mapped file
+        else:
+            h.update(part.encode() if isinstance(part, str) else part)
     return h.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,6 +71,7 @@ class Table(Source):
         original = digest(x, *([str(origin)] if origin else []))
         if pictures:
             x = recast(x, how, shown, original)
+        file = _file(a, x, rows) if pictures else None
         x, y = x[rows], None if found.labels is None else torch.from_numpy(found.labels)[rows]
         mark = digest(original, "" if y is None else digest(y), how.identity(), f"{split} {how.holdout}")
         about = {"name": shown, "source": str(self.path), "count": len(x), "preparation": how.plain()}
@@ -84,6 +86,7 @@ class Table(Source):
             classes=() if found.labels is None else tuple(map(str, range(int(found.labels.max(initial=0)) + 1))),
             columns=found.columns,
             origin=origin,
+            file=file,
             about=about,
         )
 
@@ -91,6 +94,11 @@ class Table(Source):
     def at(cls, path: Path) -> Source | None:
         """The table at a path, told by its suffix."""
         return Table(path) if path.is_file() and path.suffix.lower() in SUFFIXES else None
+
+
+def numbers(path: Path) -> np.ndarray:
+    """The one array of an .npy, .npz or text table, as it is; UserError where there is none."""
+    return _read(path, "").x
 
 
 def _read(path: Path, member: str) -> Found:
@@ -133,12 +141,21 @@ def _pictures(path: Path, a: np.ndarray, taken: list[str]) -> torch.Tensor:
         raise UserError(f"{path} has the shape {a.shape}; pictures have 1 or 3 channels and at least a pixel")
     binary = a.dtype == np.bool_ or all(part.max() <= 1 for part in _parts(a))
     if binary and any(part.max() for part in _parts(a)):
-        taken.append("pictures of 0 and 1 are taken as black and white: 0 and 255")
+        taken.append(npz.WHITENED)
         out = np.empty(a.shape, np.uint8)
         for part, to in zip(_parts(a), _parts(out), strict=True):
             np.multiply(part, 255, out=to, dtype=np.uint8, casting="unsafe")
         a = out
     return torch.from_numpy(np.ascontiguousarray(a, np.uint8))
+
+
+def _file(a: np.ndarray, x: torch.Tensor, rows: torch.Tensor | slice) -> tuple[Path, int] | None:
+    """Where the rows of x lie side by side on disk, if they are those of the mapped array."""
+    if not isinstance(a, np.memmap) or not isinstance(rows, slice) or a.filename is None:
+        return None
+    if x.data_ptr() != a.ctypes.data:  # turned round, or made black and white
+        return None
+    return Path(os.fspath(a.filename)), a.offset + (rows.start or 0) * x[0].numel()
 
 
 def _parts(a: np.ndarray) -> list[np.ndarray]:

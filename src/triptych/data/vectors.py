@@ -120,6 +120,8 @@ def _digits(value: np.float32, start: Decimal) -> str:
     if not np.isfinite(value):
         return str(value)
     exact = Decimal(str(value)) + start
+    if start and abs(exact) < 2**53:  # the fewest digits that float64 reads as the same
+        exact = Decimal(repr(float(exact)))
     text = format(exact, "f") if start or value == 0 or 1e-5 <= abs(value) < 1e16 else str(value)
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
