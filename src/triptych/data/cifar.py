@@ -25,7 +25,7 @@ from triptych.data import cache
 from triptych.data.arrays import recast
 from triptych.data.download import Remote, check_trusted, fetch
 from triptych.data.listing import stamp
-from triptych.data.source import Source, digest
+from triptych.data.source import Source, digest, names_in
 from triptych.errors import UserError
 from triptych.preparation import Preparation
 
@@ -111,7 +111,7 @@ class Batches:
         for suffix in (".tar.gz", ".tar"):
             if (place / f"{self.archive}{suffix}").is_file():
                 return [place / f"{self.archive}{suffix}"]
-        return sorted(place.glob(f"{self.folder}*.tar.xz"))
+        return [place / n for n in names_in(place) if n.startswith(self.folder) and n.endswith(".tar.xz")]
 
     def contents(self, files: list[Path]) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of every member found."""

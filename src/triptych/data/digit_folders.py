@@ -11,7 +11,7 @@ import torch
 
 from triptych.core import Data, Split
 from triptych.data import delimited, digit_tables
-from triptych.data.source import Source, digest, say
+from triptych.data.source import Source, digest, names_in, say
 from triptych.data.tables import Table
 from triptych.errors import NoSplit, UserError
 from triptych.preparation import Preparation
@@ -67,7 +67,8 @@ class DigitFolder(Source):
 
 def tables(path: Path) -> dict[str, Path]:
     """The tables of pictures in a folder, by side."""
-    found = {m[2].lower(): p for p in sorted(path.iterdir()) if (m := NAME.fullmatch(p.name)) and p.is_file()}
+    matches = [m for name in names_in(path) if (m := NAME.fullmatch(name)) and (path / name).is_file()]
+    found = {m[2].lower(): path / m[0] for m in matches}
     named = {}
     for side, p in found.items():
         first = delimited.head(p)

@@ -18,7 +18,7 @@ from triptych.core import Data, Split
 from triptych.data import cache
 from triptych.data.arrays import recast
 from triptych.data.download import Remote, check_trusted, fetch
-from triptych.data.source import Source, digest, say
+from triptych.data.source import Source, digest, names_in, say
 from triptych.errors import UserError
 from triptych.preparation import Preparation
 
@@ -71,30 +71,27 @@ NAME = re.compile(
     r"(?P<prefix>.*?)(?P<side>train|training|t10k|test|testing)[-_.]?(?P<kind>images|labels)[-_.]idx[13][-_.]ubyte(\.gz)?",
     re.IGNORECASE,
 )
-INSIDE = ("raw", "*/raw", "gzip")
-"""Where libraries put idx files below the folder that a person names."""
 
 
 def groups(folder: Path) -> dict[str, dict[str, Path]]:
     """Sets of idx files in a folder: by what comes before `train`, the files by `train-images`, `test-labels`, ..."""
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir(), reverse=True):  # the plain file is taken before its .gz
-        if (m := NAME.fullmatch(path.name)) and path.is_file():
+    for name in reversed(names_in(folder)):  # the plain file is taken before its .gz
+        if (m := NAME.fullmatch(name)) and (folder / name).is_file():
             side = "train" if m["side"].lower().startswith("train") else "test"
-            found.setdefault(m["prefix"].strip("-_. ").lower(), {})[f"{side}-{m['kind'].lower()}"] = path
+            found.setdefault(m["prefix"].strip("-_. ").lower(), {})[f"{side}-{m['kind'].lower()}"] = folder / name
     return {k: v for k, v in sorted(found.items()) if any(name.endswith("images") for name in v)}
 
 
 def layouts(path: Path) -> dict[str, dict[str, Path]]:
-    """The sets of idx files at a folder or where libraries put them below it, by name."""
+    """The sets of idx files at a folder or where libraries put them below it (raw, MNIST/raw, gzip), by name."""
     if found := groups(path):
         return found
     found = {}
-    for pattern in INSIDE:
-        for inside in sorted(p for p in path.glob(pattern) if p.is_dir()):
-            owner = inside.parent if inside.name == "raw" else inside
-            for prefix, files in groups(inside).items():
-                found[prefix or owner.name.lower()] = files
+    owners = [path, *(path / name for name in names_in(path) if "." not in name)]
+    for inside, owner in [*((owner / "raw", owner) for owner in owners), (path / "gzip", path)]:
+        for prefix, files in groups(inside).items():
+            found[prefix or owner.name.lower()] = files
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -72,6 +73,15 @@ def digest(*parts: bytes | str | Tensor) -> str:
         else:
             h.update(part.encode() if isinstance(part, str) else part)
     return h.hexdigest()
+
+
+def names_in(folder: Path) -> list[str]:
+    """Names in a folder, sorted; none where it cannot be read, which whoever reads its files will say."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries)
+    except OSError:
+        return []
 
 
 @cache
