@@ -16,10 +16,13 @@ from torch import Tensor
 
 from triptych import expost, figures, flow_figures, latent
 from triptych.core import Data, Latent, Model, Sampler
+from triptych.data.tables import numbers
+from triptych.data.vectors import csv_text
 from triptych.errors import NoSplit, UserError
 from triptych.models import Autoencoder, FlowModel
 from triptych.run import Run, Which
 from triptych.runtime import check_seed
+from triptych.system.files import write_text
 
 BatchNorm = Literal["eval", "train"]
 Codes = Literal["prior", "gaussian", "mixture"]
@@ -93,10 +96,10 @@ def write_examples(x: Tensor, found: Run, model: Model, target: Path, kind: str)
         for i, one in enumerate(figures.picture_bytes(x)):
             Image.fromarray(one[..., 0] if one.shape[2] == 1 else one).save(target / f"{i:05d}.png")
     elif kind == ".npy":
-        np.save(target, x.numpy())
+        origin = found.origin() if len(model.shape) == 1 else ()
+        np.save(target, (x.double() + torch.tensor(origin, dtype=torch.float64) if origin else x).numpy())
     elif kind == ".csv":
-        header = ",".join(found.data().columns or [f"x{i}" for i in range(x.shape[1])])
-        np.savetxt(target, x.numpy(), delimiter=",", header=header, comments="", fmt="%.7g")
+        write_text(target, csv_text(x, found.data().columns, found.origin()))
     elif x.dim() == 4:
         figures.grid(x, target)
     else:
@@ -135,6 +138,8 @@ def examples(found: Run, data: str | None, n: int | None) -> Data:
         source = replace(found.recipe.data, name=data, split="all", holdout=0.0, **size).load()
     if source.shape != shape:
         raise UserError(f"{source.name} has examples of shape {source.shape} and the run's have {shape}; use such data")
+    if not source.is_images and data is not None:
+        source = source.counted_from(found.origin())
     return replace(source, x=source.x[:n], labels=None, factors=None)
 
 
@@ -166,19 +171,18 @@ def write_codes(
 def write_decoded(
     run: str | Path, codes: str | Path, out: str | Path, *, which: Which = "last", device: str = "auto"
 ) -> Path:
-    """Decode an `.npy` of codes (n, latent) into what the name of `out` asks for, as `write_samples` does."""
+    """Decode an array file of codes (n, latent) into what the name of `out` asks for, as `write_samples` does."""
     found, model = opened(run, which, device=device)
     space = latent.latent_of(model)
     kind = check_target(Path(out), len(model.shape) == 3, model.shape)
-    try:
-        z = np.load(codes, allow_pickle=False)
-    except (OSError, ValueError) as e:
-        raise UserError(f"{codes} cannot be read as an array ({e}); give the .npy that `triptych encode` writes") from e
+    z = numbers(Path(codes))
     if z.ndim != 2 or z.shape[1] != space.latent or z.dtype.kind not in "fiu" or not len(z):
         raise UserError(
             f"{codes} holds {z.dtype} of shape {z.shape}; codes of this run are (n, {space.latent}) numbers"
         )
-    return write_examples(latent.decode(space, torch.from_numpy(z).float()), found, model, Path(out), kind)
+    return write_examples(
+        latent.decode(space, torch.from_numpy(np.array(z, np.float32))), found, model, Path(out), kind
+    )
 
 
 def write_reconstructions(

@@ -59,7 +59,9 @@ class Data:
 
     name: str
     x: Tensor
-    """uint8 (n, c, h, w) for images, float32 (n, d) for vectors; file order for official sets."""
+    """uint8 (n, c, h, w) for images, float32 (n, d) for vectors; file order for official sets.
+
+    Vectors are in the data's own units, each column counted from its `origin`."""
     split: Split = "train"
     labels: Tensor | None = None
     """int64 (n,), or None."""
@@ -71,6 +73,8 @@ class Data:
     """The distribution behind a toy set."""
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    origin: tuple[float, ...] = ()
+    """(d,) where the columns of vectors are counted from, for numbers that float32 cannot tell apart; () is 0."""
     file: tuple[Path, int] | None = None
     """Where the rows of x lie side by side on disk: the file and the byte at which the first begins."""
     intensities: Tensor | None = None
@@ -89,6 +93,19 @@ class Data:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def in_full(self, x: Tensor) -> Tensor:
+        """Vectors (n, d) like `x`, samples of a model say, counted from 0: float64 where there is an origin."""
+        return x.double() + torch.tensor(self.origin, dtype=torch.float64) if self.origin else x
+
+    def counted_from(self, origin: tuple[float, ...]) -> Data:
+        """The same vectors counted from the origin of another set, so that the two can be compared."""
+        if self.is_images or origin == self.origin:
+            return self
+        if len(origin or self.origin) != self.x.shape[1]:
+            raise ValueError(f"{self.name} has {self.x.shape[1]} columns, and the origin {len(origin)}")
+        whole = self.in_full(self.x).double() - torch.tensor(origin or (0.0,), dtype=torch.float64)
+        return dataclasses.replace(self, x=whole.float(), origin=origin)
 
     @property
     def modes(self) -> Tensor:

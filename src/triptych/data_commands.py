@@ -30,7 +30,7 @@ def list_sets() -> None:
         table.add_row(name, source.summary, source.state(), str(source.card.get("licence", "")))
     out = console()
     out.print(table)
-    out.print("\nBeside these: any folder, zip or tar of pictures, and .npy .npz .csv files.")
+    out.print("\nBeside these: any folder, zip or tar of pictures, and .npy .npz .csv .tsv .txt files.")
 
 
 def prepare(
@@ -51,6 +51,8 @@ def prepare(
     for split, part in parts.items():
         say(f"{part.name}, {split}: {len(part):,} examples of {' x '.join(map(str, part.shape))}")
     about = next(iter(parts.values())).about
+    for text in about.get("taken", ()):
+        out.print(f"  {text}", markup=False)
     for kind in ("skipped", "notes"):
         for why, n in about.get(kind, {}).items():
             say(f"  {n:,} {'skipped: ' if kind == 'skipped' else ''}{why}")
@@ -97,6 +99,7 @@ def info(
         rows.append(("factors", ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")))
     if first.law is not None and first.law.modes is not None:
         rows.append(("modes", f"{len(first.modes)}, standard deviation {first.std:.5f}"))
+    rows += [("taken" if i == 0 else "", text) for i, text in enumerate(first.about.get("taken", ()))]
     for kind in ("skipped", "notes"):
         if first.about.get(kind):
             rows.append((kind, ", ".join(f"{n:,} {why}" for why, n in first.about[kind].items())))

@@ -243,6 +243,10 @@ class Run:
     def shape(self) -> tuple[int, ...]:
         return tuple(self.env["shape"])
 
+    def origin(self) -> tuple[float, ...]:
+        """What the columns of its vectors are counted from, as `Data.origin`."""
+        return tuple(self.env.get("data", {}).get("origin", ()))
+
     def load(self, which: Which = "last", device: str = "auto") -> Model:
         """The trained model, in eval mode: averaged weights for the sampling players where the run has them.
 

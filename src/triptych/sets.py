@@ -58,6 +58,8 @@ def judge_sets(
         inception = load_inception(options, samples.is_images)
         if real is not None:
             whole = side(real, options, resolution, channels)
+            if whole.shape == samples.shape:
+                samples = samples.counted_from(whole.origin)
             train = whole
             if whole.split != "train":
                 train = examples(real, "train", resolution, channels)

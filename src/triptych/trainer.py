@@ -55,6 +55,8 @@ def fit(
         "test": {"examples": len(test)} if test is not None else None,
         "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in model.players.items()},
     }
+    if data.origin:
+        env["data"]["origin"] = list(data.origin)
     if announce is not None:
         with enough_memory(), runtime.threads(env["threads"]):
             announce(forecast(recipe, data, where, precision))

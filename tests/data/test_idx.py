@@ -133,7 +133,7 @@ def test_label_out_of_range(mnist: Path) -> None:
 
 def test_missing_file(mnist: Path) -> None:
     (mnist / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(UserError, match="no t10k-labels"):
+    with pytest.raises(UserError, match="no test labels"):
         data.load("mnist", split="test")
 
 

@@ -99,7 +99,11 @@ def test_interrupted_and_corrupt_downloads_end_well(places, server, script, aske
     assert find_inception() == places["cache"]
     assert places["cache"].read_bytes() == BODY
     assert server.asked == asked
-    assert {f.name for f in places["cache"].parent.iterdir()} <= {WEIGHTS[0], places["cache"].with_suffix(".lock").name}
+    assert {f.name for f in places["cache"].parent.iterdir()} <= {
+        WEIGHTS[0],
+        f"{WEIGHTS[0]}.sha256",
+        places["cache"].with_suffix(".lock").name,
+    }
 
 
 def test_a_part_of_a_killed_download_is_gone_on_with(places, server):

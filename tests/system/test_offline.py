@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from offline.sitecustomize import NetworkUsed
 
-from triptych.data import cache
+from triptych.system.cache import collections
 
 
 @pytest.mark.parametrize("where", ["192.0.2.1", "example.org", "2001:db8::1"])
@@ -40,5 +40,5 @@ def test_a_child_is_blocked_as_well():
 
 def test_no_data_set_is_found_by_luck():
     assert "TRIPTYCH_DATA" not in os.environ
-    assert not cache.collections()
+    assert not collections()
     assert Path(os.environ["TRIPTYCH_CACHE"]).name == "triptych-cache"

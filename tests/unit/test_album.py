@@ -232,3 +232,35 @@ def test_samples_from_fitted_codes(coder, tmp_path):
     for codes in (["gaussian"], ["mixture", "--components", "3"]):
         assert main(["sample", str(coder), "-n", "9", "--codes", *codes, "--out", str(tmp_path / "x.npy")]) == 0
         assert np.load(tmp_path / "x.npy").shape == (9, 2)
+
+
+def test_samples_of_a_table_have_its_digits(tmp_path):
+    seconds = 1_700_000_000 + torch.arange(60)
+    table = tmp_path / "t.csv"
+    table.write_text("time,v\n" + "".join(f"{s},{i % 7}.5\n" for i, s in enumerate(seconds.tolist())))
+    options = ["--train.images", "512", "--model.width", "8", "--out", str(tmp_path / "run")]
+    assert main(["train", "realnvp-8gaussians", "--data", str(table), *options]) == 0
+    run = Run(tmp_path / "run")
+    assert run.origin() == (1_700_000_000.0, 0.0)
+    for name in ("s.csv", "s.npy"):
+        assert main(["sample", str(run.path), "-n", "6", "--out", str(tmp_path / name)]) == 0
+    whole = np.load(tmp_path / "s.npy")
+    assert whole.dtype == np.float64
+    inner = run.load().sample(6, seed=0)
+    assert np.abs(whole - inner.double().numpy() - [1_700_000_000, 0]).max() == 0
+    assert np.abs(np.loadtxt(tmp_path / "s.csv", delimiter=",", skiprows=1) - whole).max() < 1e-6
+    assert (tmp_path / "s.csv").read_text().startswith("time,v\n")
+    assert main(["reconstruct", str(run.path), "-n", "4", "--out", str(tmp_path / "r.csv")]) == 0
+    again = np.loadtxt(tmp_path / "r.csv", delimiter=",", skiprows=1)
+    assert np.abs(again[:, 0] - seconds[:4].numpy()).max() < 0.01
+
+
+def test_codes_of_any_array_file_are_decoded(points, tmp_path, capsys):
+    width = load(points).latent
+    (tmp_path / "z.csv").write_text(",".join(f"z{i}" for i in range(width)) + "\n" + ("0.1," * width)[:-1] + "\n")
+    assert main(["decode", str(points), str(tmp_path / "z.csv"), "--out", str(tmp_path / "x.csv")]) == 0
+    (tmp_path / "z.npy").write_text("<!DOCTYPE html>")
+    assert main(["decode", str(points), str(tmp_path / "z.npy"), "--out", str(tmp_path / "x.csv")]) == 2
+    said = capsys.readouterr().err
+    assert "is a web page" in said
+    assert "pickle" not in said

@@ -1,4 +1,4 @@
-"""Data sets. Each module here may list named sources in `SOURCES`; dropping a file in is all it takes.
+"""Data sets. Each module here may hold kinds of sources, and list named ones in `SOURCES`; a new file is all it takes.
 
 >>> data = load("8gaussians")
 >>> data.shape, len(data), len(data.modes)
@@ -10,13 +10,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from triptych.core import Data, Split
-from triptych.data import hub, tables
 from triptych.data.listing import refuse_special
-from triptych.data.pictures import Pictures
 from triptych.data.source import Source
+from triptych.discovery import discover
 from triptych.errors import UserError, nearest
 from triptych.preparation import Preparation
 
@@ -38,51 +37,42 @@ def names() -> list[str]:
 
 
 def find(name_or_path: str | Path) -> Source:
-    """The source of that name or at that path; UserError with the nearest names otherwise."""
+    """The source of that name or at that path; UserError with the nearest names otherwise.
+
+    `PATH:PART` is one of several sets at a path, such as an array of an .npz; a path that exists comes first.
+    """
+    text = str(name_or_path)
     known = sources()
-    if str(name_or_path) in known:
-        return known[str(name_or_path)]
-    if str(name_or_path).startswith(hub.PREFIX):
-        return hub.Hub(str(name_or_path).removeprefix(hub.PREFIX))
+    if text in known:
+        return known[text]
+    kinds = discover("data", Source).values()
+    for kind in kinds:
+        if (there := kind.called(text)) is not None:
+            return there
     path = Path(name_or_path).expanduser()
-    if str(name_or_path) and path.exists():  # an empty name would be the folder one stands in
-        refuse_special(path)
-        for source in known.values():
-            if (here := source.at(path)) is not None:
-                return here
-        return tables.at(path) or Pictures(path)
-    hint = nearest(str(name_or_path), known, "`triptych data list` shows the names")
-    raise UserError(f"no data set is named {str(name_or_path)!r} and no such file or folder exists; {hint}")
+    if text and path.exists():  # an empty name would be the folder one stands in
+        return at(path)
+    place, colon, part = text.rpartition(":")
+    if colon and place and (path := Path(place).expanduser()).exists():
+        return at(path).part(part)
+    hint = nearest(text, known, "`triptych data list` shows the names")
+    raise UserError(f"no data set is named {text!r} and no such file or folder exists; {hint}")
 
 
-def load(
-    name_or_path: str | Path,
-    split: Split = "train",
-    *,
-    resolution: int | str | None = None,
-    fit: Literal["squash", "crop", "pad"] = "squash",
-    channels: int | None = None,
-    holdout: float = 0.0,
-    filter: Literal["bicubic", "lanczos", "bilinear", "box"] = "bicubic",
-    jpeg_quality: int | None = None,
-    range: tuple[float, float] | None = None,
-) -> Data:
+def at(path: Path) -> Source:
+    """What lies at a path that exists: the source whose layout it is, else whatever pictures are there."""
+    refuse_special(path)
+    found = [source for kind in discover("data", Source).values() if (source := kind.at(path)) is not None]
+    return min(found, key=lambda source: source.general)
+
+
+def load(name_or_path: str | Path, split: Split = "train", **options: Any) -> Data:
     """The examples of a named set, a folder, an archive or an array file.
 
-    `resolution` is a side in pixels, or text such as "64x48", width before height; `range` the values shown black and
-    white in grey pictures of more than 8 bits.
-    Images come as uint8 NCHW, vectors as float32 (n, d). Missing or unreadable data, an unknown name and
-    options that make no sense are `UserError`s.
+    `options` are the fields of `Preparation`: resolution (a side, or "64x48"), fit, channels, holdout and so on.
+    Images come as uint8 NCHW, vectors as float32 (n, d). Missing or unreadable data, an unknown name and options that
+    make no sense are `UserError`s.
     """
     if split not in ("train", "test", "all"):
         raise UserError(f"unknown split {split!r}; choose train, test or all")
-    how = Preparation(
-        resolution=resolution,
-        fit=fit,
-        channels=channels,
-        holdout=holdout,
-        filter=filter,
-        jpeg_quality=jpeg_quality,
-        range=range,
-    )
-    return find(name_or_path).load(str(name_or_path), split, how)
+    return find(name_or_path).load(str(name_or_path), split, Preparation(**options))

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from triptych.data.source import say
 from triptych.errors import UserError
 from triptych.progress import Progress
 from triptych.system.cache import ADVICE, root
-from triptych.system.files import exclusive, system_errors
+from triptych.system.files import exclusive, read_text, system_errors, write_text
 
 CHUNK = 1 << 18
 MB = 1_000_000
@@ -24,10 +25,14 @@ TRIES = 4
 
 @dataclass(frozen=True)
 class Remote:
-    """A file on a server. `checksum` is `md5:HEX` or `sha256:HEX`, or how it begins; `size` in bytes where known."""
+    """A file on a server. `size` in bytes where known.
+
+    `checksum` is `md5:HEX` or `sha256:HEX`, or how it begins; empty where none is published. Unless it is a whole
+    SHA-256, the file is trusted on first use: its own is written down beside it, said, and compared from then on.
+    """
 
     url: str
-    checksum: str
+    checksum: str = ""
     name: str = ""
     size: int | None = None
 
@@ -68,7 +73,8 @@ def download(remote: Remote, to: Path, patience: float = PATIENCE, pause: float 
         except Failed as e:
             reason = str(e)
             continue
-        if _checksum(part, remote.checksum).startswith(remote.checksum):
+        if not remote.checksum or _checksum(part, remote.checksum).startswith(remote.checksum):
+            trust(part, to, remote)
             part.replace(to)
             return
         part.unlink()
@@ -122,3 +128,36 @@ def _checksum(path: Path, like: str) -> str:
     kind = like.partition(":")[0]
     with path.open("rb") as f:
         return f"{kind}:{hashlib.file_digest(f, kind).hexdigest()}"
+
+
+def trust(part: Path, to: Path, remote: Remote) -> None:
+    """Write down the SHA-256 of a file that came, unless it was known before; UserError where it is another one."""
+    if len(remote.checksum) == len("sha256:") + 64:
+        return
+    own, kept = _checksum(part, "sha256:"), _kept(to)
+    if kept is None:
+        write_text(_note(to), own + "\n", "set TRIPTYCH_CACHE to a folder that can")
+        say(f"{to.name}: no full checksum is published; trusted on first use as {own[:23]}..., kept in {_note(to)}")
+    elif kept != own:
+        part.unlink()
+        raise UserError(
+            f"{remote.url} is another file than the one first fetched ({kept[:23]}...); "
+            f"if that is meant, remove {_note(to)}"
+        )
+
+
+def check_trusted(path: Path) -> None:
+    """UserError where a fetched file is no more what it was when it came."""
+    if (kept := _kept(path)) is not None and _checksum(path, "sha256:") != kept:
+        raise UserError(f"{path} has changed since it was fetched (its SHA-256 differs); remove it and fetch it again")
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _kept(path: Path) -> str | None:
+    """The SHA-256 written down when a file was first fetched."""
+    note = _note(path)
+    text = read_text(note, 1 << 10).strip() if note.is_file() else ""
+    return text if text.startswith("sha256:") else None

@@ -32,6 +32,10 @@ class Hub(Source):
     def summary(self) -> str:
         return f"the Hub's {self.repo}"
 
+    @classmethod
+    def called(cls, name: str) -> Source | None:
+        return cls(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else None
+
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         def make(folder: Path) -> None:
             parts = self._parts()

@@ -1,11 +1,12 @@
-"""The idx format of MNIST and Fashion-MNIST, read strictly, and the sets made from it."""
+"""The idx format of MNIST and the sets of its kind, read strictly, and the sets made from it."""
 
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ from torch import Tensor
 
 from triptych.core import Data, Split
 from triptych.data.arrays import recast
-from triptych.data.download import Remote, fetch
-from triptych.data.source import Source, digest
+from triptych.data.download import Remote, check_trusted, fetch
+from triptych.data.source import Source, digest, names_in, say
 from triptych.errors import UserError
 from triptych.preparation import Preparation
 from triptych.system.cache import collections
 
 IMAGES, LABELS = 0x803, 0x801  # idx magic: unsigned bytes in three dimensions, in one
-LIMIT = 4 << 30  # bytes a file may claim; no idx set comes near
+LIMIT = 1 << 30  # bytes a file may claim; the largest idx set has 547 million
+SWELLING = 1032  # deflate packs no tighter: a file that claims more than so many times its size lies
+CHUNK = 1 << 24
 
 
 def read_idx(path: Path, magic: int) -> Tensor:
@@ -48,9 +51,12 @@ def read_idx(path: Path, magic: int) -> Tensor:
             if len(shape) < (magic & 0xFF):
                 raise UserError(f"{path} is truncated: its header is cut off; {again}")
             size = int(np.prod(shape, dtype=object))
-            if size > LIMIT or 0 in shape:
+            room = path.stat().st_size * (SWELLING if zipped else 1)
+            if size > LIMIT or 0 in shape or size > room + CHUNK:
                 raise UserError(f"{path} claims {' x '.join(map(str, shape))} values; it is damaged, {again}")
-            body = f.read(size + 1)
+            body = bytearray()
+            while len(body) <= size and (part := f.read(min(CHUNK, size + 1 - len(body)))):
+                body += part
     except (gzip.BadGzipFile, EOFError, zlib.error) as e:
         raise UserError(f"{path} is damaged ({e}); {again}") from e
     except OSError as e:
@@ -58,78 +64,154 @@ def read_idx(path: Path, magic: int) -> Tensor:
     if len(body) != size:
         word = "fewer" if len(body) < size else "more"
         raise UserError(f"{path} holds {word} than the {shape[0]} examples its header claims; {again}")
-    return torch.from_numpy(np.frombuffer(bytearray(body), np.uint8).reshape(shape))
+    return torch.from_numpy(np.frombuffer(body, np.uint8).reshape(shape))
 
 
-def _find(folder: Path, stem: str, dims: int) -> Path | None:
-    for name in (f"{stem}-idx{dims}-ubyte", f"{stem}.idx{dims}-ubyte"):
-        for path in (folder / name, folder / f"{name}.gz"):
-            if path.is_file():
-                return path
-    return None
+NAME = re.compile(
+    r"(?P<prefix>.*?)(?P<side>train|training|t10k|test|testing)[-_.]?(?P<kind>images|labels)[-_.]idx[13][-_.]ubyte(\.gz)?",
+    re.IGNORECASE,
+)
 
 
-def read_pair(folder: Path, stem: str, classes: int = 256) -> tuple[Tensor, Tensor]:
-    """Images uint8 (n, 1, h, w) and labels int64 (n,) of `train` or `t10k`; UserError where they do not match."""
-    paths = _find(folder, f"{stem}-images", 3), _find(folder, f"{stem}-labels", 1)
-    if paths[0] is None or paths[1] is None:
-        kind = "images" if paths[0] is None else "labels"
-        raise UserError(f"{folder} has no {stem}-{kind} idx file; put the four official files there")
-    x, y = read_idx(paths[0], IMAGES), read_idx(paths[1], LABELS)
+def groups(folder: Path) -> dict[str, dict[str, Path]]:
+    """Sets of idx files in a folder: by what comes before `train`, the files by `train-images`, `test-labels`, ..."""
+    found: dict[str, dict[str, Path]] = {}
+    for name in reversed(names_in(folder)):  # the plain file is taken before its .gz
+        if (m := NAME.fullmatch(name)) and (folder / name).is_file():
+            side = "train" if m["side"].lower().startswith("train") else "test"
+            found.setdefault(m["prefix"].strip("-_. ").lower(), {})[f"{side}-{m['kind'].lower()}"] = folder / name
+    return {k: v for k, v in sorted(found.items()) if any(name.endswith("images") for name in v)}
+
+
+def layouts(path: Path) -> dict[str, dict[str, Path]]:
+    """The sets of idx files at a folder or where libraries put them below it (raw, MNIST/raw, gzip), by name."""
+    if found := groups(path):
+        return found
+    found = {}
+    owners = [path, *(path / name for name in names_in(path) if "." not in name)]
+    for inside, owner in [*((owner / "raw", owner) for owner in owners), (path / "gzip", path)]:
+        for prefix, files in groups(inside).items():
+            found[prefix or owner.name.lower()] = files
+    return found
+
+
+def read_pair(files: Mapping[str, Path], side: str, place: Path, classes: int = 256) -> tuple[Tensor, Tensor]:
+    """Images uint8 (n, 1, h, w) and labels int64 (n,) of `train` or `test`; UserError where they do not match."""
+    for kind in ("images", "labels"):
+        if f"{side}-{kind}" not in files:
+            raise UserError(f"{place} has no {side} {kind} idx file; put the official files there")
+    x, y = read_idx(files[f"{side}-images"], IMAGES), read_idx(files[f"{side}-labels"], LABELS)
     if len(x) != len(y):
-        raise UserError(f"{folder} has {len(x)} {stem} images but {len(y)} labels; fetch both files again")
+        raise UserError(f"{place} has {len(x)} {side} images but {len(y)} labels; fetch both files again")
     if int(y.max()) >= classes:
-        raise UserError(f"{paths[1]} has the label {int(y.max())}, but there are {classes} classes; fetch it again")
+        raise UserError(
+            f"{files[f'{side}-labels']} has the label {int(y.max())}, but there are {classes} classes; fetch it again"
+        )
     return x[:, None], y.long()
 
 
 @dataclass(frozen=True)
 class Idx(Source):
-    """Four idx files in a folder of one of the collections, at a given path, or fetched."""
+    """A set of idx files in a folder of one of the collections, at a given path, or fetched."""
 
     title: str
     folder: str
     classes: tuple[str, ...]
     licence: str
     citation: str
-    remotes: tuple[Remote, ...]
+    remotes: tuple[Remote, ...] = ()
     root: Path | None = None
+    prefix: str = ""
+    """which of several sets in one folder; empty: the only one"""
+    turned: bool = False
+    """whether the files hold the pictures with rows and columns exchanged"""
+    first: int = 0
+    """the lowest label in the files"""
+    size: str = "60,000 + 10,000"
 
     @property
     def summary(self) -> str:
-        return f"{self.title}: 60,000 + 10,000 grey pictures of 28 x 28 in {len(self.classes)} classes"
+        many = f" in {len(self.classes)} classes" if self.classes else ""
+        return f"{self.title}: {self.size} grey pictures of 28 x 28{many}"
 
     @property
     def card(self) -> Mapping[str, Any]:
         return {"title": self.title, "licence": self.licence, "citation": self.citation}
 
-    def at(self, path: Path) -> Source | None:
-        """This source reading from `path`, when the path is a folder of idx files."""
-        if path.is_dir() and any(_find(path, f"{stem}-images", 3) for stem in ("train", "t10k")):
-            return Idx(f"idx files in {path}", "", (), "unknown", "", (), path)
-        return None
+    @classmethod
+    def at(cls, path: Path) -> Source | None:
+        if not path.is_dir() or not (found := layouts(path)):
+            return None
+        return Idx(f"idx files in {path}", "", (), "unknown", "", root=path).part(
+            next(iter(found)) if len(found) == 1 else ""
+        )
+
+    def part(self, name: str) -> Source:
+        """The set whose name begins or ends so, among several in one folder."""
+        if self.root is None:
+            return super().part(name)
+        if not name:
+            return self
+        found = [k for k in layouts(self.root) if name.lower() in (k, k.removeprefix("emnist-"))]
+        if not found:
+            raise UserError(f"{self.root} has no idx files named {name!r}; it has {', '.join(layouts(self.root))}")
+        known = KNOWN.get(found[0]) or KNOWN.get(found[0].replace("-", ""))
+        one = replace(self, prefix=found[0], turned="emnist" in found[0])
+        if known is None:
+            return one
+        about = {k: getattr(known, k) for k in ("title", "classes", "licence", "citation", "first", "size")}
+        return replace(one, **about)
 
     def here(self) -> Path | None:
         """The folder with the files, if there is one."""
         if self.root is not None:
             return self.root
         places = (place / self.folder for place in collections())
-        return next((p for p in places if _find(p, "train-images", 3)), None)
+        return next((p for p in places if p.is_dir() and self._files(p)), None)
+
+    def _files(self, place: Path) -> dict[str, Path]:
+        """The files of this set at a place; empty where it has none. UserError where it has several sets."""
+        found = layouts(place)
+        if self.prefix and self.prefix in found:
+            return found[self.prefix]
+        if len(found) > 1 and self.root is not None and not self.prefix:
+            raise UserError(
+                f"{place} holds several sets of idx files: {', '.join(found)}; name one: {place}:{next(iter(found))}"
+            )
+        return next(iter(found.values()), {}) if not self.prefix else {}
 
     def state(self) -> str:
         return "ready" if self.here() else "will be fetched"
 
+    def fetched(self) -> Path:
+        """The folder that the files were fetched into."""
+        return fetch(self.folder, self.remotes)
+
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         if how.holdout:
             raise UserError(f"{name} has a test split of its own, which --split train keeps aside; drop --holdout")
-        stems = {"train": ["train"], "test": ["t10k"], "all": ["train", "t10k"]}[split]
-        home = self.here() or fetch(self.folder, self.remotes)
-        parts = [read_pair(home, stem, len(self.classes) or 256) for stem in stems]
+        home = self.here() or self.fetched()
+        files = self._files(home)
+        for file in files.values():
+            check_trusted(file)
+        sides = {"train": ["train"], "test": ["test"], "all": ["train", "test"]}[split]
+        most = len(self.classes) + self.first if self.classes else 256
+        parts = [read_pair(files, side, home, most) for side in sides]
         x, y = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+        taken = []
+        if self.turned:
+            x = x.mT.contiguous()
+            taken.append("EMNIST's files hold pictures with rows and columns exchanged: they were turned")
+        if self.first:
+            y = y - self.first
+            taken.append(f"labels count from {self.first} in the files: they were made to count from 0")
+        for text in taken:
+            say(f"{name}: {text}")
         original = digest(x, y)
         x = recast(x, how, name, original)
         classes = self.classes or tuple(str(i) for i in range(int(y.max()) + 1))
         about = {**self.card, "name": name, "source": str(home), "count": len(x), "preparation": how.plain()}
+        about |= {"taken": taken} if taken else {}
         return Data(name, x, split, y, fingerprint=digest(original, how.identity()), classes=classes, about=about)
 
 
@@ -247,7 +329,7 @@ FASHION = Idx(
     "MIT",
     "Xiao, Rasul, Vollgraf: Fashion-MNIST, a novel image dataset for benchmarking machine learning algorithms. 2017",
     _remotes(
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion",
         {
             "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
             "train-labels-idx1-ubyte": "25c81989df183df01b3e8a0aad5dffbe",
@@ -256,9 +338,28 @@ FASHION = Idx(
         },
     ),
 )
+KUZUSHIJI = Idx(
+    "Kuzushiji-MNIST",
+    "kmnist",
+    ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+    "Creative Commons Attribution-ShareAlike 4.0",
+    "Clanuwat, Bober-Irizar, Kitamoto, Lamb, Yamamoto, Ha: Deep Learning for Classical Japanese Literature. 2018",
+    _remotes(
+        "https://codh.rois.ac.jp/kmnist/dataset/kmnist",
+        {
+            "train-images-idx3-ubyte": "bdb82020997e1d708af4cf47b453dcf7",
+            "train-labels-idx1-ubyte": "e144d726b3acfaa3e44228e80efcd344",
+            "t10k-images-idx3-ubyte": "5c965bf0a639b31b8f53240b1b52f4d7",
+            "t10k-labels-idx1-ubyte": "7320c461ea6c1c855c0b718fb2a4b134",
+        },
+    ),
+)
+KNOWN: dict[str, Idx] = {"mnist": MNIST, "fashionmnist": FASHION, "kmnist": KUZUSHIJI}
+"""Sets that are known by the name of their folder or files."""
 SOURCES: dict[str, Source] = {
     "mnist": MNIST,
     "fashionmnist": FASHION,
+    "kmnist": KUZUSHIJI,
     "binarymnist": Binarised(MNIST),
     "stackedmnist": Stacked(MNIST),
 }

@@ -23,7 +23,12 @@ class Pictures(Source):
     """Whatever pictures are at `path`."""
 
     encoded: ClassVar[bool] = True
+    general: ClassVar[bool] = True
     path: Path
+
+    @classmethod
+    def at(cls, path: Path) -> Source | None:
+        return cls(path)
 
     @property
     def summary(self) -> str:

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from triptych.core import Data, Split
+from triptych.errors import UserError
 from triptych.preparation import Preparation
 
 
 class Source(ABC):
-    """Abstract base of the frozen dataclasses that a module of `data/` lists by name in its `SOURCES`."""
+    """Abstract base of frozen dataclasses in the modules of `data/`.
+
+    A module lists those that have a name in its `SOURCES`. What a person names otherwise is offered to every class:
+    to `called` as it was typed, to `at` as a path that exists.
+    """
 
     encoded: ClassVar[bool] = False
     """Whether the examples are picture files, each of its own size."""
+    general: ClassVar[bool] = False
+    """Whether `at` takes any path, when no other class does."""
 
     @property
     @abstractmethod
@@ -29,9 +39,19 @@ class Source(ABC):
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         """The examples of a split; UserError where they cannot be had."""
 
-    def at(self, path: Path) -> Source | None:
-        """This source reading from `path`, when its own layout is found there."""
+    @classmethod
+    def called(cls, name: str) -> Source | None:
+        """The source that a name of another form means, such as an address."""
         return None
+
+    @classmethod
+    def at(cls, path: Path) -> Source | None:
+        """A source that reads from `path`, when the layout of this class is found there."""
+        return None
+
+    def part(self, name: str) -> Source:
+        """One of several sets that lie together: what `PATH:name` means."""
+        raise UserError(f"{self.summary} is one set; leave :{name} out")
 
     def state(self) -> str:
         """`ready`, or what it takes to get it, in two or three words."""
@@ -49,6 +69,24 @@ def digest(*parts: bytes | str | Tensor) -> str:
     for part in parts:
         if isinstance(part, Tensor):
             h.update(str((tuple(part.shape), part.dtype)).encode())
-            part = part.contiguous().numpy().tobytes()
-        h.update(part.encode() if isinstance(part, str) else part)
+            h.update(part.contiguous().numpy().reshape(-1).view("u1").data)  # no copy: it may be a mapped file
+        else:
+            h.update(part.encode() if isinstance(part, str) else part)
     return h.hexdigest()
+
+
+def names_in(folder: Path) -> list[str]:
+    """Names in a folder, sorted; none where it cannot be read, which whoever reads its files will say."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries)
+    except OSError:
+        return []
+
+
+@cache
+def say(text: str) -> None:
+    """What was guessed, skipped or left out, told on standard error once."""
+    sys.stderr.write(
+        text.encode(sys.stderr.encoding or "utf-8", "replace").decode(sys.stderr.encoding or "utf-8") + "\n"
+    )

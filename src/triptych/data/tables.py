@@ -1,23 +1,27 @@
-"""Array files: .npy and .npz pictures, and tables (.npy, .npz, .csv), whose rows are vectors."""
+"""Array files: .npy and .npz pictures, and tables (.npy, .npz, .csv, .tsv, .txt), whose rows are vectors."""
 
 from __future__ import annotations
 
-import csv
-import zipfile
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from triptych.core import Data, Split
+from triptych.data import delimited, digit_tables, foreign, npz
 from triptych.data.arrays import recast
-from triptych.data.source import Source, digest
+from triptych.data.npz import Found
+from triptych.data.numpy_files import open_npy, open_npz
+from triptych.data.source import Source, digest, say
+from triptych.data.vectors import name_of, refuse_unlearnable, to_vectors
 from triptych.errors import NoSplit, UserError
 from triptych.preparation import Preparation
 
-SUFFIXES = (".npy", ".npz", ".csv")
-CLASSES = 1_000_000  # more are no classes
+TEXTS = (".csv", ".tsv", ".txt")
+SUFFIXES = (".npy", ".npz", *TEXTS)
+PART = 4096  # pictures looked at or changed at a time
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Table(Source):
     """The array at `path`: uint8 (n, h, w), (n, h, w, c) or (n, c, h, w) are pictures, (n, d) are vectors."""
 
     path: Path
+    member: str = ""
+    """the array of an .npz, or `pictures` for a text table whose rows are pictures; empty: told by the names in it"""
     learnable: bool = True
     """whether vectors that have no density are refused: not finite, or constant in a column"""
 
@@ -32,155 +38,146 @@ class Table(Source):
     def summary(self) -> str:
         return f"the array {self.path}"
 
+    def part(self, name: str) -> Source:
+        """The array `name` of the file."""
+        return replace(self, member=name)
+
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         shown = self.path.stem
-        a, labels, columns = _read(self.path)
-        pictures = a.dtype == np.uint8 and a.ndim in (3, 4)
+        found = _read(self.path, self.member)
+        a = found.x
+        pictures = a.dtype in (np.uint8, np.bool_) and a.ndim in (3, 4)
         if not pictures and a.ndim != 2:
             raise UserError(
                 f"{self.path} has the shape {a.shape} of {a.dtype}; give vectors (n, d), or uint8 pictures "
                 "(n, h, w), (n, h, w, c) or (n, c, h, w)"
             )
-        x = _pictures(self.path, a) if pictures else _vectors(self.path, a)
-        if self.learnable and not pictures:
-            _refuse_unlearnable(self.path, x, columns)
-        if labels is not None and len(labels) != len(x):
-            raise UserError(f"{self.path} has {len(x)} examples but {len(labels)} labels; make them match")
         if not pictures and how != Preparation(holdout=how.holdout):
             raise UserError(f"{self.path} is a table, not pictures; drop the preparation options but --holdout")
-        rows = _side(self.path, x, split, how.holdout)
-        original = digest(x)
+        origin: tuple[float, ...] = ()
+        if pictures:
+            x = _pictures(self.path, a, found.taken)
+        else:
+            if self.learnable:
+                refuse_unlearnable(self.path, a, found.columns)
+            x, origin = to_vectors(self.path, a, found.columns, found.taken)
+            constant = torch.nonzero(x.amax(0) == x.amin(0)).flatten().tolist()
+            if self.learnable and constant:
+                where = name_of(found.columns, constant[0])
+                raise UserError(f"{self.path}: {where} varies by less than float32 can hold; give it in another unit")
+        rows = _side(self.path, x, split, how.holdout, found.sides)
+        for text in found.taken:
+            say(f"{self.path}: {text}")
+        original = digest(x, *([str(origin)] if origin else []))
         if pictures:
             x = recast(x, how, shown, original)
-        x, y = x[rows], None if labels is None else torch.from_numpy(labels)[rows]
+        file = _file(a, x, rows) if pictures else None
+        x, y = x[rows], None if found.labels is None else torch.from_numpy(found.labels)[rows]
         mark = digest(original, "" if y is None else digest(y), how.identity(), f"{split} {how.holdout}")
         about = {"name": shown, "source": str(self.path), "count": len(x), "preparation": how.plain()}
-        classes = () if y is None or not len(y) else tuple(map(str, range(int(y.max()) + 1)))
-        return Data(shown, x, split, y, fingerprint=mark, classes=classes, columns=columns, about=about)
-
-
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
-    """The array, its labels or None, and names of columns."""
-    try:
-        if path.suffix.lower() == ".csv":
-            a, columns = _csv(path)
-            return a, None, columns
-        if path.suffix.lower() == ".npy":
-            return np.load(path, allow_pickle=False, mmap_mode="c"), None, ()
-        with path.open("rb") as f, np.load(f, allow_pickle=False) as z:
-            names = [n for n in ("x", "images", "data", "arr_0") if n in z.files] or z.files[:1]
-            if not names:
-                raise UserError(f"{path} holds no array; save one as x")
-            labels = next((_labels(path, z[n]) for n in ("labels", "y") if n in z.files), None)
-            return z[names[0]], labels, ()
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as e:
-        if isinstance(e, UserError):
-            raise
-        text = "it holds Python objects" if "pickle" in str(e).lower() else str(e)
-        raise UserError(f"{path} is not an array file that can be read ({text}); save plain numbers with numpy") from e
-
-
-def _labels(path: Path, y: np.ndarray) -> np.ndarray:
-    """int64 (n,); UserError for what numbers no classes."""
-    fault = ""
-    if y.dtype.kind not in "iub":
-        fault = f"of {y.dtype}"
-    elif y.ndim != 1:
-        fault = f"of the shape {y.shape}"
-    elif len(y) and y.min() < 0:
-        fault = "with negative numbers"
-    elif len(y) and y.max() >= CLASSES:
-        fault = f"up to {y.max()}"
-    if fault:
-        raise UserError(f"{path} has labels {fault}; save one whole number from 0 up for each example, or none")
-    return y.astype(np.int64)
-
-
-def _csv(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Numbers of a comma-separated table; the first row gives the names unless it is numbers too."""
-    with path.open(newline="", encoding="utf-8-sig") as f:
-        rows = [(n, row) for n, row in enumerate(csv.reader(f), 1) if any(cell.strip() for cell in row)]
-    if not rows:
-        raise UserError(f"{path} is empty; give a table with a row per example")
-    columns: tuple[str, ...] = ()
-    if not all(_number(cell) for cell in rows[0][1]):
-        columns, rows = tuple(cell.strip() for cell in rows[0][1]), rows[1:]
-    width = len(columns) or len(rows[0][1])
-    out = np.empty((len(rows), width))
-    for i, (line, row) in enumerate(rows):
-        if len(row) != width:
-            raise UserError(f"{path}, line {line} has {len(row)} cells, not {width}; repair the table")
-        for j, cell in enumerate(row):
-            if not _number(cell):
-                where = columns[j] if columns else f"column {j + 1}"
-                raise UserError(f"{path}, line {line}: {where} is {cell!r}, not a number; fill or drop the row")
-            out[i, j] = float(cell)
-    return out, columns
-
-
-def _number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _vectors(path: Path, a: np.ndarray) -> torch.Tensor:
-    """float32 (n, d), finite or not."""
-    if a.dtype.kind not in "fiub":
-        raise UserError(f"{path} holds {a.dtype}, not numbers; save floats or integers")
-    if len(a) < 2 or a.shape[1] < 1:
-        raise UserError(f"{path} has {a.shape[0]} row(s) of {a.shape[1]} column(s); give at least two examples")
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, and treated as such
-        return torch.from_numpy(np.array(a, np.float32))
-
-
-def _refuse_unlearnable(path: Path, x: torch.Tensor, columns: tuple[str, ...]) -> None:
-    """UserError for vectors that no density can be fitted to."""
-    bad = ~x.isfinite()
-    if bad.any():
-        row, column = (int(v) for v in torch.nonzero(bad)[0])
-        where = columns[column] if columns else f"column {column + 1}"
-        count = int(bad.any(1).sum())
-        raise UserError(
-            f"{path} has {count:,} row(s) with NaN or infinite values, the first is row {row + 1} in {where}; "
-            "drop or fill them"
-        )
-    constant = torch.nonzero(x.amax(0) == x.amin(0)).flatten().tolist()
-    if constant:
-        where = columns[constant[0]] if columns else f"column {constant[0] + 1}"
-        raise UserError(
-            f"{path}: {where} is constant ({x[0, constant[0]].item():g}), so it has no density; drop the column"
+        about |= {"taken": found.taken} if found.taken else {}
+        return Data(
+            shown,
+            x,
+            split,
+            y,
+            {k: torch.from_numpy(v)[rows] for k, v in found.factors.items()},
+            mark,
+            classes=() if found.labels is None else tuple(map(str, range(int(found.labels.max(initial=0)) + 1))),
+            columns=found.columns,
+            origin=origin,
+            file=file,
+            about=about,
         )
 
+    @classmethod
+    def at(cls, path: Path) -> Source | None:
+        """The table at a path, told by its suffix."""
+        return Table(path) if path.is_file() and path.suffix.lower() in SUFFIXES else None
 
-def _pictures(path: Path, a: np.ndarray) -> torch.Tensor:
-    """uint8 (n, c, h, w)."""
+
+def numbers(path: Path) -> np.ndarray:
+    """The one array of an .npy, .npz or text table, as it is; UserError where there is none."""
+    return _read(path, "").x
+
+
+def _read(path: Path, member: str) -> Found:
+    """What the file holds, opened by its content, whatever its name says."""
+    try:
+        kind, text = foreign.kind(path), path.suffix.lower() in TEXTS
+        if kind in foreign.ADVICE:
+            raise UserError(f"{path} {foreign.ADVICE[kind]}")
+        if kind == "npy":
+            if member:
+                raise UserError(f"{path} holds one array without a name; leave :{member} out")
+            return Found(open_npy(path), taken=["it is an .npy file, whatever its name"] if text else [])
+        if kind == "zip":
+            with open_npz(path) as z:
+                return npz.find(z, member)
+        if not text:
+            raise UserError(
+                f"{path} is not an array file that can be read (it does not begin as one); save it with numpy, or name "
+                "a table of text .csv"
+            )
+        table = delimited.read_table(path)
+    except OSError as e:
+        raise UserError(f"{path} cannot be read ({e.strerror or e}); check the path") from e
+    if member not in ("", digit_tables.PICTURES):
+        raise UserError(
+            f"{path} is one table; leave :{member} out, or say :{digit_tables.PICTURES} if rows are pictures"
+        )
+    if member or digit_tables.named(table.columns):
+        return digit_tables.pictures(path, table)
+    return Found(table.x, columns=table.columns, taken=table.taken)
+
+
+def _pictures(path: Path, a: np.ndarray, taken: list[str]) -> torch.Tensor:
+    """uint8 (n, c, h, w); pictures of 0 and 1 become black and white."""
     if a.ndim == 3:
         a = a[:, None]
     elif a.shape[1] not in (1, 3) and a.shape[3] in (1, 3):
-        a = np.ascontiguousarray(a.transpose(0, 3, 1, 2))
+        a = a.transpose(0, 3, 1, 2)
     if a.shape[1] not in (1, 3) or 0 in a.shape:
         raise UserError(f"{path} has the shape {a.shape}; pictures have 1 or 3 channels and at least a pixel")
-    return torch.from_numpy(np.ascontiguousarray(a))
+    binary = a.dtype == np.bool_ or all(part.max() <= 1 for part in _parts(a))
+    if binary and any(part.max() for part in _parts(a)):
+        taken.append(npz.WHITENED)
+        out = np.empty(a.shape, np.uint8)
+        for part, to in zip(_parts(a), _parts(out), strict=True):
+            np.multiply(part, 255, out=to, dtype=np.uint8, casting="unsafe")
+        a = out
+    return torch.from_numpy(np.ascontiguousarray(a, np.uint8))
 
 
-def _side(path: Path, x: torch.Tensor, split: Split, holdout: float) -> torch.Tensor | slice:
-    """Rows of a split: by a hash of each example's bytes, so that equal examples are on one side."""
-    if not holdout:
-        if split == "test":
-            raise NoSplit(f"{path} has no test split; set one aside with --holdout 0.1 or use split all")
-        return slice(None)
+def _file(a: np.ndarray, x: torch.Tensor, rows: torch.Tensor | slice) -> tuple[Path, int] | None:
+    """Where the rows of x lie side by side on disk, if they are those of the mapped array."""
+    if not isinstance(a, np.memmap) or not isinstance(rows, slice) or a.filename is None:
+        return None
+    if x.data_ptr() != a.ctypes.data:  # turned round, or made black and white
+        return None
+    return Path(os.fspath(a.filename)), a.offset + (rows.start or 0) * x[0].numel()
+
+
+def _parts(a: np.ndarray) -> list[np.ndarray]:
+    return [a[i : i + PART] for i in range(0, len(a), PART)]
+
+
+def _side(path: Path, x: torch.Tensor, split: Split, holdout: float, sides: np.ndarray | None) -> torch.Tensor | slice:
+    """Rows of a split: of the file's own, or by a hash of each example's bytes, so that equal ones are on one side."""
+    if sides is not None and holdout and (sides == 1).any():
+        raise UserError(f"{path} has a test split of its own, which --split train keeps aside; drop --holdout")
     if split == "all":
         return slice(None)
-    marks = [int(digest(row.numpy().tobytes())[:16], 16) / 2.0**64 < holdout for row in x]
-    rows = torch.nonzero(torch.tensor(marks) == (split == "test")).flatten()
+    if sides is not None:
+        rows = torch.nonzero(torch.from_numpy(sides) == (split == "test")).flatten()
+    elif holdout:
+        marks = [int(digest(row.numpy().tobytes())[:16], 16) / 2.0**64 < holdout for row in x]
+        rows = torch.nonzero(torch.tensor(marks) == (split == "test")).flatten()
+    elif split == "test":
+        raise NoSplit(f"{path} has no test split; set one aside with --holdout 0.1 or use split all")
+    else:
+        return slice(None)
     if not len(rows):
         raise UserError(f"{path} has no {split} example of {len(x)}; choose another --holdout")
-    return rows
-
-
-def at(path: Path) -> Source | None:
-    """The table at a path, told by its suffix."""
-    return Table(path) if path.is_file() and path.suffix.lower() in SUFFIXES else None
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows

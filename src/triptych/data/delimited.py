@@ -1,0 +1,186 @@
+"""Text tables: rows of numbers between commas, semicolons, tabs or spaces, with or without a row of names.
+
+What was taken for the separator, the decimal sign and the header is said; a first row that may be either is asked.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from triptych.errors import UserError
+
+NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
+LINE = 1 << 26  # characters of a row that the separator is told by
+LOOK = 20  # rows that the separator is told by
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+COMMA = re.compile(r"[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+MISSING = {"", "na", "n/a", "null", "none", "?", "-", "#n/a"}
+
+
+@dataclass(frozen=True)
+class Text:
+    """The numbers float64 (n, d), the names of the columns where there are any, and what was taken for what."""
+
+    x: np.ndarray
+    columns: tuple[str, ...]
+    taken: list[str]
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the rows of a table are written."""
+
+    separator: str
+    comma: bool
+    """whether the decimal sign is a comma"""
+
+    def is_number(self, cell: str) -> bool:
+        return bool((COMMA if self.comma else NUMBER).fullmatch(cell.strip()))
+
+    def number(self, cell: str) -> float:
+        return float(cell.replace(",", ".") if self.comma else cell)
+
+    def __str__(self) -> str:
+        return f"cells between {NAMES[self.separator]}" + (", decimal commas" if self.comma else "")
+
+
+def read_table(path: Path) -> Text:
+    """The numbers of a text table; UserError that names the row and the column of what is none."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as f:
+            return _read(path, f)
+    except UnicodeDecodeError as e:
+        raise UserError(f"{path} is not text in UTF-8 ({e.reason} at byte {e.start}); save it as UTF-8") from e
+    except csv.Error as e:
+        text = f"a cell of more than {csv.field_size_limit():,} characters" if "field limit" in str(e) else str(e)
+        raise UserError(f"{path} is not a table of numbers ({text}); check its quotes and separators") from e
+
+
+def head(path: Path, rows: int = 1) -> list[list[str]]:
+    """The first rows, as cells; none where the file is no text table."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as f:
+            first = list(itertools.islice(_lines(f), LOOK))
+        return [cells for _, cells in itertools.islice(_rows(first, form_of(first)), rows)]
+    except (UnicodeDecodeError, csv.Error, OSError):
+        return []
+
+
+def form_of(lines: list[str]) -> Form:
+    """The separator that cuts the first rows into equally many cells, most of them numbers; a comma where none does."""
+    best, score = Form(",", False), 0.0
+    for separator in NAMES:
+        for comma in (False, True):
+            form = Form(separator, comma)
+            if separator == "," and comma:
+                continue
+            try:
+                rows = [cells for _, cells in _rows(lines, form)]
+            except csv.Error:  # a whole row in one cell, which is too long
+                continue
+            widths = {len(cells) for cells in rows}
+            width = max(widths, default=0)
+            if width < 2 or len(widths) > 1:
+                continue
+            body = rows[1:] or rows
+            cells = [c for row in body for c in row]
+            good = sum(form.is_number(c) for c in cells) / len(cells)
+            if good > score:
+                best, score = form, good
+    return best
+
+
+def _lines(f: IO[str]) -> Iterator[str]:
+    """Lines that hold anything, each of a bearable length."""
+    while line := f.readline(LINE):
+        if line.strip():
+            yield line
+
+
+def _rows(lines: Iterable[str], form: Form) -> Iterator[tuple[int, list[str]]]:
+    """Number of the line and cells of every row that is not blank."""
+    if form.separator == " ":
+        yield from ((n, line.split()) for n, line in enumerate(lines, 1) if line.strip())
+        return
+    reader = csv.reader(lines, delimiter=form.separator)
+    for cells in reader:
+        if any(cell.strip() for cell in cells):
+            yield reader.line_num, cells
+
+
+def _read(path: Path, f: IO[str]) -> Text:
+    first = list(itertools.islice(_lines(f), LOOK))
+    if not first:
+        raise UserError(f"{path} is empty; give a table with a row per example")
+    form = form_of(first)
+    f.seek(0)
+    rows = _rows(f, form)
+    line, cells = next(rows)
+    cells = [cells[0].lstrip("\ufeff# "), *cells[1:]]
+    numbers = [form.is_number(c) for c in cells]
+    columns: tuple[str, ...] = ()
+    if any(numbers) and not all(numbers):
+        a, b = cells[numbers.index(True)], cells[numbers.index(False)]
+        other = f"{b[:40]!r} is none" if b.strip() else "another cell is empty"
+        raise UserError(
+            f"{path}, line {line} may be names or data: {a[:40]!r} is a number and {other}; {_advice(b, form)}, "
+            "or give every column a name that is no number"
+        )
+    if all(c.strip().lower() in MISSING for c in cells):
+        raise UserError(f"{path}, line {line} holds neither names nor numbers; fill or drop the row")
+    nameless = not cells[0].strip()
+    taken = [str(form)] if form != Form(",", False) and len(cells) > 1 else []
+    if all(numbers):
+        taken.append(f"no header: the first row ({', '.join(cells[:4])}{', ...' if len(cells) > 4 else ''}) is data")
+        rows = itertools.chain([(line, cells)], rows)
+    else:
+        columns = tuple(c.strip() or f"column {j}" for j, c in enumerate(cells, 1))
+        taken.append(f"first row taken as header: {', '.join(columns[:8])}{', ...' if len(columns) > 8 else ''}")
+    width, numbers_read = len(cells), array("d")
+    for line, cells in rows:
+        if len(cells) != width:
+            raise UserError(f"{path}, line {line} has {len(cells)} cells, not {width}; {_separator(cells, form)}")
+        for j, cell in enumerate(cells):
+            if not form.is_number(cell):
+                where = columns[j] if columns else f"column {j + 1}"
+                what = "empty" if not cell.strip() else f"{cell[:40]!r}, not a number"
+                raise UserError(f"{path}, line {line}: {where} is {what}; {_advice(cell, form)}")
+            numbers_read.append(form.number(cell))
+    x = np.frombuffer(numbers_read, np.float64).reshape(-1, width) if numbers_read else np.empty((0, width))
+    if nameless and _counts(x):
+        raise UserError(
+            f"{path}: the first column has no name and counts the rows; drop it (pandas: index=False), or name it"
+        )
+    return Text(x, columns, taken)
+
+
+def _counts(x: np.ndarray) -> bool:
+    return len(x) > 1 and x.shape[1] > 1 and bool((x[:, 0] == x[0, 0] + np.arange(len(x))).all())
+
+
+def _advice(cell: str, form: Form) -> str:
+    """What to do about a cell that is no number."""
+    text = cell.strip()
+    if text.lower() in MISSING:
+        return "fill or drop the row"
+    if re.fullmatch(r"[+-]?\d{1,3}([,.' ]\d{3})+([.,]\d+)?", text):
+        return "write numbers without separators of thousands"
+    if not form.comma and COMMA.fullmatch(text):
+        return "use one decimal sign throughout, and semicolons between the cells if it is a comma"
+    return "fill or drop the row" if not re.search(r"[;\t|]", text) else _separator([cell], form)
+
+
+def _separator(cells: list[str], form: Form) -> str:
+    others = [NAMES[s] for s in NAMES if s not in (form.separator, " ") and any(s in c for c in cells)]
+    if others:
+        return f"the cells are taken to lie between {NAMES[form.separator]}, and there are {others[0]} in them; use one"
+    return "repair the table"
