@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from triptych import data as data_sets
-from triptych.core import Data, DataSpec, Density, Metric, Model, Sampler, Split, Value, discover, to_bytes
-from triptych.errors import NoSplit, UserError
+from triptych import run_data
+from triptych.core import Data, Density, Metric, Model, Sampler, Split, Value, discover, to_bytes
+from triptych.errors import UserError
 from triptych.latent import use_batch_statistics
 from triptych.metrics import features, offline
 from triptych.metrics.arrays import TooFew
@@ -28,8 +29,9 @@ from triptych.metrics.kernel import kernel_distance
 from triptych.metrics.neighbours import prdc
 from triptych.metrics.transport import sliced_wasserstein
 from triptych.progress import bars
-from triptych.run import Run, Which, write_json
+from triptych.run import Run, Which
 from triptych.runtime import check_seed, pick_device
+from triptych.system.files import write_json
 
 IMAGES, VECTORS = 10_000, 5_000
 """Samples, unless asked otherwise; never more than the reference has, where it is finite."""
@@ -48,7 +50,7 @@ class Options:
     split: Split | None = None
     """reference: default the test split where there is one, else everything the run was trained on"""
     data: str | None = None
-    """of a run: the real side, prepared as its own data was; default: its own"""
+    """of a run: where its data are now, or another set as the real side, prepared alike; default: where they were"""
     which: Which = "last"
     bn: Literal["eval", "train"] = "eval"
     inception: str | None = None
@@ -100,12 +102,12 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
     model = run.load(options.which, options.device)
     if options.bn == "train":
         use_batch_statistics(model)
-    spec = run.recipe.data if options.data is None else dataclasses.replace(run.recipe.data, name=options.data)
-    train = spec.load()
-    real, spare = reference(train, spec, options)
+    found = run_data.own_or_other(run, options.data)
+    train = found.train
+    real, spare = reference(found, options)
     n = options.n or default_count(real)
     torch_warnings: list[str] = []
-    case_notes: list[str] = []
+    case_notes: list[str] = [] if found.own else [found.said()]
     if real is train and real.law is None:
         case_notes.append("samples and likelihoods are judged against the training examples: there is no held-out part")
     with heard(torch_warnings):
@@ -128,7 +130,7 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
             values |= against_statistics(options.stats, fake, inception, bars(options.progress))
         if inception is not None and options.save_stats is not None:
             save_statistics(options.save_stats, real, inception, options)
-        own = options.split is None and options.data is None  # else the reference has no half that chose
+        own = options.split is None and found.own  # else the reference has no half that chose
         if own and options.which == "last" and run.best is not None and isinstance(model, Sampler):
             values |= selected(run, case, options, n)
     notes = [*case_notes, *notes]
@@ -142,19 +144,16 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
     return result
 
 
-def reference(train: Data, spec: DataSpec, options: Options) -> tuple[Data, Data | None]:
+def reference(found: run_data.Found, options: Options) -> tuple[Data, Data | None]:
     """The real side of a run, and further real examples for floors."""
+    train = found.train
     if train.law is not None:
         return train, None
     if options.split is not None:
-        real = spec.load(options.split)
+        real = found.load(options.split)
         return real, None if real.split == train.split or train.split == "all" else train
-    if train.split == "all":
-        return train, None
-    try:
-        return spec.load("test"), train
-    except NoSplit:
-        return train, None
+    test = found.test()
+    return (train, None) if test is None else (test, train)
 
 
 def default_count(real: Data) -> int:

@@ -217,9 +217,14 @@ class Run:
 
     # ------------------------------------------------------------------------------ the trained model
 
-    def data(self, split: Split | None = None) -> Data:
-        """The data this run was trained on, as it was prepared."""
-        return self.recipe.data.load(split)
+    def data(self, split: Split | None = None, where: str | None = None) -> Data:
+        """The data this run was trained on, as they were prepared; read from `where` when they have moved.
+
+        UserError where other examples than the run's own are found.
+        """
+        from triptych import run_data
+
+        return run_data.own(self, where).load(split)
 
     def shape(self) -> tuple[int, ...]:
         return tuple(self.env["shape"])

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from triptych import runtime
-from triptych.core import Data, Recipe, Train
+from triptych import run_data, runtime
+from triptych.core import Data, Model, Recipe, Train, encode
 from triptych.data import find
 from triptych.directions import direction
 from triptych.errors import NoSplit, UserError
 from triptych.forecast import forecast
 from triptych.run import Run, differences, fresh
-from triptych.system.files import exclusive
-from triptych.training import Training, enough_memory
+from triptych.system.files import exclusive, write_json
+from triptych.training import Training, enough_memory, learning_rate
 
 
 def fit(
@@ -50,8 +52,7 @@ def fit(
         "shape": list(data.shape),
         "precision": precision,
         "threads": runtime.pick_threads(model, where),
-        "data": {"name": data.name, "split": data.split, "fingerprint": data.fingerprint, "examples": len(data)},
-        "test": {"examples": len(test)} if test is not None else None,
+        **run_data.record(recipe.data, data, test),
         "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in model.players.items()},
     }
     if announce is not None:
@@ -69,35 +70,93 @@ def fit(
         return Training(run, model, data, test).go(progress)
 
 
-def resume(path: str | Path, device: str | None = None, progress: bool = True) -> Run:
-    """Continue a run that was cut off, bit for bit as if it had not been. A finished run is returned as it is."""
+def resume(
+    path: str | Path,
+    device: str | None = None,
+    progress: bool = True,
+    *,
+    images: int | None = None,
+    data: str | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Run:
+    """Continue a run that was cut off, bit for bit as if it had not been. A finished run is returned as it is.
+
+    With `images`, another budget than the recipe's, also a finished run goes on, until it has seen so many;
+    `announce` is told what becomes of its schedule. `data` says where the run's own examples are, if they have moved.
+    UserError, before anything is written, where the examples are not the run's or `images` have been seen already.
+    """
     run = Run(path)
     check_checkpoints(run)
-    if run.status["state"] == "done" and _unchanged(run):
+    if images is None and run.status["state"] == "done" and run.status["images"] >= run.recipe.train.images:
+        _check_unchanged(run)
         return run
     with alone(run):
-        return _go_on(run, device, progress)
+        return _go_on(Run(path), device, progress, images, data, announce)
 
 
-def _go_on(run: Run, device: str | None, progress: bool) -> Run:
+def _go_on(
+    run: Run,
+    device: str | None,
+    progress: bool,
+    images: int | None,
+    where: str | None,
+    announce: Callable[[str], None] | None,
+) -> Run:
     """`resume` of a run that nobody else trains."""
     env = run.env
-    where = runtime.pick_device(device or env["device"])
-    data, test = load_data(run.recipe)
-    if data.fingerprint != env["data"]["fingerprint"]:
-        raise UserError(
-            f"the data {data.name!r} has changed since this run began (fingerprint {data.fingerprint}, not "
-            f"{env['data']['fingerprint']}); restore it, or start a new run"
-        )
+    target = runtime.pick_device(device or env["device"])
+    found = run_data.own(run, where)
+    train, test = found.train, found.test()
+    saved = run.checkpoints()
+    if saved:
+        _check_unchanged(run)
     torch.manual_seed(run.seed)
-    model = run.recipe.model.build(data.shape)
-    training = Training(run, runtime.place(model, where, env["precision"]), data, test)
-    if run.checkpoints() and _unchanged(run):
-        training.restore(run.checkpoints()[-1])
+    model = run.recipe.model.build(train.shape)
+    if images is not None and images != run.recipe.train.images:
+        run = set_budget(run, images, model, train, announce)
+    if where is not None:
+        env["data"]["place"] = str(found.collection or run_data.place_of(found.spec, train))
+        write_json(run.path / "env.json", env)
+    training = Training(run, runtime.place(model, target, env["precision"]), train, test)
+    if saved:
+        training.restore(saved[-1])
     else:
         run.truncate(-1)
     with runtime.threads(env["threads"]):
         return training.go(progress)
+
+
+def set_budget(run: Run, images: int, model: Model, data: Data, announce: Callable[[str], None] | None) -> Run:
+    """Rewrite recipe.json with another budget, the old one kept under `continued`; the run as it is then."""
+    if type(images) is not int:
+        raise UserError(f"train.images is {images!r}; give a whole number of images")
+    done = max([*run.checkpoints(), 0])
+    if images <= done:
+        raise UserError(f"{run.path} has seen {done:,} images already; give --train.images a number above that")
+    old = run.recipe.train
+    recipe = replace(run.recipe, train=replace(old, images=images))
+    check_train(recipe.train)
+    recipe.objective.check(model, data, math.ceil(images / recipe.train.batch))
+    continued = [*run.asked.get("continued", []), {"images": old.images, "at": done}]
+    write_json(run.path / "recipe.json", {"recipe": encode(recipe), "seed": run.seed, "continued": continued})
+    run.set_status(budget=images)
+    if announce is not None:
+        announce(f"{run.path} goes on from {done:,} to {images:,} images (its budget was {old.images:,})")
+        announce(rate_after(old, recipe.train, done))
+        if tied := recipe.objective.tied_to_budget():
+            announce(f"{tied} is tied to the length of the run and goes on where {images:,} images have it")
+    return Run(run.path)
+
+
+def rate_after(old: Train, new: Train, done: int) -> str:
+    """What becomes of the learning rate of a run that goes on with another budget."""
+    if new.schedule == "constant":
+        return "the learning rate is constant and stays as it is"
+    was, now = learning_rate(old, done), learning_rate(new, done)
+    return (
+        f"the learning rate was at {was:.3g} of its full value after the {old.schedule} schedule of {old.images:,} "
+        f"images; it goes on at {now:.3g}, where the schedule of {new.images:,} images has it"
+    )
 
 
 @contextmanager
@@ -117,16 +176,18 @@ def check_checkpoints(run: Run) -> None:
         )
 
 
-def _unchanged(run: Run) -> bool:
-    """True, or UserError naming the fields of recipe.json that were edited since the last checkpoint."""
+def _check_unchanged(run: Run) -> None:
+    """UserError naming the fields of recipe.json that were edited since the last checkpoint."""
     _, meta = run.read(run.checkpoints()[-1])
-    changed = differences(meta["asked"], run.asked)
-    if changed:
+    asked = {"recipe": copy.deepcopy(run.asked["recipe"]), "seed": run.asked["seed"]}
+    budget = meta["asked"]["recipe"]["train"]["images"]
+    if budget in [before["images"] for before in run.asked.get("continued", [])]:  # `set_budget` changed it
+        asked["recipe"]["train"]["images"] = budget
+    if changed := differences(meta["asked"], asked):
         raise UserError(
             f"recipe.json was changed since this run began ({'; '.join(changed).replace('recipe.', '')}); "
             "undo that, or start a new run with `triptych train`"
         )
-    return True
 
 
 def load_data(recipe: Recipe) -> tuple[Data, Data | None]:

@@ -15,6 +15,7 @@ import math
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -67,6 +68,28 @@ def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
             if os.path.samestat(part.lstat(), os.fstat(file.fileno())):
                 return part, file
         file.close()  # swept between the two calls
+
+
+@contextlib.contextmanager
+def writing_folder(path: str | Path, advice: str = "write to another place") -> Iterator[Path]:
+    """A new folder that takes the name `path` when the block ends well; else nothing of it is left.
+
+    There may be an empty folder of that name. UserError, with `advice` for what to do, where the system refuses.
+    """
+    path = Path(path)
+    with system_errors(path, advice):
+        stem = os.fsdecode(os.fsencode(path.name)[:200])
+        part = path.with_name(f".{stem}.{secrets.token_hex(8)}.part")
+        part.mkdir()
+        try:
+            yield part
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            part.rename(path)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        sync_folder(path.parent)
 
 
 def write_bytes(path: str | Path, content: bytes, advice: str = "write to another place") -> None:
