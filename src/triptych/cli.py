@@ -14,7 +14,7 @@ import os
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -178,10 +178,18 @@ def finished(run: Run) -> None:
     for alarm in status["alarms"]:
         out.print(f"  alarm: {alarm}")
     if len(run.shape()) == 3 and "frechet" not in last:
-        out.print(f"  frechet and kernel were left out on the way (no extractor yet): `triptych evaluate {run.path}`")
+        why = "too few examples" if few(run.env) else f"no extractor yet: `triptych evaluate {run.path}` makes one"
+        out.print(f"  frechet and kernel were left out on the way ({why})")
     pictures = sorted((run.path / "samples").glob("*.png"))
     if pictures:
         out.print(f"  samples: {pictures[-1]}")
+
+
+def few(env: Mapping[str, Any]) -> bool:
+    """Whether the log's numbers had too few examples to be made from."""
+    from triptych.evaluate import FEWEST
+
+    return ((env.get("test") or env["data"]).get("examples") or FEWEST) < FEWEST
 
 
 def data(argv: Sequence[str]) -> None:

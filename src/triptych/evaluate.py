@@ -327,6 +327,8 @@ CHEAP = {"frechet": frechet_from_features, "kernel": kernel_distance}
 """Distances on features that are computed along the way."""
 ALONG = (*CHEAP, "coverage", "fid", "kid")
 """Names of what needs an extractor along the way."""
+FEWEST = 4
+"""Examples whose half has a covariance."""
 COVERED, NEIGHBOURS = 1_000, 5
 """Examples and neighbours of the coverage that is computed along the way."""
 
@@ -335,6 +337,16 @@ def halves(data: Data) -> tuple[Data, Data]:
     """A half to choose by and a half to report on."""
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
     return pick(data, order[: len(data) // 2], "choose"), pick(data, order[len(data) // 2 :], "report")
+
+
+def left_out_along(data: Data, test: Data | None, budget: int) -> str:
+    """Why a log has no distances of features, in words; empty where it has them."""
+    if not data.is_images:
+        return ""
+    reference = "held-out" if test is not None else "training"
+    if (n := len(test if test is not None else data)) < FEWEST:
+        return f"there are {n} {reference} examples, and half of them are compared: it takes at least {FEWEST}"
+    return "" if budget >= LONG or offline.cached(data) else "no extractor for so short a training"
 
 
 def during_training(
@@ -363,6 +375,8 @@ def during_training(
         if not isinstance(model, Sampler) or not extractors:
             return {}
         real = halves(test if test is not None else data)[0]
+        if len(real) < 2:  # `left_out_along` says so
+            return {}
         samples = draw(model, n, seed, real)
         found = {}
         for e in extractors:

@@ -16,6 +16,7 @@ from triptych.core import Data, Model, Recipe, Train, encode
 from triptych.data import find
 from triptych.directions import direction
 from triptych.errors import NoSplit, UserError
+from triptych.evaluate import ALONG, FEWEST, left_out_along
 from triptych.forecast import forecast
 from triptych.run import Run, differences, fresh
 from triptych.system.files import exclusive, write_json
@@ -63,6 +64,8 @@ def fit(
                 f"{data.name} has no held-out part here: what is logged as held out is of training "
                 "examples; --holdout 0.1 sets some aside"
             )
+        if len(data if test is None else test) < FEWEST and data.is_images:
+            announce(f"{', '.join(ALONG)} are left out on the way: {left_out_along(data, test, recipe.train.images)}")
     model = runtime.place(model, where, precision)
     path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
     run = Run.create(path, recipe, seed, env)

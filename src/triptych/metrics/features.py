@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import warnings
@@ -16,17 +15,18 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data
-from triptych.data.cache import root, writing
+from triptych.data.cache import root
 from triptych.data.download import Remote, download
 from triptych.errors import UserError
 from triptych.metrics.inception import InceptionV3
 from triptych.metrics.resize import RESIZES
 from triptych.progress import Count as Progress
 from triptych.runtime import keep_freed_memory
-from triptych.system.files import exclusive
+from triptych.system.files import exclusive, system_errors, write_bytes, writing
 
 WEIGHTS = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")
 SHA256 = "6726825d"
+SET_CACHE = "set TRIPTYCH_CACHE to a folder that can be written"
 PATIENCE = 20.0
 """Seconds without a byte before a server is given up."""
 ADDRESSES = (
@@ -90,7 +90,7 @@ class Inception(Extractor):
 def extract(extractor: Extractor, data: Data, batch: int = 64, progress: Progress | None = None) -> dict[str, Tensor]:
     """Features of every example, float32 on the CPU: from the cache where the data has a fingerprint."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     file = None
     if data.fingerprint and data.is_images:
@@ -104,18 +104,17 @@ def extract(extractor: Extractor, data: Data, batch: int = 64, progress: Progres
             except (SafetensorError, OSError) as e:
                 warnings.warn(f"cached features {file} cannot be read ({e}); made anew", stacklevel=2)
     parts: dict[str, list[Tensor]] = {}
-    for i in range(0, len(data), batch):
-        for k, v in extractor(data.x[i : i + batch]).items():
+    x = data.x if len(data) else data.x.new_zeros(1, *data.shape)  # no examples have features, too: none of that width
+    for i in range(0, len(x), batch):
+        for k, v in extractor(x[i : i + batch]).items():
             parts.setdefault(k, []).append(v.detach().float().cpu())
         if progress is not None:
-            progress(min(i + batch, len(data)), len(data))
-    found = {k: torch.cat(v) for k, v in parts.items()}
+            progress(min(i + batch, len(x)), len(x))
+    found = {k: torch.cat(v)[: len(data)] for k, v in parts.items()}
     if file is not None:
-        with writing(file):
+        with system_errors(file, SET_CACHE):
             file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_name(f".{os.getpid()}.{file.name}")
-            save_file({k: v.contiguous() for k, v in found.items()}, part)
-            part.replace(file)
+            write_bytes(file, save({k: v.contiguous() for k, v in found.items()}), SET_CACHE)
     return found
 
 
@@ -163,7 +162,7 @@ def fetch(target: Path) -> Path:
     and its reason.
     """
     reasons = []
-    with writing(target), exclusive(target.with_suffix(".lock")):
+    with system_errors(target, SET_CACHE), exclusive(target.with_suffix(".lock")):
         for address in ADDRESSES:
             if target.is_file():  # another process was first
                 break
@@ -279,10 +278,5 @@ def write_statistics(file: str | Path, mu: Tensor, sigma: Tensor) -> None:
     """Write (mu, sigma) as clean-fid does, whole or not at all."""
     import numpy as np
 
-    file = Path(file)
-    part = file.with_name(f".{os.getpid()}.{file.name}")
-    with writing(file), contextlib.ExitStack() as undo:
-        undo.callback(part.unlink, missing_ok=True)
-        with part.open("wb") as f:
-            np.savez(f, mu=mu.double().numpy(), sigma=sigma.double().numpy())
-        part.replace(file)
+    with writing(file, "give --save-stats another place") as f:
+        np.savez(f, mu=mu.double().numpy(), sigma=sigma.double().numpy())

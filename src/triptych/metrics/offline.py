@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import Data
-from triptych.data.cache import root, writing
-from triptych.metrics.features import Extractor, Progress
-from triptych.system.files import exclusive
+from triptych.data.cache import root
+from triptych.metrics.features import SET_CACHE, Extractor, Progress
+from triptych.system.files import exclusive, system_errors, write_bytes
 
 VERSION = 1
 SIDE = 64
@@ -179,7 +179,7 @@ def extractor_for(
         if not train.fingerprint:
             return finish(*make(train, test, kind, progress))
         file = place(train, kind)
-        with writing(file), exclusive(file.with_suffix(".lock")):
+        with system_errors(file, SET_CACHE), exclusive(file.with_suffix(".lock")):
             return from_file(train, kind, file) or made(train, test, kind, file, progress)
 
 
@@ -230,12 +230,10 @@ def from_file(train: Data, kind: Kind, file: Path) -> Offline | None:
 
 def made(train: Data, test: Data | None, kind: Kind, file: Path, progress: Progress | None) -> Offline:
     """Train, and keep."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     net, kind, about = make(train, test, kind, progress)
-    part = file.with_suffix(".part")
-    save_file({k: v.contiguous() for k, v in net.state_dict().items()}, part, about)
-    part.replace(file)
+    write_bytes(file, save({k: v.contiguous() for k, v in net.state_dict().items()}, about), SET_CACHE)
     return finish(net, kind, about)
 
 
