@@ -271,8 +271,11 @@ def writable(file: str | Path | None) -> None:
         return
     if Path(file).is_dir():
         raise UserError(f"{file} is a folder; give the name of a file")
-    if not Path(file).absolute().parent.is_dir():
-        raise UserError(f"there is no folder {Path(file).absolute().parent} to write {Path(file).name} in; make it")
+    folder = Path(file).absolute().parent
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder} to write {Path(file).name} in; make it")
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder} cannot be written to; give another place than {file}")
 
 
 def make_extractors(

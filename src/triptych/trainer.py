@@ -115,7 +115,7 @@ def _go_on(
         _check_unchanged(run)
     torch.manual_seed(run.seed)
     model = run.recipe.model.build(train.shape)
-    if images is not None and images != run.recipe.train.images:
+    if images is not None:
         run = set_budget(run, images, model, train, announce)
     if where is not None:
         env["data"]["place"] = str(found.collection or run_data.place_of(found.spec, train))
@@ -137,6 +137,8 @@ def set_budget(run: Run, images: int, model: Model, data: Data, announce: Callab
     if images <= done:
         raise UserError(f"{run.path} has seen {done:,} images already; give --train.images a number above that")
     old = run.recipe.train
+    if images == old.images:
+        return run
     recipe = replace(run.recipe, train=replace(old, images=images))
     check_train(recipe.train)
     recipe.objective.check(model, data, math.ceil(images / recipe.train.batch))
