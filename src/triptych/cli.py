@@ -312,10 +312,14 @@ def in_words(e: Exception) -> str:
     """An error as a message that says what to do; the system's own names the file and what it refused."""
     if isinstance(e, UserError) or not isinstance(e, OSError) or e.strerror is None:
         return str(e)
+    from triptych.data.cache import root
+
     where = e.filename2 or e.filename
     advice = "check the path, or give another one"
     if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = "free space, or write to another place"
     elif e.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         advice = "make it accessible, or give another place"
+    if where and Path(os.fsdecode(where)).absolute().is_relative_to(root().absolute()):
+        advice = "set TRIPTYCH_CACHE to a folder that can be written"
     return f"{f'{where}: ' if where else ''}{e.strerror}; {advice}"

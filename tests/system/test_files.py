@@ -115,3 +115,21 @@ def test_names_that_are_no_utf8_come_back_unchanged(tmp_path):
     json.loads((tmp_path / "a.json").read_bytes())
     files.write_text(tmp_path / name, "x")
     assert (tmp_path / name).read_text() == "x"
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "many"
+    target.mkdir()
+    with files.writing_folder(target) as part:
+        (part / "a").write_text("a")
+        assert not list(target.iterdir())
+    assert [f.name for f in target.iterdir()] == ["a"]
+    with pytest.raises(ZeroDivisionError), files.writing_folder(tmp_path / "other") as part:
+        (part / "a").write_text("a")
+        raise ZeroDivisionError
+    assert [f.name for f in tmp_path.iterdir()] == ["many"]
+    with pytest.raises(UserError, match="there is no folder"), files.writing_folder(tmp_path / "no" / "such"):
+        pass
+    with pytest.raises(OSError, match="not empty"), files.writing_folder(target) as part:
+        (part / "b").write_text("b")
+    assert [f.name for f in target.iterdir()] == ["a"], "what is there is not replaced"
