@@ -303,6 +303,7 @@ AFTER = {
     "train": "`triptych resume RUN` goes on from the last checkpoint",
     "resume": "`triptych resume RUN` goes on from the last checkpoint",
     "study": "the same command goes on: it skips the runs that are done and resumes those that were cut",
+    "data": "the same command goes on with what is done already",
     "evaluate": "runs that were judged keep their eval.json; the same command begins again",
 }
 """What a person does after an interrupt, by command."""

@@ -76,7 +76,7 @@ def test_whole_numbers_as_people_write_them(tmp_path, text):
 @pytest.mark.parametrize(
     ("argv", "where", "said"),
     [
-        (["data", "prepare", "8gaussians"], (data_commands, "splits"), "the same command begins again"),
+        (["data", "prepare", "8gaussians"], (data_commands, "splits"), "the same command goes on with"),
         (["evaluate", "RUN"], (judge, "show"), "runs that were judged keep their eval.json"),
         (["train", "gan-8gaussians"], (trainer, "load_data"), "triptych resume RUN"),
     ],
