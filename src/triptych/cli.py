@@ -6,26 +6,23 @@ Heavy modules are imported inside the commands, so that every `--help` answers a
 from __future__ import annotations
 
 import ast
-import contextlib
 import dataclasses
-import functools
+import errno
 import inspect
-import io
 import itertools
 import os
-import re
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-import tyro
 from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from triptych import commands, data_commands, judge
+from triptych.arguments import parse
 from triptych.errors import Diverged, UserError, nearest
 from triptych.terminal import console, prepare_streams, printable
 
@@ -151,17 +148,23 @@ def field_docs(cls: type) -> dict[str, str]:
 
 
 def resume(
-    run: Annotated[Positional[Path], arg(help="folder of a run that was cut off")], device: Device | None = None
+    run: Annotated[Positional[Path], arg(help="folder of a run that was cut off, or is finished")],
+    images: Annotated[
+        int | None, arg(name="train.images", help="go on until so many images, also where the run is finished")
+    ] = None,
+    data: commands.Moved = None,
+    device: Device | None = None,
 ) -> None:
-    """Continue a run that was cut off, exactly as if it had not been."""
+    """Continue a run that was cut off, exactly as if it had not been; or one that is finished, for longer."""
     from triptych.run import Run
     from triptych.trainer import resume as go_on
 
-    if Run(run).status["state"] == "done":
-        go_on(run, device)
-        print(f"{run} is finished already; nothing to do")  # noqa: T201
+    before = Run(run).status["images"]
+    ended = go_on(run, device, images=images, data=data, announce=print)
+    if images is None and before >= ended.recipe.train.images:
+        print(f"{run} is finished already; nothing to do (--train.images N goes on for longer)")  # noqa: T201
         return
-    finished(go_on(run, device))
+    finished(ended)
 
 
 def finished(run: Run) -> None:
@@ -175,10 +178,18 @@ def finished(run: Run) -> None:
     for alarm in status["alarms"]:
         out.print(f"  alarm: {alarm}")
     if len(run.shape()) == 3 and "frechet" not in last:
-        out.print(f"  frechet and kernel were left out on the way (no extractor yet): `triptych evaluate {run.path}`")
+        why = "too few examples" if few(run.env) else f"no extractor yet: `triptych evaluate {run.path}` makes one"
+        out.print(f"  frechet and kernel were left out on the way ({why})")
     pictures = sorted((run.path / "samples").glob("*.png"))
     if pictures:
         out.print(f"  samples: {pictures[-1]}")
+
+
+def few(env: Mapping[str, Any]) -> bool:
+    """Whether the log's numbers had too few examples to be made from."""
+    from triptych.evaluate import FEWEST
+
+    return ((env.get("test") or env["data"]).get("examples") or FEWEST) < FEWEST
 
 
 def data(argv: Sequence[str]) -> None:
@@ -213,42 +224,6 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "data": data,
 }
 OWN_PARSING = {"train", "data"}
-
-
-def parse(what: Any, name: str, argv: Sequence[str], **how: Any) -> Any:
-    """tyro, with its framed errors told as one line. A function is called; what it says on stderr is shown."""
-    said = io.StringIO()
-    later = inspect.isfunction(what)
-
-    @functools.wraps(what, updated=())
-    def bound(*args: Any, **options: Any) -> Any:
-        return functools.partial(what, *args, **options)
-
-    try:
-        with contextlib.redirect_stderr(said):
-            parsed = tyro.cli(bound if later else what, prog=f"triptych {name}", args=list(argv), **how)
-    except SystemExit as e:
-        if e.code in (0, None):
-            raise
-        raise UserError(one_line(said.getvalue(), name)) from None
-    return parsed() if later else parsed
-
-
-def one_line(framed: str, name: str) -> str:
-    """`what is wrong; what to do` out of a parser's panel."""
-    lines = [re.sub(r"[│╭╮╰╯]", "", line).strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", framed).splitlines()]
-    rules = [bool(line) and set(line) <= set("─-") for line in lines]  # drawn in ASCII where the stream has no more
-    first = next((i for i in range(1, len(lines)) if not rules[i]), 1)
-    body, rules = lines[first:-1], rules[first:-1]
-    rule = next((i for i, drawn in enumerate(rules) if drawn), len(body))
-    what = " ".join(body[:rule]).rstrip(".")
-    own = re.match(r"Error parsing [\w.]+: (.+; .+)", what)
-    if own:  # a message of our own, from a dataclass that refused its values
-        return own[1]
-    near = [line.split()[0] for line in body[rule:] if line.startswith("--")]
-    if "you meant" in " ".join(body[rule:]).lower() and near:
-        return f"{what}; did you mean {', '.join(near[:3])}?"
-    return f"{what}; `triptych {name} --help` lists the options"
 
 
 def print_help(usage: str, text: str) -> None:
@@ -316,8 +291,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as e:
         if debug:
             traceback.print_exc()
-        print(f"error: {printable(' '.join(str(e).split()))}", file=sys.stderr)  # noqa: T201
+        print(f"error: {printable(' '.join(in_words(e).split()))}", file=sys.stderr)  # noqa: T201
         return 3 if isinstance(e, Diverged) else 2
     except KeyboardInterrupt:
-        print("interrupted; `triptych resume RUN` goes on from the last checkpoint", file=sys.stderr)  # noqa: T201
+        name = argv[0] if argv else ""
+        print(f"interrupted; {AFTER.get(name, AGAIN)}", file=sys.stderr)  # noqa: T201
         return 130
+
+
+AGAIN = "the same command begins again"
+AFTER = {
+    "train": "`triptych resume RUN` goes on from the last checkpoint",
+    "resume": "`triptych resume RUN` goes on from the last checkpoint",
+    "study": "the same command goes on: it skips the runs that are done and resumes those that were cut",
+    "data": "the same command goes on with what is done already",
+    "evaluate": "runs that were judged keep their eval.json; the same command begins again",
+}
+"""What a person does after an interrupt, by command."""
+
+
+def in_words(e: Exception) -> str:
+    """An error as a message that says what to do; the system's own names the file and what it refused."""
+    if isinstance(e, UserError) or not isinstance(e, OSError) or e.strerror is None:
+        return str(e)
+    from triptych.data.cache import root
+
+    where = e.filename2 or e.filename
+    advice = "check the path, or give another one"
+    if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        advice = "free space, or write to another place"
+    elif e.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        advice = "make it accessible, or give another place"
+    if where and Path(os.fsdecode(where)).absolute().is_relative_to(root().absolute()):
+        advice = "set TRIPTYCH_CACHE to a folder that can be written"
+    return f"{f'{where}: ' if where else ''}{e.strerror}; {advice}"

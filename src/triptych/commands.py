@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,9 @@ Bn = Annotated[
     arg(help="batch normalisation: eval, averages kept while training; train, statistics of the batch at hand"),
 ]
 Which = Annotated[Literal["last", "best"], arg(help="checkpoint to use")]
+Moved = Annotated[
+    str | None, arg(name="data", metavar="WHERE", help="where the run's data are now, if they have moved")
+]
 Numbers = Annotated[tuple[int, ...], arg(metavar="INT ...")]
 
 
@@ -36,6 +40,7 @@ def sample(
         arg(help="autoencoders: draw codes from the prior, or from what is fitted to the codes of the training data"),
     ] = "prior",
     components: Annotated[int | None, arg(help="Gaussians in the mixture of codes; default: 10")] = None,
+    data: Moved = None,
 ) -> None:
     """Draw samples from a run: one grid, a folder of pictures, or an array."""
     from triptych.album import write_samples
@@ -51,13 +56,22 @@ def sample(
         batch=batch,
         codes=codes,
         components=components,
+        data=data,
     )
     print(file)  # noqa: T201
 
 
 Examples = Annotated[
-    str | None, arg(metavar="NAME_OR_PATH", help="examples of this set; default: the run's own held-out ones")
+    str | None,
+    arg(
+        metavar="WHERE",
+        help="where the run's data are now, or another set to take examples of; default: the run's own held-out ones",
+    ),
 ]
+
+
+def note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)  # noqa: T201
 
 
 def encode(
@@ -70,7 +84,7 @@ def encode(
     """Encode examples into codes: a VAE's posterior means, all of a flow's z."""
     from triptych.album import write_codes
 
-    print(write_codes(run, out, data, n, which=which))  # noqa: T201
+    print(write_codes(run, out, data, n, which=which, announce=note))  # noqa: T201
 
 
 def decode(
@@ -78,11 +92,12 @@ def decode(
     codes: Annotated[Positional[Path], arg(metavar="CODES", help="an .npy of codes, (n, latent)")],
     out: Annotated[Path, arg(help="grid.png, a folder (one PNG per picture), x.npy, or x.csv (vectors)")],
     which: Which = "last",
+    data: Moved = None,
 ) -> None:
     """Decode codes into pictures or vectors."""
     from triptych.album import write_decoded
 
-    print(write_decoded(run, codes, out, which=which))  # noqa: T201
+    print(write_decoded(run, codes, out, which=which, data=data))  # noqa: T201
 
 
 def reconstruct(
@@ -100,7 +115,7 @@ def reconstruct(
     """Encode and decode examples, and show what is left of them."""
     from triptych.album import write_reconstructions
 
-    file, error = write_reconstructions(run, n, out, data, which=which)
+    file, error = write_reconstructions(run, n, out, data, which=which, announce=note)
     print(file)  # noqa: T201
     print(f"mean squared error, in the data's units: {error:.4g}")  # noqa: T201
 
@@ -110,20 +125,21 @@ def nearest(
     n: Annotated[int, arg(aliases=["-n"], help="how many samples")] = 32,
     seed: Annotated[int, arg(help="seed of the noise")] = 0,
     which: Which = "last",
+    data: Moved = None,
 ) -> None:
     """Draw samples beside the training pictures nearest to them: has the model learned its pictures by heart?"""
     from triptych.album import write_neighbours
 
-    file, distance = write_neighbours(run, n, seed, which=which)
+    file, distance = write_neighbours(run, n, seed, which=which, data=data)
     print(file)  # noqa: T201
     print(f"distance to the nearest training picture, pixels in [0, 1]: median {distance.median():.3g}")  # noqa: T201
 
 
-def flow(run: RunFolder, out: Out = None, which: Which = "last") -> None:
+def flow(run: RunFolder, out: Out = None, which: Which = "last", data: Moved = None) -> None:
     """Draw what only flows can show: the density, the warp from z to data, samples at several temperatures."""
     from triptych.album import write_flow_figures
 
-    print(*write_flow_figures(run, out, which=which), sep="\n")  # noqa: T201
+    print(*write_flow_figures(run, out, which=which, data=data), sep="\n")  # noqa: T201
 
 
 def interpolate(
@@ -139,6 +155,7 @@ def interpolate(
     animate: Annotated[bool, arg(help="also write an animation (WebP)")] = False,
     bn: Bn = "eval",
     which: Which = "last",
+    data: Moved = None,
 ) -> None:
     """Walk between codes.
 
@@ -159,6 +176,7 @@ def interpolate(
         animate=animate,
         bn=bn,
         which=which,
+        data=data,
     )
     print(*files, sep="\n")  # noqa: T201
 
@@ -175,6 +193,7 @@ def sweep(
     animate: Annotated[bool, arg(help="also write an animation (WebP)")] = False,
     bn: Bn = "eval",
     which: Which = "last",
+    data: Moved = None,
 ) -> None:
     """Sweep latent dimensions one at a time, a row each, the others held."""
     from triptych.album import write_sweep
@@ -191,6 +210,7 @@ def sweep(
         animate=animate,
         bn=bn,
         which=which,
+        data=data,
     )
     print(*files, f"rows from the top: z{list(shown)}", sep="\n")  # noqa: T201
 

@@ -11,6 +11,7 @@ Of the two spaces that examples live in, public and inner, `spaces.py` has the d
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -182,6 +183,19 @@ class Model(nn.Module, ABC):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+        """TypeError unless the model is a `Sampler`; likewise the next three, whatever their arguments."""
+        raise TypeError(f"{type(self).__name__} cannot sample; models that can are Samplers")
+
+    def decode(self, z: Tensor) -> Tensor:
+        raise TypeError(f"{type(self).__name__} has no latent space to decode from; models that have one are Latent")
+
+    def encode(self, x: Tensor) -> Tensor:
+        raise TypeError(f"{type(self).__name__} has no encoder; autoencoders and flows have one")
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        raise TypeError(f"{type(self).__name__} has no exact density; flows have one, and `evaluate` bounds a VAE's")
+
     def precise(self) -> list[nn.Module]:
         """Modules whose calls may run in bfloat16 under mixed precision: all players, unless the model says less."""
         return list(self.children())
@@ -303,6 +317,10 @@ class Objective(ABC):
     def prepare(self, model: Any, data: Data) -> None:
         """Once, before the first step of a fresh run: what the model must know of the data beforehand (its scale)."""
 
+    def tied_to_budget(self) -> str:
+        """What of it follows the length of the run, in words; empty where nothing does."""
+        return ""
+
     def validate(self, model: Any, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """Numbers on held-out inner batches for the log; means over examples. Default: none."""
         return {}
@@ -366,6 +384,13 @@ class Recipe:
     name: str = ""
     about: str = ""
     """One line for `triptych recipes`."""
+
+    def __post_init__(self) -> None:
+        for section in ("model", "objective", "train"):
+            for name, value in vars(getattr(self, section)).items():
+                for number in value if isinstance(value, tuple) else (value,):
+                    if isinstance(number, float) and not math.isfinite(number):
+                        raise UserError(f"{section}.{name} is {value}; give a finite number")
 
 
 # -------------------------------------------------------------------------------------------- metric

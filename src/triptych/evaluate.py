@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from triptych import data as data_sets
-from triptych.core import Data, DataSpec, Density, Metric, Model, Sampler, Split, Value, discover, to_bytes
-from triptych.errors import NoSplit, UserError
+from triptych import run_data
+from triptych.core import Data, Density, Metric, Model, Sampler, Split, Value, discover, to_bytes
+from triptych.errors import UserError
 from triptych.latent import use_batch_statistics
 from triptych.metrics import features, offline
 from triptych.metrics.arrays import TooFew
@@ -49,7 +50,7 @@ class Options:
     split: Split | None = None
     """reference: default the test split where there is one, else everything the run was trained on"""
     data: str | None = None
-    """of a run: the real side, prepared as its own data was; default: its own"""
+    """of a run: where its data are now, or another set as the real side, prepared alike; default: where they were"""
     which: Which = "last"
     bn: Literal["eval", "train"] = "eval"
     inception: str | None = None
@@ -101,12 +102,12 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
     model = run.load(options.which, options.device)
     if options.bn == "train":
         use_batch_statistics(model)
-    spec = run.recipe.data if options.data is None else dataclasses.replace(run.recipe.data, name=options.data)
-    train = spec.load()
-    real, spare = reference(train, spec, options)
+    found = run_data.own_or_other(run, options.data)
+    train = found.train
+    real, spare = reference(found, options)
     n = options.n or default_count(real)
     torch_warnings: list[str] = []
-    case_notes: list[str] = []
+    case_notes: list[str] = [] if found.own else [found.said()]
     if real is train and real.law is None:
         case_notes.append("samples and likelihoods are judged against the training examples: there is no held-out part")
     with heard(torch_warnings):
@@ -129,7 +130,7 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
             values |= against_statistics(options.stats, fake, inception, bars(options.progress))
         if inception is not None and options.save_stats is not None:
             save_statistics(options.save_stats, real, inception, options)
-        own = options.split is None and options.data is None  # else the reference has no half that chose
+        own = options.split is None and found.own  # else the reference has no half that chose
         if own and options.which == "last" and run.best is not None and isinstance(model, Sampler):
             values |= selected(run, case, options, n)
     notes = [*case_notes, *notes]
@@ -143,19 +144,16 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
     return result
 
 
-def reference(train: Data, spec: DataSpec, options: Options) -> tuple[Data, Data | None]:
+def reference(found: run_data.Found, options: Options) -> tuple[Data, Data | None]:
     """The real side of a run, and further real examples for floors."""
+    train = found.train
     if train.law is not None:
         return train, None
     if options.split is not None:
-        real = spec.load(options.split)
+        real = found.load(options.split)
         return real, None if real.split == train.split or train.split == "all" else train
-    if train.split == "all":
-        return train, None
-    try:
-        return spec.load("test"), train
-    except NoSplit:
-        return train, None
+    test = found.test()
+    return (train, None) if test is None else (test, train)
 
 
 def default_count(real: Data) -> int:
@@ -273,8 +271,11 @@ def writable(file: str | Path | None) -> None:
         return
     if Path(file).is_dir():
         raise UserError(f"{file} is a folder; give the name of a file")
-    if not Path(file).absolute().parent.is_dir():
-        raise UserError(f"there is no folder {Path(file).absolute().parent} to write {Path(file).name} in; make it")
+    folder = Path(file).absolute().parent
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder} to write {Path(file).name} in; make it")
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder} cannot be written to; give another place than {file}")
 
 
 def make_extractors(
@@ -329,6 +330,8 @@ CHEAP = {"frechet": frechet_from_features, "kernel": kernel_distance}
 """Distances on features that are computed along the way."""
 ALONG = (*CHEAP, "coverage", "fid", "kid")
 """Names of what needs an extractor along the way."""
+FEWEST = 4
+"""Examples whose half has a covariance."""
 COVERED, NEIGHBOURS = 1_000, 5
 """Examples and neighbours of the coverage that is computed along the way."""
 
@@ -337,6 +340,16 @@ def halves(data: Data) -> tuple[Data, Data]:
     """A half to choose by and a half to report on."""
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
     return pick(data, order[: len(data) // 2], "choose"), pick(data, order[len(data) // 2 :], "report")
+
+
+def left_out_along(data: Data, test: Data | None, budget: int) -> str:
+    """Why a log has no distances of features, in words; empty where it has them."""
+    if not data.is_images:
+        return ""
+    reference = "held-out" if test is not None else "training"
+    if (n := len(test if test is not None else data)) < FEWEST:
+        return f"there are {n} {reference} examples, and half of them are compared: it takes at least {FEWEST}"
+    return "" if budget >= LONG or offline.cached(data) else "no extractor for so short a training"
 
 
 def during_training(
@@ -374,8 +387,7 @@ def during_training(
         if not isinstance(model, Sampler) or not extractors:
             return {}
         real = halves(test if test is not None else data)[0]
-        if not len(real):
-            tell("frechet, kernel and coverage are left out: one example has no half to choose the best checkpoint by")
+        if len(real) < 2:  # `left_out_along` says so
             return {}
         samples = draw(model, n, seed, real)
         found: dict[str, float] = {}

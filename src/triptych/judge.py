@@ -31,7 +31,8 @@ def evaluate(
         Literal["train", "test", "all"] | None, arg(help="reference; default: the test split where there is one")
     ] = None,
     data: Annotated[
-        str | None, arg(help="real side of a run, prepared as the run's own; default: what it was trained on")
+        str | None,
+        arg(metavar="WHERE", help="where a run's data are now, or another set to judge it by, prepared alike"),
     ] = None,
     which: Annotated[Literal["last", "best"], arg(help="checkpoint to judge")] = "last",
     bn: Annotated[

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from triptych.checks import check_codes, check_examples
 from triptych.core import Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.errors import UserError
 from triptych.nets.transforms import Convolutions, Transform
@@ -72,7 +73,7 @@ class GANModel(Sampler):
         self.critic = critic
 
     def decode(self, z: Tensor) -> Tensor:
-        return to_public(self.generator(z))
+        return to_public(self.generator(check_codes(self, z)))
 
 
 class FlowModel(Sampler, Encoder, Density):
@@ -99,14 +100,14 @@ class FlowModel(Sampler, Encoder, Density):
         return [m for m in self.modules() if isinstance(m, Convolutions)]
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.flow(to_inner(self._checked(x)))[0]
+        return self.flow(to_inner(check_examples(self, x)))[0]
 
     def decode(self, z: Tensor) -> Tensor:
-        return to_public(self.flow.inverse(z))
+        return to_public(self.flow.inverse(check_codes(self, z)))
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Nats per example: the density at the given x, in the data's units (pictures: on [0, 1]^d)."""
-        log_p = self.log_density(to_inner(self._checked(x)))
+        log_p = self.log_density(to_inner(check_examples(self, x)))
         return log_p + self.latent * math.log(2) if x.dim() == 4 else log_p
 
     def log_density(self, x: Tensor) -> Tensor:
@@ -128,13 +129,6 @@ class FlowModel(Sampler, Encoder, Density):
             u, log_q = torch.rand_like(x), x.new_zeros(len(x))
         # In float32 255 + u rounds up to 256 for u > 1 − 2⁻¹⁶: the noise must not leave its bin.
         return (k + u.clamp(0, 1 - 2**-16)) * (2 / levels) - 1, log_q
-
-    def _checked(self, x: Tensor) -> Tensor:
-        if tuple(x.shape[1:]) != self.shape:
-            raise UserError(f"the flow was made for examples of shape {self.shape}; these have {tuple(x.shape[1:])}")
-        if len(self.shape) == 3 and not bool(((x >= 0) & (x <= 1)).all()):
-            raise UserError("pictures have values outside [0, 1]; the density is defined there only: rescale them")
-        return x
 
 
 class Autoencoder(Sampler, Encoder):
@@ -169,7 +163,7 @@ class Autoencoder(Sampler, Encoder):
         return torch.tanh(y / 2) if len(self.shape) == 3 else torch.sigmoid(y)
 
     def decode(self, z: Tensor) -> Tensor:
-        return to_public(self.mean(self.decoder(z)))
+        return to_public(self.mean(self.decoder(check_codes(self, z))))
 
     @torch.no_grad()
     def observe(self, codes: Tensor, spread: Tensor | float, mse: Tensor) -> None:
@@ -201,7 +195,7 @@ class AEModel(Autoencoder):
     """A deterministic autoencoder. It has no prior: it is sampled from the Gaussian fitted to its codes."""
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.encoder(to_inner(x))
+        return self.encoder(to_inner(check_examples(self, x)))
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n draws from the ex-post Gaussian of the codes, (n, latent)."""
@@ -223,4 +217,4 @@ class VAEModel(Autoencoder):
         return mu, log_sigma
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.posterior(to_inner(x))[0]
+        return self.posterior(to_inner(check_examples(self, x)))[0]

@@ -82,6 +82,19 @@ class Run:
             files.write_text(part / "metrics.jsonl", "")
         return cls(path)
 
+    @property
+    def budgets(self) -> list[int]:
+        """Budgets in images that this run had before it went on for longer."""
+        return [before["images"] for before in schema.read_asked(self.path).get("continued", [])]
+
+    def with_budget(self, recipe: Recipe, at: int) -> Run:
+        """This run, to go on from `at` images by `recipe`, which differs in its budget alone; the old one is kept."""
+        asked = schema.read_asked(self.path)
+        before = [*asked.get("continued", []), {"images": self.recipe.train.images, "at": at}]
+        files.write_json(self.path / "recipe.json", {**asked, "recipe": encode(recipe), "continued": before})
+        self.set_status(budget=recipe.train.images)
+        return Run(self.path)
+
     def sweep(self) -> None:
         """Remove what kills left. For the process that trains this run: nobody else writes checkpoints."""
         for folder in (self.path, *(self.path / name for name in schema.FOLDERS)):
@@ -236,9 +249,14 @@ class Run:
 
     # ------------------------------------------------------------------------------ the trained model
 
-    def data(self, split: Split | None = None) -> Data:
-        """The data this run was trained on, as it was prepared."""
-        return self.recipe.data.load(split)
+    def data(self, split: Split | None = None, where: str | None = None) -> Data:
+        """The data this run was trained on, as they were prepared; read from `where` when they have moved.
+
+        UserError where other examples than the run's own are found.
+        """
+        from triptych import run_data
+
+        return run_data.own(self, where).load(split)
 
     def shape(self) -> tuple[int, ...]:
         return tuple(self.env["shape"])

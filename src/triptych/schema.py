@@ -82,6 +82,15 @@ def record(**fields: Check) -> Check:
     return lambda value: isinstance(value, dict) and all(k in value and check(value[k]) for k, check in fields.items())
 
 
+def having(**fields: Check) -> Check:
+    """An object whose fields of these names, where it has them, are right."""
+    return lambda value: isinstance(value, dict) and all(check(value[k]) for k, check in fields.items() if k in value)
+
+
+def both(one: Check, other: Check) -> Check:
+    return lambda value: one(value) and other(value)
+
+
 def is_shape(value: Any) -> bool:
     """Sizes of one example, none of them absurd."""
     return listed(is_count)(value) and 1 <= len(value) <= 3 and min(value) > 0 and math.prod(value) <= 2**28
@@ -145,7 +154,9 @@ def _refuse(path: Path, what: str) -> None:
 def read_asked(folder: Path) -> dict[str, Any]:
     """recipe.json: `recipe`, still as JSON, and `seed`."""
     path = folder / "recipe.json"
-    asked = read(path, {"format": is_count, "recipe": RECIPE, "seed": is_count}, ("recipe", "seed"))
+    before = listed(record(images=is_count, at=is_count))
+    fields = {"format": is_count, "recipe": RECIPE, "seed": is_count, "continued": before}
+    asked = read(path, fields, ("recipe", "seed"))
     if asked.get("format", 1) > FORMAT:
         raise UserError(newer(path, asked["format"]))
     return asked
@@ -177,13 +188,18 @@ def newer(path: Path, number: int) -> str:
     )
 
 
+DATA = both(
+    record(name=is_text, split=is_text, fingerprint=is_text, examples=is_count),
+    having(place=optional(is_text), origin=listed(is_number)),
+)
+TEST = both(record(examples=is_count), having(fingerprint=is_text))
 ENV: dict[str, Check] = {
     "shape": is_shape,
     "precision": lambda v: v in ("fp32", "bf16"),
     "threads": lambda v: is_count(v) and 0 < v <= 4096,
     "device": is_text,
-    "data": record(name=is_text, split=is_text, fingerprint=is_text, examples=is_count),
-    "test": optional(record(examples=is_count)),
+    "data": DATA,
+    "test": optional(TEST),
     "parameters": mapped(is_count),
     "seed": is_count,
     **dict.fromkeys(("triptych", "python", "torch", "numpy", "platform", "processor"), is_text),

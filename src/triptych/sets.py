@@ -65,6 +65,11 @@ def judge_sets(
                 train = examples(real, "train", resolution, channels)
             truth = whole if options.n is None else subset(whole, options.n, options.seed)
             spare = train if whole.split == "test" else None
+            for name, data in (("real", truth), ("generated", samples)):
+                if len(data) == 1:  # of two sets there is then nothing to say; a run has more to it
+                    raise UserError(
+                        f"the {name} side {data.name!r} has 1 example; every distance needs at least 2, give more"
+                    )
             case = Case(truth, samples, spare, train=train, seed=options.seed, progress=bars(options.progress))
             case.extractors, notes, case.digits = make_extractors(whole, train, options, inception)
             values = measure(case)

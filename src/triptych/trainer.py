@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from triptych import runtime
-from triptych.core import LARGEST, Data, Recipe, Train, decode, encode
+from triptych import run_data, runtime
+from triptych.core import LARGEST, Data, Model, Recipe, Train, decode, encode
 from triptych.data import find
 from triptych.directions import direction
 from triptych.errors import NoSplit, UserError
+from triptych.evaluate import ALONG, FEWEST, left_out_along
 from triptych.forecast import forecast
 from triptych.models import build
 from triptych.run import Run, differences, fresh
-from triptych.system.files import exclusive
-from triptych.training import Training, enough_memory
+from triptych.system.files import exclusive, write_json
+from triptych.training import Training, enough_memory, learning_rate
 
 
 def fit(
@@ -51,8 +53,7 @@ def fit(
         "shape": list(data.shape),
         "precision": precision,
         "threads": runtime.pick_threads(model, where),
-        "data": {"name": data.name, "split": data.split, "fingerprint": data.fingerprint, "examples": len(data)},
-        "test": {"examples": len(test)} if test is not None else None,
+        **run_data.record(recipe.data, data, test),
         "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in model.players.items()},
     }
     if data.origin:
@@ -65,6 +66,8 @@ def fit(
                 f"{data.name} has no held-out part here: what is logged as held out is of training "
                 "examples; --holdout 0.1 sets some aside"
             )
+        if len(data if test is None else test) < FEWEST and data.is_images:
+            announce(f"{', '.join(ALONG)} are left out on the way: {left_out_along(data, test, recipe.train.images)}")
     model = runtime.place(model, where, precision)
     path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
     run = Run.create(path, recipe, seed, env)
@@ -72,37 +75,95 @@ def fit(
         return Training(run, model, data, test).go(progress)
 
 
-def resume(path: str | Path, device: str | None = None, progress: bool = True) -> Run:
-    """Continue a run that was cut off, bit for bit as if it had not been. A finished run is returned as it is."""
+def resume(
+    path: str | Path,
+    device: str | None = None,
+    progress: bool = True,
+    *,
+    images: int | None = None,
+    data: str | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Run:
+    """Continue a run that was cut off, bit for bit as if it had not been. A finished run is returned as it is.
+
+    With `images`, another budget than the recipe's, also a finished run goes on, until it has seen so many;
+    `announce` is told what becomes of its schedule. `data` says where the run's own examples are, if they have moved.
+    UserError, before anything is written, where the examples are not the run's or `images` have been seen already.
+    """
     run = Run(path)
     check_train(run.recipe.train)
     check_checkpoints(run)
-    if run.finished and _unchanged(run):
+    if images is None and run.finished and run.status["images"] >= run.recipe.train.images:
+        _check_unchanged(run)
         return run
     with alone(run):
-        return _go_on(run, device, progress)
+        return _go_on(Run(path), device, progress, images, data, announce)
 
 
-def _go_on(run: Run, device: str | None, progress: bool) -> Run:
+def _go_on(
+    run: Run,
+    device: str | None,
+    progress: bool,
+    images: int | None,
+    where: str | None,
+    announce: Callable[[str], None] | None,
+) -> Run:
     """`resume` of a run that nobody else trains."""
     run.sweep()
     env = run.env
-    where = runtime.pick_device(device or env["device"])
-    data, test = load_data(run.recipe)
-    if data.fingerprint != env["data"]["fingerprint"]:
-        raise UserError(
-            f"the data {data.name!r} has changed since this run began (fingerprint {data.fingerprint}, not "
-            f"{env['data']['fingerprint']}); restore it, or start a new run"
-        )
+    target = runtime.pick_device(device or env["device"])
+    found = run_data.own(run, where)
+    train, test = found.train, found.test()
+    saved = run.checkpoints()
+    if saved:
+        _check_unchanged(run)
     torch.manual_seed(run.seed)
-    model = build(run.recipe.model, data.shape)
-    training = Training(run, runtime.place(model, where, env["precision"]), data, test)
-    if run.checkpoints() and _unchanged(run):
+    model = build(run.recipe.model, train.shape)
+    if images is not None:
+        run = set_budget(run, images, model, train, announce)
+    if where is not None:
+        env["data"]["place"] = str(found.collection or run_data.place_of(found.spec, train))
+        write_json(run.path / "env.json", env)
+    training = Training(run, runtime.place(model, target, env["precision"]), train, test)
+    if saved:
         training.restore()
     else:
         run.truncate(-1)
     with runtime.threads(env["threads"]):
         return training.go(progress)
+
+
+def set_budget(run: Run, images: int, model: Model, data: Data, announce: Callable[[str], None] | None) -> Run:
+    """Rewrite recipe.json with another budget, the old one kept under `continued`; the run as it is then."""
+    if type(images) is not int:
+        raise UserError(f"train.images is {images!r}; give a whole number of images")
+    done = max([*run.checkpoints(), 0])
+    if images <= done:
+        raise UserError(f"{run.path} has seen {done:,} images already; give --train.images a number above that")
+    old = run.recipe.train
+    if images == old.images:
+        return run
+    recipe = replace(run.recipe, train=replace(old, images=images))
+    check_train(recipe.train)
+    recipe.objective.check(model, data, math.ceil(images / recipe.train.batch))
+    run = run.with_budget(recipe, done)
+    if announce is not None:
+        announce(f"{run.path} goes on from {done:,} to {images:,} images (its budget was {old.images:,})")
+        announce(rate_after(old, recipe.train, done))
+        if tied := recipe.objective.tied_to_budget():
+            announce(f"{tied} is tied to the length of the run and goes on where {images:,} images have it")
+    return run
+
+
+def rate_after(old: Train, new: Train, done: int) -> str:
+    """What becomes of the learning rate of a run that goes on with another budget."""
+    if new.schedule == "constant":
+        return "the learning rate is constant and stays as it is"
+    was, now = learning_rate(old, done), learning_rate(new, done)
+    return (
+        f"the learning rate was at {was:.3g} of its full value after the {old.schedule} schedule of {old.images:,} "
+        f"images; it goes on at {now:.3g}, where the schedule of {new.images:,} images has it"
+    )
 
 
 @contextmanager
@@ -122,18 +183,20 @@ def check_checkpoints(run: Run) -> None:
         )
 
 
-def _unchanged(run: Run) -> bool:
-    """True, or UserError naming the fields of recipe.json that were edited since the last checkpoint."""
-    begun = next(
-        ({"recipe": encode(decode(n["asked"]["recipe"])), "seed": n["asked"]["seed"]} for _, n in run.notes()), {}
-    )
-    changed = differences(begun, {"recipe": encode(run.recipe), "seed": run.seed}) if begun else []
-    if changed:
+def _check_unchanged(run: Run) -> None:
+    """UserError naming the fields of recipe.json that were edited since the last checkpoint."""
+    _, note = next(iter(run.notes()), (0, None))
+    if note is None:
+        return
+    begun = {"recipe": encode(decode(note["asked"]["recipe"])), "seed": note["asked"]["seed"]}
+    now = {"recipe": encode(run.recipe), "seed": run.seed}
+    if (budget := begun["recipe"]["train"]["images"]) in run.budgets:  # `set_budget` changed it
+        now["recipe"]["train"]["images"] = budget
+    if changed := differences(begun, now):
         raise UserError(
             f"recipe.json was changed since this run began ({'; '.join(changed).replace('recipe.', '')}); "
             "undo that, or start a new run with `triptych train`"
         )
-    return True
 
 
 def load_data(recipe: Recipe) -> tuple[Data, Data | None]:

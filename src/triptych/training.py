@@ -256,14 +256,14 @@ class Training:
 
     def check_best(self, bar: Progress) -> None:
         """Once there is a line of training beside that of image 0: the metric that chooses has to be in one of them."""
-        from triptych.evaluate import ALONG, LONG
+        from triptych.evaluate import ALONG, left_out_along
 
         self.chooses, name = False, self.train.best.removeprefix("-")
         found = {k for line in self.run.lines() for k, v in line.items() if v is None or isinstance(v, int | float)}
         if name in found:
             return
-        if self.data.is_images and self.train.images < LONG and name in ALONG:
-            bar.say(f"{name} is left out (no extractor for so short a training), so that no checkpoint is kept as best")
+        if name in ALONG and (why := left_out_along(self.data, self.test, self.train.images)):
+            bar.say(f"{name} is left out ({why}), so that no checkpoint is kept as best")
             return
         known = sorted(found - {"images", "step", "seconds", "evaluating"})
         raise UserError(f"train.best names {name!r}, which is not in the log; choose one of {', '.join(known)}")

@@ -239,9 +239,36 @@ def test_uniform_density_has_the_bits_of_its_levels(levels):
         (lambda: mode_coverage(torch.zeros(4, 2), ring(), 0.0), "std is 0"),
         (lambda: wasserstein(torch.zeros(4, 2), torch.zeros(5, 2)), "equal numbers"),
         (lambda: sliced_wasserstein(torch.zeros(4), torch.zeros(4)), "one row per example"),
+        (lambda: sliced_wasserstein(torch.zeros(4, 2), torch.zeros(4, 2), projections=0), "projections is 0"),
+        (lambda: prdc(torch.zeros(9, 2), torch.zeros(9, 2), k=2.5), "k is 2.5"),
+        (lambda: kernel_distance_subsets(torch.zeros(9, 2), torch.zeros(9, 2), subsets=0, size=4), "subsets is 0"),
+        (lambda: kernel_distance_subsets(torch.zeros(9, 2), torch.zeros(9, 2), size=1), "size is 1"),
+        (lambda: mode_coverage(torch.zeros(4, 2), ring() * math.nan, 0.1), "must be finite"),
+        (lambda: mode_coverage(torch.zeros(4, 2), torch.zeros(0, 2), 0.1), "0 modes"),
+        (lambda: mode_coverage(torch.zeros(4, 2), ring(), math.inf), "std is inf"),
+        (lambda: bits_per_dim(1.0, (0, 2)), "no dimensions"),
+        (lambda: frechet_distance(torch.zeros(2), -torch.eye(2), torch.zeros(2), torch.eye(2)), "cov1 is not positive"),
+        (
+            lambda: frechet_distance(
+                torch.zeros(2), torch.eye(2), torch.zeros(2), torch.diag(torch.tensor([1, -0.01]))
+            ),
+            r"cov2 is not positive semi-definite \(its lowest eigenvalue is -0.01",
+        ),
+        (
+            lambda: frechet_distance(torch.zeros(2), torch.eye(2), torch.zeros(2), torch.tensor([[1, 0.1], [0, 1]])),
+            "cov2 is not symmetric",
+        ),
     ],
 )
 def test_bad_input_is_one_line(call, words):
     with pytest.raises(UserError, match=words) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+def test_a_covariance_is_taken_as_float32_made_it(g):
+    """Rounding, and fewer examples than dimensions, are no fault."""
+    x = torch.randn(40, 100, generator=g)
+    cov, mu = torch.cov(x.T), x.mean(0)
+    assert cov.dtype == torch.float32
+    assert frechet_distance(mu, cov, mu, cov) == pytest.approx(0, abs=1e-3)

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import math
 import os
@@ -156,3 +157,19 @@ def test_nothing_is_swept_where_there_are_no_locks(tmp_path, monkeypatch):
         files.write_text(tmp_path / "b", "written all the same")
     assert files.sweep(tmp_path) == 1
     assert names(tmp_path) == ["b"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "many"
+    target.mkdir()
+    with files.making_folder(target) as part:
+        (part / "a").write_text("a")
+        assert not list(target.iterdir())
+    assert [f.name for f in target.iterdir()] == ["a"]
+    with contextlib.suppress(ZeroDivisionError), files.making_folder(tmp_path / "other") as part:
+        (part / "a").write_text("a")
+        raise ZeroDivisionError
+    assert [f.name for f in tmp_path.iterdir()] == ["many"]
+    with pytest.raises(OSError, match="not empty"), files.making_folder(target) as part:
+        (part / "b").write_text("b")
+    assert [f.name for f in target.iterdir()] == ["a"], "what is there is not replaced"

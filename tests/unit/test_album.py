@@ -19,7 +19,7 @@ from triptych.run import Run, load
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    return make_run(tmp_path_factory.mktemp("runs") / "pictures", picture_recipe(), pictures=False).path
+    return make_run(tmp_path_factory.mktemp("runs") / "pictures", picture_recipe(), pictures=False, fingerprint="").path
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,8 @@ def rows(x: Tensor | ArrayLike, what: str, least: int = 1, wide: bool = True) ->
         raise UserError(f"{what} have shape {tuple(x.shape)}; give one row per example, (n, d)")
     x = x.flatten(1)
     if len(x) < least:
-        raise TooFew(f"there are only {len(x)} {what}; this metric needs at least {least}")
+        there = f"is only 1 {what.removesuffix('s')}" if len(x) == 1 else f"are only {len(x)} {what}"
+        raise TooFew(f"there {there}; this metric needs at least {least}")
     if bad := sum(int((~torch.isfinite(part)).any(1).sum()) for part in x.split(4096)):
         raise UserError(f"{bad} of {len(x)} {what} hold NaN or infinite numbers; remove or repair them first")
     return x
@@ -44,3 +45,10 @@ def pair(x: Tensor | ArrayLike, y: Tensor | ArrayLike, least: int = 1, wide: boo
             f"real examples have {x.shape[1]} numbers each, generated ones {y.shape[1]}; compare sets of one shape"
         )
     return x, y
+
+
+def at_least(least: int, **counts: int) -> None:
+    """UserError for a count that is no whole number, or below `least`."""
+    for name, value in counts.items():
+        if type(value) is not int or value < least:
+            raise UserError(f"{name} is {value!r}; it must be a whole number of at least {least}")

@@ -63,9 +63,8 @@ class Case:
 
     def __post_init__(self) -> None:
         for name, data in (("real", self.real), ("generated", self.fake)):
-            if len(data) < 2:
-                count = "no examples" if len(data) == 0 else "1 example"
-                raise UserError(f"the {name} side {data.name!r} has {count}; every metric needs at least 2, give more")
+            if not len(data):
+                raise UserError(f"the {name} side {data.name!r} has no examples; give some")
         if self.real.shape != self.fake.shape or self.real.is_images != self.fake.is_images:
             raise UserError(
                 f"real examples have shape {self.real.shape}, generated ones {self.fake.shape}; prepare both alike "

@@ -40,7 +40,9 @@ def mode_coverage(samples: Tensor | ArrayLike, modes: Tensor | ArrayLike, std: f
         raise UserError(f"samples {tuple(x.shape)} and modes {tuple(centres.shape)} must be (n, d) and (m, d)")
     if len(x) == 0:
         raise UserError("there are no samples; mode coverage needs at least 1")
-    if not std > 0:
+    if not len(centres) or not bool(centres.isfinite().all()):
+        raise UserError(f"there are {len(centres)} modes and each must be finite; give their centres (m, d)")
+    if not 0 < std < math.inf:
         raise UserError(f"std is {std}; the modes need a positive standard deviation")
     finite = torch.isfinite(x).all(1)
     hits = torch.zeros(len(centres), dtype=torch.float64)

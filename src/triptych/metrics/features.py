@@ -103,12 +103,13 @@ def extract(extractor: Extractor, data: Data, batch: int = 64, progress: Progres
             except (SafetensorError, OSError) as e:
                 warnings.warn(f"cached features {file} cannot be read ({e}); made anew", stacklevel=2)
     parts: dict[str, list[Tensor]] = {}
-    for i in range(0, len(data), batch):
-        for k, v in extractor(data.x[i : i + batch]).items():
+    x = data.x if len(data) else data.x.new_zeros(1, *data.shape)  # no examples have features, too: none of that width
+    for i in range(0, len(x), batch):
+        for k, v in extractor(x[i : i + batch]).items():
             parts.setdefault(k, []).append(v.detach().float().cpu())
         if progress is not None:
-            progress(min(i + batch, len(data)), len(data))
-    found = {k: torch.cat(v) for k, v in parts.items()}
+            progress(min(i + batch, len(x)), len(x))
+    found = {k: torch.cat(v)[: len(data)] for k, v in parts.items()}
     if file is not None:
         with system_errors(file, ADVICE):
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -15,14 +15,18 @@ from triptych.metrics.arrays import TooFew, double, pair
 from triptych.metrics.case import Case, Space
 from triptych.metrics.features import Extractor, Identity
 
+ROUNDING = 1e-5
+"""Of a covariance that was made in float32, relative to its largest number or eigenvalue."""
+
 
 def frechet_distance(
     mu1: Tensor | ArrayLike, cov1: Tensor | ArrayLike, mu2: Tensor | ArrayLike, cov2: Tensor | ArrayLike
 ) -> float:
     """‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½), in float64.
 
-    mu (d,), cov (d, d) symmetric. The trace comes from the eigenvalues of Lᵀ Σ₂ L with Σ₁ = L Lᵀ, a symmetric
-    matrix: the result is real whatever the rank. Source: Dowson and Landau 1982; Heusel et al. 2017, eq. 6.
+    mu (d,), cov (d, d), finite, symmetric and positive semi-definite up to rounding; ValueError otherwise. The trace
+    comes from the eigenvalues of Lᵀ Σ₂ L with Σ₁ = L Lᵀ, a symmetric matrix: the result is real whatever the rank.
+    Source: Dowson and Landau 1982; Heusel et al. 2017, eq. 6.
     """
     mu1, cov1, mu2, cov2 = double(mu1), double(cov1), double(mu2), double(cov2)
     if not (mu1.shape == mu2.shape and cov1.shape == cov2.shape == (mu1.numel(), mu1.numel()) and mu1.dim() == 1):
@@ -33,10 +37,26 @@ def frechet_distance(
     for name, value in (("mu1", mu1), ("cov1", cov1), ("mu2", mu2), ("cov2", cov2)):
         if not torch.isfinite(value).all():
             raise UserError(f"{name} holds NaN or infinite numbers; were the features finite?")
+    for name, cov in (("cov1", cov1), ("cov2", cov2)):
+        check_covariance(name, cov)
     root = square_root(cov1)
     inner = root.T @ cov2 @ root
     trace = torch.linalg.eigvalsh((inner + inner.T) / 2).clamp_min(0).sqrt().sum()
     return combine(mu1 - mu2, cov1.trace() + cov2.trace(), trace)
+
+
+def check_covariance(name: str, cov: Tensor) -> None:
+    """UserError for a matrix (d, d) that is the covariance of nothing: lopsided, or with a negative variance."""
+    size = cov.abs().max().item() if cov.numel() else 0.0
+    if (cov - cov.T).abs().max().item() > ROUNDING * size:
+        raise UserError(f"{name} is not symmetric; give a covariance")
+    if not torch.linalg.cholesky_ex(cov)[1]:
+        return
+    values = torch.linalg.eigvalsh(cov)
+    if values[0].item() < -ROUNDING * values.abs().max().item():
+        raise UserError(
+            f"{name} is not positive semi-definite (its lowest eigenvalue is {values[0].item():.3g}); give a covariance"
+        )
 
 
 def square_root(cov: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from triptych.core import Metric, Value
-from triptych.metrics.arrays import TooFew, pair
+from triptych.metrics.arrays import TooFew, at_least, pair
 from triptych.metrics.case import Case
 from triptych.metrics.features import Inception
 
@@ -55,6 +55,8 @@ def kernel_distance_subsets(
     UserError where a set is smaller than `size`; it is never shrunk.
     """
     x, y = pair(x, y, least=2)
+    at_least(1, subsets=subsets)
+    at_least(2, size=size)
     if min(len(x), len(y)) < size:
         raise TooFew(f"KID on subsets of {size} needs as many examples on each side; there are {len(x)}, {len(y)}")
     g = torch.Generator().manual_seed(seed)

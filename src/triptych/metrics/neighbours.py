@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from triptych.core import Metric, Value
-from triptych.errors import UserError
-from triptych.metrics.arrays import pair
+from triptych.metrics.arrays import at_least, pair
 from triptych.metrics.case import Case
 
 BLOCK = 2048
@@ -31,8 +30,7 @@ def prdc(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, k: int = 5) -> dict
     One far real example can lift precision to 1 by itself: read the four together. Memory is O(n + m) beside a
     few blocks of distances. Sources: Kynkäänniemi et al. 2019, section 2; Naeem et al. 2020, section 3.
     """
-    if k < 1:
-        raise UserError(f"k is {k}; it must be at least 1")
+    at_least(1, k=k)
     real, fake = pair(real, fake, least=k + 1, wide=False)
     centre = real.mean(0, dtype=torch.float64)  # smaller norms, smaller rounding errors
     real_radius, fake_radius = radii(real, k, centre), radii(fake, k, centre)

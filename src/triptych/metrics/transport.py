@@ -12,7 +12,7 @@ from torch import Tensor
 
 from triptych.core import Data, Metric, Value
 from triptych.errors import UserError
-from triptych.metrics.arrays import pair
+from triptych.metrics.arrays import at_least, pair
 from triptych.metrics.case import Case, Space, counted, subset
 from triptych.metrics.features import Identity
 
@@ -26,6 +26,7 @@ def sliced_wasserstein(
     are compared at the quantiles of the larger. Source: Bonneel et al. 2015, section 3.
     """
     x, y = pair(x, y)
+    at_least(1, projections=projections, slices=slices)
     g = torch.Generator().manual_seed(seed)
     directions = torch.randn(projections, x.shape[1], generator=g, dtype=torch.float64)
     directions /= directions.norm(dim=1, keepdim=True)

@@ -209,6 +209,9 @@ class VAE(Variational):
             if getattr(self, name) < 1:
                 raise UserError(f"objective.{name} is {getattr(self, name)}; it must be at least 1")
 
+    def tied_to_budget(self) -> str:
+        return "" if self.schedule == "constant" or self.ramp else f"the {self.schedule} schedule of the KL's weight"
+
     def risen(self, clock: Clock) -> float:
         """How much of its target the schedule has reached at this step, in [0, 1]. The last step reaches it."""
         length = self.ramp or clock.steps

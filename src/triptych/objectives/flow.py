@@ -43,10 +43,10 @@ class NLL(Objective):
     def check(self, model: Model, data: Data, steps: int = 0) -> None:
         if not isinstance(model, FlowModel):
             raise UserError(f"NLL needs a model with an exact density; {type(model).__name__} has none: use a flow")
+        if data.is_images:  # dequantised, even one has a density
+            return
         if len(data) < 2:
             raise UserError(f"{data.name} has {len(data)} rows; a density cannot be learned from fewer than 2")
-        if data.is_images:
-            return
         names = data.columns or tuple(f"column {i + 1}" for i in range(data.shape[0]))
         if not bool(torch.isfinite(data.x).all()):
             row, column = (~torch.isfinite(data.x)).nonzero()[0].tolist()

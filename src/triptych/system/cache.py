@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from triptych.errors import UserError
@@ -19,8 +22,23 @@ def root() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "triptych"
 
 
+_only: ContextVar[Path | None] = ContextVar("collection", default=None)
+
+
+@contextlib.contextmanager
+def reading_from(collection: Path | None) -> Iterator[None]:
+    """Within, named sets are read from that folder of data sets alone; None changes nothing."""
+    token = _only.set(collection or _only.get())
+    try:
+        yield
+    finally:
+        _only.reset(token)
+
+
 def collections() -> list[Path]:
     """Folders that may hold data sets under their names: $TRIPTYCH_DATA, ../shared/data, the downloads."""
+    if (only := _only.get()) is not None:
+        return [only]
     own = os.environ.get("TRIPTYCH_DATA")
     if own and not Path(own).is_dir():
         raise UserError(f"TRIPTYCH_DATA is {own!r}, which is not a folder; point it at one or unset it")

@@ -173,8 +173,8 @@ def system_errors(path: Path, advice: str) -> Iterator[None]:
 def making_folder(path: str | Path, advice: str = "write to another place") -> Iterator[Path]:
     """An unfinished folder that becomes `path` when the block ends well; else nothing of it is left.
 
-    `path` must not exist, or be an empty folder. While it is unfinished it is locked by the file `.lock` in it, so that
-    `sweep` leaves it alone; that file stays.
+    `path` must not exist, or be an empty folder. While it is unfinished it is locked by a file `.lock` in it, so that
+    `sweep` leaves it alone.
     """
     path = Path(path)
     with system_errors(path, advice):
@@ -184,9 +184,10 @@ def making_folder(path: str | Path, advice: str = "write to another place") -> I
         try:
             with lock:
                 yield part
-                sync_folder(part)
-                if os.name == "nt":  # a folder with open files cannot be renamed there
+                if os.name == "nt":  # an open file cannot be removed there
                     lock.close()
+                (part / LOCK).unlink()
+                sync_folder(part)
                 if path.exists():
                     path.rmdir()
                 part.rename(path)
