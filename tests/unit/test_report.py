@@ -292,7 +292,7 @@ def test_a_verdict_says_how_many_seeds_it_is_of(tmp_path):
     assert "gan-x by 2 of its 3 seeds" in sentence(judge(table, "high_quality"), table)
 
 
-@pytest.mark.parametrize(("name", "text"), [("recipe", "{}"), ("recipe", "[]"), ("eval", "[]"), ("status", "3")])
+@pytest.mark.parametrize(("name", "text"), [("recipe", "{}"), ("recipe", "[]"), ("eval", "[]"), ("env", "3")])
 def test_a_damaged_folder_is_one_line(tmp_path, name, text, capsys):
     run = make_run(tmp_path / "a", toy_recipe(), values={"modes": 20}, pictures=False)
     (run.path / f"{name}.json").write_text(text)
