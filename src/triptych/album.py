@@ -213,8 +213,8 @@ def write_decoded(
     """Decode an array file of codes (n, latent) into what the name of `out` asks for, as `write_samples` does."""
     found, model = opened(run, which, device=device)
     space = latent.latent_of(model)
-    kind = check_target(Path(out), len(model.shape) == 3, model.shape)
     pictures = len(model.shape) == 3
+    kind = check_target(Path(out), pictures, model.shape)
     z = numbers(Path(codes))
     if z.ndim != 2 or z.shape[1] != space.latent or z.dtype.kind not in "fiu" or not len(z):
         raise UserError(
@@ -224,7 +224,7 @@ def write_decoded(
         raise UserError(f"{codes} holds NaN or infinite numbers; give finite codes")
     beside = train_data(found, data) if shows_data(kind, pictures) else None
     return write_examples(
-        latent.decode(space, torch.from_numpy(np.array(z, np.float32))), beside, model, Path(out), kind
+        latent.decode(space, torch.from_numpy(np.array(z, np.float32))), found, beside, model, Path(out), kind
     )
 
 
