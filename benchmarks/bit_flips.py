@@ -47,7 +47,9 @@ def main() -> None:
             where = flip(newest, rng)
             argv = ["sample", str(run), "-n", "4", "--out", str(out)]
             status = bench.ask(argv)["status"]
-            said = (bench.base / "stdout").read_text() + (bench.base / "stderr").read_text()
+            said = (bench.base / "stdout").read_text(encoding="utf-8") + (bench.base / "stderr").read_text(
+                encoding="utf-8"
+            )
             if status == 0 and newest.stem not in said and str(int(newest.stem)) not in said.replace(",", ""):
                 missed.append(where)
             newest.write_bytes(sound)

@@ -48,7 +48,9 @@ def measured(tree: Path, work: str, argv: list[str], base: Path) -> float:
     """Processor seconds of one command of a tree."""
     env = os.environ | {"PYTHONPATH": str(tree / "src"), "TREE": str(tree), "OMP_NUM_THREADS": "1"}
     env |= {"TRIPTYCH_CACHE": str(base / "cache")}
-    done = subprocess.run([sys.executable, "-P", "-c", MEASURE, *argv], env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", MEASURE, *argv], env=env, capture_output=True, text=True, encoding="utf-8"
+    )
     if done.returncode:
         raise RuntimeError(f"{work} of {tree}: {done.stderr[-500:]}")
     return float(done.stdout.split()[-1])

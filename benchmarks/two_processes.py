@@ -104,7 +104,7 @@ def main() -> None:
             trial: dict[str, Any] = {"argv": argv, "cwd": str(place), "stdout": f"{said}.out", "stderr": f"{said}.err"}
             trial["env"] = {"TRIPTYCH_CACHE": str(place / "cache"), "HOME": str(base), "TMPDIR": str(base)}
             answer = server.run(trial | {"limit": 300})
-            text = Path(f"{said}.err").read_text(errors="replace").strip()
+            text = Path(f"{said}.err").read_text(encoding="utf-8", errors="replace").strip()
             return answer["status"], text.splitlines()[-1] if text else ""
 
         def at_once(what: str, argv: list[str], place: Path) -> None:

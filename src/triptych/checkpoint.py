@@ -123,7 +123,7 @@ def read(folder: Path, images: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
             if size != note["bytes"]:
                 raise Spoilt(f"it has {size} bytes, not {note['bytes']}")
             if "sha256" not in note:
-                schema.say(f"{folder} is of version 0.1, without checksums: its checkpoints are taken as they are")
+                schema.note(f"{folder} is of version 0.1, without checksums: its checkpoints are taken as they are")
             elif hashlib.file_digest(f, "sha256").hexdigest() != note["sha256"]:
                 raise Spoilt("its bytes are not those that were written: the checksum differs")
         return load_file(path), note
@@ -146,7 +146,7 @@ def newest(folder: Path, owner: Path, among: list[int]) -> tuple[int, dict[str, 
             reasons.append((images, str(e)))
             continue
         for spoilt, why in reasons:
-            schema.say(f"{owner}: the checkpoint at {spoilt} images is damaged ({why}); the one at {images} is taken")
+            schema.note(f"{owner}: the checkpoint at {spoilt} images is damaged ({why}); the one at {images} is taken")
         return images, tensors, note
     images, why = reasons[0]
     raise UserError(

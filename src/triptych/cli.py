@@ -24,7 +24,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from triptych import commands, data_commands, judge
 from triptych.arguments import parse
 from triptych.errors import Diverged, UserError, nearest
-from triptych.terminal import console, prepare_streams, printable
+from triptych.terminal import console, prepare_streams, printable, say
 
 if TYPE_CHECKING:
     from triptych.core import DataSpec, Recipe
@@ -52,14 +52,14 @@ def train(argv: Sequence[str]) -> None:
 
     if argv[0].startswith("-"):
         recipe, why = recommended(argv)
-        print(f"taking the recommended recipe {why}")  # noqa: T201
+        say(f"taking the recommended recipe {why}")
         rest = argv
     else:
         recipe, rest = get(argv[0]), argv[1:]
     chosen, options = parse_recipe(recipe, rest)
     from triptych.trainer import fit
 
-    finished(fit(chosen, options.seed, options.out, options.device, announce=print))
+    finished(fit(chosen, options.seed, options.out, options.device, announce=say))
 
 
 TRAIN_HELP = """\
@@ -160,9 +160,9 @@ def resume(
     from triptych.trainer import resume as go_on
 
     before = Run(run).status["images"]
-    ended = go_on(run, device, images=images, data=data, announce=print)
+    ended = go_on(run, device, images=images, data=data, announce=say)
     if images is None and before >= ended.recipe.train.images:
-        print(f"{run} is finished already; nothing to do (--train.images N goes on for longer)")  # noqa: T201
+        say(f"{run} is finished already; nothing to do (--train.images N goes on for longer)")
         return
     finished(ended)
 
@@ -227,7 +227,7 @@ OWN_PARSING = {"train", "data"}
 
 
 def print_help(usage: str, text: str) -> None:
-    print(f"usage: triptych {usage}\n\n{text.rstrip()}")  # noqa: T201
+    say(f"usage: triptych {usage}\n\n{text.rstrip()}")
 
 
 def overview() -> None:
@@ -260,7 +260,7 @@ def dispatch(argv: Sequence[str]) -> None:
     if argv[0] == "--version":
         from triptych import __version__
 
-        print(f"triptych {__version__}")  # noqa: T201
+        say(f"triptych {__version__}")
         return
     name, rest = argv[0], argv[1:]
     if name not in COMMANDS:
@@ -291,11 +291,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, OSError) as e:
         if debug:
             traceback.print_exc()
-        print(f"error: {printable(' '.join(in_words(e).split()))}", file=sys.stderr)  # noqa: T201
+        say(f"error: {printable(' '.join(in_words(e).split()))}", stderr=True)
         return 3 if isinstance(e, Diverged) else 2
     except KeyboardInterrupt:
         name = argv[0] if argv else ""
-        print(f"interrupted; {AFTER.get(name, AGAIN)}", file=sys.stderr)  # noqa: T201
+        say(f"interrupted; {AFTER.get(name, AGAIN)}", stderr=True)
         return 130
 
 

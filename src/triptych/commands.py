@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from triptych import studies
+from triptych.terminal import say
 
 RunFolder = Annotated[Positional[Path], arg(metavar="RUN", help="folder of a run")]
 Out = Annotated[Path | None, arg(help="folder to write to; default: inside the run folder")]
@@ -58,7 +58,7 @@ def sample(
         components=components,
         data=data,
     )
-    print(file)  # noqa: T201
+    say(file)
 
 
 Examples = Annotated[
@@ -71,7 +71,7 @@ Examples = Annotated[
 
 
 def note(text: str) -> None:
-    print(f"note: {text}", file=sys.stderr)  # noqa: T201
+    say(f"note: {text}", stderr=True)
 
 
 def encode(
@@ -84,7 +84,7 @@ def encode(
     """Encode examples into codes: a VAE's posterior means, all of a flow's z."""
     from triptych.album import write_codes
 
-    print(write_codes(run, out, data, n, which=which, announce=note))  # noqa: T201
+    say(write_codes(run, out, data, n, which=which, announce=note))
 
 
 def decode(
@@ -97,7 +97,7 @@ def decode(
     """Decode codes into pictures or vectors."""
     from triptych.album import write_decoded
 
-    print(write_decoded(run, codes, out, which=which, data=data))  # noqa: T201
+    say(write_decoded(run, codes, out, which=which, data=data))
 
 
 def reconstruct(
@@ -116,8 +116,8 @@ def reconstruct(
     from triptych.album import write_reconstructions
 
     file, error = write_reconstructions(run, n, out, data, which=which, announce=note)
-    print(file)  # noqa: T201
-    print(f"mean squared error, in the data's units: {error:.4g}")  # noqa: T201
+    say(file)
+    say(f"mean squared error, in the data's units: {error:.4g}")
 
 
 def nearest(
@@ -131,15 +131,15 @@ def nearest(
     from triptych.album import write_neighbours
 
     file, distance = write_neighbours(run, n, seed, which=which, data=data)
-    print(file)  # noqa: T201
-    print(f"distance to the nearest training picture, pixels in [0, 1]: median {distance.median():.3g}")  # noqa: T201
+    say(file)
+    say(f"distance to the nearest training picture, pixels in [0, 1]: median {distance.median():.3g}")
 
 
 def flow(run: RunFolder, out: Out = None, which: Which = "last", data: Moved = None) -> None:
     """Draw what only flows can show: the density, the warp from z to data, samples at several temperatures."""
     from triptych.album import write_flow_figures
 
-    print(*write_flow_figures(run, out, which=which, data=data), sep="\n")  # noqa: T201
+    say(*write_flow_figures(run, out, which=which, data=data))
 
 
 def interpolate(
@@ -178,7 +178,7 @@ def interpolate(
         which=which,
         data=data,
     )
-    print(*files, sep="\n")  # noqa: T201
+    say(*files)
 
 
 def sweep(
@@ -212,7 +212,7 @@ def sweep(
         which=which,
         data=data,
     )
-    print(*files, f"rows from the top: z{list(shown)}", sep="\n")  # noqa: T201
+    say(*files, f"rows from the top: z{list(shown)}")
 
 
 def study(

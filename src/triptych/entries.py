@@ -6,153 +6,30 @@ them has the type that it should have, or the file is named in an error.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from triptych import schema
 from triptych.errors import UserError
-from triptych.system import files
+from triptych.run import read_status
 
 LOGGED = ("modes", "high_quality", "reverse_kl", "wasserstein", "nll", "val_recon", "elbo", "bits_per_dim")
 """Fields of the log that stand in where a run has no such value in eval.json."""
-JSON_LIMIT = LOG_LIMIT = 16 << 20
-"""Bytes of the largest JSON file and log of a run folder that are read here."""
 MOST_NAMES = 500
 """Metrics of a run, and different numbers of its log."""
-DEEPEST = 12
-"""Levels of a JSON file."""
 HUGE = 1e100
 """Numbers beyond are taken for not finite: their squares would be."""
-
-
-# --------------------------------------------------------------------------------------------- checks
-
-Check = Callable[[Any], bool]
+ROW: dict[str, schema.Check] = dict.fromkeys(("run", "recipe", "state", "message"), schema.is_text) | {
+    "seed": schema.is_count
+}
 
 
 def number(value: Any) -> TypeGuard[float]:
     """Whether this is a finite number to calculate with."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -HUGE < value < HUGE
-
-
-def text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 64
-
-
-def count(value: Any) -> bool:
-    return whole(value) and value >= 0
-
-
-def any_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def optional(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-def listed(check: Check) -> Check:
-    return lambda value: isinstance(value, list) and all(map(check, value))
-
-
-def mapped(check: Check) -> Check:
-    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
-
-
-def having(fields: Mapping[str, Check]) -> Check:
-    return lambda value: isinstance(value, dict) and all(c(value[k]) for k, c in fields.items() if k in value)
-
-
-def rows(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(row, dict) for row in value)
-
-
-def recipe(value: Any) -> bool:
-    return (
-        having({"name": text, "about": text, "data": having({"name": text})})(value)
-        and isinstance(value.get("data"), dict)
-        and "name" in value["data"]
-        and all(isinstance(value.get(k), dict) and text(value[k].get("type")) for k in ("objective", "model"))
-    )
-
-
-DATA = having({"name": optional(text), "fingerprint": optional(text)})
-ASKED: dict[str, Check] = {"recipe": recipe, "seed": whole}
-VALUE: dict[str, Check] = {k: optional(text) for k in ("extractor", "resize", "dtype", "how", "note", "reference")} | {
-    "value": optional(any_number),
-    "floor": optional(any_number),
-    "se": optional(any_number),
-    "n": optional(count),
-}
-ROW: dict[str, Check] = {"run": text, "recipe": text, "seed": whole, "state": text, "message": text}
-OPTIONAL: dict[str, dict[str, Check]] = {
-    "env": dict.fromkeys(("triptych", "torch", "python", "device", "precision", "processor"), text)
-    | {
-        "threads": optional(count),
-        "shape": listed(count),
-        "data": optional(DATA),
-        "parameters": optional(mapped(count)),
-    },
-    "status": {
-        "state": text,
-        "message": text,
-        "images": count,
-        "seconds": optional(any_number),
-        "alarms": listed(text),
-    },
-    "eval": {},
-    "sampling": {"examples_per_second": optional(any_number)},
-}
-
-
-@contextlib.contextmanager
-def readable(file: Path) -> Iterator[None]:
-    """The system's refusals to read as messages."""
-    try:
-        yield
-    except OSError as e:
-        raise UserError(
-            f"{file} cannot be read ({e.strerror or e}); make it readable, or restore it from a copy"
-        ) from e
-
-
-def checked(file: Path, fields: Mapping[str, Check], needed: Sequence[str] = ()) -> dict[str, Any]:
-    """The object of a JSON file, empty where there is none, its fields of the kinds that they should have."""
-    if not needed and not os.path.lexists(file):
-        return {}
-    with readable(file):
-        told = files.read_object(file, JSON_LIMIT)
-    level: list[Any] = [told]
-    for _ in range(DEEPEST):
-        level = [
-            part
-            for value in level
-            for part in (value.values() if isinstance(value, dict) else value if isinstance(value, list) else ())
-        ]
-    if level:
-        raise UserError(f"{file} is nested more than {DEEPEST} levels deep; restore it from a copy")
-    check(file, told, fields, needed=needed)
-    return told
-
-
-def check(
-    file: Path, told: Mapping[str, Any], fields: Mapping[str, Check], prefix: str = "", needed: Sequence[str] = ()
-) -> None:
-    """UserError where a field that is needed is not there, or one is of another kind than it should be."""
-    for name in needed:
-        if name not in told:
-            raise UserError(f"{file} holds no {prefix}{name}; restore it from a copy")
-    for name, good in fields.items():
-        if name in told and not good(told[name]):
-            raise UserError(f"{file}: {prefix}{name} is not what a run writes; restore it from a copy")
 
 
 @dataclass(frozen=True)
@@ -201,44 +78,27 @@ def read_entry(path: Path) -> Entry:
     """A run folder's plain files; UserError where it is no run, or where one of them holds what it cannot."""
     if not (path / "recipe.json").is_file():
         raise UserError(f"{path} is not a run: it has no recipe.json; give folders made by `triptych train` or `study`")
-    asked = checked(path / "recipe.json", ASKED, needed=("recipe", "seed"))
-    told = {name: checked(path / f"{name}.json", fields) for name, fields in OPTIONAL.items()}
-    judged = {k: v for k, v in told["eval"].items() if isinstance(v, dict) and "value" in v}
-    if len(judged) > MOST_NAMES:
-        raise UserError(f"{path / 'eval.json'} holds {len(judged):,} metrics, and at most {MOST_NAMES} are read")
-    for name, value in judged.items():
-        check(path / "eval.json", value, VALUE, f"{name}.")
-    lines, bad = read_log(path / "metrics.jsonl")
+    asked = schema.read_asked(path)
+    env = schema.read_env(path, ()) if (path / "env.json").exists() else {}
+    judged = schema.read_evaluation(path) if (path / "eval.json").exists() else {}
+    lines, bad = schema.read_log(path)
+    if max(len(judged), len({k for line in lines for k in line})) > MOST_NAMES:
+        raise UserError(f"{path} holds more than {MOST_NAMES} different numbers, which no training does; remove it")
+    # an autoencoder's `kl` is its rate, not the distance to the data that a flow logs under that name
+    lines = [{"rate" if k == "kl" and "recon" in line else k: v for k, v in line.items()} for line in lines]
     values = {k: {**v, "source": "eval"} for k, v in judged.items()}
     return Entry(
         path,
         asked["recipe"],
         asked["seed"],
-        told["env"],
-        told["status"],
+        env,
+        read_status(path),
         lines,
-        values | logged(lines, values, held_out=told["env"].get("test") is not None),
+        values | logged(lines, values, held_out=env.get("test") is not None),
         judged=bool(values),
-        sampling=told["sampling"],
+        sampling=schema.read_sampling(path) if (path / "sampling.json").exists() else {},
         bad_lines=bad,
     )
-
-
-def read_log(file: Path) -> tuple[list[dict[str, Any]], int]:
-    """The lines of a log that say at how many images they were written, their plain values, and how many do not."""
-    with readable(file):
-        found, bad = files.read_lines(file, LOG_LIMIT)
-    kept = []
-    for line in found:
-        if not count(line.get("images")):
-            bad += 1
-            continue
-        # an autoencoder's `kl` is its rate, not the distance to the data that a flow logs under that name
-        named = {"rate" if k == "kl" and "recon" in line else k: v for k, v in line.items()}
-        kept.append({k: v for k, v in named.items() if v is None or isinstance(v, int | float | str)})
-    if len({k for line in kept for k in line}) > MOST_NAMES:
-        raise UserError(f"{file} logs more than {MOST_NAMES} different numbers, which no training does; remove it")
-    return kept, bad
 
 
 def logged(lines: Sequence[Mapping[str, Any]], judged: Mapping[str, Any], held_out: bool) -> dict[str, dict[str, Any]]:
@@ -288,9 +148,9 @@ def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any
 def read_study_json(path: Path) -> dict[str, Any]:
     """study.json of a study's folder: `name`, `about`, and `runs` with `run`, `recipe`, `seed`, `state`, `message`."""
     file = path / "study.json"
-    told = checked(file, {"name": text, "about": text, "runs": rows}, needed=("name", "runs"))
+    rows = schema.listed(schema.record(**ROW))
+    told = schema.read(file, {"name": schema.is_text, "about": schema.is_text, "runs": rows}, ("name", "runs"))
     for row in told["runs"]:
-        check(file, row, ROW, "runs.", needed=tuple(ROW))
         if Path(row["run"]).name != row["run"] or row["run"] == "..":
             raise UserError(f"{file} names the run {row['run']!r}, which is not in this folder; restore it from a copy")
     return {"about": "", **told}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -311,7 +312,10 @@ def open_picture(path: str | Path, formats: tuple[str, ...] = ("PNG", "WEBP")) -
 def picture_of(raw: bytes, path: Path, formats: tuple[str, ...] = ("PNG", "WEBP")) -> Image.Image:
     """`open_picture`, from bytes at hand."""
     try:
-        with Image.open(io.BytesIO(raw), formats=formats) as picture:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at below
+            picture = Image.open(io.BytesIO(raw), formats=formats)
+        with picture:
             width, height = picture.size
             if width * height <= PIXEL_LIMIT:
                 picture.load()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,7 +9,7 @@ from rich.table import Table
 from tyro.conf import Positional, arg
 
 from triptych.errors import UserError
-from triptych.terminal import console
+from triptych.terminal import console, say
 
 if TYPE_CHECKING:
     from triptych.core import Value
@@ -133,7 +132,7 @@ def show(result: Evaluation) -> None:
     for note in result.notes:
         out.print(f"note: {note}", soft_wrap=True)
     for warning in result.warnings:
-        print(f"warning: {' '.join(warning.split())}", file=sys.stderr)  # noqa: T201
+        say(f"warning: {' '.join(warning.split())}", stderr=True)
 
 
 def compare(results: list[Evaluation]) -> None:

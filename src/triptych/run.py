@@ -46,7 +46,7 @@ def read_status(folder: Path) -> dict[str, Any]:
             "budget": budget,
             "alarms": [],
         }
-        schema.say(f"{e}: taken from the log instead, the run is {status['state']} at {status['images']} images")
+        schema.note(f"{e}: taken from the log instead, the run is {status['state']} at {status['images']} images")
         return status | {k: last[k] for k in ("seconds",) if schema.is_number(last.get(k))}
 
 
@@ -134,7 +134,9 @@ class Run:
         """Drop what was logged after `images`: training goes on from there. Lines that were spoilt are counted."""
         lines, bad = schema.read_log(self.path)
         if bad:
-            schema.say(f"{self.path / 'metrics.jsonl'}: {bad} of {bad + len(lines)} lines were spoilt and are left out")
+            schema.note(
+                f"{self.path / 'metrics.jsonl'}: {bad} of {bad + len(lines)} lines were spoilt and are left out"
+            )
         kept = [files.json_text(line) + "\n" for line in lines if line["images"] <= images]
         files.write_text(self.path / "metrics.jsonl", "".join(kept))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import sys
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from triptych.encoding import decode
 from triptych.errors import UserError
 from triptych.system import files
+from triptych.terminal import say
 
 FORMAT = 2
 """Of recipe.json and of checkpoints. Version 0.1 wrote no number; it counts as 1."""
@@ -32,14 +32,16 @@ FILES = (
     ".lock",
 )
 FOLDERS = ("checkpoints", "samples", "interpolation", "sweep", "reconstructions", "neighbours", "flow")
+LIMIT = 64 << 20
+"""Bytes of the largest of the files."""
 NESTED = 40
 """Levels of lists and objects in any of the files; ours have fewer than ten."""
 
 
 @functools.cache
-def say(text: str) -> None:
+def note(text: str) -> None:
     """A line on standard error, once in a process."""
-    print(f"note: {text}", file=sys.stderr)  # noqa: T201
+    say(f"note: {text}", stderr=True)
 
 
 # --------------------------------------------------------------------------------------------- types
@@ -124,7 +126,7 @@ def read(path: Path, fields: Mapping[str, Check], needed: tuple[str, ...] = (), 
     """`verified`, from a file."""
     if not path.exists():
         raise UserError(f"{path} is not there; {advice or 'restore it from a copy'}")
-    return verified(path, files.read_object(path), fields, needed, advice)
+    return verified(path, files.read_object(path, LIMIT), fields, needed, advice)
 
 
 # ------------------------------------------------------------------------------------------- readers
@@ -163,7 +165,11 @@ def read_asked(folder: Path) -> dict[str, Any]:
 
 
 RECIPE = record(
-    data=record(name=is_text), model=is_object, objective=is_object, train=record(images=is_count), name=is_text
+    data=record(name=is_text),
+    model=record(type=is_text),
+    objective=record(type=is_text),
+    train=record(images=is_count),
+    name=is_text,
 )
 
 
@@ -241,7 +247,7 @@ def read_log(folder: Path) -> tuple[list[dict[str, Any]], int]:
 
     A torn last line is what a kill leaves and does not count. Of lines out of order as few as possible are left out.
     """
-    lines, bad = files.read_lines(folder / "metrics.jsonl")
+    lines, bad = files.read_lines(folder / "metrics.jsonl", LIMIT)
     good = [line for line in lines if is_line(line)]
     ends: list[int] = []  # the longest increasing subsequence: the smallest end of one of each length, and where it is
     at: list[int] = []

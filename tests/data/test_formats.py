@@ -242,7 +242,9 @@ def test_the_error_names_the_commonest_reason_and_what_to_do(tmp_path: Path) -> 
         data.load(tmp_path / "f", resolution=8)
 
 
-@pytest.mark.parametrize(("at", "value", "says"), [(2, 9, "unpack it with another program"), (0, 1, "its password")])
+@pytest.mark.parametrize(
+    ("at", "value", "says"), [(2, 9, "unpack it with another program"), (0, 1, "needs its password")]
+)
 def test_zips_that_are_not_read_say_why(tmp_path: Path, at: int, value: int, says: str) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as z:
@@ -255,7 +257,7 @@ def test_zips_that_are_not_read_say_why(tmp_path: Path, at: int, value: int, say
             raw[i + offset + at] = value
             i = raw.find(mark, i + 4)
     path.write_bytes(raw)
-    with pytest.raises(UserError, match=f"all 3 were left aside .*{says}"):
+    with pytest.raises(UserError, match=says):
         data.load(path, resolution=8)
 
 
