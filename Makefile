@@ -23,6 +23,7 @@ test-long: $(VENV)/.installed-test browser
 check: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 format: $(VENV)/.installed-test

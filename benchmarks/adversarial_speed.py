@@ -46,9 +46,9 @@ def examples(recipe: Recipe, n: int) -> Data:
 
 def ours(recipe: Recipe) -> list[float]:
     """Seconds of each of the trainer's steps."""
-    from triptych import runtime
     from triptych.run import Run
-    from triptych.trainer import Training
+    from triptych.system import device as runtime
+    from triptych.trainer.loop import Training
 
     recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, ema=0.999))
     data, device = examples(recipe, 2_000), torch.device("cpu")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from common import record
 
-from triptych.entries import gather
-from triptych.intervals import welch
-from triptych.tables import tables
+from triptych.core.statistics import welch
+from triptych.report.entries import gather
+from triptych.report.table import tables
 
 BEST = "best-birds-quick"
 

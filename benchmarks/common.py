@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from triptych.runtime import processor
+from triptych.system.device import processor
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
@@ -42,7 +42,7 @@ def commit() -> str:
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
     """Mean with its 95 % interval over runs (Student's t), and every value."""
-    from triptych.intervals import estimate
+    from triptych.core.statistics import estimate
 
     found = estimate(values)
     return {"mean": found.mean, "half_width_95": found.reach, "values": list(values)}

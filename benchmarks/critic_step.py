@@ -17,9 +17,9 @@ from adversarial_speed import plain_resnet
 from common import in_turns, ratio, record
 from torch import nn
 
-from triptych import runtime
 from triptych.objectives.gan import WGANGP
 from triptych.recipes import get
+from triptych.system import device as runtime
 
 
 def stepping(D: nn.Module, real: torch.Tensor, fake: torch.Tensor) -> Callable[[], None]:

@@ -15,7 +15,7 @@ from common import record
 from triptych.core import to_bytes
 from triptych.data import load as load_data
 from triptych.metrics.classes import stacked_modes
-from triptych.metrics.offline import extractor_for
+from triptych.metrics.features.self_trained import extractor_for
 from triptych.run import Run
 from triptych.system.files import read_json
 

@@ -21,11 +21,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
-from triptych.batches import Batches
 from triptych.core import Data
 from triptych.data import load
-from triptych.data.survey import export
-from triptych.runtime import keep_freed_memory
+from triptych.data.batches import Batches
+from triptych.data.export import export
+from triptych.system.device import keep_freed_memory
 
 BATCH = 256
 
@@ -114,7 +114,7 @@ def main() -> None:
             if name == "birds":
                 import tarfile
 
-                from triptych.data.pictures import BIRDS
+                from triptych.data.sources.image_folders import BIRDS
 
                 with tarfile.open(BIRDS.home()) as t:
                     t.extractall(tmp, filter="data")

@@ -10,8 +10,9 @@ import torch
 from common import record
 
 from triptych.core import Data
-from triptych.evaluate import Case, measure
-from triptych.metrics import offline
+from triptych.evaluate.protocol import measure
+from triptych.metrics.comparison import Case
+from triptych.metrics.features import self_trained
 
 N = 10_000
 
@@ -23,7 +24,7 @@ def main() -> None:
         sets = [torch.randint(0, 256, (N, 3, 32, 32), generator=g, dtype=torch.uint8) for _ in range(3)]
         real, spare = Data("real", sets[0], "test", fingerprint="a"), Data("real", sets[1], fingerprint="b")
         fake = Data("samples", sets[2])
-        extractor = offline.extractor_for(real, kind="random")
+        extractor = self_trained.extractor_for(real, kind="random")
         looked, seconds = [], []
         call = type(extractor).__call__
         for _ in range(2):

@@ -7,10 +7,10 @@ import zuko
 from common import record
 from torch import Tensor
 
-from triptych.nets.autoregressive import MAF, MaskedAutoregressive
-from triptych.nets.coupling import NSF, AffineCoupling, RealNVP, conditioner
-from triptych.nets.spline import knots, spline
-from triptych.nets.transforms import Affine
+from triptych.models.flows.autoregressive import MAF, MaskedAutoregressive
+from triptych.models.flows.coupling import NSF, AffineCoupling, RealNVP, conditioner
+from triptych.models.layers.bijections import Affine
+from triptych.models.layers.spline import knots, spline
 
 
 def apart(ours: Tensor, theirs: Tensor) -> float:

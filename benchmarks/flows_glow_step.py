@@ -9,10 +9,10 @@ import normflows as nf
 import torch
 from common import in_turns, ratio, record
 
-from triptych import runtime
 from triptych.core import Clock
-from triptych.nets.glow import Glow
+from triptych.models.flows.multiscale import Glow
 from triptych.objectives.flow import NLL
+from triptych.system import device
 
 BATCH, K, L, WIDTH = 64, 16, 3, 128
 
@@ -40,7 +40,7 @@ def main() -> None:
     ways, sizes = {}, {}
     for precision in ("bf16", "fp32"):
         model = Glow(levels=L, steps=K, width=WIDTH).build((3, 32, 32))
-        runtime.place(model, torch.device("cpu"), precision).train()
+        device.place(model, torch.device("cpu"), precision).train()
         optimizer = torch.optim.Adam(model.parameters(), 1e-4, fused=True)
         sizes[precision] = sum(w.numel() for w in model.parameters())
 

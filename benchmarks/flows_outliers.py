@@ -8,9 +8,10 @@ import math
 import torch
 from common import record
 
-from triptych import Run, data
+from triptych import data
 from triptych.core import to_inner
 from triptych.objectives.flow import NLL
+from triptych.run.folder import Run
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import argparse
 
 from common import record
 
-from triptych import Run
+from triptych.run.folder import Run
 
 TARGETS = {"mnist": (1.25, 60), "cifar10": (3.9, 90)}
 ASKED = (10, 30, 60, 90)

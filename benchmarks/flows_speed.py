@@ -8,9 +8,9 @@ import torch
 import zuko
 from common import in_turns, ratio, record
 
-from triptych.nets.coupling import SplineCoupling, alternated
-from triptych.nets.transforms import Compose
-from triptych.runtime import keep_freed_memory
+from triptych.models.flows.coupling import SplineCoupling, alternated
+from triptych.models.layers.bijections import Compose
+from triptych.system.device import keep_freed_memory
 
 BATCH, LAYERS, WIDTH, BINS, BOUND = 4096, 3, 64, 8, 5.0
 

@@ -22,6 +22,7 @@ from common import RESULTS, record
 
 from triptych import recipes, trainer
 from triptych.core import Data
+from triptych.data import load_spec
 from triptych.recipes.flows import TOYS
 
 POINTS = 50_000
@@ -91,7 +92,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = {}
     for name in args.sets:
-        data = recipes.get(f"spline-{name}").data.load()
+        data = load_spec(recipes.get(f"spline-{name}").data)
         x = data.sample(POINTS, seed=99)
         a, b = ours(name, data, x, args.seconds, args.seed), theirs(data, x, args.seconds, args.seed)
         rows[name] = {"ours": a, "zuko": b}

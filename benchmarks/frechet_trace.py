@@ -10,8 +10,7 @@ import scipy.linalg
 import torch
 from common import in_turns, record
 
-from triptych.metrics import frechet_distance, frechet_from_features
-from triptych.metrics.frechet import moments
+from triptych.metrics.frechet import frechet_distance, frechet_from_features, moments
 
 
 def main() -> None:

@@ -28,12 +28,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from triptych import compilation, runtime
-from triptych.batches import in_order
 from triptych.core import Recipe
+from triptych.data.batches import in_order
 from triptych.recipes import get
 from triptych.run import Run
-from triptych.training import Training
+from triptych.system import device as runtime
+from triptych.trainer import compilation
+from triptych.trainer.loop import Training
 
 SIDES = ("by hand", "eager", "compiled")
 BUDGET, CRITIC_STEPS = 30_000, 5

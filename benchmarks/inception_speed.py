@@ -20,9 +20,9 @@ from common import in_turns, ratio, record
 from metrics_parity import others, random_net
 from torch import Tensor
 
-from triptych.metrics import frechet_from_features
-from triptych.metrics.features import from_net
-from triptych.runtime import keep_freed_memory
+from triptych.metrics.features.extractor import from_net
+from triptych.metrics.frechet import frechet_from_features
+from triptych.system.device import keep_freed_memory
 
 BATCH = 64
 ROUNDS = 5

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from common import record
 
-from triptych.data.pictures import BIRDS
+from triptych.data.sources.image_folders import BIRDS
 
 SIDE, BATCH, EPOCHS = 350, 32, 3
 
@@ -28,7 +28,7 @@ print(d.x.numel())
 READ = f"""
 import sys, torch
 from triptych import data
-from triptych.batches import Batches
+from triptych.data.batches import Batches
 d = data.load({{source!r}}, "all", resolution={SIDE})
 print("start", flush=True)
 stream = Batches(d, {BATCH}, seed=0, device=torch.device("cpu"))
@@ -79,7 +79,9 @@ def watch(code: str, cache: str) -> tuple[list[int], list[tuple[str, int]]]:
 
 def main() -> None:
     source = str(BIRDS.home())
-    bare, _ = watch("import torch, time; from triptych import data, batches; time.sleep(0.5)", "/nowhere")
+    bare, _ = watch(
+        "import torch, time; from triptych import data; from triptych.data import batches; time.sleep(0.5)", "/nowhere"
+    )
     with tempfile.TemporaryDirectory() as tmp:
         preparing, said = watch(PREPARE.format(source=source), tmp)
         size = int(said[0][0])

@@ -13,10 +13,11 @@ from common import record
 
 from triptych import data
 from triptych.errors import UserError
-from triptych.metrics import frechet_from_features, kernel_distance, prdc
-from triptych.metrics.inception import InceptionV3
-from triptych.metrics.kernel import kernel_distance_subsets
-from triptych.metrics.resize import RESIZES
+from triptych.metrics.features.inception import InceptionV3
+from triptych.metrics.features.resize import RESIZES
+from triptych.metrics.frechet import frechet_from_features
+from triptych.metrics.kernel import kernel_distance, kernel_distance_subsets
+from triptych.metrics.neighbours import prdc
 
 N = 8
 

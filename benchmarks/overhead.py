@@ -9,16 +9,19 @@ from pathlib import Path
 import torch
 from common import in_turns, ratio, record
 
-from triptych import recipes, runtime, trainer
-from triptych.batches import Batches
+from triptych import recipes
 from triptych.core import Recipe, Train
+from triptych.data import load_spec
+from triptych.data.batches import Batches
 from triptych.objectives.gan import WGANGP, gradient_penalty
 from triptych.run import Run
+from triptych.system import device as runtime
+from triptych.trainer import fitting
 
 
 def bare(recipe: Recipe, steps: int) -> object:
     """Algorithm 1 written out: nothing but the nets, Adam and the batches."""
-    data = recipe.data.load()
+    data = load_spec(recipe.data)
     model = recipe.model.build(data.shape)
     device = torch.device("cpu")
     runtime.place(model, device, runtime.pick_precision("auto", model, device))
@@ -51,14 +54,14 @@ def bare(recipe: Recipe, steps: int) -> object:
 
 
 def ours(recipe: Recipe, steps: int, folder: Path) -> object:
-    data = recipe.data.load()
+    data = load_spec(recipe.data)
     env = {"shape": list(data.shape), "threads": torch.get_num_threads()}
     run = Run.create(folder / recipe.name, recipe, 0, env)
     model = recipe.model.build(data.shape)
     device = torch.device("cpu")
     runtime.place(model, device, runtime.pick_precision("auto", model, device))
     model.train()
-    training = trainer.Training(run, model, data, None)
+    training = fitting.Training(run, model, data, None)
 
     def loop() -> None:
         for _ in range(steps):

@@ -9,7 +9,7 @@ import time
 import torch
 from common import record
 
-from triptych.metrics import prdc
+from triptych.metrics.neighbours import prdc
 
 
 def main(n: int = 50_000, d: int = 512) -> None:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from common import record, spread
 
-from triptych.evaluate import Options, evaluate_run
-from triptych.intervals import welch
+from triptych.core.statistics import welch
+from triptych.evaluate import evaluate_run
+from triptych.evaluate.protocol import Options
 from triptych.recipes import get
 from triptych.run import Run
 from triptych.trainer import fit, resume

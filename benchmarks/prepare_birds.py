@@ -17,8 +17,8 @@ from common import in_turns, ratio, record
 from PIL import Image
 
 from triptych.data import load
-from triptych.data.decode import FILTERS
-from triptych.data.pictures import BIRDS
+from triptych.data.prepare.decode import FILTERS
+from triptych.data.sources.image_folders import BIRDS
 
 SIZE = 32
 

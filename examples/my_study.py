@@ -1,8 +1,8 @@
 """The question of `my_study.yaml` as a Python value: `triptych study examples/my_study.py --out runs/my-study`."""
 
 from triptych.recipes import get
+from triptych.recipes.override import with_field
 from triptych.study import Study
-from triptych.study_file import with_field
 
 base = with_field(get("wgan-gp-25gaussians"), "train.images", 200_000)
 

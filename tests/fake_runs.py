@@ -11,8 +11,9 @@ import torch
 
 from triptych import figures
 from triptych.core import DataSpec, Recipe, Sampler, Train, encode
-from triptych.nets.conv import ConvGAN
-from triptych.nets.mlp import MLPGAN
+from triptych.data import load_spec
+from triptych.models.gans.mlp import MLPGAN
+from triptych.models.gans.small_conv import ConvGAN
 from triptych.objectives.gan import GAN, WGANGP
 from triptych.run import Run
 from triptych.system import files
@@ -48,7 +49,7 @@ def make_run(
     torch.manual_seed(seed)
     model = recipe.model.build(shape)
     if fingerprint is None:  # a run opens its data by it
-        fingerprint = "aaaa" if recipe.data.name == "mnist" else recipe.data.load().fingerprint
+        fingerprint = "aaaa" if recipe.data.name == "mnist" else load_spec(recipe.data).fingerprint
     data = {"name": recipe.data.name, "split": "train", "fingerprint": fingerprint, "examples": 60_000}
     players = {k: sum(w.numel() for w in p.parameters()) for k, p in model.players.items()}
     run = Run.create(

@@ -9,18 +9,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Data", "Recipe", "Run", "UserError", "data", "load", "metrics", "objectives", "recipes"]
+__all__ = ["Data", "Recipe", "Run", "Study", "UserError", "data", "load", "metrics", "objectives", "recipes"]
 
 if TYPE_CHECKING:
     from triptych import data, metrics, objectives, recipes
     from triptych.core import Data, Recipe
     from triptych.errors import UserError
     from triptych.run import Run, load
+    from triptych.study import Study
 
 _HOME = {
     "Data": "triptych.core",
     "Recipe": "triptych.core",
     "Run": "triptych.run",
+    "Study": "triptych.study",
     "UserError": "triptych.errors",
     "load": "triptych.run",
 }

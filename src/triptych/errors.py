@@ -1,5 +1,7 @@
 """The one error type that is a message to a person."""
 
+from __future__ import annotations
+
 import difflib
 from collections.abc import Iterable
 
@@ -24,3 +26,7 @@ def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
     """The names that a misspelt one may stand for, as a question; `otherwise` where none is like it."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else otherwise
+
+
+class TooFew(UserError):
+    """There are fewer examples than a metric is defined for."""

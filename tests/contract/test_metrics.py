@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from triptych.core import Data, Metric, Value, discover
-from triptych.metrics.case import Case
-from triptych.metrics.offline import extractor_for
+from triptych.metrics.comparison import Case
+from triptych.metrics.features.self_trained import extractor_for
 from triptych.models import GANModel
 
 METRICS = discover("metrics", Metric)

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from triptych import core
-from triptych.batches import Batches
 from triptych.core import Clock, Data, Model, Move, Objective
+from triptych.data.batches import Batches
 from triptych.errors import UserError
-from triptych.nets.autoencoder import MLPAutoencoder
-from triptych.nets.coupling import RealNVP
-from triptych.nets.mlp import MLPGAN
+from triptych.models.autoencoders import MLPAutoencoder
+from triptych.models.flows.coupling import RealNVP
+from triptych.models.gans.mlp import MLPGAN
 
 OBJECTIVES = core.discover("objectives", Objective)
 SPECS = (
@@ -91,7 +91,7 @@ def test_survives_json(objective: Objective) -> None:
 
 
 def test_fields_are_documented(objective: Objective) -> None:
-    from triptych.cli import field_docs
+    from triptych.cli.options import field_docs
 
     documented: set[str] = set()
     for cls in type(objective).__mro__:

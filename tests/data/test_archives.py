@@ -12,8 +12,8 @@ import pytest
 from picture_files import png, write_tar, write_zip
 
 from triptych import data
-from triptych.data.archives import tar_members
-from triptych.data.layouts import collection
+from triptych.data.prepare.archives import tar_members
+from triptych.data.prepare.layouts import collection
 from triptych.errors import UserError
 
 FILES = {f"{'ab'[i % 2]}/{i}.png": png(i, 4) for i in range(4)} | {f"a/{60 * chr(109)}/{60 * chr(110)}.png": png(9, 4)}

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from triptych import data
-from triptych.data.cifar import unpickle
+from triptych.data.sources.cifar import unpickle
 from triptych.errors import UserError
 
 RNG = np.random.default_rng(0)

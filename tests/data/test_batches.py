@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from triptych import batches as module
 from triptych import data
-from triptych.batches import Batches, in_order
 from triptych.core import Data, to_inner
+from triptych.data.batches import Batches, in_order
 
 CPU = torch.device("cpu")
 N = 50
@@ -33,7 +32,7 @@ def which(batch: torch.Tensor) -> list[int]:
 def pictures(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Data:
     if request.param == "memory":
         return numbered()
-    monkeypatch.setattr(module, "RESIDENT", 0)
+    monkeypatch.setattr("triptych.data.batches.RESIDENT", 0)
     return numbered(tmp_path / "x.npy")
 
 
@@ -67,7 +66,7 @@ def test_resumes_mid_epoch(pictures: Data, before: int) -> None:
 
 def test_file_and_memory_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Batches(numbered(), 8, seed=0, device=CPU, flip=True)
-    monkeypatch.setattr(module, "RESIDENT", 0)
+    monkeypatch.setattr("triptych.data.batches.RESIDENT", 0)
     read = Batches(numbered(tmp_path / "x.npy"), 8, seed=0, device=CPU, flip=True)
     assert all(torch.equal(next(kept), next(read)) for _ in range(20))
 
@@ -115,7 +114,7 @@ def test_in_order() -> None:
 
 
 def test_a_file_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RESIDENT", 0)
+    monkeypatch.setattr("triptych.data.batches.RESIDENT", 0)
     d = numbered(tmp_path / "x.npy")
     stream = Batches(d, 50, seed=0, device=CPU)
     with (tmp_path / "x.npy").open("r+b") as f:
@@ -125,16 +124,16 @@ def test_a_file_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_scattered_rows_of_a_large_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from triptych.data import cache
+    from triptych.data.prepare import prepared
 
     (tmp_path / "set").mkdir()
     sides = torch.arange(N) % 3 == 0
-    cache.write_images(tmp_path / "set", numbered().x, sides=sides)
-    cache.write_json(tmp_path / "set" / "about.json", {"count": N, "fingerprint": "f"})
-    small = cache.Prepared(tmp_path / "set").load("n", "test")
-    monkeypatch.setattr(cache, "IN_MEMORY", 0)
-    monkeypatch.setattr(module, "RESIDENT", 0)
-    large = cache.Prepared(tmp_path / "set").load("n", "test")
+    prepared.write_images(tmp_path / "set", numbered().x, sides=sides)
+    prepared.write_json(tmp_path / "set" / "about.json", {"count": N, "fingerprint": "f"})
+    small = prepared.Prepared(tmp_path / "set").load("n", "test")
+    monkeypatch.setattr("triptych.data.prepare.prepared.IN_MEMORY", 0)
+    monkeypatch.setattr("triptych.data.batches.RESIDENT", 0)
+    large = prepared.Prepared(tmp_path / "set").load("n", "test")
     assert torch.equal(small.x, large.x)
     assert large.file is not None
     seen = which(next(Batches(large, len(large), seed=0, device=CPU)))
@@ -142,11 +141,11 @@ def test_scattered_rows_of_a_large_set(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_contiguous_split_reads_its_own_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from triptych.data import cache
+    from triptych.data.prepare import prepared
 
-    monkeypatch.setattr(module, "RESIDENT", 0)
+    monkeypatch.setattr("triptych.data.batches.RESIDENT", 0)
     (tmp_path / "set").mkdir()
-    cache.write_images(tmp_path / "set", numbered().x, sides=torch.arange(N) >= 40)
-    cache.write_json(tmp_path / "set" / "about.json", {"count": N, "fingerprint": "f"})
-    test = cache.Prepared(tmp_path / "set").load("n", "test")
+    prepared.write_images(tmp_path / "set", numbered().x, sides=torch.arange(N) >= 40)
+    prepared.write_json(tmp_path / "set" / "about.json", {"count": N, "fingerprint": "f"})
+    test = prepared.Prepared(tmp_path / "set").load("n", "test")
     assert sorted(which(next(Batches(test, 10, seed=0, device=CPU)))) == list(range(40, 50))

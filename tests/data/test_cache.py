@@ -16,9 +16,10 @@ from picture_files import png, write
 
 from triptych import data
 from triptych.cli import main
-from triptych.data import cache
+from triptych.data.prepare import prepared
 from triptych.errors import UserError
-from triptych.metrics import features, offline
+from triptych.metrics.features import extractor as features
+from triptych.metrics.features import self_trained
 from triptych.system.cache import plain, root
 from triptych.system.files import exclusive
 
@@ -68,13 +69,15 @@ def test_a_missing_array_is_found(pets: Path) -> None:
 
 
 def test_large_arrays_are_read_again_when_they_changed(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "ALWAYS", 0)
+    monkeypatch.setattr("triptych.data.prepare.prepared.ALWAYS", 0)
     reads: list[str] = []
-    real = cache.checksum
-    monkeypatch.setattr(cache, "checksum", lambda path: (reads.append(path.name), real(path))[1])
+    real = prepared.checksum
+    monkeypatch.setattr(
+        "triptych.data.prepare.prepared.checksum", lambda path: (reads.append(path.name), real(path))[1]
+    )
     home = home_of(pets)
     for _ in range(3):
-        monkeypatch.setattr(cache, "_read", set())  # as in another process
+        monkeypatch.setattr("triptych.data.prepare.prepared._read", set())  # as in another process
         home_of(pets)
     assert reads.count("images.npy") == 2  # when it was made, and when it was first loaded
     flip(home / "images.npy", random.Random(1))
@@ -83,17 +86,19 @@ def test_large_arrays_are_read_again_when_they_changed(pets: Path, monkeypatch: 
 
 
 def test_data_info_reads_all_of_it(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "ALWAYS", 0)
+    monkeypatch.setattr("triptych.data.prepare.prepared.ALWAYS", 0)
     home_of(pets)
     reads: list[str] = []
-    real = cache.checksum
-    monkeypatch.setattr(cache, "checksum", lambda path: (reads.append(path.name), real(path))[1])
+    real = prepared.checksum
+    monkeypatch.setattr(
+        "triptych.data.prepare.prepared.checksum", lambda path: (reads.append(path.name), real(path))[1]
+    )
     assert main(["data", "info", str(pets), "--resolution", "8", "--no-duplicates"]) == 0
     assert "images.npy" in reads
 
 
 def test_scattered_rows_in_a_file_are_checked(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "IN_MEMORY", 0)
+    monkeypatch.setattr("triptych.data.prepare.prepared.IN_MEMORY", 0)
     home = home_of(pets)
     one = data.load(pets, resolution=8, holdout=0.4)
     (rows,) = (p for p in home.glob("rows-train-*.npy"))
@@ -151,7 +156,7 @@ def test_a_kill_at_its_last_steps_leaves_nothing_behind(pets: Path, monkeypatch:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as m:
-        m.setattr(cache, "seal", killed)
+        m.setattr(prepared, "seal", killed)
         with pytest.raises(KeyboardInterrupt):
             data.load(pets, resolution=8)
     home = home_of(pets)
@@ -169,7 +174,7 @@ import os
 os.umask(0o002)
 import torch
 from triptych import data
-from triptych.metrics import features, offline
+from triptych.metrics import features; from triptych.metrics.features import self_trained as offline
 d = data.load({str(pets)!r}, resolution=8)
 e = offline.finish(offline.RandomFeatures(3), "random", {{}})
 features.extract(e, d)
@@ -190,15 +195,17 @@ offline.extractor_for(d, kind="autoencoder")
 
 
 def test_a_kept_extractor_is_read_without_a_lock(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offline, "EXAMPLES", (12, 12))
+    monkeypatch.setattr("triptych.metrics.features.self_trained.EXAMPLES", (12, 12))
     d = data.load(pets, resolution=8)
-    one = offline.extractor_for(d, kind="autoencoder")
+    one = self_trained.extractor_for(d, kind="autoencoder")
 
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(offline, "exclusive", refused)  # another person's cache, to read only
-    assert offline.extractor_for(d, kind="autoencoder").id == one.id
+    monkeypatch.setattr(
+        "triptych.metrics.features.self_trained.exclusive", refused
+    )  # another person's cache, to read only
+    assert self_trained.extractor_for(d, kind="autoencoder").id == one.id
 
 
 def test_a_place_that_cannot_be_written_says_what_to_do(
@@ -218,7 +225,7 @@ def test_a_place_that_cannot_be_written_says_what_to_do(
 
 def test_features_are_written_whole(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     d = data.load(pets, resolution=8)
-    extractor = offline.finish(offline.RandomFeatures(3), "random", {})
+    extractor = self_trained.finish(self_trained.RandomFeatures(3), "random", {})
     first = features.extract(extractor, d)
     assert torch.equal(features.extract(extractor, d)["features"], first["features"])
     (file,) = (root() / "features").iterdir()

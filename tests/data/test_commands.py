@@ -9,7 +9,7 @@ from PIL import Image
 
 from triptych import data
 from triptych.cli import main
-from triptych.data import survey
+from triptych.data import statistics
 
 
 def wave(i: int, w: int = 40, h: int = 40) -> np.ndarray:
@@ -100,7 +100,7 @@ def test_bad_input_is_one_line(kind: str, capsys: pytest.CaptureFixture[str], tm
 
 def test_moments_are_numpys() -> None:
     x = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (50, 3, 5, 7), np.uint8))
-    mean, std = survey.moments(x, rows=16)
+    mean, std = statistics.moments(x, rows=16)
     assert mean == pytest.approx((x.numpy() / 255).mean((0, 2, 3)).tolist())
     assert std == pytest.approx((x.numpy() / 255).std((0, 2, 3)).tolist())
 
@@ -110,14 +110,14 @@ def test_near_duplicates_across_the_splits() -> None:
     x[150] = (x[20].int() + torch.randint(-6, 7, x[20].shape)).clamp(0, 255).to(torch.uint8)  # noise
     x[160] = (x[21].float() * 0.95 + 4).to(torch.uint8)  # contrast
     x[30] = x[31]
-    found = survey.near_duplicates(x, torch.arange(200) >= 100)
+    found = statistics.near_duplicates(x, torch.arange(200) >= 100)
     assert {(i, j) for i, j, _ in found.pairs} == {(20, 150), (21, 160), (30, 31)}
     assert (found.within, found.across) == (1, 2)
     assert found.pairs[0][:2] == (30, 31)
 
 
 def test_folders_of_classes_have_names_that_every_system_can_hold() -> None:
-    from triptych.data.layouts import safe_names
+    from triptych.data.prepare.layouts import safe_names
 
     made = safe_names(("con", "NUL.tar", "a/b", "../x", "long" * 80, "long" * 81, "\x1b[2J", "caf\udce9", "東京"))
     assert len({name.casefold() for name in made}) == 9

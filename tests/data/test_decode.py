@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from triptych.data import decode
-from triptych.data.decode import FILTERS, Unusable
+from triptych.data.prepare import decode
+from triptych.data.prepare.decode import FILTERS
+from triptych.data.prepare.reasons import Unusable
 
 RNG = np.random.default_rng(0)
 HOW = {"resolution": 32, "fit": "squash", "channels": 3, "filter": "bicubic", "jpeg_quality": None}

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from loopback import BODY, Server, serving
 
-from triptych.data.download import Remote, download, fetch
 from triptych.errors import UserError
-from triptych.progress import Progress
+from triptych.system.download import Remote, download, fetch
+from triptych.system.progress import Progress
 
 SUM = "md5:" + hashlib.md5(BODY).hexdigest()
 
@@ -103,7 +103,7 @@ def test_the_bar_counts_to_the_size_that_the_server_told(
         def update(self, done: int) -> None:
             told.append((self.title, done, self.total))
 
-    monkeypatch.setattr("triptych.data.download.Progress", Bar)
-    monkeypatch.setattr("triptych.data.download.MB", 1)
+    monkeypatch.setattr("triptych.system.download.Progress", Bar)
+    monkeypatch.setattr("triptych.system.download.MB", 1)
     get(server, tmp_path / "x")
     assert told[-1] == ("set.tar", len(BODY), len(BODY))

@@ -15,8 +15,8 @@ from encoded import chunk, packed, photo, png, tiff, with_chunk
 from PIL import Image, PngImagePlugin
 
 from triptych import data
-from triptych.data import crew, decode, reasons, worker
-from triptych.data.decode import Unusable
+from triptych.data.prepare import decode, reasons, worker, workers
+from triptych.data.prepare.reasons import Unusable
 from triptych.errors import UserError
 
 
@@ -65,9 +65,9 @@ def test_a_fault_of_the_program_ends_the_work_and_blames_no_picture(
     for i in range(3):
         (tmp_path / "pics").mkdir(exist_ok=True)
         photo().save(tmp_path / "pics" / f"{i}.png")
-    program = crew.Crew.command[-1]
-    monkeypatch.setattr(crew.Crew, "command", (*crew.Crew.command[:-1], str(copy / "data" / "worker.py")))
-    assert program != crew.Crew.command[-1]
+    program = workers.Crew.command[-1]
+    monkeypatch.setattr(workers.Crew, "command", (*workers.Crew.command[:-1], str(copy / "data" / "worker.py")))
+    assert program != workers.Crew.command[-1]
     with pytest.raises(RuntimeError, match=r"(?s)an error of the program itself.*KeyError"):
         data.load(tmp_path / "pics", resolution=8, channels=1)
     (copy / "data" / "worker.py").write_text("raise SystemExit(1)")
@@ -80,7 +80,7 @@ def test_only_what_a_decoder_raises_counts_against_a_picture(wrong: Exception, m
     def faulty(*_: object) -> None:
         raise wrong
 
-    monkeypatch.setattr(decode, "eight_bits", faulty)
+    monkeypatch.setattr("triptych.data.prepare.decode.eight_bits", faulty)
     with pytest.raises(type(wrong)):
         decode.decode(packed(photo()))
 
@@ -218,7 +218,7 @@ NONE = {
 
 @pytest.mark.parametrize("kind", NONE)
 def test_files_that_are_no_pictures_are_known_by_their_first_bytes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "heif", lambda: False)
+    monkeypatch.setattr("triptych.data.prepare.decode.heif", lambda: False)
     with pytest.raises(Unusable) as said:
         decode.decode(NONE[kind])
     assert str(said.value).partition(":")[0] == kind
@@ -308,9 +308,9 @@ def test_the_limit_of_the_process_is_left_alone() -> None:
 
 
 def test_the_worker_starts_without_the_heavy_libraries() -> None:
-    order = [sys.executable, "-X", "importtime", "-P", crew.Crew.command[-1]]
+    order = [sys.executable, "-X", "importtime", "-P", workers.Crew.command[-1]]
     said = subprocess.run(
         order, input=json.dumps({"out": os.devnull}).encode() + b"\n", capture_output=True, check=False
     ).stderr.decode()
-    assert "triptych.data.decode" in said
+    assert "triptych.data.prepare.decode" in said
     assert not {"torch", "numpy", "PIL.ImageCms"} & {line.rpartition("|")[2].strip() for line in said.splitlines()}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from triptych import data
-from triptych.data.glyphs import CLASSES, RANGES, SOURCES, draw_factors, render
+from triptych.data.sources.glyphs import CLASSES, RANGES, SOURCES, draw_factors, render
 from triptych.errors import UserError
 
 

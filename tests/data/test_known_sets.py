@@ -19,11 +19,12 @@ from loopback import BODY, serving
 
 from triptych import data
 from triptych.cli import main
-from triptych.data import cifar, download, emnist
-from triptych.data.array_sets import ArraySet
-from triptych.data.download import Remote
-from triptych.data.idx import read_idx
+from triptych.data.sources import cifar
+from triptych.data.sources.array_sets import ArraySet
+from triptych.data.sources.mnist import read_idx
 from triptych.errors import UserError
+from triptych.system import download
+from triptych.system.download import Remote
 
 RNG = np.random.default_rng(0)
 
@@ -74,7 +75,7 @@ def test_emnist_from_its_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     home = tmp_path / "home"
     home.mkdir()
     (tmp_path / "gzip.zip").rename(home / "gzip.zip")
-    monkeypatch.setattr(emnist, "fetch", lambda folder, remotes: home)
+    monkeypatch.setattr("triptych.data.sources.emnist.fetch", lambda folder, remotes: home)
     assert torch.equal(data.load("emnist-balanced").x[:, 0], torch.from_numpy(x).mT)
     assert len(list(home.glob("emnist-*"))) == 4
 
@@ -165,7 +166,7 @@ def test_cifar100_pickles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(UserError, match="not the official file"):
         data.load(folder)
     known = replace(cifar.CIFAR100, versions=(replace(cifar.PYTHON_100, sums=sums), cifar.BINARY_100))
-    monkeypatch.setattr(cifar, "KNOWN", (known,))
+    monkeypatch.setattr("triptych.data.sources.cifar.KNOWN", (known,))
     d = data.load(folder)
     assert d.labels is not None
     assert d.labels.tolist() == [99, 0, 1, 2, 3]
@@ -196,7 +197,7 @@ def test_named_sets_are_listed_with_terms(capsys: pytest.CaptureFixture[str]) ->
     out = capsys.readouterr().out
     for name in ("kmnist", "emnist-letters", "cifar100", "dsprites", "bloodmnist"):
         assert name in out
-    for source in data.sources().values():
+    for source in data.all_sources().values():
         for remote in [*getattr(source, "remotes", ()), getattr(source, "remote", None)]:
             assert remote is None or remote.url.startswith("https://")
 

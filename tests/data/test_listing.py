@@ -14,8 +14,8 @@ from picture_files import png, write, write_tar, write_zip
 
 from triptych import data
 from triptych.cli import main
-from triptych.data import litter
-from triptych.data.layouts import collection
+from triptych.data.prepare import litter
+from triptych.data.prepare.layouts import collection
 from triptych.errors import UserError
 
 LITTER = (

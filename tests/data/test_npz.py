@@ -14,7 +14,6 @@ import torch
 
 from triptych import data
 from triptych.cli import main
-from triptych.data import numpy_files
 from triptych.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -228,7 +227,7 @@ def test_lying_headers(tmp_path: Path, shape: str, says: str) -> None:
 
 
 def test_a_member_that_swells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numpy_files, "SWOLLEN", 1 << 20)
+    monkeypatch.setattr("triptych.data.sources.numpy_files.SWOLLEN", 1 << 20)
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((4096, 32, 32), np.uint8))
     with pytest.raises(UserError, match=r"would grow .*-fold"):
         data.load(tmp_path / "a.npz")
@@ -236,7 +235,7 @@ def test_a_member_that_swells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_more_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "a.npz", x=RNG.normal(size=(100, 4)))
-    monkeypatch.setattr(numpy_files, "memory", lambda: 4000)
+    monkeypatch.setattr("triptych.data.sources.numpy_files.memory", lambda: 4000)
     with pytest.raises(UserError, match="of memory"):
         data.load(tmp_path / "a.npz")
 
@@ -244,7 +243,7 @@ def test_more_than_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_large_array_is_mapped_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(tmp_path / "a.npz", x_train=TRAIN, x_test=TEST)
     whole = data.load(tmp_path / "a.npz", split="all")
-    monkeypatch.setattr(numpy_files, "IN_MEMORY", 100)
+    monkeypatch.setattr("triptych.data.sources.numpy_files.IN_MEMORY", 100)
     again = data.load(tmp_path / "a.npz", split="all")
     assert torch.equal(again.x, whole.x)
     assert again.fingerprint == whole.fingerprint

@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 
 from triptych import data
-from triptych.data import cache, crew, worker
+from triptych.core.preparation import Preparation
+from triptych.data.prepare import prepared, worker, workers
 from triptych.errors import UserError
-from triptych.preparation import Preparation
 from triptych.system.cache import root
 
 
@@ -244,9 +244,8 @@ def test_zip_bomb_and_encrypted_members(folder: Path, tmp_path: Path) -> None:
 
 
 def test_tar_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from triptych.data import archives
 
-    monkeypatch.setattr(archives, "SLACK", 1 << 20)
+    monkeypatch.setattr("triptych.data.prepare.archives.SLACK", 1 << 20)
     bomb = tmp_path / "bomb.tar.gz"
     with tarfile.open(bomb, "w:gz") as t:
         member = tarfile.TarInfo("big.png")
@@ -290,12 +289,12 @@ def test_a_worker_that_dies_costs_one_picture(folder: Path, monkeypatch: pytest.
         f"for name, home in (('triptych', {str(home)!r}), ('triptych.data', {str(home / 'data')!r})):\n"
         "    sys.modules[name] = types.ModuleType(name)\n"
         "    sys.modules[name].__path__ = [home]\n"
-        "from triptych.data import decode, worker\n"
+        "from triptych.data.prepare import decode, worker\n"
         "real = decode.decode\n"
         f"decode.decode = lambda d, limits: os.abort() if d == {deadly!r} else real(d, limits)\n"
         "worker.serve(sys.stdin.buffer, sys.stdout.buffer)\n"
     )
-    monkeypatch.setattr(crew.Crew, "command", (*crew.Crew.command[:-1], str(script)))
+    monkeypatch.setattr(workers.Crew, "command", (*workers.Crew.command[:-1], str(script)))
     d = data.load(folder, resolution=8)
     assert len(d) == 9
     assert index(d)["skipped"] == [{"name": "cat/2.png", "reason": "the decoder died of it"}]
@@ -308,7 +307,7 @@ def test_goes_on_after_a_kill(tmp_path: Path) -> None:
     code = f"""
 import threading, time
 from triptych import data
-from triptych.data import crew
+from triptych.data.prepare import workers as crew
 real, calls = crew.Crew._ask, threading.Semaphore(3)
 def slow(self, worker, order):
     if not calls.acquire(blocking=False):
@@ -333,9 +332,9 @@ data.load({str(tmp_path / "many")!r}, resolution=8)
         f.write("[[390, {")  # as if the kill had cut a line
     seen = []
     monkey = pytest.MonkeyPatch()
-    real = crew.Crew._ask
+    real = workers.Crew._ask
     monkey.setattr(
-        crew.Crew, "_ask", lambda self, w, order: (seen.extend(i for i, _ in order), real(self, w, order))[1]
+        workers.Crew, "_ask", lambda self, w, order: (seen.extend(i for i, _ in order), real(self, w, order))[1]
     )
     resumed = data.load(tmp_path / "many", resolution=8)
     monkey.undo()
@@ -371,8 +370,8 @@ def test_full_disk_leaves_nothing_behind(folder: Path, tmp_path: Path, monkeypat
 
     np.save(tmp_path / "a.npy", np.zeros((4, 8, 8), np.uint8))
     with monkeypatch.context() as m:
-        m.setattr(crew.Crew, "_ask", full)
-        m.setattr(cache, "write_json", full)  # of arrays: the pictures are written, their description is not
+        m.setattr(workers.Crew, "_ask", full)
+        m.setattr(prepared, "write_json", full)  # of arrays: the pictures are written, their description is not
         for source in (folder, tmp_path / "a.npy"):
             with pytest.raises(UserError, match="disk is full"):
                 data.load(source, resolution=4)
@@ -391,7 +390,7 @@ def test_damaged_cache_is_named(folder: Path) -> None:
 
 
 def test_header_is_numpys(tmp_path: Path) -> None:
-    (tmp_path / "a.npy").write_bytes(cache.header(2, [1, 2, 3]) + bytes(range(12)))
+    (tmp_path / "a.npy").write_bytes(prepared.header(2, [1, 2, 3]) + bytes(range(12)))
     a = np.load(tmp_path / "a.npy")
     assert a.shape == (2, 1, 2, 3)
     assert a.flatten().tolist() == list(range(12))

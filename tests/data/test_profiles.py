@@ -9,7 +9,7 @@ from encoded import grey_profile, packed, photo, srgb, swapped
 from PIL import Image, ImageCms
 
 from triptych import data
-from triptych.data import decode, profiles
+from triptych.data.prepare import decode, profiles
 
 RED = np.zeros((8, 8, 3), np.uint8) + np.array([220, 0, 0], np.uint8)
 

@@ -9,8 +9,8 @@ from encoded import chunk, packed, photo, png, tiff
 from PIL import Image, TiffImagePlugin
 
 from triptych import data
-from triptych.data import decode
-from triptych.data.decode import Unusable
+from triptych.data.prepare import decode
+from triptych.data.prepare.reasons import Unusable
 from triptych.errors import UserError
 
 COLOURS = np.asarray(photo(12, 9))

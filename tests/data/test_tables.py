@@ -12,7 +12,7 @@ import torch
 from triptych import data
 from triptych.cli import main
 from triptych.core import Data
-from triptych.data.vectors import csv_text
+from triptych.data.sources.vectors import csv_text
 from triptych.errors import UserError
 
 ROWS = np.random.default_rng(0).normal(size=(30, 2)).round(4)

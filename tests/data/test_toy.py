@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 
 from triptych import data
-from triptych.data.toy import SwissRoll
+from triptych.data.sources.toy import SwissRoll
 from triptych.errors import UserError
 
 FAILURE_RATE = 1e-6

@@ -10,10 +10,10 @@ import pytest
 import torch
 from loopback import BODY, Server, serving
 
-from triptych.data.download import CHUNK
 from triptych.errors import UserError
-from triptych.metrics import features
-from triptych.metrics.features import WEIGHTS, find_inception, load_inception
+from triptych.metrics.features import extractor
+from triptych.metrics.features.extractor import WEIGHTS, find_inception, load_inception
+from triptych.system.download import CHUNK
 
 
 @pytest.fixture
@@ -22,9 +22,12 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.delenv("TRIPTYCH_INCEPTION", raising=False)
-    monkeypatch.setattr(features, "SHA256", hashlib.sha256(BODY).hexdigest()[:8])
-    monkeypatch.setattr(features, "PATIENCE", 0.3)
-    monkeypatch.setattr(features, "ADDRESSES", ("http://127.0.0.1:9/first.pth", "http://127.0.0.1:9/second.pth"))
+    monkeypatch.setattr("triptych.metrics.features.extractor.SHA256", hashlib.sha256(BODY).hexdigest()[:8])
+    monkeypatch.setattr("triptych.metrics.features.extractor.PATIENCE", 0.3)
+    monkeypatch.setattr(
+        "triptych.metrics.features.extractor.ADDRESSES",
+        ("http://127.0.0.1:9/first.pth", "http://127.0.0.1:9/second.pth"),
+    )
     found = {
         "path": tmp_path / "given.pth",
         "environment": tmp_path / "named.pth",
@@ -39,7 +42,9 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 @pytest.fixture
 def server(places: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     with serving() as s:
-        monkeypatch.setattr(features, "ADDRESSES", (s.address("first.pth"), s.address("second.pth")))
+        monkeypatch.setattr(
+            "triptych.metrics.features.extractor.ADDRESSES", (s.address("first.pth"), s.address("second.pth"))
+        )
         yield s
 
 
@@ -132,7 +137,7 @@ def test_missing_weights_name_every_place_in_one_line(places, tmp_path):
         str(tmp_path / "cache"),
         str(tmp_path / "torch"),
         *WEIGHTS,
-        *features.ADDRESSES,
+        *extractor.ADDRESSES,
         "frechet",
     ):
         assert part in said

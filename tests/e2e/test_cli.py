@@ -211,8 +211,8 @@ def test_command_line_trains_a_strangers_objective(copy: Path) -> None:
     code = (
         "import dataclasses, sys; from triptych import recipes; from triptych.objectives import Stranger;"
         "r = dataclasses.replace(recipes.get('gan-8gaussians'), objective=Stranger());"
-        "from triptych.cli import parse_recipe; c, _ = parse_recipe(r, ['--objective.half', '0.25']);"
-        "from triptych.core import encode, decode; assert decode(encode(c)).objective.half == 0.25; print('known')"
+        "from triptych.cli.options import parse_recipe; c, _ = parse_recipe(r, ['--objective.half', '0.25']);"
+        "from triptych.core import decode, encode; assert decode(encode(c)).objective.half == 0.25; print('known')"
     )
     assert "known" in inside(copy, "-c", code)
 
@@ -242,9 +242,9 @@ def test_batch_statistics_reach_sample_and_evaluate(
 ) -> None:
     import numpy as np
 
-    from triptych import evaluate, load
     from triptych.core import Sampler
-    from triptych.latent import use_batch_statistics
+    from triptych.models.latent_space import use_batch_statistics
+    from triptych.run.folder import load
 
     run = str(tmp_path / "r")
     small = ["--train.images", "128", "--train.batch", "64", "--model.width", "4", "--model.depth", "0"]
@@ -264,7 +264,7 @@ def test_batch_statistics_reach_sample_and_evaluate(
     def asked(_: object) -> None:
         raise UserError("batch statistics are asked for; that is all")
 
-    monkeypatch.setattr(evaluate, "use_batch_statistics", asked)
+    monkeypatch.setattr("triptych.evaluate.of_run.use_batch_statistics", asked)
     assert "batch statistics" in refused(capsys, "evaluate", run, "--bn", "train")
 
 

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from triptych.core import DataSpec, Recipe, Train
-from triptych.evaluate import Options, evaluate_run
-from triptych.metrics import offline
-from triptych.metrics.case import Case
-from triptych.metrics.latent import Disentanglement
-from triptych.nets.autoencoder import MLPAutoencoder
+from triptych.data import load_spec
+from triptych.evaluate import evaluate_run
+from triptych.evaluate.protocol import Options
+from triptych.metrics.comparison import Case
+from triptych.metrics.disentanglement import Disentanglement
+from triptych.models.autoencoders import MLPAutoencoder
 from triptych.objectives.autoencoder import VAE
 from triptych.run import Run
 from triptych.trainer import fit
@@ -31,7 +32,7 @@ def run(tmp_path_factory):
 
 def test_a_trained_encoder_is_above_an_untrained_one_and_above_chance(run):
     """On three factors it cannot miss, by margins several times the spread over seeds."""
-    data = RECIPE.data.load("test")
+    data = load_spec(RECIPE.data, "test")
     torch.manual_seed(0)
     models = {"trained": run.load(), "untrained": RECIPE.model.build(data.shape).eval()}
     found = {k: Disentanglement()(Case(data, data, model=m)) for k, m in models.items()}
@@ -50,7 +51,7 @@ def test_a_trained_encoder_is_above_an_untrained_one_and_above_chance(run):
 
 def test_evaluate_reports_them_with_everything_a_vae_has(run, tmp_path, monkeypatch):
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(offline, "EXAMPLES", (500, 500))
+    monkeypatch.setattr("triptych.metrics.features.self_trained.EXAMPLES", (500, 500))
     values = evaluate_run(run.path, Options(n=60))
     assert set(values) >= SCORES
     assert {"nll_elbo", "nll_iwae", "bits_per_dim_elbo", "bits_per_dim_iwae", "separability", "hole_prior"} <= set(

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from triptych import evaluate, load
 from triptych.cli import main
-from triptych.metrics.features import Inception
+from triptych.evaluate import while_training
+from triptych.metrics.features.extractor import Inception
 from triptych.run import Run
+from triptych.run.folder import load
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_best_and_last_are_reported_on_the_half_that_did_not_choose(pictures_run
 
 
 def test_a_run_too_short_for_an_extractor_trains_without_its_best(pictures_run, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("triptych.metrics.offline.cached", lambda data: False)
+    monkeypatch.setattr("triptych.metrics.features.self_trained.cached", lambda data: False)
     argv = ["train", "gan-glyphs", "--data", str(pictures_run.parent / "x.npy"), "--model.width", "8"]
     argv += ["--channels", "1", "--train.images", "256", "--train.best", "frechet", "--out", str(tmp_path / "run")]
     assert main(argv) == 0
@@ -148,11 +149,21 @@ def test_fid_along_the_way_where_it_is_asked_for_and_can_be_had(pictures_run, mo
         return {"features": flat[:, :5]}
 
     model, data = load(pictures_run), Run(pictures_run).data()
-    monkeypatch.setattr(evaluate, "load_inception", lambda options, images: Inception(features, "inception-v3:t"))
+    monkeypatch.setattr(
+        "triptych.evaluate.of_run.load_inception", lambda options, images: Inception(features, "inception-v3:t")
+    )
+    monkeypatch.setattr(
+        "triptych.evaluate.while_training.load_inception", lambda options, images: Inception(features, "inception-v3:t")
+    )
     state = torch.get_rng_state()
-    found = evaluate.during_training(model, data, None, 50, 0, inception=True)
+    found = while_training.during_training(model, data, None, 50, 0, inception=True)
     assert set(found) == {"fid", "kid", "frechet", "kernel", "coverage"}
-    assert set(evaluate.during_training(model, data, None, 50, 0)) == {"frechet", "kernel", "coverage"}
-    monkeypatch.setattr(evaluate, "load_inception", lambda options, images: None)
-    assert set(evaluate.during_training(model, data, None, 50, 0, inception=True)) == {"frechet", "kernel", "coverage"}
+    assert set(while_training.during_training(model, data, None, 50, 0)) == {"frechet", "kernel", "coverage"}
+    monkeypatch.setattr("triptych.evaluate.of_run.load_inception", lambda options, images: None)
+    monkeypatch.setattr("triptych.evaluate.while_training.load_inception", lambda options, images: None)
+    assert set(while_training.during_training(model, data, None, 50, 0, inception=True)) == {
+        "frechet",
+        "kernel",
+        "coverage",
+    }
     assert torch.equal(torch.get_rng_state(), state)

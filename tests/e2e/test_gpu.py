@@ -7,7 +7,8 @@ import torch
 
 from triptych import recipes, trainer
 from triptych.core import DataSpec
-from triptych.evaluate import Options, evaluate_run
+from triptych.evaluate import evaluate_run
+from triptych.evaluate.protocol import Options
 from triptych.run import Run
 
 pytestmark = [

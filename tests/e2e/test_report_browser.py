@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fake_runs import make_run, picture_recipe, toy_recipe
 
-from triptych import album
+from triptych.explore import walks
 from triptych.report import write_report
 
 AXE = "axe-core@4.14.1"
@@ -34,8 +34,8 @@ def page_file(tmp_path_factory):
             runs.append(make_run(out / f"{name}-{seed}", toy_recipe(name), seed, values=values, points=6))
     runs.append(make_run(out / "digits", picture_recipe(), alarms=("the critic wins every time",), points=6))
     for run in (runs[0], runs[-1]):
-        album.write_interpolation(run.path, rows=3)
-        album.write_sweep(run.path, rows=3)
+        walks.write_interpolation(run.path, rows=3)
+        walks.write_sweep(run.path, rows=3)
     return write_report([r.path for r in runs], out / "report.html")
 
 

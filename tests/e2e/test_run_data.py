@@ -12,14 +12,17 @@ import torch
 from triptych import evaluate, trainer
 from triptych.cli import main
 from triptych.core import DataSpec, Recipe, Train
+from triptych.data import load_spec
 from triptych.errors import UserError
-from triptych.nets.autoencoder import MLPAutoencoder
-from triptych.nets.coupling import RealNVP
-from triptych.nets.mlp import MLPGAN
+from triptych.evaluate import protocol
+from triptych.models.autoencoders import MLPAutoencoder
+from triptych.models.flows.coupling import RealNVP
+from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.autoencoder import AE, VAE
 from triptych.objectives.flow import NLL
 from triptych.objectives.gan import GAN
 from triptych.run import Run, load
+from triptych.trainer import fitting
 
 TRAIN = Train(images=64, batch=8)
 CODER = Recipe(DataSpec("set.npy"), MLPAutoencoder(latent=2, width=8), VAE(likelihood="gaussian"), TRAIN, name="coder")
@@ -264,7 +267,7 @@ def test_a_run_cut_while_it_went_on_goes_on(tmp_path, monkeypatch):
     def cut(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer.Training, "one_step", cut)
+    monkeypatch.setattr(fitting.Training, "one_step", cut)
     with pytest.raises(KeyboardInterrupt):
         trainer.resume(run.path, images=1_920, progress=False)
     monkeypatch.undo()
@@ -301,7 +304,7 @@ def test_so_few_pictures_are_trained_on(tmp_path, capsys, family, n):
     run = trainer.fit(recipe, out=tmp_path / "run", device="cpu", progress=False, announce=said.append)
     assert run.status["state"] == "done"
     assert any("frechet, kernel, coverage, fid, kid are left out on the way" in line for line in said)
-    assert evaluate.evaluate_run(run.path, evaluate.Options(device="cpu"))["sliced_wasserstein"].value is not None
+    assert evaluate.evaluate_run(run.path, protocol.Options(device="cpu"))["sliced_wasserstein"].value is not None
 
 
 def test_a_held_out_part_of_one(tmp_path, capsys):
@@ -310,7 +313,7 @@ def test_a_held_out_part_of_one(tmp_path, capsys):
     for share in (0.02, 0.04, 0.06, 0.1):
         recipe = replace(CODER, data=DataSpec(str(x), holdout=share))
         try:
-            count = len(recipe.data.load("test"))
+            count = len(load_spec(recipe.data, "test"))
         except UserError:
             continue
         if count <= 3:
@@ -330,11 +333,11 @@ def test_four_evaluations_at_once(home):
     """Each ends well, and who reads meets whole numbers: those of the last."""
     bad, done = [], threading.Event()
     file = home / "run" / "eval.json"
-    evaluate.evaluate_run(home / "run", evaluate.Options(n=8, device="cpu"))
+    evaluate.evaluate_run(home / "run", protocol.Options(n=8, device="cpu"))
 
     def judge(seed):
         try:
-            evaluate.evaluate_run(home / "run", evaluate.Options(n=8, seed=seed, device="cpu"))
+            evaluate.evaluate_run(home / "run", protocol.Options(n=8, seed=seed, device="cpu"))
         except Exception as e:
             bad.append(e)
 

@@ -18,18 +18,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from triptych import checkpoint, schema, trainer, training
+from triptych import trainer
 from triptych.cli import main
 from triptych.core import DataSpec, Recipe, Train
 from triptych.errors import Diverged, UserError
-from triptych.nets.autoencoder import MLPAutoencoder
-from triptych.nets.coupling import RealNVP
-from triptych.nets.mlp import MLPGAN
+from triptych.models.autoencoders import MLPAutoencoder
+from triptych.models.flows.coupling import RealNVP
+from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.autoencoder import VAE
 from triptych.objectives.flow import NLL
 from triptych.objectives.gan import GAN
-from triptych.run import Run, load
+from triptych.run import Run, checkpoint, load, schema
 from triptych.system import files
+from triptych.trainer import loop
 
 TRAIN = Train(images=640, batch=32, ema=0.9, log=64, evaluate=640, sample=640, checkpoint=160, best="critic_loss")
 GAN_RECIPE = Recipe(DataSpec("8gaussians"), MLPGAN(width=8, depth=1), GAN(), TRAIN, name="small")
@@ -342,7 +343,7 @@ def open_run(path: Path) -> None:
 
 
 def report_run(path: Path) -> None:
-    from triptych.entries import gather
+    from triptych.report.entries import gather
 
     for entry in gather([path])[0]:
         _ = entry.state, entry.training, entry.data, entry.name
@@ -408,7 +409,7 @@ def test_a_kill_right_after_any_checkpoint_leaves_the_same_best(
             if images >= at:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(checkpoint, "write", killed)
+        monkeypatch.setattr("triptych.run.checkpoint.write", killed)
         with pytest.raises(KeyboardInterrupt):
             fit(tmp_path / str(at), best=best)
         monkeypatch.undo()
@@ -503,16 +504,16 @@ def test_a_norm_that_is_not_finite_stops_before_the_step(
 def test_sigterm_saves_between_two_steps_and_nothing_changes(
     whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    original, done = training.Training.one_step, 0
+    original, done = loop.Training.one_step, 0
 
-    def one_step(self: training.Training) -> None:
+    def one_step(self: loop.Training) -> None:
         nonlocal done
         original(self)
         done += 1
         if done == steps:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(training.Training, "one_step", one_step)
+    monkeypatch.setattr(loop.Training, "one_step", one_step)
     with pytest.raises(SystemExit) as ended:
         fit(tmp_path / "run")
     monkeypatch.undo()

@@ -13,7 +13,8 @@ import pytest
 
 from triptych.cli import main
 from triptych.recipes import get
-from triptych.study import Study, carry_out
+from triptych.study import Study
+from triptych.study.runner import carry_out
 
 FILE = """\
 name: tiny

@@ -14,8 +14,8 @@ from PIL import Image
 
 from triptych.cli import main
 from triptych.recipes import get
-from triptych.study import Study, carry_out
-from triptych.study_runner import understood
+from triptych.study import Study
+from triptych.study.runner import carry_out, understood
 
 ACTS = "import os; open(os.environ['ACTED'], 'a').write(__file__)\nraise SystemExit(7)\n"
 TINY = "name: tiny\nseeds: 1\nsamples: 64\nrecipes:\n  - {recipe: gan-25gaussians, train.images: 256, model.width: 8}\n"
@@ -38,7 +38,7 @@ def customize(tmp_path, monkeypatch):
         folder = tmp_path / "custom"
         folder.mkdir(exist_ok=True)
         (folder / "sitecustomize.py").write_text(
-            f"import sys\nif 'triptych.worker' in sys.orig_argv:\n    import os\n    {code}\n", encoding="utf-8"
+            f"import sys\nif 'triptych.study.worker' in sys.orig_argv:\n    import os\n    {code}\n", encoding="utf-8"
         )
         monkeypatch.setenv("PYTHONPATH", str(folder))
 

@@ -13,9 +13,9 @@ import torch
 
 from triptych.core import Clock, Objective
 from triptych.data import load
-from triptych.nets.autoencoder import MLPAutoencoder
-from triptych.nets.coupling import RealNVP
-from triptych.nets.mlp import MLPGAN
+from triptych.models.autoencoders import MLPAutoencoder
+from triptych.models.flows.coupling import RealNVP
+from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.autoencoder import AE, VAE
 from triptych.objectives.flow import NLL
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP

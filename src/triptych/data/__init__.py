@@ -7,24 +7,23 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import dataclasses
 from pathlib import Path
 from typing import Any
 
-from triptych.core import Data, Split
-from triptych.data.listing import refuse_special
+from triptych.core import Data, DataSpec, Split, discover
+from triptych.core.discovery import modules_of
+from triptych.core.preparation import Preparation
+from triptych.data.prepare.listing import refuse_special
 from triptych.data.source import Source
-from triptych.discovery import discover
 from triptych.errors import UserError, nearest
-from triptych.preparation import Preparation
 
 
-def sources() -> dict[str, Source]:
+def all_sources() -> dict[str, Source]:
     """Every named source, by name."""
     found: dict[str, Source] = {}
-    for info in pkgutil.iter_modules(__path__):
-        for name, source in getattr(importlib.import_module(f"{__name__}.{info.name}"), "SOURCES", {}).items():
+    for module in modules_of("data.sources"):
+        for name, source in getattr(module, "SOURCES", {}).items():
             if name in found:
                 raise TypeError(f"two sources are named {name}")
             found[name] = source
@@ -33,7 +32,7 @@ def sources() -> dict[str, Source]:
 
 def names() -> list[str]:
     """Names that `load` knows, sorted."""
-    return sorted(sources())
+    return sorted(all_sources())
 
 
 def find(name_or_path: str | Path) -> Source:
@@ -42,7 +41,7 @@ def find(name_or_path: str | Path) -> Source:
     `PATH:PART` is one of several sets at a path, such as an array of an .npz; a path that exists comes first.
     """
     text = str(name_or_path)
-    known = sources()
+    known = all_sources()
     if text in known:
         return known[text]
     kinds = discover("data", Source).values()
@@ -76,3 +75,9 @@ def load(name_or_path: str | Path, split: Split = "train", **options: Any) -> Da
     if split not in ("train", "test", "all"):
         raise UserError(f"unknown split {split!r}; choose train, test or all")
     return find(name_or_path).load(str(name_or_path), split, Preparation(**options))
+
+
+def load_spec(spec: DataSpec, split: Split | None = None) -> Data:
+    """The examples of a recipe's data; of another split where one is given."""
+    options = {f.name: getattr(spec, f.name) for f in dataclasses.fields(Preparation)}
+    return load(spec.name, split=split or spec.split, **options)

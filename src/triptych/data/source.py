@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from triptych.core import Data, Split
+from triptych.core.preparation import Preparation
 from triptych.errors import UserError
-from triptych.preparation import Preparation
 
 
 class Source(ABC):
@@ -82,11 +80,3 @@ def names_in(folder: Path) -> list[str]:
             return sorted(entry.name for entry in entries)
     except OSError:
         return []
-
-
-@cache
-def say(text: str) -> None:
-    """What was guessed, skipped or left out, told on standard error once."""
-    sys.stderr.write(
-        text.encode(sys.stderr.encoding or "utf-8", "replace").decode(sys.stderr.encoding or "utf-8") + "\n"
-    )

@@ -12,30 +12,30 @@ from typing import TYPE_CHECKING, Any
 from triptych.core import Metric, discover
 
 if TYPE_CHECKING:
+    from triptych.core.units import bits_per_dim as bits_per_dim
     from triptych.metrics.coverage import mode_coverage as mode_coverage
     from triptych.metrics.frechet import frechet_distance as frechet_distance
     from triptych.metrics.frechet import frechet_from_features as frechet_from_features
     from triptych.metrics.kernel import kernel_distance as kernel_distance
-    from triptych.metrics.likelihood import bits_per_dim as bits_per_dim
     from triptych.metrics.neighbours import prdc as prdc
     from triptych.metrics.transport import sliced_wasserstein as sliced_wasserstein
     from triptych.metrics.transport import wasserstein as wasserstein
 
 FUNCTIONS = {
-    "bits_per_dim": "likelihood",
-    "frechet_distance": "frechet",
-    "frechet_from_features": "frechet",
-    "kernel_distance": "kernel",
-    "mode_coverage": "coverage",
-    "prdc": "neighbours",
-    "sliced_wasserstein": "transport",
-    "wasserstein": "transport",
+    "bits_per_dim": "triptych.core.units",
+    "frechet_distance": "triptych.metrics.frechet",
+    "frechet_from_features": "triptych.metrics.frechet",
+    "kernel_distance": "triptych.metrics.kernel",
+    "mode_coverage": "triptych.metrics.coverage",
+    "prdc": "triptych.metrics.neighbours",
+    "sliced_wasserstein": "triptych.metrics.transport",
+    "wasserstein": "triptych.metrics.transport",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in FUNCTIONS:
-        return getattr(importlib.import_module(f"triptych.metrics.{FUNCTIONS[name]}"), name)
+        return getattr(importlib.import_module(FUNCTIONS[name]), name)
     if name.startswith("_"):
         raise AttributeError(name)
     found = discover("metrics", Metric)

@@ -6,11 +6,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from triptych.errors import UserError
-
-
-class TooFew(UserError):
-    """There are fewer examples than a metric is defined for."""
+from triptych.errors import TooFew, UserError
 
 
 def double(x: Tensor | ArrayLike) -> Tensor:

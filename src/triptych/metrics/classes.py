@@ -11,10 +11,10 @@ from torch import Tensor
 from triptych.core import Metric, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
-from triptych.metrics.case import Case
+from triptych.metrics.comparison import Case
 from triptych.metrics.coverage import kl_to_uniform
-from triptych.metrics.features import Inception
-from triptych.metrics.offline import Offline
+from triptych.metrics.features.extractor import Inception
+from triptych.metrics.features.self_trained import Offline
 
 TRUSTED = 0.9
 """A classifier of less accuracy says little about samples."""

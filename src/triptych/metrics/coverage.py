@@ -16,7 +16,7 @@ from triptych.errors import UserError
 from triptych.metrics.arrays import double
 
 if TYPE_CHECKING:
-    from triptych.metrics.case import Case
+    from triptych.metrics.comparison import Case
 
 WITHIN = 3.0
 """A sample is of high quality when its nearest mode is closer than this many standard deviations."""

@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from triptych.core import Metric, Value
-from triptych.errors import UserError
-from triptych.metrics.arrays import TooFew, double, pair
-from triptych.metrics.case import Case, Space
-from triptych.metrics.features import Extractor, Identity
+from triptych.errors import TooFew, UserError
+from triptych.metrics.arrays import double, pair
+from triptych.metrics.comparison import Case, Space
+from triptych.metrics.features.extractor import Extractor, Identity
 
 ROUNDING = 1e-5
 """Of a covariance that was made in float32, relative to its largest number or eigenvalue."""

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from triptych.core import Metric, Value
-from triptych.metrics.arrays import TooFew, at_least, pair
-from triptych.metrics.case import Case
-from triptych.metrics.features import Inception
+from triptych.errors import TooFew
+from triptych.metrics.arrays import at_least, pair
+from triptych.metrics.comparison import Case
+from triptych.metrics.features.extractor import Inception
 
 BLOCK = 1024
 

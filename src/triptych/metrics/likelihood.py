@@ -6,31 +6,18 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from triptych.core import Data, Density, Metric, Model, Value, to_inner
+from triptych.core.units import bits_per_dim
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
-from triptych.metrics.case import Case, fresh, subset
-from triptych.models import FlowModel, VAEModel
+from triptych.metrics.comparison import Case, fresh, subset
+from triptych.models.families import FlowModel, VAEModel
 from triptych.objectives.autoencoder import Variational, kl_to_prior
-
-Number = TypeVar("Number", float, Tensor)
-
-
-def bits_per_dim(log_prob: Number, shape: tuple[int, ...], levels: int = 256) -> Number:
-    """−log p / (D ln 2) + log₂ levels.
-
-    `log_prob` is in nats per example of a density over [0, 1]^D (values k/levels dequantised by noise in
-    [0, 1/levels)); `shape` is one example's. A uniform density on the cube gives exactly log₂ levels. UserError for a
-    shape without dimensions.
-    """
-    if not shape or min(shape) < 1 or levels < 1:
-        raise UserError(f"the shape {tuple(shape)} at {levels} levels has no dimensions; give one example's shape")
-    return -log_prob / (math.prod(shape) * math.log(2)) + math.log2(levels)
 
 
 @dataclass(frozen=True)
@@ -71,9 +58,6 @@ def rank(values: Mapping[str, tuple[float, Card]]) -> list[str]:
     if broken := [name for name, (_, card) in values.items() if card.non_finite]:
         raise UserError(f"{broken[0]} has non-finite likelihoods; there is no mean to rank")
     return sorted(values, key=lambda name: -values[name][0])
-
-
-# ----------------------------------------------------------------------------------------- estimators
 
 
 @torch.no_grad()
@@ -176,9 +160,6 @@ def gaussian_bits(train: Data, test: Data, seed: int = 0, most: int = 20_000) ->
     d = x.shape[1]
     log_p = -0.5 * (z.square().sum(0).mean() + d * math.log(2 * math.pi)) - factor.diagonal().log().sum()
     return bits_per_dim(log_p.item(), test.shape)
-
-
-# --------------------------------------------------------------------------------------------- metric
 
 
 @dataclass(frozen=True)

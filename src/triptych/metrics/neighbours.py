@@ -10,7 +10,7 @@ from torch import Tensor
 
 from triptych.core import Metric, Value
 from triptych.metrics.arrays import at_least, pair
-from triptych.metrics.case import Case
+from triptych.metrics.comparison import Case
 
 BLOCK = 2048
 ROUNDING = 1e-12

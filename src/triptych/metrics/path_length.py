@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from triptych.core import Latent, Metric, Value
-from triptych.latent import slerp
-from triptych.metrics.case import Case
-from triptych.models import AEModel
+from triptych.metrics.comparison import Case
+from triptych.models.families import AEModel
+from triptych.models.latent_space import slerp
 
 
 @torch.no_grad()

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from triptych.core import Metric, Value, to_inner, to_public
-from triptych.expost import codes_of_data, fit_codes
-from triptych.latent import decode, encode
-from triptych.metrics.case import Case, counted, subset
+from triptych.metrics.comparison import Case, counted, subset
 from triptych.metrics.transport import sliced_wasserstein
-from triptych.models import AEModel, Autoencoder
+from triptych.models.code_density import codes_of_data, fit_codes
+from triptych.models.families import AEModel, Autoencoder
+from triptych.models.latent_space import decode, encode
 
 
 @dataclass(frozen=True)

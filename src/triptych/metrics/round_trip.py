@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from triptych.core import Metric, Value, to_inner
-from triptych.metrics.case import Case, counted, subset
-from triptych.models import FlowModel
+from triptych.metrics.comparison import Case, counted, subset
+from triptych.models.families import FlowModel
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from triptych.core import Data, Metric, Value
+from triptych.core.assignment import assignment
 from triptych.errors import UserError
 from triptych.metrics.arrays import at_least, pair
-from triptych.metrics.case import Case, Space, counted, subset
-from triptych.metrics.features import Identity
+from triptych.metrics.comparison import Case, Space, counted, subset
+from triptych.metrics.features.extractor import Identity
 
 
 def sliced_wasserstein(
@@ -57,54 +57,6 @@ def wasserstein(x: Tensor | ArrayLike, y: Tensor | ArrayLike) -> float:
     cost = (x[:, None] - y).square().sum(2) if x.shape[1] <= 8 else torch.cdist(x, y).square()
     matched = assignment(cost.numpy())
     return cost[torch.arange(len(x)), torch.from_numpy(matched)].mean().sqrt().item()
-
-
-def assignment(cost: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The column of each row in a cheapest one-to-one pairing of a square cost matrix.
-
-    Rows are added one by one along shortest augmenting paths in the reduced costs c − u − v, which stay ≥ 0 and are
-    0 on the pairs (Jonker and Volgenant 1987). A first greedy pass matches most rows for nothing.
-    """
-    n = len(cost)
-    v = cost.min(0)
-    u = (cost - v).min(1)
-    row_of, column_of = np.full(n, -1), np.full(n, -1)
-    for i, j in enumerate((cost - v).argmin(1)):
-        if row_of[j] < 0:
-            row_of[j], column_of[i] = i, j
-    for start in np.flatnonzero(column_of < 0):
-        distance = np.full(n, np.inf)
-        before = np.full(n, -1)
-        left = np.ones(n, dtype=bool)
-        open_distance = np.full(n, np.inf)
-        done: list[int] = []
-        i, reached = int(start), 0.0
-        while True:
-            through = cost[i] - v
-            through += reached - u[i]
-            closer = left & (through < distance)
-            distance[closer] = through[closer]
-            open_distance[closer] = through[closer]
-            before[closer] = i
-            j = int(open_distance.argmin())
-            reached = float(open_distance[j])
-            left[j] = False
-            open_distance[j] = np.inf
-            if row_of[j] < 0:
-                break
-            done.append(j)
-            i = int(row_of[j])
-        u[start] += reached
-        ended = np.array(done, dtype=np.int64)
-        u[row_of[ended]] += reached - distance[ended]
-        v[ended] -= reached - distance[ended]
-        while True:
-            i = int(before[j])
-            row_of[j] = i
-            column_of[i], j = j, int(column_of[i])
-            if i == start:
-                break
-    return column_of
 
 
 @dataclass(frozen=True)

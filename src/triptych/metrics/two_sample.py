@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from triptych.core import Metric, Value
 from triptych.metrics.arrays import pair
-from triptych.metrics.case import Case, counted
+from triptych.metrics.comparison import Case, counted
 from triptych.metrics.neighbours import nearest
 
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Move, Objective
 from triptych.errors import UserError
-from triptych.models import AEModel, VAEModel
-from triptych.nets.autoencoder import Centred
-from triptych.posterior import collapse_panel
+from triptych.models.families import AEModel, VAEModel
+from triptych.models.layers.data_init import Centred
+from triptych.objectives.collapse import collapse_panel
 
 BOTH = ("encoder", "decoder")
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Model, Move, Objective, to_inner
+from triptych.core.units import bits_per_dim
 from triptych.errors import UserError
-from triptych.metrics.likelihood import bits_per_dim
-from triptych.models import FlowModel
-from triptych.nets.transforms import Affine, Fitted
+from triptych.models.families import FlowModel
+from triptych.models.layers.bijections import Affine, Fitted
 
 FITTED = 100_000
 """Most pictures that are looked at before the first step."""

@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.compilation import slopes
 from triptych.core import Clock, Data, Move, Objective
 from triptych.errors import UserError
+from triptych.objectives.gradients import slopes
 
 Critic = Callable[[Tensor], Tensor]
 BATCH_STATISTICS = (nn.modules.batchnorm._BatchNorm,)

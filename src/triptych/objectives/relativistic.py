@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.compilation import slopes
 from triptych.core import Data
 from triptych.errors import UserError
 from triptych.objectives.gan import Adversarial, Critic, at_least_0, both, refuse_batch_norm
+from triptych.objectives.gradients import slopes
 
 Augmentation = Literal["color", "translation", "cutout"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from triptych.core import DataSpec, Recipe, Train
-from triptych.nets.autoencoder import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
+from triptych.models.autoencoders import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
 from triptych.objectives.autoencoder import AE, IWAE, VAE
 
 EPOCH = 50_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from triptych.core import DataSpec, Recipe, Train
-from triptych.nets.resnet import ResNetGAN
+from triptych.models.gans.resnet import ResNetGAN
 from triptych.objectives.gan import GAN, LSGAN, WGANGP
 from triptych.objectives.relativistic import Hinge, Relativistic
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from triptych.core import DataSpec, Recipe, Train
-from triptych.nets.dcgan import DCGAN
+from triptych.models.gans.dcgan import DCGAN
 from triptych.objectives.gan import GAN, WGAN, WGANGP
 from triptych.objectives.relativistic import Relativistic
 

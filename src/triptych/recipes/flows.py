@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from triptych.core import DataSpec, Recipe, Train
-from triptych.nets.autoregressive import MAF
-from triptych.nets.coupling import NSF, RealNVP
-from triptych.nets.glow import Glow, MultiScaleRealNVP
+from triptych.models.flows.autoregressive import MAF
+from triptych.models.flows.coupling import NSF, RealNVP
+from triptych.models.flows.multiscale import Glow, MultiScaleRealNVP
 from triptych.objectives.flow import NLL
 
 TOYS = ("8gaussians", "25gaussians", "swissroll", "moons", "checkerboard", "pinwheel", "rings")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from triptych.core import DataSpec, Recipe, Train
-from triptych.nets.conv import ConvGAN
-from triptych.nets.dcgan import DCGAN
+from triptych.models.gans.dcgan import DCGAN
+from triptych.models.gans.small_conv import ConvGAN
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP
 from triptych.objectives.relativistic import Relativistic
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from triptych.core import DataSpec, Recipe, Train
-from triptych.nets.mlp import MLPGAN
+from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP
 
 SETS = {"8gaussians": "8 Gaussians", "25gaussians": "25 Gaussians", "swissroll": "the swiss roll"}

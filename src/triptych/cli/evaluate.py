@@ -1,0 +1,163 @@
+"""The command `evaluate`, and the tables it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from rich.table import Table
+from tyro.conf import Positional, arg
+
+from triptych.errors import UserError
+from triptych.system.console import console, say
+
+if TYPE_CHECKING:
+    from triptych.core import Value
+    from triptych.evaluate.of_run import Evaluation
+
+OWN = "not comparable with published FID"
+Runs = Annotated[tuple[Path, ...], Positional, arg(metavar="RUN", help="run folders, each gets an eval.json")]
+
+
+def evaluate(
+    runs: Runs = (),
+    real: Annotated[str | None, arg(help="real side: a folder, an archive, an array file or a data set's name")] = None,
+    fake: Annotated[str | None, arg(help="generated side, likewise; no run is needed")] = None,
+    out: Annotated[Path | None, arg(help="JSON file to write; default: eval.json in the run folder")] = None,
+    n: Annotated[int | None, arg(aliases=["-n"], help="samples (of --real and --fake: examples a side)")] = None,
+    seed: Annotated[int, arg(help="seed of the samples and of everything random in the metrics")] = 0,
+    split: Annotated[
+        Literal["train", "test", "all"] | None, arg(help="reference; default: the test split where there is one")
+    ] = None,
+    data: Annotated[
+        str | None,
+        arg(metavar="WHERE", help="where a run's data are now, or another set to judge it by, prepared alike"),
+    ] = None,
+    which: Annotated[Literal["last", "best"], arg(help="checkpoint to judge")] = "last",
+    bn: Annotated[
+        Literal["eval", "train"],
+        arg(help="batch normalisation: eval, averages kept while training; train, statistics of the batch at hand"),
+    ] = "eval",
+    inception: Annotated[
+        str | None, arg(help="weights for FID, or `download`; default: used where they are found")
+    ] = None,
+    resize: Annotated[
+        Literal["clean", "tf1-bilinear", "torch-bilinear"],
+        arg(help="resize before Inception: as clean-fid, as torch-fidelity, as pytorch-fid"),
+    ] = "clean",
+    precision: Annotated[
+        Literal["fp32", "bf16"], arg(help="of Inception; bf16 is several times faster, and no reference number")
+    ] = "fp32",
+    stats: Annotated[Path | None, arg(help="clean-fid .npz (mu, sigma) as the real side of FID")] = None,
+    save_stats: Annotated[Path | None, arg(help="write the real side's Inception statistics as such a file")] = None,
+    resolution: Annotated[
+        int | str | None, arg(help="side in pixels, or WIDTHxHEIGHT, that --real and --fake are brought to")
+    ] = None,
+    channels: Annotated[int | None, arg(help="1 (grey) or 3 (RGB) for --real and --fake")] = None,
+    device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
+) -> None:
+    """Judge runs, or any two sets of pictures, by every metric that applies.
+
+    `triptych evaluate RUN...` samples from each run and compares with its data. `triptych evaluate --real A --fake B`
+    compares two folders, arrays or prepared sets. Every number is printed beside its floor: the same metric between
+    two sets of real examples.
+    """
+    from triptych.evaluate.of_run import judge_run
+    from triptych.evaluate.protocol import Options
+
+    options = Options(
+        n,
+        seed,
+        split,
+        data,
+        which,
+        bn,
+        inception,
+        stats,
+        save_stats,
+        resize,
+        precision,
+        device,
+        progress=True,
+    )
+    if n is not None and n < 2:
+        raise UserError(f"{n} examples were asked for; every metric needs at least 2: give -n 2 or more")
+    if bool(runs) == (fake is not None or real is not None):
+        raise UserError("give either run folders, or --real A --fake B")
+    if runs and (resolution is not None or channels is not None):
+        raise UserError("a run's data are prepared as its recipe says; drop --resolution and --channels")
+    if runs:
+        if out is not None and len(runs) > 1:
+            raise UserError(f"--out names one file, for {len(runs)} runs; leave it out: each gets an eval.json")
+        if save_stats is not None and len(runs) > 1:
+            raise UserError(f"--save-stats names one file, for {len(runs)} runs; give one run")
+        results = []
+        for run in runs:
+            results.append(judge_run(run, options, out))
+            show(results[-1])
+            console().print(f"written: {out or run / 'eval.json'}")
+        if len(results) > 1:
+            compare(results)
+        return
+    if fake is None:
+        raise UserError("there is no generated side; give --fake FOLDER")
+    if data is not None:
+        raise UserError("--data is the real side of a run; give --real FOLDER")
+    from triptych.evaluate.of_sets import judge_sets
+
+    result = judge_sets(real, fake, options, out=out, resolution=resolution, channels=channels)
+    show(result)
+    if out is not None:
+        console().print(f"written: {out}")
+
+
+def show(result: Evaluation) -> None:
+    """The table of one evaluation: value, floor, counts, extractor, note; warnings go to stderr."""
+    table = Table(title=result.name, title_justify="left", box=None, pad_edge=False)
+    table.add_column("metric", no_wrap=True)
+    for column in ("value", "floor", "n"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("extractor", no_wrap=True)
+    table.add_column("note", overflow="fold")
+    own = dict.fromkeys(v.extractor for v in result.values.values() if v.extractor and OWN in v.note)
+    for name, v in result.values.items():
+        note = "; ".join(part for part in v.note.split("; ") if part != OWN)
+        table.add_row(name, value(v), number(v.floor), f"{v.n:,}", v.extractor or "", note)
+    out = console()
+    out.print(table)
+    if own:
+        out.print(f"{', '.join(own)}: {OWN}", soft_wrap=True)
+    first = next((v.reference for v in result.values.values() if v.reference), "")
+    if first:
+        out.print(f"real side: {first}; the floor is the same metric between two sets of real examples", soft_wrap=True)
+    for note in result.notes:
+        out.print(f"note: {note}", soft_wrap=True)
+    for warning in result.warnings:
+        say(f"warning: {' '.join(warning.split())}", stderr=True)
+
+
+def compare(results: list[Evaluation]) -> None:
+    """Metrics by rows, runs by columns, the first run's floor last."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric", no_wrap=True)
+    for result in results:
+        table.add_column(result.name, justify="right")
+    table.add_column("floor", justify="right")
+    for name in dict.fromkeys(k for r in results for k in r.values):
+        found = [r.values.get(name) for r in results]
+        floor = next((v.floor for v in found if v is not None and v.floor is not None), None)
+        table.add_row(name, *("" if v is None else value(v) for v in found), number(floor))
+    console().print(table)
+
+
+def value(v: Value) -> str:
+    """`0.1234 ± 0.0056`, or that there is none."""
+    if v.value is None:
+        return "not defined"
+    return number(v.value) + (f" ± {v.se:.2g}" if v.se is not None else "")
+
+
+def number(x: float | None) -> str:
+    if x is None:
+        return ""
+    return f"{x:.0f}" if x == int(x) and abs(x) < 1e6 else f"{x:.4g}"

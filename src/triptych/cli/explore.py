@@ -1,0 +1,214 @@
+"""Commands that show what a run has learned: samples, codes, walks, neighbours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from triptych.system.console import say
+
+RunFolder = Annotated[Positional[Path], arg(metavar="RUN", help="folder of a run")]
+Out = Annotated[Path | None, arg(help="folder to write to; default: inside the run folder")]
+Bn = Annotated[
+    Literal["eval", "train"],
+    arg(help="batch normalisation: eval, averages kept while training; train, statistics of the batch at hand"),
+]
+Which = Annotated[Literal["last", "best"], arg(help="checkpoint to use")]
+Moved = Annotated[
+    str | None, arg(name="data", metavar="WHERE", help="where the run's data are now, if they have moved")
+]
+Numbers = Annotated[tuple[int, ...], arg(metavar="INT ...")]
+
+
+def sample(
+    run: RunFolder,
+    n: Annotated[int, arg(aliases=["-n"], help="how many")] = 64,
+    seed: Annotated[int, arg(help="seed of the noise: the same seed, the same samples")] = 0,
+    out: Annotated[
+        Path | None,
+        arg(help="grid.png, a folder (one PNG per sample), x.npy, or x.csv (vectors); default: inside the run folder"),
+    ] = None,
+    temperature: Annotated[float, arg(help="factor on the noise")] = 1.0,
+    batch: Annotated[int, arg(help="samples decoded at once; matters with --bn train only")] = 256,
+    bn: Bn = "eval",
+    which: Which = "last",
+    codes: Annotated[
+        Literal["prior", "gaussian", "mixture"],
+        arg(help="autoencoders: draw codes from the prior, or from what is fitted to the codes of the training data"),
+    ] = "prior",
+    components: Annotated[int | None, arg(help="Gaussians in the mixture of codes; default: 10")] = None,
+    data: Moved = None,
+) -> None:
+    """Draw samples from a run: one grid, a folder of pictures, or an array."""
+    from triptych.explore.samples import write_samples
+
+    file = write_samples(
+        run,
+        n,
+        seed,
+        out,
+        temperature=temperature,
+        bn=bn,
+        which=which,
+        batch=batch,
+        codes=codes,
+        components=components,
+        data=data,
+    )
+    say(file)
+
+
+Examples = Annotated[
+    str | None,
+    arg(
+        metavar="WHERE",
+        help="where the run's data are now, or another set to take examples of; default: the run's own held-out ones",
+    ),
+]
+
+
+def note(text: str) -> None:
+    say(f"note: {text}", stderr=True)
+
+
+def encode(
+    run: RunFolder,
+    out: Annotated[Path, arg(help="the .npy to write, (n, latent)")],
+    data: Examples = None,
+    n: Annotated[int | None, arg(aliases=["-n"], help="the first so many; default: all")] = None,
+    which: Which = "last",
+) -> None:
+    """Encode examples into codes: a VAE's posterior means, all of a flow's z."""
+    from triptych.explore.codes import write_codes
+
+    say(write_codes(run, out, data, n, which=which, announce=note))
+
+
+def decode(
+    run: RunFolder,
+    codes: Annotated[Positional[Path], arg(metavar="CODES", help="an .npy of codes, (n, latent)")],
+    out: Annotated[Path, arg(help="grid.png, a folder (one PNG per picture), x.npy, or x.csv (vectors)")],
+    which: Which = "last",
+    data: Moved = None,
+) -> None:
+    """Decode codes into pictures or vectors."""
+    from triptych.explore.codes import write_decoded
+
+    say(write_decoded(run, codes, out, which=which, data=data))
+
+
+def reconstruct(
+    run: RunFolder,
+    n: Annotated[int, arg(aliases=["-n"], help="how many examples")] = 36,
+    out: Annotated[
+        Path | None,
+        arg(
+            help=".png: originals beside reconstructions; a folder, .npy or .csv: reconstructions; default: in the run"
+        ),
+    ] = None,
+    data: Examples = None,
+    which: Which = "last",
+) -> None:
+    """Encode and decode examples, and show what is left of them."""
+    from triptych.explore.codes import write_reconstructions
+
+    file, error = write_reconstructions(run, n, out, data, which=which, announce=note)
+    say(file)
+    say(f"mean squared error, in the data's units: {error:.4g}")
+
+
+def nearest(
+    run: RunFolder,
+    n: Annotated[int, arg(aliases=["-n"], help="how many samples")] = 32,
+    seed: Annotated[int, arg(help="seed of the noise")] = 0,
+    which: Which = "last",
+    data: Moved = None,
+) -> None:
+    """Draw samples beside the training pictures nearest to them: has the model learned its pictures by heart?"""
+    from triptych.explore.neighbours import write_neighbours
+
+    file, distance = write_neighbours(run, n, seed, which=which, data=data)
+    say(file)
+    say(f"distance to the nearest training picture, pixels in [0, 1]: median {distance.median():.3g}")
+
+
+def flow(run: RunFolder, out: Out = None, which: Which = "last", data: Moved = None) -> None:
+    """Draw what only flows can show: the density, the warp from z to data, samples at several temperatures."""
+    from triptych.explore.flows import write_flow_figures
+
+    say(*write_flow_figures(run, out, which=which, data=data))
+
+
+def interpolate(
+    run: RunFolder,
+    out: Out = None,
+    seed: Annotated[int, arg(help="seed of the codes")] = 0,
+    rows: Annotated[int, arg(help="walks between pairs of samples, a row each")] = 8,
+    steps: Annotated[int, arg(help="pictures in a walk, both ends counted")] = 11,
+    how: Annotated[Literal["linear", "spherical"], arg(help="straight line or great arc between two codes")] = "linear",
+    through: Annotated[Numbers, arg(help="walk through these samples of the seed in turn instead")] = (),
+    real: Annotated[Numbers, arg(help="walk through these held-out examples, encoded, instead")] = (),
+    rest: Annotated[Literal["zero", "random"], arg(help="the other numbers of z in the z[0] x z[1] square")] = "zero",
+    animate: Annotated[bool, arg(help="also write an animation (WebP)")] = False,
+    bn: Bn = "eval",
+    which: Which = "last",
+    data: Moved = None,
+) -> None:
+    """Walk between codes.
+
+    Writes a sheet with a walk in each row, and the 10 x 10 square over z[0] and z[1] in [-1, 1].
+    """
+    from triptych.explore.walks import write_interpolation
+
+    files = write_interpolation(
+        run,
+        out,
+        seed=seed,
+        rows=rows,
+        steps=steps,
+        how=how,
+        through=through,
+        real=real,
+        rest=rest,
+        animate=animate,
+        bn=bn,
+        which=which,
+        data=data,
+    )
+    say(*files)
+
+
+def sweep(
+    run: RunFolder,
+    out: Out = None,
+    seed: Annotated[int, arg(help="seed of the code that the sweeps start from")] = 0,
+    rows: Annotated[int, arg(help="latent dimensions shown; those that change the output most")] = 10,
+    columns: Annotated[int, arg(help="pictures in a row")] = 11,
+    reach: Annotated[float, arg(help="the sweeps go from -reach to reach standard deviations")] = 2.5,
+    dims: Annotated[Numbers, arg(help="these latent dimensions instead")] = (),
+    real: Annotated[int | None, arg(help="start from the code of this held-out example")] = None,
+    animate: Annotated[bool, arg(help="also write an animation (WebP)")] = False,
+    bn: Bn = "eval",
+    which: Which = "last",
+    data: Moved = None,
+) -> None:
+    """Sweep latent dimensions one at a time, a row each, the others held."""
+    from triptych.explore.walks import write_sweep
+
+    files, shown = write_sweep(
+        run,
+        out,
+        seed=seed,
+        rows=rows,
+        columns=columns,
+        reach=reach,
+        dims=dims,
+        real=real,
+        animate=animate,
+        bn=bn,
+        which=which,
+        data=data,
+    )
+    say(*files, f"rows from the top: z{list(shown)}")

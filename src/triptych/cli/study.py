@@ -1,0 +1,85 @@
+"""`triptych study`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from triptych.study import named
+
+if TYPE_CHECKING:
+    from triptych.study.jobs import Outcome
+    from triptych.study.study import Scale
+
+
+def study(
+    name: Annotated[Positional[str], arg(metavar="NAME_OR_FILE", help="a named study, or a .yaml or .py file")],
+    out: Annotated[Path | None, arg(help="folder of the runs and the report; default: runs/NAME-SCALE")] = None,
+    seeds: Annotated[int | None, arg(help="trainings of each recipe; default: the study's own number")] = None,
+    scale: Annotated[
+        Literal["quick", "full"], arg(help="of a named study: minutes on two cores, or the original budgets")
+    ] = "quick",
+    jobs: Annotated[int | None, arg(help="trainings at once; default: one per core, one on a GPU")] = None,
+    device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
+    trust: Annotated[bool, arg(help="leave out the line that says which .py file is run")] = False,
+) -> None:
+    """Train recipes over several seeds, judge them, and write one report.
+
+    Asking again skips the runs that are done and finishes those that were cut. Named studies:
+    """
+
+    contrast(name, out, seeds, scale, jobs, device, trust)
+
+
+study.__doc__ = f"{study.__doc__}\n" + "\n".join(f"{name}: {about}\n" for name, about in named.listing().items())
+
+
+def contrast(
+    name: str,
+    out: Path | None,
+    seeds: int | None,
+    scale: Scale,
+    jobs: int | None,
+    device: str = "auto",
+    trust: bool = False,
+) -> list[Outcome]:
+    """`triptych study`: find the study, carry it out, write its report and say where it is.
+
+    A .py file is a program: that it is run is said before, unless `trust`.
+    """
+    from triptych.cli import parallel_lines
+    from triptych.errors import UserError
+    from triptych.report import terminal
+    from triptych.report.page import check_places, write_report
+    from triptych.study import named
+    from triptych.study.from_file import read_study
+    from triptych.study.runner import carry_out, terminated
+    from triptych.system import names
+    from triptych.system.console import say
+
+    if name == named.LINES:
+        parallel_lines.carry_out(out or Path("runs") / f"{name}-{scale}", seeds, scale)
+        return []
+    if name.endswith(".py") and not trust and Path(name).is_file():
+        say(f"running {Path(name).absolute()}: a .py study is a program; --trust leaves this line out", stderr=True)
+    from_file = name.endswith((".yaml", ".yml", ".py"))
+    study = read_study(name) if from_file else named.get(name, scale)
+    if seeds is not None:
+        study = replace(study, seeds=seeds)
+    folder = out or Path("runs") / (study.name if from_file else f"{name}-{scale}")
+    names.encodable(folder)
+    check_places(folder / "report.html")
+    with terminated(f"what is done is kept in {folder}; the same command goes on with the rest"):
+        outcomes = carry_out(study, folder, jobs, device)
+    page = write_report([folder], folder / "report.html")
+    for outcome in outcomes:
+        if outcome.state != "done":
+            say(f"{outcome.job.path.name}: {outcome.state}: {outcome.message}", stderr=True)
+    terminal.show(folder)
+    say(f"report: {page}", f"numbers: {page.with_suffix('.csv')}")
+    if outcomes and not any(outcome.state == "done" for outcome in outcomes):
+        raise UserError(f"no run of {study.name} ended well; {folder} and the report say why")
+    return outcomes

@@ -1,0 +1,131 @@
+"""Recipes to JSON values and back. A dataclass is an object whose `type` is the name of its class."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import math
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from triptych.core.discovery import dataclasses_of
+from triptych.errors import UserError
+
+
+def encode(value: Any) -> Any:
+    """Dataclasses, tuples and plain values to JSON values; a dataclass carries its class name as `type`.
+
+    A field marked as `later` is written only where it is set: recipes from before it was there keep their text, and
+    with it their identity.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [
+            f for f in dataclasses.fields(value) if not f.metadata.get("later") or getattr(value, f.name) != f.default
+        ]
+        body = {f.name: encode(getattr(value, f.name)) for f in fields}
+        for name, v in body.items():
+            if isinstance(v, float) and not math.isfinite(v):
+                raise UserError(f"{type(value).__name__}.{name} is {v}; it must be a finite number")
+        return {"type": type(value).__name__, **body}
+    if isinstance(value, (tuple, list)):
+        return [encode(v) for v in value]
+    return value
+
+
+def decode(value: Any) -> Any:
+    """The inverse of `encode`. UserError for a class or field that does not exist, and for a value of another type."""
+    if isinstance(value, dict) and "type" in value:
+        cls = _class(value["type"])
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        extra = sorted(set(value) - set(fields) - {"type"})
+        if extra:
+            raise UserError(f"{value['type']} has no field {extra[0]!r}; its fields are {', '.join(sorted(fields))}")
+        hints, given = _hints(cls), {k: decode(v) for k, v in value.items() if k != "type"}
+        for name, f in fields.items():
+            needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+            if needed and name not in given:
+                raise UserError(f"{cls.__name__} lacks its field {name!r}; restore it from a copy")
+            if name in given and not conforms(given[name], hints.get(name, Any)):
+                raise UserError(
+                    f"{cls.__name__}.{name} cannot be {type(given[name]).__name__} {str(given[name])[:40]!r}; "
+                    "restore it from a copy"
+                )
+        return cls(**given)
+    if isinstance(value, list):
+        return tuple(decode(v) for v in value)
+    return value
+
+
+def conforms(value: Any, hint: Any) -> bool:
+    """Whether a value is of the annotated type. A whole number is a float, too; what has no simple type passes."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return any(value == v and type(value) is type(v) for v in inner)
+    if origin in (Union, UnionType):
+        return any(conforms(value, h) for h in inner)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if len(inner) == 2 and inner[1] is Ellipsis:
+            return all(conforms(v, inner[0]) for v in value)
+        return len(value) == len(inner) and all(map(conforms, value, inner))
+    if hint in (int, float) and type(value) is int:
+        return abs(value) < 2**63
+    if hint is float:
+        return type(value) is float and math.isfinite(value)
+    return isinstance(value, hint) if isinstance(hint, type) and hint is not int else hint is not int
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    try:
+        return get_type_hints(cls)
+    except NameError:  # a stranger's class, with names that are there for type checkers alone
+        return {}
+
+
+def _class(name: Any) -> type:
+    from triptych.core.model import ModelSpec
+    from triptych.core.objective import Objective
+
+    if not isinstance(name, str):
+        raise UserError("the type of a part of the recipe is not a name; restore it from a copy")
+    found = _known().get(name) or _loaded(Objective, name) or _loaded(ModelSpec, name)
+    if found is None or not dataclasses.is_dataclass(found):
+        raise UserError(f"unknown type {name!r}; import the module that defines it, or use the version that wrote it")
+    return found
+
+
+@functools.cache
+def _known() -> dict[str, type]:
+    """Every dataclass a recipe may hold: those of `core` and those of `objectives/` and `models/`."""
+    from triptych.core.recipe import DataSpec, Recipe, Train
+
+    known: dict[str, type] = {c.__name__: c for c in (DataSpec, Train, Recipe)}
+    return known | dict(dataclasses_of("objectives")) | dict(dataclasses_of("models"))
+
+
+def _loaded(base: type, name: str) -> type | None:
+    """A class of that name derived from `base` anywhere in this process: somebody's own objective or network."""
+    for cls in base.__subclasses__():
+        if cls.__name__ == name and not inspect.isabstract(cls):
+            return cls
+        if found := _loaded(cls, name):
+            return found
+    return None
+
+
+def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A recipe's JSON as `train.lr: value` pairs; class names as `objective`, `model`."""
+    found: dict[str, Any] = {}
+    for key, value in recipe.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{name}.")
+        elif key == "type":
+            found[prefix.rstrip(".") or "type"] = value
+        else:
+            found[name] = value
+    return found

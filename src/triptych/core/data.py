@@ -1,0 +1,119 @@
+"""Data: examples in public space, and the known distributions of toy sets."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+Split = Literal["train", "test", "all"]
+Shape = tuple[int, ...]
+
+
+class Law(ABC):
+    """A known distribution on R^d: what a toy data set is drawn from."""
+
+    modes: Tensor | None = None
+    """(m, d) centres of the mixture's components; None where the law has none."""
+    std: float | None = None
+    """Standard deviation of one component; None where the law has no components."""
+
+    @abstractmethod
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """n fresh points, (n, d) float32."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log density in nats at x (n, d), shape (n,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A named, frozen set of examples."""
+
+    name: str
+    x: Tensor
+    """uint8 (n, c, h, w) for images, float32 (n, d) for vectors; file order for official sets.
+
+    Vectors are in the data's own units, each column counted from its `origin`."""
+    split: Split = "train"
+    labels: Tensor | None = None
+    """int64 (n,), or None."""
+    factors: Mapping[str, Tensor] = field(default_factory=dict)
+    """Known factors of variation by name, each (n,)."""
+    fingerprint: str = ""
+    """Hex digest that changes when the examples or their preparation change."""
+    law: Law | None = None
+    """The distribution behind a toy set."""
+    classes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    origin: tuple[float, ...] = ()
+    """(d,) where the columns of vectors are counted from, for numbers that float32 cannot tell apart; () is 0."""
+    file: tuple[Path, int] | None = None
+    """Where the rows of x lie side by side on disk: the file and the byte at which the first begins."""
+    intensities: Tensor | None = None
+    """Grey levels behind binary pictures: where given, training draws each pixel anew, 255 with probability / 255."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Source, preparation options, licence terms, citation, counts: plain JSON values."""
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of one example."""
+        return tuple(self.x.shape[1:])
+
+    @property
+    def is_images(self) -> bool:
+        return self.x.dtype == torch.uint8
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def in_full(self, x: Tensor) -> Tensor:
+        """Vectors (n, d) like `x`, samples of a model say, counted from 0: float64 where there is an origin."""
+        return x.double() + torch.tensor(self.origin, dtype=torch.float64) if self.origin else x
+
+    def counted_from(self, origin: tuple[float, ...]) -> Data:
+        """The same vectors counted from the origin of another set, so that the two can be compared."""
+        if self.is_images or origin == self.origin:
+            return self
+        if len(origin or self.origin) != self.x.shape[1]:
+            raise ValueError(f"{self.name} has {self.x.shape[1]} columns, and the origin {len(origin)}")
+        whole = self.in_full(self.x).double() - torch.tensor(origin or (0.0,), dtype=torch.float64)
+        return dataclasses.replace(self, x=whole.float(), origin=origin)
+
+    @property
+    def modes(self) -> Tensor:
+        """(m, d) centres of the modes of a toy set."""
+        if self.law is None or self.law.modes is None:
+            raise TypeError(f"{self.name} has no known modes")
+        return self.law.modes
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of one mode of a toy set."""
+        if self.law is None or self.law.std is None:
+            raise TypeError(f"{self.name} has no known modes")
+        return self.law.std
+
+    def sample(self, n: int, seed: int = 0) -> Tensor:
+        """n fresh points of a toy set, (n, d)."""
+        return self._law().draw(n, torch.Generator().manual_seed(seed))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Exact log density of a toy set in nats, (n,)."""
+        return self._law().log_prob(x)
+
+    def _law(self) -> Law:
+        if self.law is None:
+            raise TypeError(f"{self.name} has no known density: only toy sets do")
+        return self.law
+
+
+LARGEST = 2**20
+"""Of any size of a network, and of a batch."""

@@ -1,0 +1,120 @@
+"""Models, and the capabilities they inherit."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from triptych.core.data import LARGEST, Shape
+from triptych.errors import UserError
+
+
+class Model(nn.Module, ABC):
+    """A module whose named children are the players (`generator`, `critic`, `encoder`, `decoder`, `flow`).
+
+    What it can do is said by the capabilities it inherits: `Sampler`, `Latent`, `Encoder`, `Density`.
+    """
+
+    sampling: ClassVar[tuple[str, ...]] = ()
+    """Names of the players whose weights are averaged (EMA) and that make samples."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        return dict(self.named_children())
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+        """TypeError unless the model is a `Sampler`; likewise the next three, whatever their arguments."""
+        raise TypeError(f"{type(self).__name__} cannot sample; models that can are Samplers")
+
+    def decode(self, z: Tensor) -> Tensor:
+        raise TypeError(f"{type(self).__name__} has no latent space to decode from; models that have one are Latent")
+
+    def encode(self, x: Tensor) -> Tensor:
+        raise TypeError(f"{type(self).__name__} has no encoder; autoencoders and flows have one")
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        raise TypeError(f"{type(self).__name__} has no exact density; flows have one, and `evaluate` bounds a VAE's")
+
+    def precise(self) -> list[nn.Module]:
+        """Modules whose calls may run in bfloat16 under mixed precision: all players, unless the model says less."""
+        return list(self.children())
+
+
+class Latent(Model):
+    """Has a latent space: `decode` maps z to examples."""
+
+    latent: int
+    """Numbers in one z."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """z (n, latent) to public examples, differentiable."""
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n draws of z ~ N(0, I), (n, latent), on the model's device."""
+        where = self.device if generator is None else generator.device
+        return torch.randn(n, self.latent, generator=generator, device=where).to(self.device)
+
+
+class Sampler(Latent):
+    """Makes new examples by decoding draws from the prior."""
+
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+        """n new public examples. The same seed gives the same examples whatever `batch` is.
+
+        `temperature` multiplies z.
+        """
+        z = self.prior(n, torch.Generator().manual_seed(seed)) * temperature
+        with torch.no_grad():
+            return torch.cat([self.decode(part) for part in z.split(batch)])
+
+
+class Encoder(Latent):
+    """Maps examples to their z (a VAE: to the posterior mean)."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Public examples to z (n, latent), differentiable."""
+
+
+class Density(Model):
+    """Knows the exact log density of an example."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Nats per public example, (n,), differentiable. ValueError for images outside [0, 1]."""
+
+
+class ModelSpec(ABC):
+    """Abstract base of the frozen dataclasses in `models/` that build a model for a data shape.
+
+    Their numbers are sizes: UserError where one is below 0, or is 0 and is not so by default, or is absurdly large.
+    """
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                continue
+            if value > LARGEST:
+                raise UserError(f"model.{name} is {value}; it must be at most {LARGEST:,}")
+            if value > 0:
+                continue
+            if getattr(type(self), name, None) != 0:
+                raise UserError(f"model.{name} is {value}; it must be above 0")
+            if value < 0:
+                raise UserError(f"model.{name} is {value}; it must be 0 or more")
+
+    @abstractmethod
+    def build(self, shape: Shape) -> Model:
+        """A freshly initialised model; UserError where the networks cannot make this shape."""

@@ -1,0 +1,62 @@
+"""Objectives are generators of moves: a loss, and the player that it moves."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from triptych.core.data import Data
+from triptych.core.model import Model
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where a run stands, as objectives see it."""
+
+    step: int
+    """calls of `Objective.step` before this one"""
+    images: int
+    """real examples drawn before this step"""
+    fraction: float
+    """images / budget, in [0, 1]"""
+    steps: int = 0
+    """expected number of steps in the whole run"""
+
+
+@dataclass(frozen=True)
+class Move:
+    """Minimise `loss` over the parameters of `players`, now."""
+
+    players: str | tuple[str, ...]
+    loss: Tensor
+    logs: Mapping[str, Tensor | float] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.players,) if isinstance(self.players, str) else self.players
+
+
+class Objective(ABC):
+    """Abstract base of the frozen dataclasses in `objectives/`; their fields are their hyper-parameters."""
+
+    @abstractmethod
+    def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
+        """Yield moves. Code after a `yield` runs after that player's optimiser step."""
+
+    def check(self, model: Model, data: Data, steps: int = 0) -> None:
+        """Raise UserError when this objective cannot train this model on this data in so many steps."""
+
+    def prepare(self, model: Any, data: Data) -> None:
+        """Once, before the first step of a fresh run: what the model must know of the data beforehand (its scale)."""
+
+    def tied_to_budget(self) -> str:
+        """What of it follows the length of the run, in words; empty where nothing does."""
+        return ""
+
+    def validate(self, model: Any, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
+        """Numbers on held-out inner batches for the log; means over examples. Default: none."""
+        return {}

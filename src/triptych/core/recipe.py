@@ -1,0 +1,94 @@
+"""Recipes: which data, which model, which objective, trained how."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from triptych.core.data import Split
+from triptych.core.model import ModelSpec
+from triptych.core.objective import Objective
+from triptych.core.preparation import Preparation
+from triptych.errors import UserError
+
+
+@dataclass(frozen=True)
+class DataSpec(Preparation):
+    """Which data, prepared how. The whole of it is part of a run's identity."""
+
+    name: str
+    """a name from `triptych data list`, a folder, an archive or an array file"""
+    split: Split = "train"
+    """the part that is trained on"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.holdout and self.split == "all":
+            raise UserError(
+                f"split all trains on every example and leaves none to --holdout {self.holdout}; add --split train"
+            )
+
+
+@dataclass(frozen=True)
+class Train:
+    """How long, how fast, how often. Every cadence counts images: real examples drawn."""
+
+    images: int = 1_000_000
+    """budget: the run ends at the first step that reaches it"""
+    batch: int = 256
+    """examples per optimiser move"""
+    lr: float = 2e-4
+    """learning rate"""
+    critic_lr: float | None = None
+    """learning rate of the critic; default: the same"""
+    optimizer: Literal["adam", "adamw", "rmsprop"] = "adam"
+    """optimiser of every player"""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam's decay rates"""
+    weight_decay: float = 0.0
+    """decoupled weight decay (adamw)"""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """learning rate over the run: constant, or decayed to 0"""
+    warmup: int = 0
+    """images over which the learning rate rises from 0"""
+    clip: float = 0.0
+    """gradient-norm clip over all players of a move; 0 is off"""
+    ema: float = 0.0
+    """decay per step of the averaged weights, with warm-up; 0 is off"""
+    flip: bool = False
+    """mirror half of the pictures at random"""
+    log: int = 0
+    """images between log lines; 0: a hundredth of the budget"""
+    evaluate: int = 0
+    """images between evaluations; 0: a tenth of the budget"""
+    sample: int = 0
+    """images between sample pictures; 0: one with each checkpoint"""
+    checkpoint: int = 0
+    """images between checkpoints; 0: a tenth of the budget"""
+    best: str = ""
+    """metric whose best checkpoint is kept; a leading - means that higher is better"""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """arithmetic inside the players"""
+    on_divergence: Literal["stop", "rollback"] = "stop"
+    """at a non-finite loss: stop, or go back to the last good checkpoint with half the rate"""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training, but the seed."""
+
+    data: DataSpec
+    model: ModelSpec
+    objective: Objective
+    train: Train
+    name: str = ""
+    about: str = ""
+    """One line for `triptych recipes`."""
+
+    def __post_init__(self) -> None:
+        for section in ("model", "objective", "train"):
+            for name, value in vars(getattr(self, section)).items():
+                for number in value if isinstance(value, tuple) else (value,):
+                    if isinstance(number, float) and not math.isfinite(number):
+                        raise UserError(f"{section}.{name} is {value}; give a finite number")

@@ -1,0 +1,367 @@
+"""What a folder, a zip, a tar or a folder of tars holds, without unpacking anything."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from triptych.data.prepare import litter
+from triptych.data.prepare.archives import TARS, is_packed, is_tar, leads_outside, open_zip, tar_members, zip_name
+from triptych.data.prepare.decode import MAX_BYTES
+from triptych.errors import UserError
+
+PICTURES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+    | {".pbm", ".pnm", ".ico", ".jp2", ".j2k", ".avif", ".pcx", ".sgi"}
+    | {".heic", ".heif", ".jxl", ".svg", ".psd", ".tga"}  # not read, but said
+)
+CUB = ("images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt")
+CELEBA = tuple(
+    f"{stem}.{kind}"
+    for stem in ("list_eval_partition", "list_attr_celeba")
+    for kind in ("txt", "csv")  # the authors' and Kaggle's
+)
+LABELS = ("metadata.csv", "metadata.jsonl", "dataset.json")
+TEXTS = frozenset((*CUB, *CELEBA, *LABELS))
+"""Tables that are read: those that official layouts keep beside their pictures, and those of labels."""
+TABLES = TEXTS | {
+    *(f"list_{what}.{kind}" for what in ("bbox_celeba", "landmarks_celeba") for kind in ("txt", "csv")),
+    *(f"list_landmarks_align_celeba.{kind}" for kind in ("txt", "csv")),
+    *(f"identity_CelebA.{kind}" for kind in ("txt", "csv")),
+}
+"""Tables that are known: the others are left aside by that name."""
+TEXT_LIMIT = 256 << 20
+CLASS_FILE = ".cls"  # WebDataset: a picture's class lies beside it
+CLASS_LIMIT = 1 << 10
+
+KINDS = {
+    "idx files": (("-ubyte", ".idx", ".idx1", ".idx3"), "name them as MNIST's are, train-images-idx3-ubyte and so on"),
+    "archives": ((".zip", ".7z", ".rar", ".gz", ".tgz", ".xz", ".txz", ".bz2", ".tbz2", ".tar"), "unpack them first"),
+    "arrays": ((".npy", ".npz"), "give the path of one of them"),
+    "tables": ((".csv", ".tsv", ".parquet", ".arrow"), "give the path of a .csv, or a folder of pictures"),
+    "records": (
+        (".tfrecord", ".tfrecords", ".h5", ".hdf5", ".mat", ".pkl", ".pickle", ".mdb", ".pt", ".pth"),
+        "save their pictures as PNG files or as an .npy array",
+    ),
+    "films": ((".mp4", ".avi", ".mov", ".mkv", ".webm"), "save their frames as pictures"),
+}
+"""What people have in place of pictures: how the names end, and what to do."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One candidate file. `where` tells a worker how to read it; None: it comes along with the stream."""
+
+    name: str
+    size: int
+    where: dict[str, Any] | None
+    label: int = -1
+    side: int | None = None
+    """0 train, 1 test, 2 neither (in `all` only); None: the source has no split"""
+    stamp: int = 0
+    stream: Path | None = None
+    """the compressed tar it comes from"""
+    member: str = ""
+    """its name there"""
+
+    @property
+    def expected(self) -> bool:
+        """Whether its name claims to be a picture (or says nothing)."""
+        return self.pictured or "." not in self.name.rpartition("/")[2]
+
+    @property
+    def pictured(self) -> bool:
+        _, dot, ending = self.name.rpartition("/")[2].rpartition(".")
+        return dot + ending.lower() in PICTURES
+
+
+@dataclass
+class Listing:
+    """Candidates in order, files left aside with the reason, and classes by label."""
+
+    path: Path
+    entries: list[Entry]
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    classes: tuple[str, ...] = ()
+    factors: dict[str, list[int]] = field(default_factory=dict)
+    """Known attributes by name, one number per entry."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """Contents of the `TEXTS` and the class files found, by their path in the source."""
+    notes: Counter[str] = field(default_factory=Counter)
+    """What was done with pictures that were kept, and with how many."""
+    shards: bool = False
+    """whether it is a folder of tars, whose names come first in the entries' names"""
+
+    def keep(self, wanted: Callable[[Entry], bool], reason: str) -> None:
+        """Leave the other entries aside."""
+        self.skipped += [(e.name, reason) for e in self.entries if not wanted(e)]
+        self.entries = [e for e in self.entries if wanted(e)]
+
+    def text(self, *names: str) -> str | None:
+        """The table of the first of these names that is there, in whatever folder."""
+        for name in names:
+            for path, content in self.texts.items():
+                if path.rpartition("/")[2] == name:
+                    return content
+        return None
+
+
+# ----------------------------------------------------------------------------------- where it is
+
+
+def stamp(path: Path) -> tuple[str, Listing | None]:
+    """Text that changes when the archive, a table beside it, or name, size or time of a file in the folder does.
+
+    Looking through a folder for that is most of listing it, so the listing comes along.
+    """
+    refuse_special(path)
+    marks = [text_of(os.path.realpath(path))]
+    listing = None
+    if path.is_file():
+        info = path.stat()
+        marks[0] += f"\0{info.st_size}\0{info.st_mtime_ns}"
+    else:
+        listing = _folder(path)
+        marks += [f"{e.name}\0{e.size}\0{e.stamp}" for e in listing.entries]
+    for table in beside(path):
+        info = table.stat()
+        marks.append(f"{table.name}\0{info.st_size}\0{info.st_mtime_ns}")
+    return "\n".join(marks), listing
+
+
+def refuse_special(path: Path) -> None:
+    """UserError for what can be read without end, or never, or not by this person."""
+    if not (path.is_file() or path.is_dir()):
+        raise UserError(f"{path} is a device, a pipe or a socket; give a folder, a zip, a tar or an array file")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path} may not be read by you; change its permissions, or give a copy")
+
+
+def beside(path: Path) -> list[Path]:
+    """CelebA's tables that lie not among the pictures but beside their folder or archive.
+
+    They lie next to it, or in the folders Anno and Eval of the authors' own drive.
+    """
+    path = path.resolve()
+    places = [path.parent] if path.is_file() else []
+    if path.name.startswith("img_"):  # img_align_celeba, which Kaggle packs into another of the same name
+        places += [path.parent, path.parent.parent]
+    found: dict[str, Path] = {}
+    for place in places:
+        for folder in (place, place / "Eval", place / "Anno"):
+            for name in CELEBA:
+                if name not in found and (folder / name).is_file():
+                    found[name] = folder / name
+    return list(found.values())
+
+
+def candidates(path: Path, folder: Listing | None = None) -> Listing:
+    """Every regular file of a folder, zip or tar, sorted by name as in a folder, without classes.
+
+    A folder that holds no pictures but tars is read as their contents together (WebDataset's shards).
+    """
+    if path.is_dir():
+        listing = folder or _folder(path)
+        tars = [e for e in listing.entries if e.name.lower().endswith(TARS)]
+        if tars and not any(e.pictured for e in listing.entries):
+            listing = _shards(path, listing, tars)
+        else:
+            _read_texts(listing)
+    elif is_tar(path):  # first, since a tar may end in a zip
+        listing = _tar(path)
+    elif path.is_file() and zipfile.is_zipfile(path):
+        listing = _zip(path)
+    else:
+        raise UserError(f"{path} is not a folder, a zip or a tar; give one of these, or an array file (.npy .npz .csv)")
+    listing.texts |= {table.name: _text(table.read_bytes()) for table in beside(path)}
+    seen: dict[str, Entry] = {}
+    for e in listing.entries:
+        if e.name.rpartition("/")[2] in TABLES:
+            listing.skipped.append((e.name, "a table of the set"))
+        elif e.name in listing.texts:
+            listing.skipped.append((e.name, "a class beside its picture"))
+        elif e.name in seen:
+            listing.skipped.append((e.name, "a second file of the same name in the archive"))
+        else:
+            seen[e.name] = e
+    listing.entries = list(seen.values())
+    if not any(e.stream for e in listing.entries):
+        listing.entries.sort(key=lambda e: e.name)
+    return listing
+
+
+def refuse_others(listing: Listing) -> None:
+    """UserError where a source has no picture but something else that is known by its name."""
+    if any(e.pictured for e in listing.entries):
+        return
+    if listing.entries:
+        ends = [next((k for k, (s, _) in KINDS.items() if _ends(e.name, s)), None) for e in listing.entries]
+        named = Counter(end for end in ends if end).most_common(1)
+        claimed = any(e.expected and not end for e, end in zip(listing.entries, ends, strict=True))
+        if named and not claimed and 2 * named[0][1] >= len(listing.entries):
+            kind, n = named[0]
+            first = next(e.name for e, end in zip(listing.entries, ends, strict=True) if end == kind)
+            more = f" and {n - 1:,} more" if n > 1 else ""
+            raise UserError(f"{listing.path} holds no pictures but {kind} ({first}{more}); {KINDS[kind][1]}")
+        return
+    reasons = Counter(why for _, why in listing.skipped)
+    if reasons.get("encrypted"):
+        raise UserError(f"{listing.path} is encrypted and needs its password; unpack it first, and give the folder")
+    said = f" ({', '.join(f'{n:,} {why}' for why, n in reasons.most_common(3))})" if reasons else ""
+    raise UserError(f"{listing.path} holds no pictures{said}; give a folder or archive with some")
+
+
+def _ends(name: str, suffixes: tuple[str, ...]) -> bool:
+    return name.lower().removesuffix(".gz").endswith(suffixes) or name.lower().endswith(suffixes)
+
+
+# ------------------------------------------------------------------------------------ what is there
+
+
+def text_of(name: str) -> str:
+    """A name that is no text would not survive in the index: its odd bytes are written out."""
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8-sig", "replace")
+
+
+def _wanted(name: str, size: int) -> bool:
+    """Whether a file's content says something of the pictures."""
+    if name.endswith(CLASS_FILE):
+        return size <= CLASS_LIMIT
+    return name.rpartition("/")[2] in TEXTS and size <= TEXT_LIMIT
+
+
+def _read_texts(listing: Listing) -> None:
+    for e in listing.entries:
+        if e.where is not None and _wanted(e.name, e.size):
+            listing.texts[e.name] = _text(Path(e.where["path"]).read_bytes())
+
+
+def _folder(path: Path) -> Listing:
+    listing = Listing(path, [])
+    todo: list[tuple[str, str, str | None]] = [(str(path), "", None)]
+    visited = set()
+    while todo:
+        top, prefix, left = todo.pop()
+        real = os.path.realpath(top)  # a linked folder counts, but only once: links may run in circles
+        if real in visited:
+            listing.skipped.append((prefix.rstrip("/"), "a link to a folder that is listed already"))
+            continue
+        visited.add(real)
+        try:
+            with os.scandir(top) as scan:
+                found = sorted(scan, key=lambda item: item.name)
+        except OSError as e:
+            listing.skipped.append((prefix or top, f"cannot be read: {e.strerror}"))
+            continue
+        for item in found:
+            name = text_of(prefix + item.name)
+            aside = left or litter.reason(item.name)
+            try:
+                info = item.stat()
+            except OSError as e:
+                listing.skipped.append((name, aside or f"cannot be read: {e.strerror}"))
+                continue
+            if stat.S_ISDIR(info.st_mode):
+                todo.append((item.path, name + "/", aside))
+                continue
+            if aside or not stat.S_ISREG(info.st_mode):
+                listing.skipped.append((name, aside or "not a regular file"))
+                continue
+            where = {"path": item.path, "offset": 0, "size": info.st_size}
+            listing.entries.append(Entry(name, info.st_size, where, stamp=info.st_mtime_ns))
+    listing.entries.sort(key=lambda e: e.name)
+    return listing
+
+
+def _aside(name: str) -> str | None:
+    return "its name leads out of the archive" if leads_outside(name) else litter.reason_of(name)
+
+
+def _zip(path: Path) -> Listing:
+    listing = Listing(path, [])
+    with open_zip(path) as z:
+        for info in z.infolist():
+            if info.is_dir():
+                continue
+            name = zip_name(info).removeprefix("./")
+            if reason := _aside(name):
+                listing.skipped.append((name, reason))
+                continue
+            if info.flag_bits & 1:
+                listing.skipped.append((name, "encrypted"))
+                continue
+            where = {"path": str(path), "member": info.filename, "size": info.file_size}
+            listing.entries.append(Entry(name, info.file_size, where))
+            if _wanted(name, info.file_size):
+                listing.texts[name] = _text(z.read(info))
+    return listing
+
+
+def _member(member: tarfile.TarInfo) -> str:
+    return text_of(member.name.removeprefix("./"))
+
+
+def _tar(path: Path) -> Listing:
+    listing = Listing(path, [])
+    stream = path if is_packed(path) else None
+    for t, member in tar_members(path):
+        name = _member(member)
+        if member.isdir():
+            continue
+        if not member.isreg() or member.issparse():
+            listing.skipped.append((name, "a link or special file in the archive"))
+        elif reason := _aside(name):
+            listing.skipped.append((name, reason))
+        else:
+            where = {"path": str(path), "offset": member.offset_data, "size": member.size}
+            listing.entries.append(Entry(name, member.size, None if stream else where, stream=stream, member=name))
+            if _wanted(name, member.size) and (f := t.extractfile(member)):
+                listing.texts[name] = _text(f.read())
+    return listing
+
+
+def _shards(path: Path, folder: Listing, tars: list[Entry]) -> Listing:
+    """The contents of every tar of a folder, each name behind its tar's."""
+    listing = Listing(path, [], folder.skipped, shards=True)
+    for tar in tars:
+        assert tar.where is not None
+        part = _tar(Path(tar.where["path"]))
+        for e in part.entries:
+            e.name = f"{tar.name}/{e.name}"
+        listing.entries += part.entries
+        listing.skipped += [(f"{tar.name}/{name}", why) for name, why in part.skipped]
+        listing.texts |= {f"{tar.name}/{name}": content for name, content in part.texts.items()}
+    known = {tar.name for tar in tars}
+    listing.skipped += [(e.name, "beside the tars") for e in folder.entries if e.name not in known]
+    return listing
+
+
+def contents(listing: Listing, wanted: Callable[[int], bool]) -> Iterator[tuple[int, bytes | None]]:
+    """(index, bytes) of the entries, in order; bytes are None where a worker reads for itself or it is too large."""
+    streams: dict[Path, dict[str, int]] = {}
+    for i, e in enumerate(listing.entries):
+        if e.stream is None:
+            if wanted(i):
+                yield i, None
+        else:
+            streams.setdefault(e.stream, {})[e.member] = i
+    for path, number in streams.items():
+        for t, member in tar_members(path):
+            if not member.isreg() or member.issparse():
+                continue
+            i = number.pop(_member(member), None)
+            if i is None or not wanted(i):
+                continue
+            f = t.extractfile(member) if member.size <= MAX_BYTES else None
+            yield i, f.read() if f is not None else None

@@ -1,0 +1,120 @@
+"""`hf:owner/name`: data sets of the Hugging Face Hub, through the optional `datasets` library."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from triptych.core import Data, Split
+from triptych.core.preparation import Preparation
+from triptych.data.prepare import decode, prepared
+from triptych.data.prepare.pipeline import UNREADABLE
+from triptych.data.source import Source, digest
+from triptych.errors import UserError
+
+PREFIX = "hf:"
+
+
+@dataclass(frozen=True)
+class Hub(Source):
+    """The pictures of a Hub data set. The columns are guessed from their types, and said."""
+
+    encoded: ClassVar[bool] = True
+    repo: str
+
+    @property
+    def summary(self) -> str:
+        return f"the Hub's {self.repo}"
+
+    @classmethod
+    def called(cls, name: str) -> Source | None:
+        return cls(name.removeprefix(PREFIX)) if name.startswith(PREFIX) else None
+
+    def load(self, name: str, split: Split, how: Preparation) -> Data:
+        def make(folder: Path) -> None:
+            parts = self._parts()
+            first = next(iter(parts.values()))
+            picture, label = columns(self.repo, first.features)
+            sys.stderr.write(f"{self.repo}: pictures from {picture!r}, labels from {label!r}\n")
+            rows, skipped, notes = [], Counter[str](), Counter[str]()
+            for split, part in parts.items():
+                for i in range(len(part)):
+                    try:
+                        row = part[i]
+                        rows.append((_planes(row[picture], how, notes), row[label] if label else 0, split == "test"))
+                    except decode.Unusable as e:
+                        skipped[str(e).partition(":")[0]] += 1
+                    except decode.DAMAGE:  # what the library's decoder makes of a damaged file
+                        skipped["damaged"] += 1
+            if (bad := skipped.total()) > UNREADABLE * (bad + len(rows)) or not rows:
+                raise UserError(f"{bad:,} of {bad + len(rows):,} pictures in {name} are unreadable; choose another set")
+            x = torch.stack([r[0] for r in rows])
+            numbers = [-1 if r[1] is None else int(r[1]) for r in rows]
+            if label and min(numbers) < 0:
+                notes["labels left out, since some are missing"] = sum(n < 0 for n in numbers)
+                label = None
+            y = torch.tensor(numbers) if label else None
+            sides = torch.tensor([r[2] for r in rows], dtype=torch.uint8) if "test" in parts else None
+            prepared.write_images(folder, x, labels=y, sides=sides)
+            hashes = np.array([int(digest(r.numpy().tobytes())[:16], 16) for r in x], np.uint64)
+            np.save(folder / "hashes.npy", hashes.view(np.int64))
+            classes = list(first.features[label].names) if label else []
+            about = {"name": self.repo, "source": PREFIX + self.repo, "count": len(x), "classes": classes}
+            about |= {"licence": first.info.license or "see the set's page", "citation": first.info.citation}
+            about |= {"skipped": dict(skipped.most_common()), "notes": dict(notes.most_common())}
+            about |= {"columns": [picture, label], "preparation": how.plain(), "fingerprint": digest(x)}
+            prepared.write_json(folder / "about.json", about)
+
+        if how.resolution is None:
+            raise UserError(f"{name} may have pictures of many sizes; give the size wanted: --resolution 32")
+        key = digest(PREFIX, self.repo, how.identity())
+        return prepared.Prepared(prepared.build(self.repo.replace("/", "--"), key, make)).load(name, split, how.holdout)
+
+    def _parts(self) -> dict[str, Any]:
+        """The train and test parts, whichever there are."""
+        try:
+            import datasets  # type: ignore[import-not-found]
+        except ImportError as e:
+            raise UserError(f"{PREFIX}{self.repo} needs the datasets library; pip install 'triptych[hf]'") from e
+        try:
+            found = datasets.load_dataset(self.repo)
+        except (OSError, ValueError, RuntimeError) as e:
+            raise UserError(f"{PREFIX}{self.repo} cannot be loaded ({' '.join(str(e).split())}); check the name") from e
+        parts = {s: found[s] for s in ("train", "test") if s in found}
+        if not parts:
+            raise UserError(
+                f"{PREFIX}{self.repo} has the splits {', '.join(found)}, but no train or test; choose another"
+            )
+        return parts
+
+
+def columns(repo: str, features: Any) -> tuple[str, str | None]:
+    """Names of the picture column and of the label column (or None), by their types."""
+    kinds = {name: type(kind).__name__ for name, kind in features.items()}
+    pictures = [name for name, kind in kinds.items() if kind == "Image"]
+    if len(pictures) != 1:
+        said = ", ".join(f"{n} ({k})" for n, k in kinds.items())
+        raise UserError(f"{PREFIX}{repo} has {len(pictures)} picture columns among {said}; one is needed")
+    return pictures[0], next((name for name, kind in kinds.items() if kind == "ClassLabel"), None)
+
+
+def _planes(picture: Any, how: Preparation, notes: Counter[str]) -> torch.Tensor:
+    """A Pillow picture prepared as one from a file is, uint8 (c, h, w); what that took is counted in the notes."""
+    if picture is None:
+        raise decode.Unusable("empty file")
+    took: list[str] = []
+    im = decode.eight_bits(picture, took, how.range)
+    options = how.plain() | {"channels": how.channels or 3}
+    if im.mode == "L" and options["channels"] == 3:
+        took.append("grey made RGB")
+    im = decode.shape(im, options)
+    notes.update(took)
+    return torch.frombuffer(bytearray(decode.planes(im)), dtype=torch.uint8).view(
+        options["channels"], im.height, im.width
+    )

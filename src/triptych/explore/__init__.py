@@ -1,0 +1,1 @@
+"""What one trained model can show: samples, codes, walks, neighbours."""

@@ -1,0 +1,99 @@
+"""Codes of real examples, and examples decoded from codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from triptych.data.sources.array_files import numbers
+from triptych.errors import UserError
+from triptych.explore.output import check_target, examples, opened, shows_data, train_data, write_array, write_examples
+from triptych.figures import tiles
+from triptych.models import latent_space
+from triptych.run.folder import Which
+
+
+def write_codes(
+    run: str | Path,
+    out: str | Path,
+    data: str | None = None,
+    n: int | None = None,
+    *,
+    which: Which = "last",
+    device: str = "auto",
+    announce: Callable[[str], None] | None = None,
+) -> Path:
+    """Encode examples, all or the first n of them, into an `.npy` of shape (n, latent); returns it.
+
+    A VAE's code is the posterior's mean. UserError where the model cannot encode.
+    """
+    target = Path(out)
+    if target.suffix != ".npy":
+        raise UserError(f"--out {target.name} is no array; give a name that ends in .npy")
+    found, model = opened(run, which, device=device)
+    chosen, _ = examples(found, data, n, announce)
+    rows = range(len(chosen))
+    parts = [latent_space.encode(model, latent_space.public(chosen, rows[i : i + 4096])) for i in rows[::4096]]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_array(target, torch.cat(parts))
+    return target
+
+
+def write_decoded(
+    run: str | Path,
+    codes: str | Path,
+    out: str | Path,
+    *,
+    which: Which = "last",
+    device: str = "auto",
+    data: str | None = None,
+) -> Path:
+    """Decode an array file of codes (n, latent) into what the name of `out` asks for, as `write_samples` does."""
+    found, model = opened(run, which, device=device)
+    space = latent_space.latent_of(model)
+    pictures = len(model.shape) == 3
+    kind = check_target(Path(out), pictures, model.shape)
+    z = numbers(Path(codes))
+    if z.ndim != 2 or z.shape[1] != space.latent or z.dtype.kind not in "fiu" or not len(z):
+        raise UserError(
+            f"{codes} holds {z.dtype} of shape {z.shape}; codes of this run are (n, {space.latent}) numbers"
+        )
+    if not np.isfinite(z).all():
+        raise UserError(f"{codes} holds NaN or infinite numbers; give finite codes")
+    beside = train_data(found, data) if shows_data(kind, pictures) else None
+    return write_examples(
+        latent_space.decode(space, torch.from_numpy(np.array(z, np.float32))), found, beside, model, Path(out), kind
+    )
+
+
+def write_reconstructions(
+    run: str | Path,
+    n: int = 36,
+    out: str | Path | None = None,
+    data: str | None = None,
+    *,
+    which: Which = "last",
+    device: str = "auto",
+    announce: Callable[[str], None] | None = None,
+) -> tuple[Path, float]:
+    """Encode and decode the first n examples; returns the file and the mean squared error in public units.
+
+    A `.png` shows each picture beside its reconstruction; other endings hold the reconstructions alone.
+    """
+    found, model = opened(run, which, device=device)
+    pictures = len(model.shape) == 3
+    target = Path(out) if out is not None else found.path / f"reconstructions-{n}{'.png' if pictures else '.npy'}"
+    kind = check_target(target, pictures, model.shape)
+    chosen, own = examples(found, data, n, announce)
+    beside = chosen
+    if shows_data(kind, pictures):
+        beside = train_data(found, data if own else None)
+    x = latent_space.public(chosen, range(len(chosen)))
+    again = latent_space.decode(latent_space.latent_of(model), latent_space.encode(model, x))
+    error = (x - again).square().mean().item()
+    if kind == ".png" and pictures:
+        return tiles.grid(tiles.pairs(x, again), target, columns=12), error
+    return write_examples(again, found, beside, model, target, kind), error

@@ -1,0 +1,60 @@
+"""The nearest real examples of samples."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from triptych.core import Data, Sampler, to_inner, to_public
+from triptych.errors import UserError
+from triptych.explore.output import opened, train_data
+from triptych.figures import tiles
+from triptych.models import latent_space
+from triptych.run.folder import Which
+from triptych.system.device import check_seed
+
+
+def write_neighbours(
+    run: str | Path,
+    n: int = 32,
+    seed: int = 0,
+    *,
+    which: Which = "last",
+    device: str = "auto",
+    data: str | None = None,
+) -> tuple[Path, Tensor]:
+    """Each of n samples beside the training picture nearest to it; returns the grid and the distances, (n,).
+
+    Distances are Euclidean on [0, 1] over all pixels. A model that has learned its pictures by heart shows them.
+    """
+    check_seed(seed)
+    found, model = opened(run, which, device=device)
+    if not isinstance(model, Sampler) or len(model.shape) != 3:
+        raise UserError(f"{found.path} makes no pictures; nearest neighbours are drawn for runs that sample pictures")
+    if n < 1:
+        raise UserError(f"{n} samples were asked for; give at least 1")
+    train, x = train_data(found, data), model.sample(n, seed=seed).cpu()
+    index, distance = nearest(x, train)
+    both = tiles.pairs(x, latent_space.public(train, index.tolist()))
+    return tiles.grid(both, found.path / "neighbours" / f"seed{seed}.png", columns=8), distance
+
+
+def nearest(samples: Tensor, data: Data, chunk: int = 4_096) -> tuple[Tensor, Tensor]:
+    """Index of each sample's nearest example of `data`, (n,), and the Euclidean distance on the public scale, (n,).
+
+    Distances are differences summed in float32, not the faster matrix form, which is wrong near 0.
+    """
+    best = torch.full((len(samples),), math.inf)
+    index = torch.zeros(len(samples), dtype=torch.long)
+    flat = samples.float().flatten(1)
+    for start in range(0, len(data), chunk):
+        part = to_public(to_inner(data.x[start : start + chunk])).flatten(1)
+        distance = torch.cdist(flat, part, compute_mode="donot_use_mm_for_euclid_dist")
+        value, where = distance.min(dim=1)
+        closer = value < best
+        best = torch.where(closer, value, best)
+        index = torch.where(closer, where + start, index)
+    return index, best

@@ -1,0 +1,113 @@
+"""A run opened with its model, and the files that explorations write."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from triptych.core import Data, Model
+from triptych.data.sources.vectors import csv_text
+from triptych.errors import UserError
+from triptych.figures import planes, tiles
+from triptych.models import latent_space
+from triptych.run import data as run_data
+from triptych.run.folder import Run, Which
+from triptych.system.files import making_folder, write_text, writing
+
+BatchNorm = Literal["eval", "train"]
+
+
+def opened(run: str | Path, which: Which = "last", bn: BatchNorm = "eval", device: str = "auto") -> tuple[Run, Model]:
+    """A run and its trained model, batch normalisation as asked."""
+    found = Run(run)
+    model = found.load(which, device)
+    if bn == "train":
+        latent_space.use_batch_statistics(model)
+    return found, model
+
+
+def train_data(found: Run, where: str | None) -> Data:
+    """What the run was trained on, `where` it is now."""
+    return run_data.own(found, where).train
+
+
+def shows_data(kind: str, pictures: bool) -> bool:
+    """Whether a file of that kind says something of the run's data: names of columns, or the points behind others."""
+    return not pictures and kind in (".csv", ".png")
+
+
+def write_examples(x: Tensor, found: Run, beside: Data | None, model: Model, target: Path, kind: str) -> Path:
+    """Public examples in the form that `check_target` found; `beside` is the run's data where the form shows them."""
+    if kind == ".png" and x.dim() == 4:
+        return tiles.grid(x, target)
+    if kind == ".png":
+        assert beside is not None
+        return planes.plane(x, beside, target, model)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "folder":
+        with making_folder(target, "give --out another place") as folder:
+            for i, one in enumerate(tiles.picture_bytes(x)):
+                png = io.BytesIO()  # a plain write reports a full disk; Pillow's own hides the reason
+                Image.fromarray(one[..., 0] if one.shape[2] == 1 else one).save(png, "PNG")
+                (folder / f"{i:05d}.png").write_bytes(png.getvalue())
+    elif kind == ".csv":
+        assert beside is not None
+        write_text(target, csv_text(x, beside.columns, found.origin()), "give --out another place")
+    else:
+        write_array(target, in_full(x, found))
+    return target
+
+
+def write_array(target: Path, x: Tensor) -> None:
+    with writing(target, "give --out another place") as f:
+        np.save(f, x.numpy())
+
+
+def in_full(x: Tensor, run: Run) -> Tensor:
+    """Vectors counted from 0, float64 where the run's data have an origin; pictures as they are."""
+    origin = run.origin() if x.dim() == 2 else ()
+    return x.double() + torch.tensor(origin, dtype=torch.float64) if origin else x
+
+
+def check_target(target: Path, pictures: bool, shape: tuple[int, ...]) -> str:
+    """`folder`, `.png`, `.npy` or `.csv`; UserError before anything is computed where that cannot be written."""
+    kind = target.suffix.lower() if target.suffix and not target.is_dir() else "folder"
+    if kind not in ("folder", ".png", ".npy", ".csv"):
+        raise UserError(f"--out {target.name} has no known ending; use .png, .npy, .csv or a folder")
+    if kind == "folder" and not pictures:
+        raise UserError(f"this run makes vectors of {shape[0]} numbers; give --out a name that ends in .npy or .csv")
+    if kind == "folder" and target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} exists and is not an empty folder; give --out another name")
+    if kind == ".csv" and pictures:
+        raise UserError("pictures do not fit a .csv; use a folder, .png or .npy")
+    if kind == ".png" and not pictures and shape != (2,):
+        raise UserError(f"vectors of {shape[0]} numbers cannot be drawn; use .npy or .csv")
+    return kind
+
+
+def examples(found: Run, where: str | None, n: int | None, announce: Callable[[str], None] | None) -> tuple[Data, bool]:
+    """The first n examples, and whether they are the run's own.
+
+    Without `where` the run's held-out ones. At `where` there may be the same examples, moved, or another set, prepared
+    as the run's own were: then the first n of all it has, and `announce` is told.
+    """
+    if n is not None and n < 1:
+        raise UserError(f"{n} examples were asked for; give at least 1")
+    there = run_data.own_or_other(found, where)
+    source = there.held_out() if there.own else there.whole()
+    shape = found.shape()
+    if source.shape != shape:
+        raise UserError(f"{source.name} has examples of shape {source.shape} and the run's have {shape}; use such data")
+    if announce is not None and not there.own:
+        announce(there.said())
+    if not source.is_images and not there.own:
+        source = source.counted_from(found.origin())
+    return replace(source, x=source.x[:n], labels=None, factors={}), there.own

@@ -1,0 +1,151 @@
+"""Interpolations and sweeps through the codes of a model."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from triptych.core import Latent
+from triptych.errors import UserError
+from triptych.explore.output import BatchNorm, opened
+from triptych.figures import planes, tiles
+from triptych.models import latent_space
+from triptych.run import data as run_data
+from triptych.run.folder import Which
+from triptych.system.device import check_seed
+
+
+def write_interpolation(
+    run: str | Path,
+    out: str | Path | None = None,
+    *,
+    seed: int = 0,
+    rows: int = 8,
+    steps: int = 11,
+    how: latent_space.How = "linear",
+    through: Sequence[int] = (),
+    real: Sequence[int] = (),
+    side: int = 10,
+    rest: Literal["zero", "random"] = "zero",
+    animate: bool = False,
+    bn: BatchNorm = "eval",
+    which: Which = "last",
+    device: str = "auto",
+    data: str | None = None,
+) -> list[Path]:
+    """Write a sheet of walks between codes (a row each) and the z[0] × z[1] square; returns the files.
+
+    The walks join samples 0 and 1, 2 and 3, … of `seed`; or samples `through[0]`, `through[1]`, … in turn; or the
+    codes of the held-out examples `real`. The square holds the other numbers at 0 or at one random draw.
+    """
+    check_seed(seed)
+    if rows < 1 or steps < 2:
+        raise UserError(f"{rows} walks of {steps} pictures show nothing; use at least 1 and 2")
+    if any(i < 0 for i in through):
+        raise UserError(f"there is no sample {min(through)}; samples are counted from 0")
+    found, model = opened(run, which, bn, device)
+    space = latent_space.latent_of(model)
+    folder = Path(out) if out is not None else found.path / "interpolation"
+    there = run_data.own(found, data) if real or model.shape == (2,) else None
+    legs = chosen_legs(there, space, seed, rows, through, real)
+    walks = torch.stack([latent_space.through(leg, steps, how) for leg in legs])
+    files = [draw_walks(there, space, walks, folder / f"{how}.png")]
+    if animate and len(model.shape) == 3:
+        files.append(animation(space, walks, folder / f"{how}.webp"))
+    if space.latent >= 2:
+        codes = latent_space.codes_of(space)
+        base = codes.mean if rest == "zero" else latent_space.draw(space, 1, seed)[0]
+        z = latent_space.square(base, codes, side).view(side, side, -1)
+        files.append(draw_walks(there, space, z, folder / "square.png"))
+    return files
+
+
+def chosen_legs(
+    there: run_data.Found | None,
+    model: Latent,
+    seed: int,
+    rows: int,
+    through: Sequence[int],
+    real: Sequence[int],
+) -> list[Tensor]:
+    """Pairs of codes (2, latent) to walk between."""
+    if real:
+        assert there is not None
+        z = latent_space.encode(model, latent_space.public(there.held_out(), real))
+    elif through:
+        z = latent_space.draw(model, max(through) + 1, seed)[list(through)]
+    else:
+        return list(latent_space.draw(model, 2 * rows, seed).split(2))
+    if len(z) < 2:
+        raise UserError("a walk needs at least two codes; give two or more numbers")
+    return [torch.stack([a, b]) for a, b in itertools.pairwise(z)]
+
+
+def write_sweep(
+    run: str | Path,
+    out: str | Path | None = None,
+    *,
+    seed: int = 0,
+    rows: int = 10,
+    columns: int = 11,
+    reach: float = 2.5,
+    dims: Sequence[int] = (),
+    real: int | None = None,
+    animate: bool = False,
+    bn: BatchNorm = "eval",
+    which: Which = "last",
+    device: str = "auto",
+    data: str | None = None,
+) -> tuple[list[Path], list[int]]:
+    """Write one sheet in which row j moves one latent dimension alone; returns the files and the dimensions.
+
+    The others stay as in sample 0 of `seed`, or as in the code of held-out example `real`. Where there are more
+    dimensions than rows, those that change the output most are shown, largest first, unless `dims` names them.
+    """
+    check_seed(seed)
+    if not 0 < reach < math.inf:
+        raise UserError(f"the reach is {reach}; it must be a finite number above 0")
+    found, model = opened(run, which, bn, device)
+    space = latent_space.latent_of(model)
+    if columns < 2 or rows < 1:
+        raise UserError(f"a sweep of {rows} rows and {columns} columns shows nothing; use at least 1 and 2")
+    there = run_data.own(found, data) if real is not None or model.shape == (2,) else None
+    codes = latent_space.codes_of(space)
+    if real is None:
+        base, name = latent_space.draw(space, 1, seed)[0], "sweep.png"
+    else:
+        assert there is not None
+        base, name = (
+            latent_space.encode(space, latent_space.public(there.held_out(), [real]))[0],
+            f"traversal-{real}.png",
+        )
+    axes = list(dims) or latent_space.strongest(space, base, codes, rows)
+    z = latent_space.sweep(base, codes, axes, columns, reach).view(len(axes), columns, -1)
+    folder = Path(out) if out is not None else found.path / "sweep"
+    files = [draw_walks(there, space, z, folder / name)]
+    if animate and len(model.shape) == 3:
+        files.append(animation(space, z, folder / name.replace(".png", ".webp")))
+    return files, axes
+
+
+def draw_walks(there: run_data.Found | None, model: Latent, z: Tensor, path: Path) -> Path:
+    """Decode codes (rows, columns, latent) and draw them: a sheet of pictures, or lines over 2-D data."""
+    x = latent_space.decode(model, z.flatten(0, 1))
+    if len(model.shape) == 3:
+        return tiles.grid(x, path, columns=z.shape[1])
+    if model.shape != (2,) or there is None:
+        raise UserError(f"walks through vectors of {model.shape[0]} numbers cannot be drawn; use `triptych sample`")
+    return planes.walks(x.view(*z.shape[:2], 2), there.train, path)
+
+
+def animation(model: Latent, z: Tensor, path: Path) -> Path:
+    """There and back along the columns of z (rows, columns, latent), all rows side by side in each frame."""
+    x = latent_space.decode(model, z.flatten(0, 1)).view(*z.shape[:2], *model.shape)
+    frames = [tiles.tile(x[:, j]) for j in range(x.shape[1])]
+    return tiles.loop(frames + frames[-2:0:-1], path, seconds=0.12)

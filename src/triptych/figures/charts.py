@@ -1,0 +1,85 @@
+"""Curves over training and their bands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from triptych.core.statistics import student
+from triptych.figures.canvas import DASHES, PALETTE, _canvas, _save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Curve = Sequence[tuple[float, float]]
+
+
+def curves(series: Mapping[str, Sequence[Curve]], path: str | Path, *, ylabel: str) -> Path:
+    """Draw curves of (images shown, y) points, one colour and dash per label; returns the path (PNG, SVG or PDF).
+
+    A label has one curve per seed. With several, the mean is drawn over a band of its 95 % interval (Student's
+    t), at the x that all seeds share; with one, the curve alone.
+    """
+    figure, axes = _canvas(6.0, 3.6)
+    _draw_curves(axes, series, ylabel, "images shown")
+    return _save(figure, path)
+
+
+def panels(
+    charts: Mapping[str, Mapping[str, Sequence[Curve]]], path: str | Path, *, xlabel: str, powers: Sequence[str] = ()
+) -> Path:
+    """Several charts of `curves` side by side, by their y label; a label keeps its colour in all of them.
+
+    Those named in `powers` span powers of ten: their axis is logarithmic on both sides of 0, linear below 0.001.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6 * len(charts), 3.7), layout="constrained")
+    FigureCanvasAgg(figure)
+    order = list(dict.fromkeys(label for chart in charts.values() for label in chart))
+    for i, (ylabel, series) in enumerate(charts.items()):
+        axes = figure.add_subplot(1, len(charts), i + 1)
+        _draw_curves(axes, series, ylabel, xlabel, order)
+        if ylabel in powers:
+            axes.set_yscale("symlog", linthresh=1e-3)
+    return _save(figure, path)
+
+
+def _draw_curves(
+    axes: Axes, series: Mapping[str, Sequence[Curve]], ylabel: str, xlabel: str, order: Sequence[str] = ()
+) -> None:
+    for label, seeds in series.items():
+        i = (order or list(series)).index(label)
+        x, mean, reach = band(seeds)
+        color, dash = PALETTE[i % len(PALETTE)], DASHES[(i // len(PALETTE)) % len(DASHES)]
+        axes.plot(x, mean, label=label, linewidth=1.6, color=color, linestyle=dash)
+        if np.isfinite(reach).any():
+            axes.fill_between(x, mean - reach, mean + reach, color=color, alpha=0.18, linewidth=0)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    if len(series) > 1:
+        axes.legend(frameon=False, fontsize=8)
+
+
+def band(seeds: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, mean over seeds and half width of its 95 % interval, (k,) each; the half width is NaN with one seed.
+
+    Only the x at which every seed has a finite value count.
+    """
+    tables = [{x: y for x, y in curve if math.isfinite(y)} for curve in seeds]
+    shared = sorted(set.intersection(*(set(t) for t in tables))) if tables else []
+    values = np.array([[t[x] for x in shared] for t in tables], float).reshape(len(tables), len(shared))
+    if not len(shared):
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    mean = values.mean(axis=0)
+    if len(tables) < 2:
+        return np.array(shared, float), mean, np.full(len(shared), np.nan)
+    se = values.std(axis=0, ddof=1) / math.sqrt(len(tables))
+    return np.array(shared, float), mean, student(len(tables) - 1) * se

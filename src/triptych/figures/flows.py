@@ -1,0 +1,96 @@
+"""Pictures that only flows allow: the density itself, the way space is bent, samples at several temperatures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from triptych.core import Data
+from triptych.errors import UserError
+from triptych.figures.canvas import PALETTE, _save
+from triptych.figures.planes import draw_plane, view
+from triptych.figures.tiles import grid
+from triptych.models.families import FlowModel
+
+TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+def density(model: FlowModel, data: Data, path: str | Path, pixels: int = 240) -> Path:
+    """Map of exp log p(x) over the square around 2-D data, beside the true density where the data know it.
+
+    Both panels have one colour scale, cut at the 99.5th percentile of the truth (or of the model); returns the path.
+    """
+    centre, half = _view(model, data)
+    axis = torch.linspace(-half, half, pixels)
+    points = torch.cartesian_prod(axis + centre[1], axis + centre[0]).flip(1)
+    maps = [("model", _exp(model.log_prob, points, model.device))]
+    if data.law is not None:
+        maps.insert(0, ("truth", _exp(data.log_prob, points, torch.device("cpu"))))
+    top = torch.quantile(maps[0][1], 0.995).item()
+    figure, panels = _panels(len(maps))
+    for axes, (name, values) in zip(panels, maps, strict=True):
+        extent = (centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half)
+        image = values.view(pixels, pixels).numpy()
+        axes.imshow(image, origin="lower", extent=extent, vmin=0, vmax=top, cmap="viridis")
+        axes.set_title(name, fontsize=9)
+    return _save(figure, path)
+
+
+def warp(model: FlowModel, data: Data, path: str | Path, lines: int = 21, reach: float = 2.5) -> Path:
+    """A square grid in z ∈ [−reach, reach]² and where the flow takes it in the plane of the data; returns the path."""
+    centre, half = _view(model, data)
+    ticks, fine = torch.linspace(-reach, reach, lines), torch.linspace(-reach, reach, 400)
+    one = torch.stack([torch.stack([t.expand_as(fine), fine], 1) for t in ticks])
+    rows = torch.cat([one, one.flip(2)])
+    with torch.no_grad():
+        bent = model.decode(rows.flatten(0, 1).to(model.device)).cpu().view(rows.shape)
+    figure, (base, space) = _panels(2)
+    draw_plane(space, torch.zeros(0, 2), data)
+    for axes, paths in ((base, rows), (space, bent)):
+        for i, line in enumerate(paths):
+            axes.plot(*line.T.numpy(), color=PALETTE[i >= lines], linewidth=0.5, alpha=0.8)
+    base.set_aspect("equal")
+    base.set_title("z", fontsize=9)
+    space.set_title("x = f⁻¹(z)", fontsize=9)
+    space.set_xlim(centre[0] - half, centre[0] + half)
+    space.set_ylim(centre[1] - half, centre[1] + half)
+    return _save(figure, path)
+
+
+def temperatures(model: FlowModel, data: Data, path: str | Path, at: Sequence[float] = TEMPERATURES) -> Path:
+    """The same draws of z times each temperature, decoded: a panel each for 2-D data, a row of 10 each for pictures."""
+    if data.is_images:
+        samples = torch.cat([model.sample(10, seed=0, temperature=t) for t in at])
+        return grid(samples, path, columns=10)
+    _view(model, data)
+    figure, panels = _panels(len(at))
+    for axes, t in zip(panels, at, strict=True):
+        draw_plane(axes, model.sample(2_000, seed=0, temperature=t), data)
+        axes.set_title(f"temperature {t:g}", fontsize=9)
+    return _save(figure, path)
+
+
+def _view(model: FlowModel, data: Data) -> tuple[tuple[float, float], float]:
+    if model.shape != (2,):
+        raise UserError(f"this figure shows the plane and the flow has examples of shape {model.shape}; use a 2-D set")
+    return view(data.x[:2000].float().cpu())
+
+
+def _exp(log_prob: Any, points: Tensor, device: torch.device) -> Tensor:
+    with torch.no_grad():
+        return torch.cat([log_prob(part.to(device)).exp().float().cpu() for part in points.split(8192)])
+
+
+def _panels(n: int) -> tuple[Any, list[Any]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.2 * n, 3.4), layout="constrained")
+    panels = list(figure.subplots(1, n, squeeze=False)[0])
+    for axes in panels:
+        axes.set_xticks([])
+        axes.set_yticks([])
+    return figure, panels

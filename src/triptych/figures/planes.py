@@ -1,0 +1,86 @@
+"""Points of the plane: samples over data, contours, walks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from triptych.core import Data, Density, Model
+from triptych.figures.canvas import FAINT, PALETTE, _canvas, _save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plane(samples: Tensor, data: Data | Tensor, path: str | Path, model: Model | None = None) -> Path:
+    """Draw 2-D samples (n, 2) over data (m, 2), with contours of what the model believes; returns the path.
+
+    Contours are the exact log density where the model is a `Density`, else the score of its player `critic`
+    where it has one. The view is fixed by the data, so that panels of one data set can be compared; samples
+    beyond it are counted in a corner.
+    """
+    figure, axes = _canvas(4.2, 4.2)
+    draw_plane(axes, samples, data, model)
+    return _save(figure, path)
+
+
+def walks(lines: Tensor, data: Data | Tensor, path: str | Path) -> Path:
+    """Draw walks (rows, steps, 2) through 2-D space as lines with a dot per step over data (m, 2); returns the path."""
+    figure, axes = _canvas(4.2, 4.2)
+    draw_plane(axes, torch.zeros(0, 2), data)
+    for i, line in enumerate(lines.detach().float().cpu().numpy()):
+        axes.plot(*line.T, "o-", color=PALETTE[i % len(PALETTE)], markersize=2.5, linewidth=0.9, alpha=0.85)
+    return _save(figure, path)
+
+
+def draw_plane(axes: Axes, samples: Tensor, data: Data | Tensor, model: Model | None = None) -> None:
+    """`plane` on given axes."""
+    points = (data.x if isinstance(data, Data) else data)[:2000].detach().float().cpu()
+    samples = samples.detach().float().cpu()
+    centre, half = view(points)
+    if model is not None:
+        _contours(axes, model, centre, half)
+    size = 5 if len(samples) <= 1000 else 2.5
+    axes.scatter(*points.T.numpy(), s=size, c=FAINT, alpha=0.45, linewidths=0, rasterized=True)
+    axes.scatter(*samples.T.numpy(), s=size, c=PALETTE[1], alpha=0.7, linewidths=0, rasterized=True)
+    axes.set_xlim(centre[0] - half, centre[0] + half)
+    axes.set_ylim(centre[1] - half, centre[1] + half)
+    axes.set_aspect("equal")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    outside = int((~((samples - torch.tensor(centre)).abs().amax(dim=1) <= half)).sum())
+    if outside:
+        axes.text(
+            0.985, 0.015, f"{outside} of {len(samples)} outside", transform=axes.transAxes, ha="right", fontsize=8
+        )
+
+
+def view(points: Tensor) -> tuple[tuple[float, float], float]:
+    """Centre and half width of the square shown around 2-D data: its extent and a quarter more."""
+    low, high = points.amin(dim=0), points.amax(dim=0)
+    centre = (low + high) / 2
+    return (centre[0].item(), centre[1].item()), 1.25 * max(0.5 * (high - low).max().item(), 1e-6)
+
+
+@torch.no_grad()
+def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float, n: int = 96) -> None:
+    line = torch.linspace(-half, half, n)
+    y, x = torch.meshgrid(line + centre[1], line + centre[0], indexing="ij")
+    spots = torch.stack([x.flatten(), y.flatten()], dim=1).to(model.device)
+    if isinstance(model, Density):
+        z = model.log_prob(spots)
+        z = z.clamp_min(z[z.isfinite()].max().item() - 12) if z.isfinite().any() else z
+    elif "critic" in model.players:
+        z = model.players["critic"](spots).flatten()
+    else:
+        return
+    height = z.float().cpu().view(n, n).nan_to_num(posinf=0.0, neginf=0.0).numpy()
+    if np.ptp(height) <= 0:
+        return
+    x, y = x.numpy(), y.numpy()
+    axes.contourf(x, y, height, levels=14, cmap="Blues", alpha=0.45, zorder=0)
+    axes.contour(x, y, height, levels=14, colors=PALETTE[0], alpha=0.35, linewidths=0.5, zorder=0)

@@ -1,0 +1,246 @@
+"""One comparison: real examples, generated ones, and their features, each made once for all metrics."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from triptych.core import Data, Model, Objective, Value
+from triptych.errors import TooFew, UserError
+from triptych.metrics.features.extractor import Extractor, Identity, extract
+from triptych.metrics.features.self_trained import Offline
+from triptych.system.progress import Count as Progress
+
+Number = float | tuple[float, float]
+"""A value, or a value and its standard error."""
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Features of the four sets in one extractor, (n, d) float32 each."""
+
+    extractor: Extractor
+    real: Mapping[str, Tensor]
+    fake: Mapping[str, Tensor]
+    left: Mapping[str, Tensor]
+    """of `right`: two sets of real examples with none in common, for the floor"""
+    right: Mapping[str, Tensor]
+
+
+@dataclass(eq=False)
+class Case:
+    """What a `Metric` is called with.
+
+    `fake` may hold non-finite vectors: they are counted, and metrics that need features are then not defined.
+    """
+
+    real: Data
+    """the reference"""
+    fake: Data
+    """the samples: uint8 images like `real`, or vectors"""
+    spare: Data | None = None
+    """further real examples, none of them in `real`: for floors"""
+    model: Model | None = None
+    objective: Objective | None = None
+    """what the model was trained with: the likelihood of a VAE"""
+    train: Data | None = None
+    """what the model was trained on"""
+    seed: int = 0
+    extractors: tuple[Extractor, ...] = ()
+    digits: Offline | None = None
+    """for stacked MNIST: the classifier of its channels"""
+    gaussian: float | None = None
+    """bits per dimension of held-out pictures under one Gaussian, once somebody made it"""
+    progress: Callable[[str], Progress] | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name, data in (("real", self.real), ("generated", self.fake)):
+            if not len(data):
+                raise UserError(f"the {name} side {data.name!r} has no examples; give some")
+        if self.real.shape != self.fake.shape or self.real.is_images != self.fake.is_images:
+            raise UserError(
+                f"real examples have shape {self.real.shape}, generated ones {self.fake.shape}; prepare both alike "
+                "(--resolution, --channels)"
+            )
+        if self.fake is not self.real and self.same:
+            self.warn("the two sides are the same examples: distances are 0 by construction")
+        for name, data in (("real", self.real), ("generated", self.fake)):
+            if len(data) > 1 and bool((data.x[1:] == data.x[:1]).all()):
+                self.warn(f"all {len(data)} {name} examples are the same")
+
+    def warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    @property
+    def images(self) -> bool:
+        return self.real.is_images
+
+    @cached_property
+    def same(self) -> bool:
+        return len(self.real) == len(self.fake) and bool(torch.equal(self.real.x, self.fake.x))
+
+    @cached_property
+    def broken(self) -> int:
+        """Samples with NaN or infinite numbers."""
+        return 0 if self.images else int((~torch.isfinite(self.fake.x.flatten(1))).any(1).sum())
+
+    @property
+    def reference(self) -> str:
+        """Name, split and fingerprint; behind a slash which part of it, where it is one."""
+        fingerprint = "/".join(part[:12] for part in self.real.fingerprint.split("/"))
+        return " ".join(filter(None, [self.real.name, self.real.split, fingerprint]))
+
+    @cached_property
+    def pair(self) -> tuple[Data, Data]:
+        """Two sets of real examples with none in common, as large as the case's sides where that can be."""
+        n = len(self.fake)
+        if self.real.law is not None:
+            return self.real, fresh(self.real, len(self.real), self.seed + 2)
+        if self.spare is not None and len(self.spare) >= min(n, len(self.real) // 2):
+            return self.real, subset(self.spare, n, self.seed)
+        half = len(self.real) // 2
+        order = torch.randperm(len(self.real), generator=torch.Generator().manual_seed(self.seed))
+        return pick(self.real, order[:half], "left"), pick(self.real, order[half : half + min(n, half)], "right")
+
+    @cached_property
+    def spaces(self) -> tuple[Space, ...]:
+        """Features, once. Vectors are their own."""
+        return tuple(self.space(e) for e in (self.extractors if self.images else (Identity(),)))
+
+    def space(self, extractor: Extractor) -> Space:
+        left, right = self.pair
+        sides = {"real": self.real, "samples": self.fake, "floor": left, "floor 2": right}
+        made: dict[int, dict[str, Tensor]] = {}
+        for name, data in sides.items():
+            if id(data) not in made:
+                bar = self.progress(f"{extractor.id}: {name}") if self.progress is not None else None
+                made[id(data)] = extract(extractor, data, progress=bar)
+        return Space(extractor, *(made[id(d)] for d in sides.values()))
+
+    @property
+    def classifier(self) -> Offline | None:
+        """The classifier of this set, where there is one."""
+        found = [e for e in self.extractors if isinstance(e, Offline) and e.kind == "classifier"]
+        return found[0] if found else None
+
+    # ---------------------------------------------------------------------------------- values
+
+    def measure(
+        self,
+        f: Callable[[Tensor, Tensor], Mapping[str, Number]],
+        space: Space,
+        *,
+        of: str = "features",
+        seed: int | None = None,
+        dtype: str | None = None,
+        note: str = "",
+    ) -> dict[str, Value]:
+        """`f(real, fake)` on one kind of features, beside `f` on two real sets: the floor.
+
+        Where `f` has too few examples the value is None and the note says so; `TooFew` where not even the floor's
+        sets tell what the values would be called.
+        """
+        e = space.extractor
+        note = "; ".join(filter(None, [note, e.note]))
+        floors: Mapping[str, Number]
+        try:
+            floors = f(space.left[of], space.right[of])
+        except TooFew:
+            floors = {}
+        if self.broken:
+            values, note = dict.fromkeys(floors, math.nan), f"{self.broken} of {len(self.fake)} samples are not finite"
+        else:
+            try:
+                values = f(space.real[of], space.fake[of])
+            except TooFew as error:
+                if not floors:
+                    raise
+                values, note = dict.fromkeys(floors, math.nan), str(error)
+        floor_n = min(len(d) for d in self.pair)
+        return {
+            e.name(name): self.value(
+                number,
+                extractor=e.id,
+                resize=e.resize,
+                dtype=dtype or e.dtype,
+                seed=seed,
+                floor=first(floors[name]) if name in floors else None,
+                floor_n=floor_n if name in floors else None,
+                note=note,
+            )
+            for name, number in values.items()
+        }
+
+    def value(
+        self,
+        number: Number,
+        *,
+        extractor: str | None = None,
+        resize: str | None = None,
+        dtype: str = "float64",
+        seed: int | None = None,
+        floor: float | None = None,
+        floor_n: int | None = None,
+        note: str = "",
+    ) -> Value:
+        """A `Value` that carries this case's counts and reference; what is not finite is None: not defined."""
+        value, se = number if isinstance(number, tuple) else (number, None)
+        if floor is not None and not math.isfinite(floor):
+            floor = None
+        return Value(
+            value=value if math.isfinite(value) else None,
+            n=len(self.fake),
+            n_real=len(self.real),
+            reference=self.reference,
+            extractor=extractor,
+            resize=resize,
+            seed=seed,
+            dtype=dtype,
+            floor=floor,
+            floor_n=None if floor is None else floor_n,
+            se=se if se is not None and math.isfinite(se) else None,
+            note=note,
+        )
+
+
+def first(number: Number) -> float:
+    return number[0] if isinstance(number, tuple) else number
+
+
+def counted(found: dict[str, Value], n: int) -> dict[str, Value]:
+    """Values of n examples a side."""
+    floor_n = {k: None if v.floor is None else min(n, v.floor_n or n) for k, v in found.items()}
+    return {k: dataclasses.replace(v, n=n, n_real=n, floor_n=floor_n[k]) for k, v in found.items()}
+
+
+def pick(data: Data, rows: Tensor, mark: str) -> Data:
+    """Some rows of a set, with a fingerprint of their own."""
+    mark = hashlib.sha256(f"{mark}|{rows.tolist()}".encode()).hexdigest()[:12]
+    return dataclasses.replace(
+        data,
+        x=data.x[rows],
+        labels=None if data.labels is None else data.labels[rows],
+        factors={k: v[rows] for k, v in data.factors.items()},
+        fingerprint=f"{data.fingerprint}/{mark}" if data.fingerprint else "",
+    )
+
+
+def subset(data: Data, n: int, seed: int) -> Data:
+    """At most n examples, drawn without replacement; all of them where there are no more."""
+    if len(data) <= n:
+        return data
+    return pick(data, torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:n], "subset")
+
+
+def fresh(data: Data, n: int, seed: int) -> Data:
+    """n new draws of a toy set's law."""
+    return dataclasses.replace(data, x=data.sample(n, seed), labels=None, fingerprint=f"{n}:{seed}:{data.name}")

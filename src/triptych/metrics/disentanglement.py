@@ -1,0 +1,378 @@
+"""What a latent space is like: axes that match factors of variation, classes that planes divide.
+
+The functions take codes (n, d) and factors by name, (n,) each, so that any encoder can be judged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from triptych.core import Encoder, Latent, Metric, Value
+from triptych.errors import UserError
+from triptych.metrics.arrays import rows
+from triptych.metrics.comparison import Case, counted, subset
+
+BINS = 20
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
+"""Of the lasso, from the one that leaves no weight."""
+Factors = Mapping[str, Tensor]
+
+
+# -------------------------------------------------------------------------------------------- factors
+
+
+def discrete(v: Tensor, bins: int = BINS) -> Tensor:
+    """Values 0, 1, ...: the different values of v (n,) where they are few, else `bins` bins of equal width."""
+    values, index = v.unique(return_inverse=True)
+    if len(values) <= bins:
+        return index
+    v = v.double()
+    low, high = v.min(), v.max()
+    return ((v - low) / (high - low) * bins).long().clamp_max(bins - 1)
+
+
+def categorical(v: Tensor) -> bool:
+    """Whole numbers name categories; floats are quantities."""
+    return not v.is_floating_point()
+
+
+def varying(codes: Tensor, factors: Factors) -> tuple[Tensor, dict[str, Tensor]]:
+    """Codes as float64 and the factors that take more than one value; UserError where there are none."""
+    z = rows(codes, "codes", 8)
+    kept = {k: v for k, v in factors.items() if len(v.unique()) > 1}
+    if not kept:
+        raise UserError("no factor takes more than one value; give data with known factors, such as glyphs")
+    if wrong := [k for k, v in kept.items() if v.shape != (len(z),)]:
+        raise UserError(f"factor {wrong[0]} has shape {tuple(kept[wrong[0]].shape)}, and there are {len(z)} codes")
+    return z, kept
+
+
+def mutual_information(a: Tensor, b: Tensor) -> float:
+    """I(a; b) in nats of two columns of whole numbers, from their joint histogram."""
+    joint = torch.bincount(a * (int(b.max()) + 1) + b, minlength=(int(a.max()) + 1) * (int(b.max()) + 1)).double()
+    joint = (joint / joint.sum()).view(int(a.max()) + 1, -1)
+    return (entropy(joint.sum(1)) + entropy(joint.sum(0)) - entropy(joint.flatten())).item()
+
+
+def entropy(p: Tensor) -> Tensor:
+    """−Σ p log p, in nats."""
+    return torch.special.entr(p).sum()
+
+
+def gap(scores: Tensor) -> float:
+    """How far the highest of several scores lies above the second; the score itself where there is one."""
+    top = scores.topk(min(2, len(scores))).values
+    return (top[0] - top[1]).item() if len(top) == 2 else top[0].item()
+
+
+# ------------------------------------------------------------------------------- axis disentanglement
+
+
+def mig(codes: Tensor, factors: Factors, bins: int = BINS) -> float:
+    """Mutual information gap, in [0, 1]: mean over factors of (I₁ − I₂) / H(factor).
+
+    I₁ and I₂ are the largest mutual informations of one code with the factor, from histograms of 20 bins of equal
+    width; other estimators give other numbers. Source: Chen et al. 2018, section 4.1.
+    """
+    z, factors = varying(codes, factors)
+    binned = [discrete(column, bins) for column in z.T]
+    gaps = []
+    for v in factors.values():
+        target = discrete(v, bins)
+        h = entropy(torch.bincount(target).double() / len(target)).item()
+        gaps.append(gap(torch.tensor([mutual_information(c, target) for c in binned], dtype=torch.float64)) / h)
+    return sum(gaps) / len(gaps)
+
+
+def sap(codes: Tensor, factors: Factors) -> float:
+    """Separated attribute predictability, in [0, 1]: mean gap between the two codes that best predict a factor.
+
+    One code predicts a quantity by linear regression (score R²) and a category by the nearest class mean (score:
+    accuracy above the most frequent class, scaled to [0, 1]). Source: Kumar et al. 2018, section 3.
+    """
+    z, factors = varying(codes, factors)
+    centred = z - z.mean(0)
+    gaps = []
+    for v in factors.values():
+        if categorical(v):
+            scores = nearest_mean_scores(z, discrete(v, len(v)))
+        else:
+            y = v.double() - v.double().mean()
+            scores = (centred.T @ y).square() / (centred.square().sum(0) * y.square().sum()).clamp_min(1e-30)
+        gaps.append(gap(scores))
+    return sum(gaps) / len(gaps)
+
+
+def nearest_mean_scores(z: Tensor, y: Tensor) -> Tensor:
+    """For each column of z (n, d), how well the nearest class mean tells y (n,): 0 chance, 1 always."""
+    counts = torch.bincount(y).double()
+    sums = torch.zeros(len(counts), z.shape[1], dtype=z.dtype).index_add_(0, y, z)
+    means = sums / counts[:, None]
+    told = torch.stack([(z[:, j, None] - means[:, j]).abs().argmin(1) for j in range(z.shape[1])], 1)
+    base = (counts.max() / counts.sum()).item()
+    return (((told == y[:, None]).double().mean(0) - base) / (1 - base)).clamp_min(0)
+
+
+def dci(codes: Tensor, factors: Factors) -> dict[str, float]:
+    """Disentanglement, completeness and informativeness, by lasso.
+
+    The importance of a code for a factor is the size of its weight in a lasso regression of the standardised factor
+    (a category: of its indicator columns) on the standardised codes, with a penalty chosen on validation examples:
+    a factor that the codes do not predict has no importances, rather than a few by chance. `dci_disentanglement` is
+    1 − the entropy of a code's importances over factors, weighted by the code's share; `dci_completeness` 1 − the
+    entropy of a factor's importances over codes; both in [0, 1], and both of what is predicted at all:
+    `dci_informativeness` says how much, 1 − RMSE / σ on the last quarter of the examples.
+    Source: Eastwood and Williams 2018, section 2.
+    """
+    z, factors = varying(codes, factors)
+    z = standard(z)
+    importance, fit = [], []
+    tested = slice(len(z) * 3 // 4, None)
+    for v in factors.values():
+        y = F.one_hot(discrete(v, len(v))).double() if categorical(v) else v.double()[:, None]
+        y = standard(y)
+        w = chosen_lasso(z[: tested.start], y[: tested.start])
+        importance.append(w.abs().sum(1))
+        scale = y[tested].square().mean().sqrt().clamp_min(1e-12)
+        error = (z[tested] @ w - y[tested]).square().mean().sqrt() / scale
+        fit.append(max(0.0, 1 - error.item()))
+    r = torch.stack(importance, 1)
+    total = r.sum()
+    if total == 0:
+        return {"dci_disentanglement": 0.0, "dci_completeness": 0.0, "dci_informativeness": sum(fit) / len(fit)}
+    by_code, by_factor = r / r.sum(1, keepdim=True).clamp_min(1e-30), r / r.sum(0).clamp_min(1e-30)
+    d, k = r.shape
+    disentangled = torch.stack([1 - entropy(p) / math.log(k) if k > 1 else p.sum() for p in by_code])
+    complete = torch.stack([(1 - entropy(p) / math.log(d) if d > 1 else p.sum()) * (p.sum() > 0) for p in by_factor.T])
+    return {
+        "dci_disentanglement": (disentangled * r.sum(1) / total).sum().item(),
+        "dci_completeness": complete.mean().item(),
+        "dci_informativeness": sum(fit) / len(fit),
+    }
+
+
+def standard(x: Tensor) -> Tensor:
+    """Columns of mean 0 and standard deviation 1; constant ones are 0."""
+    return (x - x.mean(0)) / x.std(0, correction=0).clamp_min(1e-12)
+
+
+def chosen_lasso(x: Tensor, y: Tensor) -> Tensor:
+    """Lasso weights (d, k) fitted to the first two thirds of x (n, d), y (n, k), the penalty chosen on the last.
+
+    The largest penalty whose error is within one standard error of the least: Breiman et al. 1984, section 3.4.3.
+    """
+    cut = len(x) * 2 // 3
+    w, found = None, []
+    for penalty in PENALTIES:
+        w = lasso(x[:cut], y[:cut], penalty, 100, w)
+        errors = (x[cut:] @ w - y[cut:]).square().mean(1)
+        found.append((errors.mean(), errors.std() / len(errors) ** 0.5, w))
+    least, reach, _ = min(found, key=lambda f: f[0])
+    return next(w for error, _, w in found if error <= least + reach)
+
+
+def lasso(x: Tensor, y: Tensor, penalty: float, steps: int = 500, start: Tensor | None = None) -> Tensor:
+    """argmin ‖xw − y‖² / 2n + penalty ‖w‖₁ for each column of y, (d, k), by accelerated proximal gradient."""
+    gram, cross = x.T @ x / len(x), x.T @ y / len(x)
+    rate = 1 / torch.linalg.matrix_norm(gram, 2).clamp_min(1e-12)
+    w = v = torch.zeros_like(cross) if start is None else start
+    t = 1.0
+    for _ in range(steps):
+        step = v - rate * (gram @ v - cross)
+        new = step.sign() * (step.abs() - rate * penalty).clamp_min(0)
+        t_new = (1 + math.sqrt(1 + 4 * t * t)) / 2
+        v = new + (t - 1) / t_new * (new - w)
+        w, t = new, t_new
+    return w
+
+
+def beta_vae_score(codes: Tensor, factors: Factors, points: int = 1000, pairs: int = 32, seed: int = 0) -> float:
+    """Held-out accuracy of a linear classifier that names the shared factor of pairs; 1/K is chance for K factors.
+
+    One point: `pairs` pairs of examples that agree in one factor (quantities: in one of ten quantile bins), and the
+    mean of |z₁ − z₂| over them. Source: Higgins et al. 2017, section 3 and appendix.
+    """
+    z, factors = varying(codes, factors)
+    if len(factors) < 2:
+        raise UserError(f"the beta-VAE score tells factors apart and only {next(iter(factors))} varies; give two")
+    z = standard(z)
+    g = torch.Generator().manual_seed(seed)
+    features, labels = [], []
+    for k, v in enumerate(factors.values()):
+        group = discrete(v, len(v)) if categorical(v) else quantile_bins(v)
+        order = group.argsort()
+        starts = torch.searchsorted(group[order], torch.arange(int(group.max()) + 2))
+        one = torch.randint(len(z), (points, pairs), generator=g)
+        low, high = starts[group[one]], starts[group[one] + 1]
+        other = order[low + (torch.rand(points, pairs, generator=g) * (high - low)).long()]
+        features.append((z[one] - z[other]).abs().mean(1))
+        labels.append(torch.full((points,), k))
+    x, y = torch.cat(features), torch.cat(labels)
+    mixed = torch.randperm(len(x), generator=g)
+    return linear_accuracy(x[mixed], y[mixed])
+
+
+def quantile_bins(v: Tensor, bins: int = 10) -> Tensor:
+    """Bins of equal counts, numbered from 0; ties stay together."""
+    edges = torch.quantile(v.double(), torch.linspace(0, 1, bins + 1, dtype=torch.float64)[1:-1]).unique()
+    return torch.bucketize(v.double(), edges).unique(return_inverse=True)[1]
+
+
+def linear_accuracy(x: Tensor, y: Tensor) -> float:
+    """Held-out accuracy of multinomial logistic regression, trained on the first half of x (n, d), y (n,)."""
+    half = len(x) // 2
+    told = logistic(x[:half], y[:half])(x[half:]).argmax(1)
+    return (told == y[half:]).double().mean().item()
+
+
+def logistic(x: Tensor, y: Tensor, decay: float = 1e-4) -> Callable[[Tensor], Tensor]:
+    """Multinomial logistic regression by L-BFGS, a little weight decay; returns the function x -> logits."""
+    mean, std = x.mean(0), x.std(0, correction=0).clamp_min(1e-12)
+    with torch.enable_grad():
+        w = torch.zeros(x.shape[1] + 1, int(y.max()) + 1, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.LBFGS([w], max_iter=100, line_search_fn="strong_wolfe")
+
+        def logits(x: Tensor) -> Tensor:
+            return F.pad((x - mean) / std, (0, 1), value=1.0) @ w
+
+        def closure() -> float:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(logits(x), y) + decay * w.square().sum()
+            loss.backward()
+            return loss.item()
+
+        optimizer.step(closure)
+    w.requires_grad_(False)
+    return logits
+
+
+def separability(codes: Tensor, labels: Tensor) -> dict[str, float]:
+    """How well planes divide the codes (n, d) by class, labels (n,).
+
+    `separability` is exp Σ H(Y|X) / K: X the side of the plane that one-against-rest logistic regression puts a code
+    on, Y whether it is of the class, averaged over the K classes; 1 is perfect. `linear_accuracy` is the held-out
+    accuracy of one linear classifier of all classes. Source: Karras et al. 2019, section 4.2 (a sum, there, over 40
+    binary attributes).
+    """
+    z = rows(codes, "codes", 8)
+    y = discrete(labels, len(labels))
+    half, entropies = len(z) // 2, []
+    for k in range(int(y.max()) + 1):
+        own = (y == k).long()
+        if not 0 < int(own[:half].sum()) < half:
+            continue
+        side = logistic(z[:half], own[:half])(z[half:]).argmax(1)
+        table = torch.bincount(2 * side + own[half:], minlength=4).double().view(2, 2) / (len(z) - half)
+        entropies.append((entropy(table.flatten()) - entropy(table.sum(1))).item())
+    if not entropies:
+        raise UserError("the labels are all of one class; separability needs two")
+    return {"separability": math.exp(sum(entropies) / len(entropies)), "linear_accuracy": linear_accuracy(z, y)}
+
+
+# --------------------------------------------------------------------------------------------- metrics
+
+
+@dataclass(frozen=True)
+class Disentanglement(Metric):
+    """MIG, DCI, SAP and the β-VAE score of an encoder's axes on data with known factors.
+
+    The floor is what the same codes score when they are dealt to the wrong examples: chance.
+    """
+
+    needs = Encoder
+    points: int = 5000
+    widest: int = 512
+    """latent dimensions that are still judged axis by axis"""
+    seed: int = 0
+
+    def applies(self, case: Case) -> str:
+        if not isinstance(case.model, Encoder) or not 1 < case.model.latent <= self.widest:
+            return f"axes are judged one by one, for encoders with 2 to {self.widest} of them"
+        varied = [k for k, v in case.real.factors.items() if len(v.unique()) > 1]
+        return "" if len(varied) > 1 else f"{case.real.name} has no known factors of variation"
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        data = subset(case.real, self.points, self.seed)
+        varied = sum(len(v.unique()) > 1 for v in data.factors.values())
+        assert isinstance(case.model, Encoder)
+        codes = encoded(case.model, data.x)
+        shuffled = codes[torch.randperm(len(codes), generator=torch.Generator().manual_seed(self.seed))]
+        got, chance = self.scores(codes, data.factors), self.scores(shuffled, data.factors)
+        notes = {"mig": f"histograms of {BINS} bins; ", "dci_informativeness": "1 - RMSE/σ; "}
+        found = {
+            k: case.value(
+                v,
+                seed=self.seed,
+                floor=chance[k],
+                note=f"{notes.get(k, '')}{varied} factors, {codes.shape[1]} axes; floor: shuffled codes",
+            )
+            for k, v in got.items()
+        }
+        return counted(found, len(codes))
+
+    def scores(self, codes: Tensor, factors: Factors) -> dict[str, float]:
+        return {
+            "mig": mig(codes, factors),
+            **dci(codes, factors),
+            "sap": sap(codes, factors),
+            "beta_vae_score": beta_vae_score(codes, factors, seed=self.seed),
+        }
+
+
+@dataclass(frozen=True)
+class Separability(Metric):
+    """Whether planes divide the classes: in an encoder's codes, or in the noise behind a generator's samples.
+
+    A generator's samples are labelled by the set's classifier, the more confident half of them kept.
+    """
+
+    needs = Latent
+    points: int = 4000
+    widest: int = 512
+    seed: int = 0
+
+    def applies(self, case: Case) -> str:
+        if not isinstance(case.model, Latent) or case.model.latent > self.widest:
+            return f"planes are fitted in at most {self.widest} dimensions"
+        if isinstance(case.model, Encoder):
+            return "" if case.real.labels is not None and len(case.real.labels.unique()) > 1 else "there are no labels"
+        return "" if case.classifier is not None else "there is no classifier of the samples"
+
+    def __call__(self, case: Case) -> dict[str, Value]:
+        model = case.model
+        if isinstance(model, Encoder):
+            data = subset(case.real, self.points, self.seed)
+            assert data.labels is not None
+            codes, labels, note = encoded(model, data.x), data.labels, "codes of real examples"
+        else:
+            assert isinstance(model, Latent)
+            assert case.classifier is not None
+            codes, labels = self.told(model, case.classifier)
+            note = "noise of samples, labelled by the classifier"
+        if len(labels.unique()) < 2:
+            case.warn("separability: all samples are of one class")
+            return {}
+        found = {k: case.value(v, seed=self.seed, note=note) for k, v in separability(codes, labels).items()}
+        return counted(found, len(codes))
+
+    @torch.no_grad()
+    def told(self, model: Latent, classifier: Callable[[Tensor], Mapping[str, Tensor]]) -> tuple[Tensor, Tensor]:
+        z = model.prior(2 * self.points, torch.Generator().manual_seed(self.seed))
+        parts = [classifier(model.decode(part).cpu() * 255)["logits"].softmax(1) for part in z.split(256)]
+        sure, label = torch.cat(parts).max(1)
+        kept = sure.argsort(descending=True, stable=True)[: self.points]
+        kept = kept[torch.randperm(len(kept), generator=torch.Generator().manual_seed(self.seed))]
+        return z.cpu()[kept], label[kept]
+
+
+@torch.no_grad()
+def encoded(model: Encoder, x: Tensor, batch: int = 256) -> Tensor:
+    """Codes (n, latent) of uint8 images or vectors, on the CPU."""
+    public = [part.to(model.device).float() / (255 if x.dtype == torch.uint8 else 1) for part in x.split(batch)]
+    return torch.cat([model.encode(part).cpu() for part in public])

@@ -1,0 +1,300 @@
+"""Extractors that need no network and no ImageNet: trained on the data set itself, or on nothing.
+
+In order of preference: a small residual classifier where the set has labels, an autoencoder where it has none, and
+random convolutions as the last resort. Each is made once per data set, deterministically from a fixed seed, and kept;
+its id is the hash of its weights. Numbers from them compare models on that set, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from triptych.core import Data
+from triptych.metrics.features.extractor import Extractor
+from triptych.system.cache import ADVICE, root
+from triptych.system.files import exclusive, sweep, system_errors, writing
+from triptych.system.progress import Count as Progress
+
+VERSION = 1
+SIDE = 64
+"""Larger pictures are averaged down to this side."""
+WIDTH = 128
+"""Features of the trained extractors."""
+BATCH = 128
+EXAMPLES = (20_000, 180_000)
+"""Least and most examples shown in training; in between, the set three times."""
+FEW = 500
+"""Sets with fewer examples get random convolutions: a net trained on them would know them by heart."""
+Kind = Literal["classifier", "autoencoder", "random"]
+
+
+@dataclass(frozen=True, eq=False)
+class Offline(Extractor):
+    """A small net of this project's own."""
+
+    net: nn.Module = field(repr=False)
+    kind: Kind
+    id: str
+    accuracy: float | None = None
+    """of a classifier, on `accuracy_n` examples it was not trained on"""
+    accuracy_n: int = 0
+    resize: str = f"area-{SIDE}"
+    dtype: str = "float32"
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Mapping[str, Tensor]:
+        features, out = self.net(prepare(images))
+        return {"features": features} | ({"logits": out} if self.kind == "classifier" else {})
+
+
+def prepare(images: Tensor) -> Tensor:
+    """uint8 (n, c, h, w) to float32 in [-1, 1], at most `SIDE` pixels a side."""
+    x = images.float()
+    if max(x.shape[-2:]) > SIDE:
+        x = F.interpolate(x, (SIDE, SIDE), mode="area")
+    return (x / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+# ---------------------------------------------------------------------------------------------- nets
+
+
+class Residual(nn.Module):
+    """conv-bn-relu-conv-bn beside a 1×1 shortcut, then ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.body(x) + self.shortcut(x), inplace=True)
+
+
+class Classifier(nn.Module):
+    """Residual blocks of 32, 64 and 128 maps behind a stride-2 stem; features are the means of the last maps."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(channels, 32, 5, 2, 2, bias=False), nn.BatchNorm2d(32), nn.ReLU(inplace=True)
+        )
+        self.blocks = nn.Sequential(Residual(32, 32, 1), Residual(32, 64, 2), Residual(64, WIDTH, 2))
+        self.head = nn.Linear(WIDTH, classes)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.blocks(self.stem(x)).mean((2, 3))
+        return features, self.head(features)
+
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(self(x)[1], labels)
+
+
+class Autoencoder(nn.Module):
+    """Three strided convolutions to 128 numbers and back, by squared error; features are the 128 numbers."""
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        self.small = -(-side // 8)
+        self.encoder = nn.Sequential(
+            nn.Conv2d(channels, 32, 4, 2, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(32, 64, 4, 2, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(64, 128, 4, 2, 1),
+            nn.ReLU(inplace=True),
+            nn.AdaptiveAvgPool2d(self.small) if side % 8 else nn.Identity(),
+            nn.Flatten(),
+            nn.Linear(128 * self.small**2, WIDTH),
+        )
+        self.back = nn.Linear(WIDTH, 128 * self.small**2)
+        self.decoder = nn.Sequential(
+            nn.ConvTranspose2d(128, 64, 4, 2, 1),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(64, 32, 4, 2, 1),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(32, channels, 4, 2, 1),
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.encoder(x)
+        y = self.decoder(F.relu(self.back(z)).view(-1, 128, self.small, self.small))
+        return z, y[..., : x.shape[-2], : x.shape[-1]]
+
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        return F.mse_loss(self(x)[1], x)
+
+
+class RandomFeatures(nn.Module):
+    """Three untrained convolutions of a fixed seed; features are the mean and spread of every map."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        widths = (channels, 32, 64, 128)
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in itertools.pairwise(widths))
+        g = torch.Generator().manual_seed(VERSION)
+        for conv in self.convs:
+            w = conv.weight
+            assert isinstance(w, Tensor)
+            w.data = torch.randn(w.shape, generator=g) * (2 / w[0].numel()) ** 0.5
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        found = []
+        for conv in self.convs:
+            x = F.relu(conv(x))
+            found += [x.mean((2, 3)), x.flatten(2).std(2, correction=0)]
+        return torch.cat(found, 1), x
+
+
+# ------------------------------------------------------------------------------------------- making
+
+
+def extractor_for(
+    train: Data, test: Data | None = None, kind: Kind | None = None, progress: Progress | None = None
+) -> Offline:
+    """The offline extractor of a data set: read from the cache, or trained (a minute or two) and kept.
+
+    `kind` defaults to a classifier where `train` has labels of at least two classes, else an autoencoder; random
+    features where it has fewer than `FEW` examples.
+    """
+    kind = kind or kind_for(train)
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn even where kept ones replace them
+        if kind == "random":
+            return finish(RandomFeatures(train.shape[0]), kind, {})
+        if not train.fingerprint:
+            return finish(*make(train, test, kind, progress))
+        file = place(train, kind)
+        if (kept := from_file(train, kind, file)) is not None:  # also from a cache that may only be read
+            return kept
+        with system_errors(file, ADVICE), exclusive(file.with_suffix(".lock")):
+            return from_file(train, kind, file) or made(train, test, kind, file, progress)
+
+
+def cached(train: Data) -> bool:
+    """Whether `extractor_for` would answer at once."""
+    kind = kind_for(train)
+    return kind == "random" or place(train, kind).exists()
+
+
+def kind_for(train: Data) -> Kind:
+    if len(train) < FEW:
+        return "random"
+    return "classifier" if classes_of(train) > 1 else "autoencoder"
+
+
+def place(train: Data, kind: Kind) -> Path:
+    key = hashlib.sha256(f"{train.fingerprint}|{len(train)}|{kind}|{VERSION}".encode()).hexdigest()[:20]
+    return root() / "extractors" / f"{kind}-{key}.safetensors"
+
+
+def classes_of(data: Data) -> int:
+    return int(data.labels.max()) + 1 if data.labels is not None and len(data.labels) else 0
+
+
+def build(train: Data, kind: Kind) -> Classifier | Autoencoder:
+    if kind == "classifier":
+        return Classifier(train.shape[0], classes_of(train))
+    return Autoencoder(train.shape[0], min(SIDE, max(train.shape[1:])))
+
+
+def from_file(train: Data, kind: Kind, file: Path) -> Offline | None:
+    """A kept extractor; None, with a warning where it is damaged, when it must be made."""
+    from safetensors import SafetensorError, safe_open
+
+    if not file.exists():
+        return None
+    try:
+        with safe_open(file, "pt") as f:
+            state = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118
+            about = f.metadata() or {}
+        net = build(train, kind)
+        net.load_state_dict(state)
+    except (SafetensorError, RuntimeError, OSError) as e:
+        warnings.warn(f"the kept extractor {file} cannot be used ({e}); made anew", stacklevel=2)
+        return None
+    return finish(net, kind, about)
+
+
+def made(train: Data, test: Data | None, kind: Kind, file: Path, progress: Progress | None) -> Offline:
+    """Train, and keep."""
+    from safetensors.torch import save
+
+    net, kind, about = make(train, test, kind, progress)
+    sweep(file.parent)
+    with writing(file, ADVICE) as f:
+        f.write(save({k: v.contiguous() for k, v in net.state_dict().items()}, about))
+    return finish(net, kind, about)
+
+
+def finish(net: nn.Module, kind: Kind, about: Mapping[str, str]) -> Offline:
+    h = hashlib.sha256()
+    for k, v in sorted(net.state_dict().items()):
+        h.update(k.encode() + v.contiguous().numpy().tobytes())
+    net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    accuracy = float(about["accuracy"]) if "accuracy" in about else None
+    return Offline(net, kind, f"{kind}:{h.hexdigest()[:12]}", accuracy, int(about.get("accuracy_n", 0)))
+
+
+def make(
+    train: Data, test: Data | None, kind: Kind, progress: Progress | None
+) -> tuple[Classifier | Autoencoder, Kind, dict[str, str]]:
+    """Train on `EXAMPLES` examples, one-cycle AdamW, fixed seed.
+
+    A classifier is tested on the test split, else on a tenth of the training examples that it never sees.
+    """
+    with torch.enable_grad():
+        torch.manual_seed(VERSION)
+        g = torch.Generator().manual_seed(VERSION)
+        order = torch.randperm(len(train), generator=g)
+        held = 0
+        if kind == "classifier" and (test is None or test.labels is None):
+            held = max(1, len(train) // 10)
+        held_out, used = order[:held], order[held:]
+        net = build(train, kind).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        examples = min(max(3 * len(used), EXAMPLES[0]), EXAMPLES[1])
+        batch = min(BATCH, len(used))
+        steps = max(1, examples // batch)
+        optimizer = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=0.01, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, steps, pct_start=0.25)
+        stream = torch.empty(0, dtype=torch.int64)
+        labels = train.labels if train.labels is not None else torch.zeros(len(train), dtype=torch.int64)
+        for step in range(steps):
+            if len(stream) < batch:
+                stream = torch.cat([stream, used[torch.randperm(len(used), generator=g)]])
+            rows, stream = stream[:batch], stream[batch:]
+            loss = net.loss(prepare(train.x[rows]), labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            if progress is not None:
+                progress(step + 1, steps)
+        net.eval()
+        about = {}
+        if kind == "classifier":
+            x, y = (test.x, test.labels) if test is not None and not held else (train.x[held_out], labels[held_out])
+            assert y is not None
+            right = sum((net(prepare(a))[1].argmax(1) == b).sum().item() for a, b in batches(x, y))
+            about = {"accuracy": str(right / len(x)), "accuracy_n": str(len(x))}
+    return net, kind, about
+
+
+@torch.no_grad()
+def batches(x: Tensor, y: Tensor) -> list[tuple[Tensor, Tensor]]:
+    return list(zip(x.split(512), y.split(512), strict=True))

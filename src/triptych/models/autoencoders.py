@@ -1,0 +1,166 @@
+"""Encoder and decoder pairs: perceptrons, the CIFAR-10 study's convolutional pair, and a residual one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from torch import Tensor, nn
+
+from triptych.core import ModelSpec, Shape
+from triptych.errors import UserError
+from triptych.models.families import AEModel, Autoencoder, VAEModel
+from triptych.models.layers.conv import PlainDown, PlainUp
+from triptych.models.layers.data_init import Centred
+from triptych.models.layers.mlp import Reshape, perceptron
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
+
+
+class AutoencoderSpec(ModelSpec):
+    """Abstract base of the pairs: one code of `latent` numbers, or mean and log standard deviation of it."""
+
+    latent: int
+    variational: bool
+    output: Literal["mean", "logit"]
+
+    def heads(self) -> int:
+        """Numbers that the encoder ends in."""
+        return self.latent * (2 if self.variational else 1)
+
+    def pair(self, shape: Shape, encoder: nn.Module, decoder: nn.Module) -> Autoencoder:
+        kind = VAEModel if self.variational else AEModel
+        return kind(shape, self.latent, encoder, decoder, self.output == "logit")
+
+
+@dataclass(frozen=True)
+class MLPAutoencoder(AutoencoderSpec):
+    """Perceptrons for vectors and flattened pictures."""
+
+    latent: int = 2
+    """numbers in z"""
+    variational: bool = True
+    """the encoder gives mean and log standard deviation of z (VAE), or z itself (AE)"""
+    width: int = 128
+    """units per hidden layer"""
+    depth: int = 2
+    """hidden layers on each side"""
+    activation: Literal["relu", "tanh", "silu"] = "relu"
+    """between the layers"""
+    output: Literal["mean", "logit"] = "mean"
+    """what the decoder ends in; the Bernoulli likelihood needs logits"""
+
+    def build(self, shape: Shape) -> Autoencoder:
+        d, act = math.prod(shape), ACTIVATIONS[self.activation]
+        centred = [Centred(d)] if len(shape) == 3 else []  # vectors come in any units and places
+        encoder = nn.Sequential(nn.Flatten(), *centred, perceptron(d, self.heads(), self.width, self.depth, act))
+        decoder = nn.Sequential(perceptron(self.latent, d, self.width, self.depth, act), Reshape(shape))
+        return self.pair(shape, encoder, decoder)
+
+
+@dataclass(frozen=True)
+class ConvAutoencoder(AutoencoderSpec):
+    """The CIFAR-10 study's pair: a 3x3 convolution, then strided ones that halve the side and double the channels.
+
+    At 32 px and width 32 it is the study's exactly (side 4, 256 channels). The side is halved while it is even and
+    above 4: 28 px ends at 7, 64 px at 4. No normalisation; the decoder ends without a non-linearity.
+    """
+
+    latent: int = 1024
+    """numbers in z"""
+    variational: bool = True
+    """the encoder gives mean and log standard deviation of z (VAE), or z itself (AE)"""
+    width: int = 32
+    """channels at full resolution"""
+    head: Literal["direct", "coded"] = "direct"
+    """direct: one linear layer to (mean, log sigma); coded: the write-up's extra linear bottleneck before it"""
+    output: Literal["mean", "logit"] = "mean"
+    """what the decoder ends in; the Bernoulli likelihood needs logits"""
+
+    def build(self, shape: Shape) -> Autoencoder:
+        heads = self.heads()
+        image, halvings = picture(shape)
+        side, widths = image // 2**halvings, [self.width * 2**i for i in range(halvings + 1)]
+        features = widths[-1] * side * side
+        down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1)]
+        for a, b in pairwise(widths):
+            down += [nn.ReLU(), PlainDown(a, b)]
+        if self.head == "coded":
+            # Two linear maps in a row: the write-up's code has no non-linearity between them.
+            down += [nn.Flatten(), nn.Linear(features, self.latent), nn.Linear(self.latent, heads)]
+        else:
+            down += [nn.Flatten(), nn.Linear(features, heads)]
+        up: list[nn.Module] = [
+            nn.Linear(self.latent, features),
+            Reshape((widths[-1], side, side)),
+            nn.ReLU(),
+        ]
+        for a, b in pairwise(widths[::-1]):
+            up += [PlainUp(a, b), nn.ReLU()]
+        up += [nn.Conv2d(widths[0], shape[0], 3, padding=1)]
+        return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
+
+
+class Residual(nn.Module):
+    """x + conv(act(conv(act(x)))), 3x3, the second convolution starting at 0: at first the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        last = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        self.branch = nn.Sequential(nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1), nn.SiLU(), last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.branch(x)
+
+
+@dataclass(frozen=True)
+class ResidualAutoencoder(AutoencoderSpec):
+    """The same pyramid with residual blocks at every resolution, for 32 and 64 px. No normalisation."""
+
+    latent: int = 128
+    """numbers in z"""
+    variational: bool = True
+    """the encoder gives mean and log standard deviation of z (VAE), or z itself (AE)"""
+    width: int = 32
+    """channels at full resolution; they double with every halving, up to eight times"""
+    blocks: int = 1
+    """residual blocks at each resolution, on each side"""
+    output: Literal["mean", "logit"] = "mean"
+    """what the decoder ends in; the Bernoulli likelihood needs logits"""
+
+    def build(self, shape: Shape) -> Autoencoder:
+        heads = self.heads()
+        image, halvings = picture(shape)
+        side, widths = image // 2**halvings, [self.width * min(2**i, 8) for i in range(halvings + 1)]
+        features = widths[-1] * side * side
+
+        def stack(channels: int) -> list[nn.Module]:
+            return [Residual(channels) for _ in range(self.blocks)]
+
+        down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1), *stack(widths[0])]
+        up: list[nn.Module] = [nn.Linear(self.latent, features), Reshape((widths[-1], side, side))]
+        for a, b in pairwise(widths):
+            down += [PlainDown(a, b), *stack(b)]
+        for a, b in pairwise(widths[::-1]):
+            up += [*stack(a), PlainUp(a, b)]
+        down += [nn.SiLU(), nn.Flatten(), nn.Linear(features, heads)]
+        up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], shape[0], 3, padding=1)]
+        return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
+
+
+def picture(shape: Shape) -> tuple[int, int]:
+    """Side of a square picture, and how often it can be halved."""
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise UserError(
+            f"a convolutional autoencoder needs square pictures and got shape {tuple(shape)}; "
+            "give --resolution 32 or 64, or use a recipe with perceptrons for vectors"
+        )
+    side, halvings = shape[1], 0
+    while side % 2 == 0 and side > 4:
+        side, halvings = side // 2, halvings + 1
+    if halvings < 2:
+        raise UserError(f"pictures of {shape[1]} px cannot be halved twice; give --resolution 32 (or 28, 64)")
+    return shape[1], halvings

@@ -1,0 +1,91 @@
+"""Masked autoregressive flow: each number is scaled and shifted as those before it decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from triptych.core import ModelSpec, Shape
+from triptych.models.families import FlowModel
+from triptych.models.flows.coupling import alternated, columns
+from triptych.models.layers.bijections import Affine, Compose, Standardize
+
+
+class MaskedLinear(nn.Linear):
+    """A linear layer in which unit j sees input i only where `degree_in[i]` ≤ `degree_out[j]`."""
+
+    mask: Tensor
+
+    def __init__(self, degree_in: Tensor, degree_out: Tensor) -> None:
+        super().__init__(len(degree_in), len(degree_out))
+        self.register_buffer("mask", (degree_in[None, :] <= degree_out[:, None]).float(), persistent=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input, self.weight * self.mask, self.bias)
+
+
+def made(d: int, outputs: int, hidden: Sequence[int]) -> nn.Sequential:
+    """x (n, d) to (n, outputs · d), output block by block; number i of a block depends on x₁ … xᵢ₋₁ only.
+
+    The last layer starts at zero. Source: Germain et al. 2015, section 4.
+    """
+    degree = torch.arange(1, d + 1)
+    layers: list[nn.Module] = []
+    for width in hidden:
+        # Hidden degrees run over 1 … d − 1; with one column no unit may see anything and the biases decide.
+        after = torch.arange(width) % max(d - 1, 1) + (1 if d > 1 else 0)
+        layer = MaskedLinear(degree, after)
+        with torch.no_grad():
+            layer.weight.normal_(0, 1).mul_((2 / layer.mask.sum(1).clamp_min(1)).sqrt()[:, None])
+            layer.bias.zero_()
+        layers += [layer, nn.SiLU()]
+        degree = after
+    last = MaskedLinear(degree, torch.arange(d).repeat(outputs))
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(*layers, last)
+
+
+class MaskedAutoregressive(Affine):
+    """zᵢ = xᵢ exp(sᵢ) + tᵢ with sᵢ, tᵢ functions of x₁ … xᵢ₋₁: one pass forward, d passes back.
+
+    Source: Papamakarios et al. 2017, section 3, with μ and α folded into t and s.
+    """
+
+    def __init__(self, d: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.d = d
+        self.net = made(d, 2, hidden)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        s, t = self.scale_and_shift(x)
+        return x * s.exp() + t, s.sum(1)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        x = torch.zeros_like(z)
+        for i in range(self.d):
+            s, t = self.scale_and_shift(x)
+            # Column i is right once those before it are: set it alone.
+            x = torch.cat([x[:, :i], ((z - t) * (-s).exp())[:, i : i + 1], x[:, i + 1 :]], dim=1)
+        return x
+
+
+@dataclass(frozen=True)
+class MAF(ModelSpec):
+    """Masked autoregressive flow for vectors, columns standardised first. Sampling takes d passes per layer."""
+
+    layers: int = 8
+    """autoregressive layers, the order of the columns changed between them"""
+    width: int = 128
+    """units per hidden layer"""
+    depth: int = 2
+    """hidden layers"""
+
+    def build(self, shape: Shape) -> FlowModel:
+        d = columns(shape, "MAF", least=1)
+        layers = alternated(d, self.layers, lambda: MaskedAutoregressive(d, [self.width] * self.depth))
+        return FlowModel(shape, Compose([Standardize(d), *layers]))

@@ -1,0 +1,191 @@
+"""Coupling flows for vectors: one half of x decides what happens to the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from triptych.core import ModelSpec, Shape
+from triptych.errors import UserError
+from triptych.models.families import FlowModel
+from triptych.models.layers.bijections import Affine, Compose, Fitted, Permutation, Standardize, Transform, per_example
+from triptych.models.layers.mlp import he_perceptron
+from triptych.models.layers.spline import spline, spline_inverse, unnormalised
+
+
+class AffineCoupling(Affine):
+    """x = (a, b): a stays, b becomes b exp(s(a)) + t(a). Only b's half is computed.
+
+    `net` maps a to s and t side by side, (..., 2 d_b); its last layer starts at zero, so the coupling starts as
+    the identity. Source: Dinh et al. 2017, eq. 7-8.
+    """
+
+    def __init__(self, keep: int, net: nn.Module) -> None:
+        super().__init__()
+        self.keep = keep
+        self.net = net
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = x[..., : self.keep], x[..., self.keep :]
+        s, t = self.scale_and_shift(a)
+        return torch.cat([a, b * s.exp() + t], dim=-1), per_example(s)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        a, b = z[..., : self.keep], z[..., self.keep :]
+        s, t = self.scale_and_shift(a)
+        return torch.cat([a, (b - t) * (-s).exp()], dim=-1)
+
+
+def conditioner(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
+    """A perceptron whose last layer starts at zero."""
+    net = he_perceptron(inputs, outputs, width, depth)
+    last = net[-1]
+    assert isinstance(last, nn.Linear)
+    nn.init.zeros_(last.weight)
+    for layer in net:
+        if isinstance(layer, nn.ReLU):
+            layer.inplace = True
+    return net
+
+
+class SplineCoupling(Transform):
+    """x = (a, b): a stays, each number of b goes through its own monotone spline, whose knots a decides.
+
+    Outside [−bound, bound] b stays as it is. Source: Durkan et al. 2019, section 3.
+    """
+
+    def __init__(self, keep: int, change: int, width: int, depth: int, bins: int, bound: float) -> None:
+        super().__init__()
+        self.keep, self.change, self.bound = keep, change, bound
+        self.net = conditioner(keep, (3 * bins - 1) * change, width, depth)
+
+    def _raw(self, a: Tensor) -> Tensor:
+        """Unnormalised knots, (3 bins − 1, change, n): the last layer is written transposed, as the kernel wants."""
+        last = self.net[-1]
+        assert isinstance(last, nn.Linear)
+        # Beyond the box nothing is learned: huge inputs must not drive the knots to their extremes.
+        h = self.net[:-1](a.clamp(-self.bound, self.bound))
+        return torch.addmm(last.bias[:, None], last.weight, h.T).unflatten(0, (-1, self.change))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = x[:, : self.keep], x[:, self.keep :]
+        z, log_slope = spline(b.T, self._raw(a), self.bound)
+        return torch.cat([a, z.T], dim=1), log_slope.sum(0)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        a, b = z[:, : self.keep], z[:, self.keep :]
+        return torch.cat([a, spline_inverse(b.T, self._raw(a), self.bound).T], dim=1)
+
+
+class Marginals(Fitted):
+    """One spline per column, the same for all rows, so that each column alone is close to N(0, 1).
+
+    It starts from the data's quantiles and is trained with the rest: couplings are left with what the columns have
+    to do with one another. Without it a narrow cluster must first be found by the knots, which takes most of a
+    short training. It sees columns within [−bound, bound]; beyond, it is the identity.
+    """
+
+    def __init__(self, d: int, bins: int, bound: float) -> None:
+        super().__init__()
+        self.bins, self.bound = bins, bound
+        self.raw = nn.Parameter(torch.zeros(3 * bins - 1, d))
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> None:
+        # Knots at equal shares of probability: z is the normal quantile of the share, x the data's own.
+        normal = torch.distributions.Normal(0.0, 1.0)
+        ends = normal.cdf(torch.tensor([-self.bound, self.bound], dtype=torch.float64))
+        share = torch.linspace(float(ends[0]), float(ends[1]), self.bins + 1, dtype=torch.float64, device=x.device)
+        x_knots = sorted_quantiles(x.double(), share)
+        z_knots = normal.icdf(share)[:, None].expand_as(x_knots).clone()
+        for knots in (x_knots, z_knots):
+            knots[0], knots[-1] = -self.bound, self.bound
+        self.raw.copy_(unnormalised(x_knots, z_knots, self.bound))
+
+    def _raw(self, n: int) -> Tensor:
+        return self.raw[:, :, None].expand(-1, -1, n)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z, log_slope = spline(x.T, self._raw(len(x)), self.bound)
+        return z.T, log_slope.sum(0)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        return spline_inverse(z.T, self._raw(len(z)), self.bound).T
+
+
+def sorted_quantiles(x: Tensor, share: Tensor) -> Tensor:
+    """Quantiles of each column of x (n, d) at the shares (m,), (m, d); any number of rows."""
+    at = share * (len(x) - 1)
+    low = at.floor().long()
+    x = x.sort(dim=0).values
+    return torch.lerp(x[low], x[(low + 1).clamp_max(len(x) - 1)], (at - low)[:, None])
+
+
+def columns(shape: Shape, name: str, least: int = 2) -> int:
+    """d of a vector shape; UserError for pictures and for too few columns."""
+    if len(shape) != 1:
+        raise UserError(f"{name} is a flow for vectors and the data are {'×'.join(map(str, shape))} pictures; use Glow")
+    if shape[0] < least:
+        raise UserError(f"{name} needs at least {least} columns and the data have {shape[0]}; use MAF for one column")
+    return shape[0]
+
+
+def alternated(d: int, layers: int, layer: Callable[[], Transform]) -> list[Transform]:
+    """Fresh layers with the d columns reordered between them: reversed for d = 2, else in fixed random orders."""
+    g = torch.Generator().manual_seed(d)
+    parts = [layer()]
+    for _ in range(layers - 1):
+        order = torch.tensor([1, 0]) if d == 2 else torch.randperm(d, generator=g)
+        parts += [Permutation(order), layer()]
+    return parts
+
+
+@dataclass(frozen=True)
+class RealNVP(ModelSpec):
+    """Affine couplings for vectors, columns standardised first."""
+
+    layers: int = 8
+    """couplings"""
+    width: int = 128
+    """units per hidden layer of each coupling's network"""
+    depth: int = 2
+    """hidden layers of each coupling's network"""
+
+    def build(self, shape: Shape) -> FlowModel:
+        d = columns(shape, "RealNVP")
+        keep = math.ceil(d / 2)
+
+        def layer() -> Transform:
+            return AffineCoupling(keep, conditioner(keep, 2 * (d - keep), self.width, self.depth))
+
+        return FlowModel(shape, Compose([Standardize(d), *alternated(d, self.layers, layer)]))
+
+
+@dataclass(frozen=True)
+class NSF(ModelSpec):
+    """Rational-quadratic spline couplings for vectors, columns standardised and each made normal first."""
+
+    layers: int = 3
+    """couplings"""
+    width: int = 64
+    """units per hidden layer of each coupling's network"""
+    depth: int = 2
+    """hidden layers of each coupling's network"""
+    bins: int = 16
+    """pieces of each spline (twice as many in the columns' own)"""
+    bound: float = 3.0
+    """the splines bend within [-bound, bound] standard deviations"""
+
+    def build(self, shape: Shape) -> FlowModel:
+        d = columns(shape, "NSF")
+        keep = math.ceil(d / 2)
+
+        def layer() -> Transform:
+            return SplineCoupling(keep, d - keep, self.width, self.depth, self.bins, self.bound)
+
+        first = [Standardize(d), Marginals(d, 2 * self.bins, self.bound)]
+        return FlowModel(shape, Compose([*first, *alternated(d, self.layers, layer)]))

@@ -1,0 +1,1 @@
+"""Networks of GANs: a generator and a critic."""

@@ -1,0 +1,165 @@
+"""Walks through a latent space: interpolations, grids, sweeps, nearest training examples.
+
+Codes are tensors (n, latent); what is decoded from them is public (images (n, c, h, w) in [0, 1], vectors in the
+data's units). Nothing here draws from the global random state.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from triptych.core import Data, Encoder, Latent, Model, to_inner, to_public
+from triptych.errors import UserError
+
+How = Literal["linear", "spherical"]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Where the codes of a prior lie: what a step of 1 means along each axis."""
+
+    mean: Tensor
+    """(latent,)"""
+    sd: Tensor
+    """(latent,)"""
+
+
+def codes_of(model: Latent) -> Codes:
+    """Mean and spread of a model's prior: 0 and 1 for N(0, I), else estimated from 4,096 draws of its own."""
+    if type(model).prior is Latent.prior:
+        return Codes(torch.zeros(model.latent), torch.ones(model.latent))
+    z = draw(model, 4_096, seed=0)
+    return Codes(z.mean(dim=0), z.std(dim=0))
+
+
+def latent_of(model: Model) -> Latent:
+    """The model as one with a latent space; UserError where it has none."""
+    if not isinstance(model, Latent):
+        raise UserError(f"{type(model).__name__} has no latent space; choose a run of a model that has one")
+    return model
+
+
+@torch.no_grad()
+def draw(model: Latent, n: int, seed: int) -> Tensor:
+    """n codes from the prior, (n, latent), on the CPU: those behind `model.sample(n, seed)`."""
+    return model.prior(n, torch.Generator().manual_seed(seed)).cpu()
+
+
+def public(data: Data, indices: Sequence[int] | range) -> Tensor:
+    """Examples of `data` in public space; UserError for an index it does not have."""
+    for i in indices:
+        if not 0 <= i < len(data):
+            raise UserError(f"{data.name} has no example {i}; it has 0 to {len(data) - 1}")
+    return to_public(to_inner(data.x[torch.tensor(list(indices))]))
+
+
+@torch.no_grad()
+def decode(model: Latent, z: Tensor, batch: int = 256) -> Tensor:
+    """Public examples of codes, on the CPU."""
+    return torch.cat([model.decode(part.to(model.device)).cpu() for part in z.split(batch)])
+
+
+@torch.no_grad()
+def encode(model: Model, x: Tensor, batch: int = 256) -> Tensor:
+    """Codes of public examples, (n, latent), on the CPU; UserError where the model cannot."""
+    if not isinstance(model, Encoder):
+        raise UserError(f"{type(model).__name__} cannot encode examples; choose a run of an autoencoder or a flow")
+    return torch.cat([model.encode(part.to(model.device)).cpu() for part in x.split(batch)])
+
+
+def use_batch_statistics(model: Model) -> None:
+    """Let batch normalisation use the statistics of the batch at hand, as a network never put in eval mode does.
+
+    What a code decodes to then depends on the codes beside it. The running statistics stay as they are: `model.eval()`
+    returns to them.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()
+            module.track_running_stats = False
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """From a (t = 0) to b (t = 1) along the great arc of their directions, lengths changing linearly; all (n, latent).
+
+    t is (n, 1). Codes that point the same or opposite ways have no such arc and are joined by the straight line.
+    Source: Shoemake 1985, "Animating Rotation with Quaternion Curves".
+    """
+    length_a, length_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    u, v = a / length_a, b / length_b
+    angle = torch.arccos((u * v).sum(1, keepdim=True).clamp(-1, 1))
+    arc = (((1 - t) * angle).sin() * u + (t * angle).sin() * v) / angle.sin()
+    arc = arc * torch.lerp(length_a, length_b, t)
+    return torch.where(angle.sin() > 1e-4, arc, torch.lerp(a, b, t))
+
+
+def between(a: Tensor, b: Tensor, t: Tensor, how: How = "linear") -> Tensor:
+    """Codes on the way from a to b (latent,) at the fractions t (k,), shape (k, latent): straight, or along `slerp`."""
+    t = t[:, None]
+    return slerp(a[None], b[None], t) if how == "spherical" else (1 - t) * a + t * b
+
+
+def through(codes: Tensor, steps: int = 11, how: How = "linear") -> Tensor:
+    """A walk through codes (k ≥ 2, latent) in turn, `steps` codes from each to the next with both ends.
+
+    Shape ((k − 1)(steps − 1) + 1, latent).
+    """
+    if len(codes) < 2 or steps < 2:
+        raise UserError("a walk needs at least two codes and two steps")
+    t = torch.linspace(0, 1, steps)
+    legs = [between(a, b, t, how)[:-1] for a, b in itertools.pairwise(codes)]
+    return torch.cat([*legs, codes[-1:]])
+
+
+def square(base: Tensor, codes: Codes, side: int = 10, reach: float = 1.0, axes: tuple[int, int] = (0, 1)) -> Tensor:
+    """side × side codes, row by row: z[axes[0]] grows down the rows, z[axes[1]] along the columns.
+
+    Both go from −reach to reach in units of the codes' spread; the other numbers stay as in `base`.
+    Source: the birds study's 10 × 10 grid over z[0] × z[1] in [−1, 1].
+    """
+    check_axes(axes, len(base))
+    value = torch.linspace(-reach, reach, side)
+    z = base.repeat(side, side, 1)
+    z[:, :, axes[0]] = (codes.mean[axes[0]] + codes.sd[axes[0]] * value)[:, None]
+    z[:, :, axes[1]] = (codes.mean[axes[1]] + codes.sd[axes[1]] * value)[None, :]
+    return z.flatten(0, 1)
+
+
+def sweep(base: Tensor, codes: Codes, axes: Sequence[int], columns: int = 11, reach: float = 2.5) -> Tensor:
+    """len(axes) × columns codes: row j moves z[axes[j]] alone, from −reach to reach spreads around the codes' mean."""
+    check_axes(axes, len(base))
+    value = torch.linspace(-reach, reach, columns)
+    z = base.repeat(len(axes), columns, 1)
+    for row, j in enumerate(axes):
+        z[row, :, j] = codes.mean[j] + codes.sd[j] * value
+    return z.flatten(0, 1)
+
+
+def check_axes(axes: Sequence[int], latent: int) -> None:
+    for j in axes:
+        if not 0 <= j < latent:
+            raise UserError(f"there is no latent dimension {j}; this model has 0 to {latent - 1}")
+
+
+def effects(model: Latent, base: Tensor, codes: Codes, reach: float = 2.5) -> Tensor:
+    """How much each latent dimension moves the output, (latent,): the root mean square difference between neighbours
+    in a sweep of five, the median of its four steps. A number that only flips the output somewhere moves it little."""
+    out = decode(model, sweep(base, codes, range(len(base)), 5, reach)).flatten(1).unflatten(0, (len(base), 5))
+    return out.diff(dim=1).square().mean(dim=2).sqrt().median(dim=1).values
+
+
+def strongest(model: Latent, base: Tensor, codes: Codes, rows: int, most: int = 256) -> list[int]:
+    """The `rows` dimensions with the largest effect, largest first; every dimension, in order, where `rows` allows.
+
+    Above `most` dimensions trying them all costs too much: the first `rows` are taken.
+    """
+    latent = len(base)
+    if latent <= rows or latent > most:
+        return list(range(min(rows, latent)))
+    return effects(model, base, codes).argsort(descending=True)[:rows].tolist()

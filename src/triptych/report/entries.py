@@ -1,0 +1,184 @@
+"""Run folders, read as entries of a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from triptych.core.codec import flat
+from triptych.errors import UserError
+from triptych.run import schema
+from triptych.run.folder import read_status
+
+LOGGED = ("modes", "high_quality", "reverse_kl", "wasserstein", "nll", "val_recon", "elbo", "bits_per_dim")
+"""Fields of the log that stand in where a run has no such value in eval.json."""
+MOST_NAMES = 500
+"""Metrics of a run, and different numbers of its log."""
+HUGE = 1e100
+"""Numbers beyond are taken for not finite: their squares would be."""
+ROW: dict[str, schema.Check] = dict.fromkeys(("run", "recipe", "state", "message"), schema.is_text) | {
+    "seed": schema.is_count
+}
+
+
+def number(value: Any) -> TypeGuard[float]:
+    """Whether this is a finite number to calculate with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -HUGE < value < HUGE
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run's plain files."""
+
+    path: Path
+    recipe: Mapping[str, Any]
+    seed: int
+    env: Mapping[str, Any]
+    status: Mapping[str, Any]
+    lines: Sequence[Mapping[str, Any]]
+    values: Mapping[str, Mapping[str, Any]]
+    """eval.json's metrics, and the log's where there is no such metric (`source` tells which)"""
+    judged: bool
+    """whether there is an eval.json"""
+    label: str = ""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """examples a second, as they were drawn for eval.json"""
+    bad_lines: int = 0
+    """lines of the log that could not be read"""
+
+    @property
+    def name(self) -> str:
+        return self.recipe.get("name") or self.path.name
+
+    @property
+    def data(self) -> tuple[str, str]:
+        """Name and fingerprint of what it was trained on."""
+        told = self.env.get("data") or {}
+        return told.get("name") or self.recipe["data"]["name"], told.get("fingerprint") or ""
+
+    @property
+    def state(self) -> str:
+        return self.status.get("state", "running")
+
+    @property
+    def training(self) -> float | None:
+        """Seconds of training, without evaluations and pictures on the way."""
+        if not number(seconds := self.status.get("seconds")):
+            return None
+        return max(seconds - math.fsum(v for line in self.lines if number(v := line.get("evaluating"))), 0.0)
+
+
+def read_entry(path: Path) -> Entry:
+    """A run folder's plain files; UserError where it is no run, or where one of them holds what it cannot."""
+    if not (path / "recipe.json").is_file():
+        raise UserError(f"{path} is not a run: it has no recipe.json; give folders made by `triptych train` or `study`")
+    asked = schema.read_asked(path)
+    env = schema.read_env(path, ()) if (path / "env.json").exists() else {}
+    judged = schema.read_evaluation(path) if (path / "eval.json").exists() else {}
+    lines, bad = schema.read_log(path)
+    if max(len(judged), len({k for line in lines for k in line})) > MOST_NAMES:
+        raise UserError(f"{path} holds more than {MOST_NAMES} different numbers, which no training does; remove it")
+    # an autoencoder's `kl` is its rate, not the distance to the data that a flow logs under that name
+    lines = [{"rate" if k == "kl" and "recon" in line else k: v for k, v in line.items()} for line in lines]
+    values = {k: {**v, "source": "eval"} for k, v in judged.items()}
+    return Entry(
+        path,
+        asked["recipe"],
+        asked["seed"],
+        env,
+        read_status(path),
+        lines,
+        values | logged(lines, values, held_out=env.get("test") is not None),
+        judged=bool(values),
+        sampling=schema.read_sampling(path) if (path / "sampling.json").exists() else {},
+        bad_lines=bad,
+    )
+
+
+def logged(lines: Sequence[Mapping[str, Any]], judged: Mapping[str, Any], held_out: bool) -> dict[str, dict[str, Any]]:
+    """The newest logged number of each known field that eval.json does not hold under that name."""
+    found = {}
+    note = "from the training log" + ("" if held_out else ", of training examples: there was no held-out part")
+    for name in LOGGED:
+        at = [line for line in lines if number(line.get(name))]
+        if at and not any(k == name or k.startswith(f"{name}_") for k in judged):
+            found[name] = {"value": at[-1][name], "source": "log", "note": note}
+    return found
+
+
+def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any]]]:
+    """Entries of run folders and of the runs in study folders, labelled; and the runs that are not among them.
+
+    Those a study could not begin, or that cannot be read; and of runs of one recipe, data and seed all but the first:
+    they are one draw, and intervals over seeds would count it twice.
+    """
+    entries, lost = [], []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise UserError(f"{path} does not exist; give folders of runs or studies")
+        if (path / "recipe.json").is_file() or not (path / "study.json").is_file():
+            entries.append(read_entry(path))
+            continue
+        for told in read_study_json(path)["runs"]:
+            folder = path / told["run"]
+            if not (folder / "recipe.json").is_file():
+                lost.append(told)
+                continue
+            try:
+                entries.append(read_entry(folder))
+            except UserError as e:
+                lost.append({**told, "state": "left out", "message": str(e)})
+    if not entries and not lost:
+        raise UserError("there is no run to report on; give at least one run folder")
+    kept: dict[Any, Entry] = {}
+    for entry in labelled(entries):
+        first = kept.setdefault((entry.label, entry.data, entry.seed), entry)
+        if first is not entry and first.path.resolve() != entry.path.resolve():
+            message = f"{entry.path} is left out, of the same recipe and seed as {first.path}"
+            lost.append({"recipe": entry.label, "seed": entry.seed, "state": "twice", "message": message})
+    return list(kept.values()), lost
+
+
+def read_study_json(path: Path) -> dict[str, Any]:
+    """study.json of a study's folder: `name`, `about`, and `runs` with `run`, `recipe`, `seed`, `state`, `message`."""
+    file = path / "study.json"
+    rows = schema.listed(schema.record(**ROW))
+    told = schema.read(file, {"name": schema.is_text, "about": schema.is_text, "runs": rows}, ("name", "runs"))
+    for row in told["runs"]:
+        if Path(row["run"]).name != row["run"] or row["run"] == "..":
+            raise UserError(f"{file} names the run {row['run']!r}, which is not in this folder; restore it from a copy")
+    return {"about": "", **told}
+
+
+def labelled(entries: Sequence[Entry]) -> list[Entry]:
+    """Every entry with the name of its recipe, and where one name has several recipes, what differs."""
+    own = [flat(e.recipe) for e in entries]
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for entry, fields in zip(entries, own, strict=True):
+        groups.setdefault((entry.name, entry.data[0]), []).append(fields)
+    differing = {
+        key: {k for t in twins for k in t if k not in ("about", "name") and t[k] != twins[0].get(k, MISSING)}
+        | {k for t in twins for k in twins[0].keys() - t.keys() - {"about", "name"}}
+        for key, twins in groups.items()
+    }
+    out = []
+    for entry, fields in zip(entries, own, strict=True):
+        told = [k for k in fields if k in differing[entry.name, entry.data[0]]]
+        extra = ", ".join(f"{k.removeprefix('objective.')}={plain(fields[k])}" for k in told)
+        out.append(replace(entry, label=f"{entry.name} ({extra})" if extra else entry.name))
+    return out
+
+
+MISSING = object()
+
+
+def plain(value: Any) -> str:
+    """A recipe's value for a person."""
+    if isinstance(value, list):
+        return "–".join(map(str, value)) if len(value) == 2 else ", ".join(map(str, value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return "off" if value is None else str(value)

@@ -1,0 +1,150 @@
+"""Which runs may be compared, and in which table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from triptych.core.quantity import FIRST, direction, root
+from triptych.core.statistics import Estimate, estimate
+from triptych.report.entries import Entry, number
+
+
+@dataclass
+class Table:
+    """Entries that may be compared: one data set, one evaluator per metric."""
+
+    data: str
+    fingerprint: str
+    entries: list[Entry] = field(default_factory=list)
+    evaluator: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    reason: str = ""
+    """Why these stand apart from the table before."""
+
+    @property
+    def labels(self) -> list[str]:
+        return list(dict.fromkeys(e.label for e in self.entries))
+
+    def of(self, label: str) -> list[Entry]:
+        return sorted((e for e in self.entries if e.label == label), key=lambda e: e.seed)
+
+    @property
+    def metrics(self) -> list[str]:
+        """Metrics any entry has: those with a direction first, of these what most labels have, then `FIRST`'s order.
+
+        Those of the log are last, and behind all of them those of which there is no number at all, such as the
+        likelihood where all are GANs.
+        """
+        names = list(dict.fromkeys(k for e in self.entries for k in e.values))
+        judged = {k for e in self.entries for k, v in e.values.items() if v["source"] == "eval"}
+        having: dict[str, set[str]] = {}
+        for e in self.entries:
+            for k, v in e.values.items():
+                if number(v.get("value")):
+                    having.setdefault(k, set()).add(e.label)
+
+        def place(name: str) -> tuple[bool, bool, bool, int, int]:
+            known = next((i for i, k in enumerate(FIRST) if root(name) == k), len(FIRST))
+            return name not in having, not direction(name), name not in judged, -len(having.get(name, ())), known
+
+        return sorted(names, key=place)
+
+    def numbers(self, label: str, metric: str) -> list[float]:
+        """Finite values over seeds."""
+        values = (e.values.get(metric, {}).get("value") for e in self.of(label))
+        return [float(v) for v in values if number(v)]
+
+    def estimate(self, label: str, metric: str) -> Estimate | None:
+        values = self.numbers(label, metric)
+        return estimate(values) if values else None
+
+    def floor(self, metric: str) -> float | None:
+        """Mean of the floors told with a metric's values."""
+        floors = [f for e in self.entries if number(f := e.values.get(metric, {}).get("floor"))]
+        return math.fsum(floors) / len(floors) if floors else None
+
+    def missing(self, label: str, metric: str) -> str:
+        """Why a label has no number for a metric."""
+        entries = self.of(label)
+        for entry in entries:
+            told = entry.values.get(metric)
+            if told is not None:
+                value = told.get("value")
+                if value is not None and not number(value):
+                    return "not finite"
+                return told.get("note") or "not defined"
+        states = {e.state for e in entries}
+        if states <= {"diverged", "failed"}:
+            return " and ".join(sorted(states))
+        if not any(e.judged for e in entries):
+            return "not evaluated yet"
+        return "not defined for this model"
+
+    def about(self, metric: str) -> str:
+        """Sample counts and extractor of a metric, for its column."""
+        told = next(e.values[metric] for e in self.entries if metric in e.values)
+        if told.get("source") == "log":
+            return "from the log"
+        parts = [f"n = {told['n']:,}"] if isinstance(told.get("n"), int) else []
+        parts += [str(told[k]) for k in ("extractor", "resize", "how") if told.get(k) not in (None, "", "none")]
+        return ", ".join(parts)
+
+
+def evaluator(told: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What two values of one metric must share to be compared.
+
+    A law's reference ends in the count and seed of fresh points (`2500:1:...`), which need not agree.
+    """
+    real = str(told.get("reference") or "")
+    head, _, mark = real.rpartition(" ")
+    same = (told.get(k) or "" for k in ("n", "extractor", "resize", "dtype", "how"))  # an absent `how` is a plain one
+    return (*same, head if ":" in mark else real)
+
+
+def tables(entries: Sequence[Entry]) -> list[Table]:
+    """Entries in tables, in order; different data and different evaluators never share one.
+
+    A number of the log stands aside where any run on that data has been judged by that metric.
+    """
+    judged = {(e.data, k) for e in entries for k, v in e.values.items() if v["source"] == "eval"}
+    made: list[Table] = []
+    for entry in entries:
+        name, fingerprint = entry.data
+        kept = {k: v for k, v in entry.values.items() if v["source"] == "eval" or (entry.data, k) not in judged}
+        own = {k: evaluator(v) for k, v in kept.items() if v.get("value") is not None}
+        home, clash = None, ""
+        for table in made:
+            if (table.data, table.fingerprint) != entry.data:
+                continue
+            clash = conflict(table.evaluator, own)
+            if not clash:
+                home = table
+                break
+        if home is None:
+            home = Table(name, fingerprint, reason=clash or apart(made, name, fingerprint))
+            made.append(home)
+        home.entries.append(replace(entry, values=kept))
+        home.evaluator |= own
+    return made
+
+
+def apart(made: Sequence[Table], name: str, fingerprint: str) -> str:
+    if not made:
+        return ""
+    if any(t.data == name for t in made):
+        known = fingerprint[:8] or "unknown"
+        return f"{name} was prepared differently (fingerprint {known}): numbers on different data do not compare"
+    return "other data: numbers on different data do not compare"
+
+
+def conflict(a: Mapping[str, tuple[Any, ...]], b: Mapping[str, tuple[Any, ...]]) -> str:
+    """Why two evaluators cannot share a table: the first metric they measure in different ways."""
+    names = ("sample count", "extractor", "resize", "dtype", "weights or statistics", "real side")
+    for metric in a.keys() & b.keys():
+        for what, old, new in zip(names, a[metric], b[metric], strict=True):
+            if old != new:
+                told = f"{metric} with {what} {new or 'as usual'} here and {old or 'as usual'} above"
+                return f"another evaluator: {told}; evaluate them alike to compare"
+    return ""

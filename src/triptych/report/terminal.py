@@ -1,0 +1,54 @@
+"""A study's outcome on the terminal: one comparison table per data set and the verdict in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table as Grid
+
+from triptych.core.quantity import direction, root, spoken
+from triptych.report.entries import gather
+from triptych.report.significance import judge
+from triptych.report.table import Table, tables
+from triptych.report.wording import figure, headline, with_reach
+from triptych.system.console import console
+
+SHOWN = 6
+"""Metrics in a row, one of each kind; the page has them all."""
+
+
+def show(folder: Path) -> None:
+    """Print the tables of a study folder to standard output."""
+    out = console()
+    entries, _ = gather([folder])
+    for table in tables(entries):
+        verdicts = [v for m in table.metrics if (v := judge(table, m)) is not None]
+        out.print(grid(table))
+        out.print(headline(table, verdicts))
+        out.print()
+
+
+def grid(table: Table) -> Grid:
+    """Recipes as rows, the first metrics that have a direction as columns, mean ± 95 % interval over seeds."""
+    plain: dict[str, str] = {}
+    for metric in filter(direction, table.metrics):
+        plain.setdefault(root(metric), metric)
+    metrics = list(plain.values())[:SHOWN]
+    made = Grid(title=table.data, title_style="bold", title_justify="left", box=None, pad_edge=False)
+    made.add_column("recipe")
+    made.add_column("seeds", justify="right")
+    for metric in metrics:
+        made.add_column(f"{spoken(metric)} {'↑' if direction(metric) > 0 else '↓'}", justify="right")
+    made.add_column("s", justify="right")
+    for label in table.labels:
+        cells = []
+        for metric in metrics:
+            e = table.estimate(label, metric)
+            cells.append("–" if e is None else with_reach(e))
+        seconds = [e.training for e in table.of(label) if e.training is not None]
+        cells.append(f"{sum(seconds) / len(seconds):.0f}" if seconds else "–")
+        made.add_row(label, str(len(table.of(label))), *cells)
+    floors = [table.floor(m) for m in metrics]
+    if any(f is not None for f in floors):
+        made.add_row("floor", "", *("" if f is None else figure(f) for f in floors), "", style="dim")
+    return made

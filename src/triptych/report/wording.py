@@ -1,0 +1,96 @@
+"""Verdicts and numbers in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from triptych.core.quantity import spoken
+from triptych.core.statistics import Estimate
+from triptych.report.significance import Verdict, seeds_missing
+from triptych.report.table import Table
+
+
+def sentence(verdict: Verdict, table: Table) -> str:
+    """One metric's verdict in words."""
+    best = table.estimate(verdict.best, verdict.metric)
+    assert best is not None
+    name = spoken(verdict.metric)
+    if verdict.best in verdict.unjudged or not (verdict.worse or verdict.level):
+        return f"{name}: cannot judge, {seeds_missing(verdict, table)}; {verdict.best} has {figure(best.mean)}."
+    told = f"{figure(best.mean)} ± {figure(best.reach)}"
+    parts = []
+    if verdict.worse:
+        worst_p = max(p for _, p in verdict.worse)
+        parts.append(f"clearly better than {listed([k for k, _ in verdict.worse])} ({p_text(worst_p)})")
+    if verdict.level:
+        parts.append(f"no clear difference from {listed([k for k, _ in verdict.level])}")
+    others = [k for k in verdict.unjudged if k != verdict.best]
+    if others:
+        parts.append(f"{listed(others)} cannot be judged with one seed")
+    part = [
+        f"{k} by {n} of its {all_} seeds"
+        for k in table.labels
+        if 0 < (n := len(table.numbers(k, verdict.metric))) < (all_ := len(table.of(k)))
+    ]
+    if part:
+        parts.append(f"judged {listed(part)}, the others have no such number")
+    lead = "is best" if verdict.worse else "has the best mean"
+    return f"{name}: {verdict.best} {lead}, {told}: {'; '.join(parts)}."
+
+
+def headline(table: Table, verdicts: Sequence[Verdict]) -> str:
+    """The table's verdict in one sentence: who is clearly better than others most often, less how often clearly worse.
+
+    Being level counts for nothing: a recipe whose seeds scatter widely is level with everything.
+    """
+    judged = [v for v in verdicts if v.worse or v.level]
+    most = max(len(table.of(label)) for label in table.labels)
+    alone = " With one seed this report cannot judge in any case." if most < 2 else ""
+    if len(table.labels) < 2:
+        return f"On {table.data} there is one recipe, {table.labels[0]}: nothing to contrast.{alone}"
+    if not verdicts:
+        return f"On {table.data} no number is shared by two recipes: nothing to contrast.{alone}"
+    if not judged:
+        return (
+            f"On {table.data} this report cannot judge: a difference over {most} seed{'s' if most > 1 else ''} "
+            "says nothing about the next one. Train at least 3 seeds of each recipe."
+        )
+    clear = [pair for v in judged for pair in v.clear]
+    if not clear:
+        return f"On {table.data} there is no clear difference between the recipes ({count(len(judged))})."
+    record = {k: (sum(k == better for better, _ in clear), sum(k == worse for _, worse in clear)) for k in table.labels}
+    top = max(won - lost for won, lost in record.values())
+    leaders = [label for label, (won, lost) in record.items() if won - lost == top]
+    told = [f"{k} (clearly better in {record[k][0]} comparisons, clearly worse in {record[k][1]})" for k in leaders]
+    plural = "have" if len(leaders) > 1 else "has"
+    return f"On {table.data}, {listed(told)} {plural} the best record over {count(len(judged))}."
+
+
+def count(n: int) -> str:
+    return f"{n} judged metric{'s' if n > 1 else ''}"
+
+
+def figure(value: float) -> str:
+    """A number with about three significant digits."""
+    if not math.isfinite(value):
+        return "?"
+    if value == 0:
+        return "0"
+    if abs(value) >= 1e7 or abs(value) < 1e-3:
+        return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}"
+
+
+def with_reach(e: Estimate) -> str:
+    """Mean ± half width of its interval, where there is one."""
+    return figure(e.mean) + (f" ± {figure(e.reach)}" if math.isfinite(e.reach) else "")
+
+
+def p_text(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p ≤ {p:.3f}"
+
+
+def listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,329 @@
+"""A `Run`: the folder that one training leaves behind. Plain formats, no pickle, whole at every moment."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from triptych.core import Data, Model, Recipe, Split, encode
+from triptych.errors import UserError
+from triptych.run import checkpoint, schema
+from triptych.system import files
+
+Which = Literal["last", "best"]
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Where two JSON values differ, a line each: `train.lr: 0.0002 became 0.001`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in [*old, *(k for k in new if k not in old)]:
+            found += differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+        return found
+    return [] if old == new else [f"{path}: {json.dumps(old)} became {json.dumps(new)}"]
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """status.json of a run folder; where it is gone or wrong, what log and checkpoints tell, and that is said."""
+    try:
+        return schema.read_status(folder)
+    except (UserError, OSError) as e:
+        budget = schema.read_asked(folder)["recipe"]["train"]["images"]
+        lines, _ = schema.read_log(folder)
+        last = lines[-1] if lines else {"images": 0}
+        saved = checkpoint.counts(folder / "checkpoints")
+        status = {
+            "state": "done" if saved and min(saved[-1], last["images"]) >= budget else "running",
+            "images": last["images"],
+            "budget": budget,
+            "alarms": [],
+        }
+        schema.note(f"{e}: taken from the log instead, the run is {status['state']} at {status['images']} images")
+        return status | {k: last[k] for k in ("seconds",) if schema.is_number(last.get(k))}
+
+
+class Run:
+    """One run folder. `Run(path)` opens an existing one."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise UserError(f"{self.path} does not exist; give the folder of a run")
+        schema.check_places(self.path)
+        if not (self.path / "recipe.json").is_file():
+            raise UserError(f"{self.path} is not a run: it has no recipe.json; give a folder made by `triptych train`")
+        self.recipe: Recipe
+        self.recipe, self.seed = schema.read_recipe(self.path)
+
+    @classmethod
+    def create(cls, path: str | Path, recipe: Recipe, seed: int, env: Mapping[str, Any]) -> Run:
+        """A new run folder, which appears whole or not at all. UserError when the place is taken."""
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            hint = f"`triptych resume {path}` continues it, " if (path / "recipe.json").exists() else ""
+            raise UserError(f"{path} exists already; {hint}--out NAME starts elsewhere")
+        asked = {"format": schema.FORMAT, "recipe": encode(recipe), "seed": seed}
+        status = {"state": "running", "images": 0, "budget": recipe.train.images, "alarms": []}
+        _sweep_old_parts(path)
+        with files.making_folder(path, "--out NAME starts elsewhere") as part:
+            for folder in ("checkpoints", "samples"):
+                (part / folder).mkdir()
+            files.write_json(part / "recipe.json", asked)
+            files.write_json(part / "env.json", dict(env))
+            files.write_json(part / "status.json", status)
+            files.write_text(part / "metrics.jsonl", "")
+        return cls(path)
+
+    @property
+    def budgets(self) -> list[int]:
+        """Budgets in images that this run had before it went on for longer."""
+        return [before["images"] for before in schema.read_asked(self.path).get("continued", [])]
+
+    def with_budget(self, recipe: Recipe, at: int) -> Run:
+        """This run, to go on from `at` images by `recipe`, which differs in its budget alone; the old one is kept."""
+        asked = schema.read_asked(self.path)
+        before = [*asked.get("continued", []), {"images": self.recipe.train.images, "at": at}]
+        files.write_json(self.path / "recipe.json", {**asked, "recipe": encode(recipe), "continued": before})
+        self.set_status(budget=recipe.train.images)
+        return Run(self.path)
+
+    def sweep(self) -> None:
+        """Remove what kills left. For the process that trains this run: nobody else writes checkpoints."""
+        for folder in (self.path, *(self.path / name for name in schema.FOLDERS)):
+            files.sweep(folder)
+            # version 0.1: the part files of fixed names, and those of the library that wrote the tensors
+            for stray in (*folder.glob(".*.part"), *folder.glob(".tmp??????")):
+                if not files.PART.fullmatch(stray.name) and stray.is_file():
+                    stray.unlink(missing_ok=True)
+
+    # ------------------------------------------------------------------------------ small files
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def env(self) -> dict[str, Any]:
+        return schema.read_env(self.path)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return read_status(self.path)
+
+    def set_status(self, **fields: Any) -> None:
+        """Change these fields; None drops one."""
+        status = {**self.status, **fields}
+        files.write_json(self.path / "status.json", {k: v for k, v in status.items() if v is not None})
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The whole lines of metrics.jsonl, increasing in `images`; others are left out."""
+        return schema.read_log(self.path)[0]
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        files.append_line(self.path / "metrics.jsonl", line)
+
+    def truncate(self, images: int) -> None:
+        """Drop what was logged after `images`: training goes on from there. Lines that were spoilt are counted."""
+        lines, bad = schema.read_log(self.path)
+        if bad:
+            schema.note(
+                f"{self.path / 'metrics.jsonl'}: {bad} of {bad + len(lines)} lines were spoilt and are left out"
+            )
+        kept = [files.json_text(line) + "\n" for line in lines if line["images"] <= images]
+        files.write_text(self.path / "metrics.jsonl", "".join(kept))
+
+    def set_numbers_aside(self) -> bool:
+        """Rename an eval.json that no longer stands for this run; whether there was one."""
+        file = self.path / "eval.json"
+        if file.exists():
+            file.replace(self.path / "eval-old.json")
+            return True
+        return False
+
+    # ------------------------------------------------------------------------------ checkpoints
+
+    @property
+    def folder(self) -> Path:
+        return self.path / "checkpoints"
+
+    def checkpoints(self) -> list[int]:
+        """Image counts of the whole checkpoints, ascending."""
+        return checkpoint.counts(self.folder)
+
+    def notes(self) -> list[tuple[int, dict[str, Any]]]:
+        """Image counts and notes of the checkpoints, the newest first; damaged notes are left out."""
+        found = []
+        for images in reversed(self.checkpoints()):
+            try:
+                found.append((images, checkpoint.read_note(self.folder, images)))
+            except checkpoint.Spoilt:
+                continue
+        return found
+
+    @property
+    def best(self) -> int | None:
+        """Image count of the best checkpoint, where the recipe chooses one."""
+        return next((best["images"] for best in self._bests()), None)
+
+    def _bests(self) -> list[dict[str, Any]]:
+        """The best so far as each checkpoint has it, the newest first, of those that are still there."""
+        bests = [self.best_at(images, note) for images, note in self.notes()]
+        return [best for best in bests if best is not None and best["images"] in self.checkpoints()]
+
+    def best_at(self, images: int, note: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The best so far when the checkpoint at `images` was written: images, metric and value.
+
+        Version 0.1 kept it in a file of its own, one kill behind: there the log has the last word.
+        """
+        if "best" in note:
+            return note["best"]
+        best, saved = None, self.checkpoints()
+        file = self.folder / "best.json"
+        if self.recipe.train.best and file.exists():
+            best = schema.verified(file, files.read_object(file), {"best": schema.NOTE["best"]}, ("images", "value"))
+            best = best if schema.NOTE["best"](best) and best["images"] <= images else None
+        for line in self.lines():
+            if 0 < line["images"] <= images and line["images"] in saved:
+                best = self.better(best, line["images"], line)
+        return best
+
+    def better(self, best: dict[str, Any] | None, images: int, line: Mapping[str, Any]) -> dict[str, Any] | None:
+        """`best`, or the checkpoint at `images` where its line of the log is better by the recipe's metric."""
+        name = self.recipe.train.best.removeprefix("-")
+        value = line.get(name) if name else None
+        if value is None or not schema.is_number(value):
+            return best
+        sign = -1 if self.recipe.train.best.startswith("-") else 1
+        if best is None or sign * value < sign * best["value"]:
+            return {"images": images, "metric": name, "value": value}
+        return best
+
+    def save(self, images: int, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
+        """Write a checkpoint, then drop the old ones. A full disk leaves the previous one whole.
+
+        The log reaches the disk before the checkpoint that counts on it.
+        """
+        try:
+            files.sync(self.path / "metrics.jsonl")
+            checkpoint.write(self.folder, images, tensors, note)
+        except (UserError, OSError) as e:
+            reason = e.__cause__ if isinstance(e.__cause__, OSError) else e
+            raise UserError(
+                f"the checkpoint at {images} images could not be written ({reason}); free some disk, then "
+                f"`triptych resume {self.path}` continues from the one before"
+            ) from e
+        self.prune(images, note.get("best"), later=False)
+        (self.folder / "best.json").unlink(missing_ok=True)  # of version 0.1; the note has it now
+
+    def prune(self, images: int, best: Mapping[str, Any] | None, later: bool) -> None:
+        """Drop the checkpoints that are not needed beside that at `images`, and halves that a kill left."""
+        checkpoint.prune(self.folder, images, None if best is None else best["images"], later)
+
+    def read(self, images: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and note of one checkpoint, verified."""
+        try:
+            return checkpoint.read(self.folder, images)
+        except checkpoint.Spoilt as e:
+            raise UserError(
+                f"the checkpoint at {images} images of {self.path} is damaged ({e}); restore it from a copy"
+            ) from e
+
+    def newest(self) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
+        """Images, tensors and note of the last sound checkpoint; damaged ones after it are named on standard error."""
+        saved = self.checkpoints()
+        if not saved:
+            raise UserError(f"{self.path} has no checkpoint yet; `triptych resume {self.path}` goes on with it")
+        return checkpoint.newest(self.folder, self.path, saved)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is trained to its end and its last checkpoint is sound."""
+        saved = self.checkpoints()
+        return self.status["state"] == "done" and bool(saved) and self.newest()[0] == saved[-1]
+
+    # ------------------------------------------------------------------------------ the trained model
+
+    def data(self, split: Split | None = None, where: str | None = None) -> Data:
+        """The data this run was trained on, as they were prepared; read from `where` when they have moved.
+
+        UserError where other examples than the run's own are found.
+        """
+        from triptych.run import data as run_data
+
+        return run_data.own(self, where).load(split)
+
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.env["shape"])
+
+    def origin(self) -> tuple[float, ...]:
+        """What the columns of its vectors are counted from, as `Data.origin`."""
+        return tuple(self.env.get("data", {}).get("origin", ()))
+
+    def load(self, which: Which = "last", device: str = "auto") -> Model:
+        """The trained model, in eval mode: averaged weights for the sampling players where the run has them.
+
+        UserError without a sound checkpoint, for weights that are not finite, and for `best` where no metric has
+        chosen one.
+        """
+        from triptych.models.families import build
+        from triptych.system.device import pick_device, place
+
+        images, tensors, _ = self.newest() if which == "last" else self._read_best()
+        model = build(self.recipe.model, self.shape())
+        own = checkpoint.part(tensors, "model")
+        averages = checkpoint.part(tensors, "ema") | checkpoint.part(tensors, "ema-statistics")
+        fits = "the model of recipe.json"
+        checkpoint.check_fit(own, model.state_dict(), images, fits)
+        checkpoint.check_fit(averages, {k: v for k, v in own.items() if k in averages}, images, fits)
+        state = own | averages
+        spoilt = sorted({k.split(".")[0] for k, v in state.items() if not bool(torch.isfinite(v).all())})
+        if spoilt:
+            raise UserError(
+                f"weights of the {' and '.join(spoilt)} of {self.path} are not finite at {images} images: it has "
+                "diverged; try --which best where the run has one, or train again with a lower --train.lr"
+            )
+        model.load_state_dict(state)
+        place(model, pick_device(device), "fp32")
+        return model.eval()
+
+    def _read_best(self) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
+        bests = list(dict.fromkeys(best["images"] for best in self._bests()))
+        if not bests:
+            self.newest()  # without any checkpoint that is the message
+            raise UserError(
+                f"{self.path} keeps no best checkpoint; leave --which out, or train with --train.best METRIC"
+            )
+        return checkpoint.newest(self.folder, self.path, bests[::-1])
+
+
+def _sweep_old_parts(path: Path) -> None:
+    """Unfinished folders of version 0.1 for this run, `.NAME.PID.part`: without a lock, so only those of hours ago."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.\d+\.part")
+    for stray in path.parent.iterdir() if path.parent.is_dir() else ():
+        old = name.fullmatch(stray.name) and time.time() - stray.lstat().st_mtime > 3600
+        if old and stray.is_dir() and not stray.is_symlink():
+            shutil.rmtree(stray, ignore_errors=True)
+
+
+def load(run: str | Path, device: str = "auto", which: Which = "last") -> Model:
+    """The trained model of a run folder, ready to `sample`, and where it can, `encode`, `decode`, `log_prob`."""
+    return Run(run).load(which, device)
+
+
+def fresh(path: Path) -> Path:
+    """`path`, or the first of path-2, path-3, ... that is not taken."""
+    candidate, k = path, 2
+    while candidate.exists():
+        candidate, k = path.with_name(f"{path.name}-{k}"), k + 1
+    return candidate
+
+
+__all__ = ["Run", "load"]

@@ -1,0 +1,315 @@
+"""What the JSON files of a run folder hold: one reader for each, which checks the type of every field that is used.
+
+Fields that are not named here pass: a later version, or a person, may have added them. What a reader returns can be
+used without a second look; anything else is a UserError that names the file and the field.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from triptych.core import decode
+from triptych.errors import UserError
+from triptych.system import files
+from triptych.system.console import say
+
+FORMAT = 2
+"""Of recipe.json and of checkpoints. Version 0.1 wrote no number; it counts as 1."""
+FILES = (
+    "recipe.json",
+    "env.json",
+    "status.json",
+    "metrics.jsonl",
+    "eval.json",
+    "eval-old.json",
+    "sampling.json",
+    ".lock",
+)
+FOLDERS = ("checkpoints", "samples", "interpolation", "sweep", "reconstructions", "neighbours", "flow")
+LIMIT = 64 << 20
+"""Bytes of the largest of the files."""
+NESTED = 40
+"""Levels of lists and objects in any of the files; ours have fewer than ten."""
+
+
+@functools.cache
+def note(text: str) -> None:
+    """A line on standard error, once in a process."""
+    say(f"note: {text}", stderr=True)
+
+
+# --------------------------------------------------------------------------------------------- types
+
+Check = Callable[[Any], bool]
+
+
+def is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def optional(check: Check) -> Check:
+    return lambda value: value is None or check(value)
+
+
+def listed(check: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(check(v) for v in value)
+
+
+def mapped(check: Check) -> Check:
+    return lambda value: isinstance(value, dict) and all(check(v) for v in value.values())
+
+
+def record(**fields: Check) -> Check:
+    """An object that has at least these fields."""
+    return lambda value: isinstance(value, dict) and all(k in value and check(value[k]) for k, check in fields.items())
+
+
+def having(**fields: Check) -> Check:
+    """An object whose fields of these names, where it has them, are right."""
+    return lambda value: isinstance(value, dict) and all(check(value[k]) for k, check in fields.items() if k in value)
+
+
+def both(one: Check, other: Check) -> Check:
+    return lambda value: one(value) and other(value)
+
+
+def is_shape(value: Any) -> bool:
+    """Sizes of one example, none of them absurd."""
+    return listed(is_count)(value) and 1 <= len(value) <= 3 and min(value) > 0 and math.prod(value) <= 2**28
+
+
+def within(value: Any, levels: int) -> bool:
+    """Whether lists and objects are nested at most so deep."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return all(levels > 0 and within(v, levels - 1) for v in inner)
+
+
+def verified(
+    path: Path, value: Any, fields: Mapping[str, Check], needed: tuple[str, ...] = (), advice: str = ""
+) -> dict[str, Any]:
+    """`value` as an object whose known fields have their types; UserError that names the first that has not."""
+    advice = advice or "restore it from a copy"
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds no JSON object; {advice}")
+    if not within(value, NESTED):
+        raise UserError(f"{path} is nested more than {NESTED} levels deep; {advice}")
+    for name in needed:
+        if name not in value:
+            raise UserError(f"{path} has no field {name!r}; {advice}")
+    for name, check in fields.items():
+        if name in value and not check(value[name]):
+            raise UserError(f"{path} has a value that cannot be right in the field {name!r}; {advice}")
+    return value
+
+
+def read(path: Path, fields: Mapping[str, Check], needed: tuple[str, ...] = (), advice: str = "") -> dict[str, Any]:
+    """`verified`, from a file."""
+    if not path.exists():
+        raise UserError(f"{path} is not there; {advice or 'restore it from a copy'}")
+    return verified(path, files.read_object(path, LIMIT), fields, needed, advice)
+
+
+# ------------------------------------------------------------------------------------------- readers
+
+
+def check_places(folder: Path) -> None:
+    """UserError where a link, a pipe or a device lies in the place of a file or a folder of ours: it may be a trap."""
+    for name in (*FILES, *FOLDERS):
+        path = folder / name
+        if path.is_symlink():
+            _refuse(path, "is a link")
+        if path.exists() and not (path.is_dir() if name in FOLDERS else path.is_file()):
+            _refuse(path, "is no folder" if name in FOLDERS else "is no ordinary file")
+    for path in (folder / name for name in FOLDERS if (folder / name).is_dir()):
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    _refuse(Path(entry.path), "is a link")
+                if not entry.is_file() and not entry.is_dir():
+                    _refuse(Path(entry.path), "is no ordinary file")
+
+
+def _refuse(path: Path, what: str) -> None:
+    raise UserError(f"{path} {what}, which a run folder does not have in this place; remove it, or put a copy there")
+
+
+def read_asked(folder: Path) -> dict[str, Any]:
+    """recipe.json: `recipe`, still as JSON, and `seed`."""
+    path = folder / "recipe.json"
+    before = listed(record(images=is_count, at=is_count))
+    fields = {"format": is_count, "recipe": RECIPE, "seed": is_count, "continued": before}
+    asked = read(path, fields, ("recipe", "seed"))
+    if asked.get("format", 1) > FORMAT:
+        raise UserError(newer(path, asked["format"]))
+    return asked
+
+
+RECIPE = record(
+    data=record(name=is_text),
+    model=record(type=is_text),
+    objective=record(type=is_text),
+    train=record(images=is_count),
+    name=is_text,
+)
+
+
+def read_recipe(folder: Path) -> tuple[Any, int]:
+    """The recipe and the seed of recipe.json."""
+    from triptych.core import Recipe
+
+    path, asked = folder / "recipe.json", read_asked(folder)
+    try:
+        recipe = decode(asked["recipe"])
+    except UserError as e:
+        raise UserError(f"{path}: {e}") from e
+    if not isinstance(recipe, Recipe):
+        raise UserError(f"{path} holds no recipe; restore it from a copy")
+    return recipe, asked["seed"]
+
+
+def newer(path: Path, number: int) -> str:
+    return (
+        f"{path} was written by a newer triptych (format {number}; this one knows formats up to {FORMAT}); "
+        "install the newer version"
+    )
+
+
+DATA = both(
+    record(name=is_text, split=is_text, fingerprint=is_text, examples=is_count),
+    having(place=optional(is_text), origin=listed(is_number)),
+)
+TEST = both(record(examples=is_count), having(fingerprint=is_text))
+ENV: dict[str, Check] = {
+    "shape": is_shape,
+    "precision": lambda v: v in ("fp32", "bf16"),
+    "threads": lambda v: is_count(v) and 0 < v <= 4096,
+    "device": is_text,
+    "data": DATA,
+    "test": optional(TEST),
+    "parameters": mapped(is_count),
+    "seed": is_count,
+    **dict.fromkeys(("triptych", "python", "torch", "numpy", "platform", "processor"), is_text),
+}
+
+
+def read_env(
+    folder: Path, needed: tuple[str, ...] = ("shape", "precision", "threads", "device", "data")
+) -> dict[str, Any]:
+    """env.json: on what a run was trained."""
+    return read(folder / "env.json", ENV, needed)
+
+
+STATUS: dict[str, Check] = {
+    "state": lambda v: v in ("running", "done", "diverged", "failed"),
+    "images": is_count,
+    "budget": is_count,
+    "seconds": is_number,
+    "alarms": listed(is_text),
+    "message": is_text,
+    "note": is_text,
+    "compiled": lambda v: isinstance(v, bool),
+}
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """status.json: how far a run is, how it ended. UserError where it is gone or wrong; `run.read_status` mends it."""
+    return read(folder / "status.json", STATUS, ("state", "images", "alarms"))
+
+
+def is_line(line: Mapping[str, Any]) -> bool:
+    """A line of the log: how many images, and numbers, or lists of numbers; null is a number that was not finite."""
+    number = optional(is_number)
+    return is_count(line.get("images")) and all(number(v) or listed(number)(v) for v in line.values())
+
+
+def read_log(folder: Path) -> tuple[list[dict[str, Any]], int]:
+    """The whole lines of metrics.jsonl, increasing in `images`, and how many others there were.
+
+    A torn last line is what a kill leaves and does not count. Of lines out of order as few as possible are left out.
+    """
+    lines, bad = files.read_lines(folder / "metrics.jsonl", LIMIT)
+    good = [line for line in lines if is_line(line)]
+    ends: list[int] = []  # the longest increasing subsequence: the smallest end of one of each length, and where it is
+    at: list[int] = []
+    before: list[int] = []
+    for i, line in enumerate(good):
+        k = bisect_left(ends, line["images"])
+        ends[k : k + 1], at[k : k + 1] = [line["images"]], [i]
+        before.append(at[k - 1] if k else -1)
+    kept, i = [], at[-1] if at else -1
+    while i >= 0:
+        kept.append(good[i])
+        i = before[i]
+    return kept[::-1], bad + len(lines) - len(kept)
+
+
+VALUE: dict[str, Check] = {
+    "value": optional(is_number),
+    **dict.fromkeys(("n", "n_real", "seed", "floor_n"), optional(is_count)),
+    **dict.fromkeys(("floor", "se"), optional(is_number)),
+    **dict.fromkeys(("extractor", "resize", "dtype", "reference", "how", "note"), optional(is_text)),
+    "card": optional(mapped(lambda v: v is None or isinstance(v, bool | str) or is_number(v) or listed(is_number)(v))),
+}
+
+
+def read_evaluation(folder: Path) -> dict[str, dict[str, Any]]:
+    """eval.json: every number with what it takes to trust it."""
+    path, advice = folder / "eval.json", "remove it, and `triptych evaluate` makes it anew"
+    values = read(path, {}, (), advice)
+    for name, value in values.items():
+        if not isinstance(value, dict) or "value" not in value:
+            raise UserError(f"{path} has no value under {name!r}; {advice}")
+        for field, check in VALUE.items():
+            if field in value and not check(value[field]):
+                raise UserError(
+                    f"{path} has a value that cannot be right in the field {name + '.' + field!r}; {advice}"
+                )
+    return values
+
+
+def read_sampling(folder: Path) -> dict[str, Any]:
+    """sampling.json: the pace of sampling."""
+    fields: dict[str, Check] = {
+        "examples_per_second": is_number,
+        "n": is_count,
+        "device": is_text,
+        "threads": is_count,
+    }
+    return read(folder / "sampling.json", fields, (), "remove it, and `triptych evaluate` makes it anew")
+
+
+NOTE: dict[str, Check] = {
+    "images": is_count,
+    "bytes": is_count,
+    "sha256": is_text,
+    "asked": record(recipe=is_object, seed=is_count),
+    "step": is_count,
+    "seconds": is_number,
+    "slowed": lambda v: is_number(v) and 0 < v <= 1,
+    "batches": record(drawn=is_count),
+    "alarms": listed(is_text),
+    "best": optional(record(images=is_count, metric=is_text, value=is_number)),
+    "passing": lambda v: isinstance(v, bool),
+    "counts": mapped(lambda v: is_count(v) and v > 0),
+}
+"""The note beside the tensors of a checkpoint."""

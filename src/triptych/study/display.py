@@ -1,0 +1,69 @@
+"""One progress display for all runs of a study."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from triptych.study.jobs import Job, Outcome, Show
+from triptych.system.console import console, printable, say
+
+
+@contextmanager
+def display(total: int, done: int, workers: int, shown: bool) -> Iterator[Show]:
+    """A bar for the study and one per run at work; on a pipe, a line per run that ended."""
+    if shown:
+        skipped = f", {done} done already" if done else ""
+        say(f"{total} runs{skipped}; {workers} at a time", stderr=True)
+    out = console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=out,
+        disable=not (shown and out.is_terminal),
+        refresh_per_second=4,
+    )
+    whole = bar.add_task("all runs", total=total, completed=done)
+    tasks: dict[Path, Any] = {}
+    counted = done
+
+    def show(active: dict[Path, Job], outcome: Outcome | None) -> None:
+        nonlocal counted
+        if outcome is not None:
+            counted += 1
+            why = f": {outcome.message}" if outcome.message else ""
+            if shown:
+                name = f"{outcome.job.recipe.name} seed {outcome.job.seed}"
+                out.print(f"[{counted}/{total}] {name} {outcome.state} after {outcome.seconds:.0f} s{why}")
+            bar.update(whole, completed=counted)
+        for path in [p for p in tasks if p not in active]:
+            bar.remove_task(tasks.pop(path))
+        for path, job in active.items():
+            if path not in tasks:
+                name = printable(f"{job.recipe.name} seed {job.seed}")
+                tasks[path] = bar.add_task(name, total=job.recipe.train.images)
+            bar.update(tasks[path], completed=images_so_far(path))
+
+    with bar:
+        yield show
+
+
+def images_so_far(path: Path) -> int:
+    """Images of the newest whole log line of a run at work."""
+    try:
+        with (path / "metrics.jsonl").open("rb") as f:
+            f.seek(max(0, f.seek(0, os.SEEK_END) - 4096))
+            lines = f.read().split(b"\n")
+        return int(json.loads(lines[-2])["images"])
+    except (OSError, ValueError, IndexError, KeyError, TypeError, RecursionError):
+        return 0

@@ -1,0 +1,166 @@
+"""A user's own study, from YAML or Python.
+
+YAML:
+
+    name: my-study
+    seeds: 3
+    recipes:
+      - recipe: wgan-gp-25gaussians
+        train.images: 200_000
+      - {recipe: gan-25gaussians, objective.label_smoothing: [0.7, 0.9]}
+
+Python: a file that sets `study = Study(...)`.
+"""
+
+from __future__ import annotations
+
+import runpy
+import traceback
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from triptych.core import Recipe
+from triptych.errors import UserError
+from triptych.recipes.override import meant, with_field
+from triptych.study.study import Study
+from triptych.system import files
+
+KEYS = ("name", "seeds", "about", "samples", "recipes")
+LARGEST = 1 << 20
+"""Bytes of a study file."""
+DEEPEST, NODES, LONGEST = 20, 100_000, 3_000
+"""Levels of a YAML file, its values once every alias stands for what it names, and characters of one value."""
+
+
+def read_study(path: str | Path) -> Study:
+    """The study in a .yaml, .yml or .py file; UserError with the line of what is wrong."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} is not a file; give a study's name, or a .yaml or .py file")
+    if path.suffix in (".yaml", ".yml"):
+        return from_yaml(path)
+    if path.suffix == ".py":
+        return from_python(path)
+    raise UserError(f"{path.name} is no study; give a name, or a file that ends in .yaml or .py")
+
+
+def from_python(path: Path) -> Study:
+    try:
+        found = runpy.run_path(str(path)).get("study")
+    except UserError as e:
+        raise UserError(f"{path.name}: {e}") from e
+    except SyntaxError as e:
+        raise UserError(f"{path.name} line {e.lineno}: {e.msg}; correct it") from e
+    except Exception as e:
+        lines = [f.lineno for f in traceback.extract_tb(e.__traceback__) if f.filename == str(path)]
+        where = f" line {lines[-1]}" if lines else ""
+        raise UserError(f"{path.name}{where}: {type(e).__name__}: {e}; correct it") from e
+    if not isinstance(found, Study):
+        raise UserError(f"{path.name} sets no `study`; end it with study = Study(name, recipes, seeds)")
+    return found
+
+
+def from_yaml(path: Path) -> Study:
+    try:
+        root = yaml.compose(files.read_text(path, LARGEST))
+    except yaml.MarkedYAMLError as e:
+        where = f" line {e.problem_mark.line + 1}" if e.problem_mark else ""
+        raise UserError(f"{path.name}{where}: {e.problem or e}; correct the YAML") from e
+    except yaml.YAMLError as e:
+        raise UserError(f"{path.name}: {e}; correct the YAML") from e
+    except RecursionError as e:
+        raise UserError(f"{path.name} is nested too deeply for a study; write it flat") from e
+    reader = _Reader(path.name)
+    if root is not None:
+        reader.measure(root, {})
+    top = reader.mapping(root, "a study", KEYS)
+    if "recipes" not in top:
+        raise reader.wrong(root, "there is no `recipes:`; list at least one")
+    entries = top["recipes"]
+    if not isinstance(entries, yaml.SequenceNode) or not entries.value:
+        raise reader.wrong(entries, "`recipes:` is not a list of recipes; begin each with a dash")
+    plain = {key: reader.value(node) for key, node in top.items() if key != "recipes"}
+    for key in ("seeds", "samples"):
+        given = plain.get(key, 1)
+        if type(given) is not int or given < 1:
+            raise reader.wrong(top[key], f"{key} is {given!r}; give a whole number of at least 1")
+    recipes = tuple(reader.recipe(node) for node in entries.value)
+    name, about = str(plain.get("name", path.stem)), str(plain.get("about", ""))
+    try:
+        return Study(name, recipes, plain.get("seeds", 3), about, plain.get("samples"))
+    except UserError as e:
+        raise UserError(f"{path.name}: {e}") from e
+
+
+class _Reader:
+    """Nodes of a YAML file to values, errors with their line."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def wrong(self, node: Any, text: str) -> UserError:
+        line = node.start_mark.line + 1 if node is not None else 1
+        return UserError(f"{self.file} line {line}: {text}")
+
+    def measure(self, node: yaml.Node, known: dict[int, int], level: int = 0) -> int:
+        """How many values a node holds once every alias stands for what it names; UserError beyond the limits."""
+        if known.get(id(node), 0) < 0:
+            raise self.wrong(node, "this value holds itself; write it out")
+        if id(node) in known:
+            return known[id(node)]
+        if level > DEEPEST:
+            raise self.wrong(node, f"this is nested more than {DEEPEST} levels deep; a study is flat")
+        known[id(node)], total = -1, 1
+        if isinstance(node, yaml.ScalarNode):
+            if len(node.value) > LONGEST:
+                raise self.wrong(node, f"this value has {len(node.value):,} characters; at most {LONGEST:,} are read")
+        else:
+            for child in node.value:
+                for part in child if isinstance(child, tuple) else (child,):
+                    total += self.measure(part, known, level + 1)
+        if total > NODES:
+            raise self.wrong(node, f"the aliases below stand for more than {NODES:,} values; write fewer")
+        known[id(node)] = total
+        return total
+
+    def value(self, node: Any) -> Any:
+        loader = yaml.SafeLoader("")
+        try:
+            return loader.construct_object(node, deep=True)
+        except (yaml.YAMLError, ValueError, OverflowError, TypeError) as e:  # 2024-99-99, 1e9999 digits, [] as a key
+            raise self.wrong(node, f"{e}; correct the YAML") from e
+        finally:
+            loader.dispose()
+
+    def mapping(self, node: Any, what: str, known: tuple[str, ...] = ()) -> dict[str, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise self.wrong(node, f"{what} is written as `key: value` lines; this is something else")
+        found: dict[str, Any] = {}
+        for key_node, value in node.value:
+            key = str(self.value(key_node))
+            if known and key not in known:
+                raise self.wrong(key_node, f"{key!r} is unknown here; {meant(key, known)}")
+            if key in found:
+                raise self.wrong(key_node, f"{key!r} is given twice; remove one")
+            found[key] = value
+        return found
+
+    def recipe(self, node: Any) -> Recipe:
+        from triptych.recipes.named import get
+
+        entry = {"recipe": node} if isinstance(node, yaml.ScalarNode) else self.mapping(node, "a recipe")
+        if "recipe" not in entry:
+            raise self.wrong(node, "this entry names no recipe; add `recipe: NAME`")
+        try:
+            recipe = get(str(self.value(entry["recipe"])))
+        except UserError as e:
+            raise self.wrong(entry["recipe"], str(e)) from e
+        for key, value in entry.items():
+            if key != "recipe":
+                try:
+                    recipe = with_field(recipe, key, self.value(value))
+                except UserError as e:
+                    raise self.wrong(value, str(e)) from e
+        return recipe

@@ -1,0 +1,68 @@
+"""The trainings of a study, and how each ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from triptych.core import Recipe, encode
+from triptych.errors import UserError
+from triptych.system import files, names
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training to be done, and where."""
+
+    recipe: Recipe
+    seed: int
+    path: Path
+    samples: int | None = None
+
+    @property
+    def done(self) -> bool:
+        """Trained and judged, or diverged, which training again from the same seed would only repeat."""
+        return self.state == "diverged" or (self.state == "done" and (self.path / "eval.json").is_file())
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """status.json; empty where there is none that can be read: the run is then not done."""
+        try:
+            return files.read_object(self.path / "status.json")
+        except (OSError, UserError):
+            return {}
+
+    @property
+    def state(self) -> str:
+        return str(self.status.get("state", "running"))
+
+    @property
+    def message(self) -> str:
+        return str(self.status.get("message", ""))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: `done`, `diverged` or `failed`, and the one line that says why."""
+
+    job: Job
+    state: str
+    message: str = ""
+    seconds: float = 0.0
+
+
+def run_id(recipe: Recipe, seed: int) -> str:
+    """`NAME-HASH-seedN`; the hash covers everything that decides the training, but not name and description.
+
+    UserError where the name cannot be a folder's.
+    """
+    asked = encode(replace(recipe, name="", about=""))
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    return f"{names.component(recipe.name or 'run', 'the recipe')}-{digest[:8]}-seed{seed}"
+
+
+Show = Callable[[dict[Path, Job], Outcome | None], None]

@@ -1,0 +1,195 @@
+"""Named studies: plain Python functions from a scale to recipes. The first line of each says what it asks.
+
+`quick` takes minutes on two processor cores, `full` the original budgets. Nothing heavy is imported until a study
+is made, so that their names can be listed at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from triptych.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from triptych.core import Recipe
+    from triptych.study import Scale, Study
+
+    Recipes = tuple[Recipe, ...]
+
+TOYS = ("8gaussians", "25gaussians", "swissroll")
+
+
+def within(images: int, name: str, scale: Scale) -> Recipe:
+    """A named recipe; at `quick` with that budget, cadences as fractions of it, and few evaluations."""
+    from triptych.recipes.named import get
+
+    found = get(name)
+    if scale == "full":
+        return found
+    cadence = {"log": 0, "evaluate": max(1, images // 4), "sample": 0, "checkpoint": 0}
+    warmup = round(found.train.warmup * images / found.train.images)
+    return replace(found, train=replace(found.train, images=images, warmup=warmup, **cadence))
+
+
+def scaled(names: tuple[str, ...], scale: Scale) -> Recipes:
+    """The recipes of the original budgets, or their shorter `-quick` twins."""
+    from triptych.recipes.named import get
+
+    return tuple(get(name if scale == "full" else f"{name}-quick") for name in names)
+
+
+def birds(scale: Scale) -> Recipes:
+    """GAN, LSGAN, WGAN-GP and the recommended recipe on CUB-200-2011 at 32 x 32: which samples are best, and when?"""
+    return scaled(("gan-birds", "lsgan-birds", "wgan-gp-birds", "best-birds"), scale)
+
+
+def cifar10_ae(scale: Scale) -> Recipes:
+    """Autoencoders of 16, 128 and 1024 numbers on CIFAR-10: how much does the size of the code buy?"""
+    return scaled(("ae-cifar10-16", "ae-cifar10-128", "ae-cifar10-1024"), scale)
+
+
+def cifar10_vae(scale: Scale) -> Recipes:
+    """Autoencoder against VAE, both of 1024 numbers, on CIFAR-10: what does the prior cost and give?"""
+    return scaled(("ae-cifar10-1024", "vae-cifar10"), scale)
+
+
+def cifar10_beta(scale: Scale) -> Recipes:
+    """VAEs of beta 0.8, 1 and 1.2 on CIFAR-10: reconstruction against KL."""
+    return scaled(("vae-cifar10-beta0.8", "vae-cifar10", "vae-cifar10-beta1.2"), scale)
+
+
+def cifar10_anneal(scale: Scale) -> Recipes:
+    """A VAE whose beta grows from 0 to 1 against a constant 1 on CIFAR-10: does a gentle start help?"""
+    return scaled(("vae-cifar10", "vae-cifar10-linear"), scale)
+
+
+def toys(scale: Scale) -> Recipes:
+    """Five GANs, a VAE and two flows on 2-D sets whose density is known: who loses modes, and what cures it?"""
+    from triptych.objectives.gan import GAN
+
+    budgets = {
+        "gan": 250_000,
+        "lsgan": 250_000,
+        "wgan": 450_000,
+        "wgan-gp": 350_000,
+        "vae": 600_000,
+        "realnvp": 400_000,
+        "spline": 700_000,
+    }
+    found = []
+    for data in TOYS:
+        for model, images in budgets.items():
+            made = within(images, f"{model}-{data}", scale)
+            found.append(made)
+            if isinstance(made.objective, GAN):
+                smooth = replace(made.objective, label_smoothing=(0.7, 0.9))
+                found.append(replace(made, name=f"gan-smooth-{data}", objective=smooth))
+    return tuple(found)
+
+
+def digits(scale: Scale) -> Recipes:
+    """GAN against WGAN-GP on MNIST at 64 x 64, ten numbers of noise: samples at epochs 1, 10 and 20."""
+    return scaled(("gan-mnist64", "wgan-gp-mnist64"), scale)
+
+
+def faces(scale: Scale) -> Recipes:
+    """GAN against WGAN-GP on CelebA at 64 x 64, ten numbers of noise: samples at epochs 1, 10 and 20."""
+    return scaled(("gan-celeba64", "wgan-gp-celeba64"), scale)
+
+
+def three_families(scale: Scale) -> Recipes:
+    """GANs, autoencoders and flows, plain and stronger, on MNIST and CIFAR-10: samples, likelihood, codes, cost."""
+    from triptych.core import DataSpec
+    from triptych.recipes.small_images import SMALL
+
+    budgets = {
+        "mnist": {
+            "gan-mnist": 45_000,
+            "wgan-gp-mnist": 30_000,
+            "best-mnist": 30_000,
+            "ae-mnist": 90_000,
+            "vae-mnist": 250_000,
+            "realnvp-mnist": 32_000,
+            "glow-mnist": 30_000,
+        },
+        "cifar10": {
+            "gan-mnist": 30_000,
+            "wgan-gp-mnist": 20_000,
+            "best-mnist": 20_000,
+            "ae-cifar10-128": 40_000,
+            "vae-cifar10": 40_000,
+            "realnvp-mnist": 10_000,
+            "glow-mnist": 7_000,
+        },
+    }
+    found = []
+    for data, each in budgets.items():
+        for name, images in each.items():
+            made = within(images, name, scale)
+            if made.name == "best-mnist" and (scale == "quick" or data == "cifar10"):
+                # without starting points: they take more than a minute, and pictures that come in kinds
+                made = replace(made, model=SMALL)
+            found.append(replace(made, name=name.replace("mnist", data), data=DataSpec(data)))
+    return tuple(found)
+
+
+def quickstart(scale: Scale) -> Recipes:
+    """All three families on 8 Gaussians and on pictures drawn by the program itself: a first look in minutes."""
+    from triptych.core import DataSpec
+
+    budgets = {
+        "gan-8gaussians": 400_000,
+        "wgan-gp-8gaussians": 600_000,
+        "vae-8gaussians": 600_000,
+        "spline-8gaussians": 700_000,
+        "gan-glyphs": 16_000,
+        "wgan-gp-glyphs": 16_000,
+        "vae-glyphs": 150_000,
+        "realnvp-glyphs": 16_000,
+    }
+    found = [within(images, name, scale) for name, images in budgets.items()]
+    small = DataSpec("glyphs", resolution=24, channels=1)
+    return tuple(replace(made, data=small) if made.data.name == "glyphs" else made for made in found)
+
+
+def first_line(function: Callable[..., object]) -> str:
+    return next(iter((function.__doc__ or "").splitlines()), "")  # none under python -OO
+
+
+STUDIES: dict[str, tuple[Callable[[Scale], Recipes], int]] = {
+    "quickstart": (quickstart, 2),
+    "toys": (toys, 5),
+    "three-families": (three_families, 3),
+    "digits": (digits, 3),
+    "faces": (faces, 3),
+    "birds": (birds, 3),
+    "cifar10-ae": (cifar10_ae, 3),
+    "cifar10-vae": (cifar10_vae, 3),
+    "cifar10-beta": (cifar10_beta, 3),
+    "cifar10-anneal": (cifar10_anneal, 3),
+}
+"""The recipes of each, and the number of seeds."""
+LINES = "parallel-lines"
+LINES_ABOUT = "Two parallel lines drawn apart: divergence, Wasserstein estimate and gradient against the offset."
+"""This one trains no generator: see `lines.py`."""
+
+
+def listing() -> dict[str, str]:
+    """Every named study and what it asks."""
+    return {name: first_line(make) for name, (make, _) in STUDIES.items()} | {LINES: LINES_ABOUT}
+
+
+def get(name: str, scale: Scale = "quick") -> Study:
+    """The study of that name; UserError with the nearest names otherwise.
+
+    At `quick` a run is judged on the 2,500 examples of the mode-coverage protocol.
+    """
+    from triptych.study.study import Study
+
+    if name not in STUDIES:
+        hint = nearest(name, [*STUDIES, LINES], f"known: {', '.join([*STUDIES, LINES])}")
+        raise UserError(f"no study is named {name!r}; {hint}")
+    make, seeds = STUDIES[name]
+    return Study(name, make(scale), seeds, first_line(make), 2_500 if scale == "quick" else None)

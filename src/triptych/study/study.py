@@ -1,0 +1,61 @@
+"""A `Study`: recipes × seeds. A run's folder is named by the recipe's hash and the seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from triptych.core import Recipe
+from triptych.errors import UserError
+from triptych.study.jobs import Job, run_id
+from triptych.system import names
+
+Scale = Literal["quick", "full"]
+MOST = 10_000
+"""Runs of one study, and trainings at once."""
+MOST_SAMPLES = 10_000_000
+
+
+@dataclass(frozen=True)
+class Study:
+    """What to contrast: every recipe is trained once per seed, seeds counting from 0.
+
+    UserError for a name that cannot be a folder's, and for more than `MOST` runs.
+    """
+
+    name: str
+    recipes: tuple[Recipe, ...]
+    seeds: int = 3
+    about: str = ""
+    """The question that the study answers, a line."""
+    samples: int | None = None
+    """Examples that each run is judged on; default: the evaluation's own number"""
+
+    def __post_init__(self) -> None:
+        names.component(self.name, "the study")
+        if self.seeds < 1:
+            raise UserError(f"study {self.name!r} has {self.seeds} seeds; give at least 1 (3 or more to compare)")
+        if not self.recipes:
+            raise UserError(f"study {self.name!r} has no recipes; name at least one")
+        object.__setattr__(self, "recipes", tuple(self.recipes))
+        if self.seeds * len(self.recipes) > MOST:
+            raise UserError(
+                f"study {self.name!r} has {len(self.recipes):,} recipes of {counted(self.seeds)} seeds; at most "
+                f"{MOST:,} runs are one study: give fewer seeds"
+            )
+        if self.samples is not None and not 0 < self.samples <= MOST_SAMPLES:
+            raise UserError(f"study {self.name!r} asks for {counted(self.samples)} samples; give 1 to {MOST_SAMPLES:,}")
+        for recipe in self.recipes:
+            names.component(recipe.name or "run", "the recipe")
+
+    def jobs(self, out: Path) -> list[Job]:
+        """One job per recipe and seed, all recipes of a seed before the next, so that early reports compare."""
+        pairs = [(recipe, seed) for seed in range(self.seeds) for recipe in self.recipes]
+        jobs = [Job(recipe, seed, out / run_id(recipe, seed), self.samples) for recipe, seed in pairs]
+        return list({job.path: job for job in jobs}.values())
+
+
+def counted(n: int) -> str:
+    """A number for a message, however long it is."""
+    return f"{n:,}" if abs(n) < 10**18 else "more than 10^18"

@@ -1,0 +1,137 @@
+"""A process of a study: `python -P -m triptych.study.worker` reads jobs and trains, judges and draws them one by one.
+
+Each job is a JSON line on standard input, answered by a JSON line on standard output. Both are private from the start:
+what a run, a library in C or a program of theirs prints goes to a file of the run's name in the study's folder `logs/`.
+When the input ends, because the study was stopped or killed, so does this process, at once: run folders are whole at
+every moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from triptych.core import Recipe, decode
+from triptych.errors import Diverged, UserError
+from triptych.study.runner import log_of
+from triptych.system import files
+
+
+def serve() -> None:
+    """Answer jobs until the input ends."""
+    orders, answers = private_streams()
+    jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def listen() -> None:
+        for line in orders:
+            jobs.put(line)
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        job = json.loads(jobs.get())
+        path = Path(job["path"])
+        try:
+            with files.appending(log_of(path)) as log, everything_to(log):
+                state, message = attempt(job, path)
+        except Exception as e:
+            state, message = "failed", told(e)
+        # a line of its own, whatever was written there before
+        answers.write("\n" + json.dumps({"run": path.name, "state": state, "message": message}) + "\n")
+        answers.flush()
+
+
+def private_streams() -> tuple[IO[str], IO[str]]:
+    """Copies of standard input and output that no other code and no child knows; the originals lead elsewhere."""
+    orders = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    return orders, answers
+
+
+@contextlib.contextmanager
+def everything_to(log: IO[bytes]) -> Iterator[None]:
+    """Standard output and error lead to `log`, at the level of the system: for libraries in C as for Python."""
+    before = os.dup(2)
+    try:
+        for number in (1, 2):
+            os.dup2(log.fileno(), number)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number in (1, 2):
+            os.dup2(before, number)
+        os.close(before)
+
+
+def attempt(job: dict[str, Any], path: Path) -> tuple[str, str]:
+    """State and message of a job; no exception of one run reaches the next."""
+    try:
+        train(job, path)
+    except Diverged as e:
+        return "diverged", str(e)
+    except Exception as e:
+        return "failed", told(e)
+    try:
+        judge(path, job["samples"], job["device"])
+    except Exception as e:
+        return "done", f"not judged: {told(e)}"
+    return "done", ""
+
+
+def told(e: Exception) -> str:
+    """One line; the traceback of a surprise goes to the log."""
+    if isinstance(e, UserError):
+        return str(e)
+    traceback.print_exc()
+    return f"{type(e).__name__}: {e}"
+
+
+def train(job: dict[str, Any], path: Path) -> None:
+    """Begin a run, or go on with it."""
+    from triptych.trainer import fitting
+
+    if (path / "recipe.json").exists():
+        fitting.resume(path, progress=False)
+        return
+    recipe = decode(job["recipe"])
+    if not isinstance(recipe, Recipe):
+        raise UserError("the job holds no recipe")
+    fitting.fit(recipe, job["seed"], path, job["device"], progress=False)
+
+
+def judge(path: Path, samples: int | None, device: str) -> None:
+    """Walks through the latent space, nearest neighbours, then eval.json, whose presence says that all is there."""
+    from triptych.core import Latent, Sampler
+    from triptych.evaluate import of_run, protocol
+    from triptych.explore import neighbours, walks
+    from triptych.run.folder import Run
+
+    model = Run(path).load(device=device)
+    if isinstance(model, Latent) and (len(model.shape) == 3 or model.shape == (2,)):
+        walks.write_interpolation(path, device=device)
+        walks.write_sweep(path, device=device)
+    if isinstance(model, Sampler) and len(model.shape) == 3:
+        neighbours.write_neighbours(path, device=device)
+    if not (path / "eval.json").exists():
+        of_run.evaluate_run(path, protocol.Options(n=samples, device=device))
+
+
+if __name__ == "__main__":
+    serve()

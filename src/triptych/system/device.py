@@ -1,0 +1,200 @@
+"""Where and how tensors are computed: device, precision, layout, seeds, and gradients across ranks."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from triptych import __version__
+from triptych.core import Model
+from triptych.errors import UserError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`auto` is CUDA, else MPS, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as e:
+        raise UserError(f"device {name!r} cannot be used here; choose auto, cpu, cuda or mps") from e
+    return device
+
+
+def pick_precision(asked: str, model: Model, device: torch.device) -> str:
+    """`auto` is bfloat16 where matrix units make it faster: wide convolutions on a device that has them.
+
+    On a processor that is AMX. One that only emulates bfloat16 is several times slower in it than in float32, and no
+    other kind has been measured.
+    """
+    if asked != "auto":
+        return asked
+    wide = any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) and m.out_channels >= 32 for m in model.modules())
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+    return "bf16" if wide and fast else "fp32"
+
+
+def place(model: Model, device: torch.device, precision: str) -> Model:
+    """Move to the device, convolutions in channels_last, and let players compute in `precision`.
+
+    Under bf16 each call of a player runs in autocast and returns float32, so losses and penalties are float32.
+    """
+    if device.type == "cpu":
+        keep_freed_memory()
+    model.to(device)
+    if any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules()) and device.type != "mps":
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if precision == "bf16":
+        for module in model.precise():
+            module.forward = _in_bfloat16(module.forward, device.type)
+    return model
+
+
+def compiles(device: torch.device) -> bool:
+    """Where `torch.compile` is tried: on a GPU. `TORCH_COMPILE_DISABLE=1` turns it off, as everywhere."""
+    return device.type == "cuda" and os.environ.get("TORCH_COMPILE_DISABLE") != "1"
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed, on Linux.
+
+    glibc returns every block of 32 MiB or more, and every 64 MiB at the top of its heap, to the kernel, which then
+    has to clear the pages again at the next allocation: a third of the time of a training step with big tensors.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(top_pad, 64 << 20)
+
+
+def _in_bfloat16(forward: Any, device: str) -> Any:
+    @functools.wraps(forward)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with torch.autocast(device, torch.bfloat16):
+            out = forward(*args, **kwargs)
+        return tuple(o.float() for o in out) if isinstance(out, tuple) else out.float()
+
+    return call
+
+
+@contextmanager
+def aside(model: Model, seed: int) -> Iterator[None]:
+    """Evaluation beside training: eval mode, no gradients, its own random numbers; afterwards nothing has changed."""
+    training = {m: m.training for m in model.modules()}
+    state = random_state(model.device)
+    with torch.no_grad():
+        try:
+            torch.manual_seed(seed)
+            model.eval()
+            yield
+        finally:
+            set_random_state(state, model.device)
+            for module, mode in training.items():
+                module.training = mode
+
+
+def pick_threads(model: Model, device: torch.device) -> int:
+    """Small perceptrons are faster on one thread: two spend longer waiting for each other than computing."""
+    small = sum(w.numel() for w in model.parameters()) < 300_000
+    convolves = any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules())
+    return 1 if device.type == "cpu" and small and not convolves else torch.get_num_threads()
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Compute with n threads inside the context."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def deferred_termination() -> Iterator[list[int]]:
+    """Inside the context SIGTERM only goes into the list that it gives, so that a step can be finished and saved.
+
+    Afterwards the process ends with status 143 (SystemExit) where it came, as a shell has it. In the main thread alone,
+    where signals arrive, and where nobody else handles it.
+    """
+    came: list[int] = []
+    alone = threading.current_thread() is threading.main_thread()
+    ours = alone and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        yield came
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if came:
+            raise SystemExit(128 + signal.SIGTERM)
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """States of the generators that training draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+    if device.type == "mps" and "mps" in state:
+        torch.mps.set_rng_state(state["mps"])
+
+
+def check_seed(seed: int) -> None:
+    """UserError for a seed that not every generator takes."""
+    if not 0 <= seed < 2**63:
+        raise UserError(f"the seed is {seed}; it must be at least 0 and below 2**63")
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Versions and hardware, for env.json."""
+    from importlib.metadata import version
+
+    return {
+        "triptych": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": version("numpy"),
+        "platform": platform.platform(),
+        "device": str(device),
+        "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def processor() -> str:
+    """The processor's own name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

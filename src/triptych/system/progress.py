@@ -1,0 +1,89 @@
+"""A progress bar with rate and time left on a terminal, and nothing on a pipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from rich.text import Text
+
+from triptych.core.quantity import SHOWN
+from triptych.system.console import console, printable
+
+Count = Callable[[int, int], None]
+"""Told how many of how many are done."""
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="cyan")
+
+
+class Progress:
+    """Counts up to `total`; `update` is cheap enough for every step."""
+
+    def __init__(self, title: str, total: int, done: int = 0, *, shown: bool = True, unit: str = "images") -> None:
+        out = console(stderr=True)
+        self._due, self._shown = 0.0, shown
+        self._bar = RichProgress(
+            TextColumn("{task.description}", style="bold", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} {task.fields[unit]}", markup=False),
+            _Rate(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
+            console=out,
+            disable=not (shown and out.is_terminal),
+            refresh_per_second=4,
+        )
+        self._task = self._bar.add_task(printable(title), total=total, completed=done, note="", unit=unit)
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def update(self, done: int) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + 0.1
+            self._bar.update(self._task, completed=done)
+
+    def show(self, line: dict[str, Any]) -> None:
+        """A few numbers of the newest log line."""
+        picked = [f"{k} {line[k]:.3g}" for k in SHOWN if isinstance(line.get(k), int | float)][:3]
+        self._bar.update(self._task, note="  ".join(picked), completed=line["images"])
+
+    def say(self, text: str) -> None:
+        """A line that stays, above the bar."""
+        if self._shown:
+            self._bar.console.print(text)
+
+
+def bars(shown: bool) -> Callable[[str], Count] | None:
+    """A factory of progress bars, each there from its first call to its last."""
+    if not shown:
+        return None
+
+    def titled(title: str) -> Count:
+        bar: list[Progress] = []
+
+        def update(done: int, total: int) -> None:
+            if not bar:
+                bar.append(Progress(title, total, unit="").__enter__())
+            bar[0].update(done)
+            if done >= total:
+                bar[0].__exit__(None, None, None)
+
+        return update
+
+    return titled

@@ -1,0 +1,21 @@
+"""The one training loop, and what watches it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triptych.core.discovery import handed_on
+
+if TYPE_CHECKING:
+    from triptych.trainer.fitting import fit as fit
+    from triptych.trainer.fitting import resume as resume
+
+__all__ = ["fit", "resume"]
+
+__getattr__, __dir__ = handed_on(
+    __name__,
+    {
+        "fit": "fitting",
+        "resume": "fitting",
+    },
+)

@@ -1,0 +1,91 @@
+"""`torch.compile` on a GPU: the players' calls, and the slope that a penalty needs, once their gradients are checked.
+
+A compiled call has no second derivative, so a penalty cannot differentiate one. `slopes` therefore differentiates
+inside the compiled region, by `torch.func.grad`; what is left outside is an ordinary first derivative. On a processor
+compiled convolutions were slower than PyTorch's own, and nothing is compiled.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from triptych.core import Clock, Model, Objective
+from triptych.objectives.gradients import Slopes, _compiled
+
+TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}
+"""Distance of compiled from eager gradients, as a share of the eager ones' norm: reordered sums, and no more."""
+
+
+def compile_players(
+    model: Model, objective: Objective, batch: Tensor, precision: str, backend: str = "inductor"
+) -> str | None:
+    """Compile the players where that leaves the gradients of a step on `batch` what they were.
+
+    None, or why nothing is compiled. Weights, statistics and random numbers are left as they were.
+    """
+    wanted = gradients(model, objective, batch)
+    for player in model.players.values():
+        player.compile(backend=backend, dynamic=False)
+        # Made from the uncompiled forward, and inside the compiled region: a gradient function built beforehand
+        # gives zeros there.
+        _compiled[player] = torch.compile(_slopes_of(player), backend=backend, dynamic=False, fullgraph=True)
+    try:
+        with warnings.catch_warnings():
+            # the compiler looks at every input's .grad, the generator's output included
+            warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+            compiled = gradients(model, objective, batch)
+    except Exception as e:  # whatever a compiler may raise: training goes on without it
+        leave(model)
+        return f"it failed ({' '.join(str(e).split())[:200] or type(e).__name__})"
+    gap = max(((a - b).norm() / b.norm().clamp_min(1e-12)).item() for a, b in zip(compiled, wanted, strict=True))
+    if not gap <= TOLERANCE[precision]:
+        leave(model)
+        return f"its gradients are {gap:.2g} away from eager ones"
+    return None
+
+
+def eager(model: Model) -> AbstractContextManager[None]:
+    """Inside it calls are eager: evaluation has other batch sizes and modes, each of which would be compiled anew."""
+    if any(player in _compiled for player in model.players.values()):
+        return torch.compiler.set_stance("force_eager")
+    return nullcontext()
+
+
+def leave(model: Model) -> None:
+    """Back to eager calls for good."""
+    for player in model.players.values():
+        player._compiled_call_impl = None
+        _compiled.pop(player, None)
+
+
+def gradients(model: Model, objective: Objective, batch: Tensor) -> list[Tensor]:
+    """Gradient of each move of one step on `batch`, with the same random numbers every time; nothing is updated."""
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    devices = [model.device] if model.device.type == "cuda" else []
+    found = []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(0)
+        for move in objective.step(model, itertools.repeat(batch), Clock(0, 0, 0.0)):
+            weights = [w for name in move.names for w in model.players[name].parameters() if w.requires_grad]
+            parts = torch.autograd.grad(move.loss, weights, allow_unused=True)
+            found.append(torch.cat([p.flatten().float() for p in parts if p is not None]))
+    model.load_state_dict(before)
+    return found
+
+
+def _slopes_of(D: nn.Module) -> Slopes:
+    def both(x: Tensor) -> tuple[Tensor, Tensor]:
+        def total(x: Tensor) -> tuple[Tensor, Any]:
+            scores = D.forward(x).flatten()
+            return scores.sum(), scores
+
+        slope, scores = torch.func.grad(total, has_aux=True)(x)
+        return scores, slope
+
+    return both

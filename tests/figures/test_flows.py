@@ -1,0 +1,34 @@
+"""Pictures of flows: drawn, of the size they say, and refused where they have no meaning."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from PIL import Image
+
+from triptych.core import Data
+from triptych.errors import UserError
+from triptych.figures import flows
+from triptych.models.flows.coupling import RealNVP
+from triptych.models.flows.multiscale import Glow
+
+
+@pytest.mark.parametrize("draw", [flows.density, flows.warp, flows.temperatures])
+def test_figures_of_the_plane(draw, tmp_path):
+    torch.manual_seed(0)
+    model, data = RealNVP(layers=2, width=4).build((2,)), Data("points", torch.randn(50, 2))
+    with Image.open(draw(model, data, tmp_path / "x.png")) as picture:
+        assert picture.width > 300
+
+
+def test_temperatures_of_pictures_are_rows_of_one_grid(tmp_path):
+    model = Glow(levels=1, steps=1, width=4).build((1, 4, 4)).eval()
+    data = Data("grey", torch.zeros(3, 1, 4, 4, dtype=torch.uint8))
+    with Image.open(flows.temperatures(model, data, tmp_path / "x.png", at=(0.5, 1.0))) as picture:
+        assert picture.width > 3 * picture.height
+
+
+def test_planes_need_two_dimensions(tmp_path):
+    model = RealNVP(layers=2, width=4).build((3,))
+    with pytest.raises(UserError, match="2-D"):
+        flows.warp(model, Data("points", torch.randn(50, 3)), tmp_path / "x.png")

@@ -1,0 +1,58 @@
+"""Densities fitted to codes."""
+
+import pytest
+import torch
+
+from triptych.core import Data
+from triptych.errors import TooFew
+from triptych.models.autoencoders import MLPAutoencoder
+from triptych.models.code_density import codes_of_data, fit_codes, mixture
+
+
+def two_clouds(n: int = 4000) -> torch.Tensor:
+    g = torch.Generator().manual_seed(0)
+    z = torch.randn(n, 3, generator=g) * torch.tensor([0.3, 2.0, 1.0])
+    z[: n // 4, 0] += 5
+    return z
+
+
+def test_one_gaussian_has_the_codes_moments() -> None:
+    z = two_clouds()
+    drawn = fit_codes(z).draw(40_000, seed=1)
+    torch.testing.assert_close(drawn.mean(0), z.mean(0), atol=0.05, rtol=0)
+    torch.testing.assert_close(drawn.T.cov(), z.T.cov(), atol=0.12, rtol=0.03)
+
+
+def test_a_mixture_finds_the_clouds() -> None:
+    z = two_clouds()
+    drawn = fit_codes(z, components=2).draw(8000, seed=1)
+    assert ((drawn[:, 0] > 2.5).float().mean() - 0.25).abs() < 0.02
+    assert ((drawn[:, 0] > 1.5) & (drawn[:, 0] < 3.5)).float().mean() < 0.002
+    torch.testing.assert_close(drawn.std(0), z.std(0), atol=0.05, rtol=0.03)
+
+
+def test_mixture_is_as_likely_as_scikit_learns() -> None:
+    from sklearn.mixture import GaussianMixture
+
+    u = two_clouds().double()
+    u = (u - u.mean(0)) / u.std(0)
+    *_, log_p = mixture(u, 2)
+    reference = GaussianMixture(2, reg_covar=1e-3, tol=1e-4, random_state=0).fit(u.numpy())
+    assert log_p.mean().item() == pytest.approx(reference.score(u.numpy()), abs=2e-3)
+
+
+def test_a_collapsed_dimension_and_few_codes() -> None:
+    z = two_clouds(100)
+    z[:, 2] = 1.5
+    drawn = fit_codes(z, components=2).draw(50)
+    torch.testing.assert_close(drawn[:, 2], torch.full((50,), 1.5))
+    assert torch.isfinite(drawn).all()
+    with pytest.raises(TooFew, match="too few"):
+        fit_codes(z[:5], components=3)
+
+
+def test_codes_of_data_have_one_row_an_example() -> None:
+    data = Data("points", torch.randn(300, 2))
+    for variational in (True, False):
+        model = MLPAutoencoder(latent=3, variational=variational).build((2,))
+        assert codes_of_data(model, data, most=200).shape == (200, 3)

@@ -1,0 +1,134 @@
+"""The quick convolutions against PyTorch's, to the second derivative."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.autograd import gradcheck, gradgradcheck
+
+from triptych.models.layers import conv_kernels
+from triptych.models.layers.conv import (
+    Conv,
+    Down,
+    LeakyReLU,
+    PlainDown,
+    PlainUp,
+    Up,
+    mean_down,
+    nearest_up,
+    relu,
+    relu_mean_down,
+)
+
+GEOMETRIES = [(3, 1, 1), (1, 1, 0), (4, 2, 1), (3, 2, 1)]
+
+
+def tensor(*shape):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.mark.parametrize(("k", "stride", "padding"), GEOMETRIES)
+@pytest.mark.parametrize("side", [4, 12])
+def test_each_of_the_three_equals_pytorchs(k, stride, padding, side):
+    x, w, b = tensor(2, 3, side, side), tensor(5, 3, k, k), tensor(5)
+    y = conv_kernels._Convolve.apply(x, w, b, stride, padding)
+    torch.testing.assert_close(y, F.conv2d(x, w, b, stride, padding))
+    g = tensor(*y.shape)
+    rest = side - (stride * (y.shape[2] - 1) + k - 2 * padding)
+    back = conv_kernels._Spread.apply(g, w, tensor(3), stride, padding, (side, side))
+    torch.testing.assert_close(back, F.conv_transpose2d(g, w, tensor(3), stride, padding, rest))
+    w = w.requires_grad_()
+    (expected,) = torch.autograd.grad(F.conv2d(x, w, None, stride, padding), w, g)
+    torch.testing.assert_close(conv_kernels._Correlate.apply(x, g, stride, padding, k), expected)
+
+
+@pytest.mark.parametrize("k", [3, 4])
+@pytest.mark.parametrize("side", [4, 7, 12])
+def test_matrix_products_equal_pytorchs_convolutions(k, side):
+    last = {"memory_format": torch.channels_last}
+    x, w, b = tensor(2, 3, side, side).to(**last), tensor(5, 3, k, k).to(**last), tensor(5)
+    expected = F.conv2d(x, w.requires_grad_(), b, 2, 1)
+    torch.testing.assert_close(conv_kernels.gathered(x, w.detach(), b), expected.detach())
+    g = tensor(*expected.shape).to(**last)
+    torch.testing.assert_close(conv_kernels.correlated(x, g, k), torch.autograd.grad(expected, w, g)[0])
+    if k == 4:
+        back = conv_kernels.scattered(g, w.detach(), tensor(3))
+        torch.testing.assert_close(back, F.conv_transpose2d(g, w.detach(), tensor(3), 2, 1))
+
+
+@pytest.mark.parametrize(("k", "stride", "padding"), GEOMETRIES)
+def test_derivatives_to_the_second_order(k, stride, padding):
+    x, w, b = (t.requires_grad_() for t in (tensor(2, 2, 4, 4), tensor(2, 2, k, k), tensor(2)))
+    y = tensor(*F.conv2d(x, w, None, stride, padding).shape).requires_grad_()
+    cases = [
+        (lambda x, w, b: conv_kernels._Convolve.apply(x, w, b, stride, padding), (x, w, b)),
+        (lambda y, w, b: conv_kernels._Spread.apply(y, w, b, stride, padding, (4, 4)), (y, w, b)),
+        (lambda x, y: conv_kernels._Correlate.apply(x, y, stride, padding, k), (x, y)),
+    ]
+    for f, inputs in cases:
+        assert gradcheck(f, inputs)
+        assert gradgradcheck(f, inputs)
+
+
+@pytest.mark.parametrize("f", [relu, LeakyReLU(), relu_mean_down, mean_down, nearest_up])
+def test_rectifiers_and_resampling_to_the_second_order(f):
+    x = tensor(2, 3, 4, 6).requires_grad_()
+    assert gradcheck(f, (x,))
+    assert gradgradcheck(f, (x,))
+
+
+def test_rectifiers_equal_pytorchs():
+    x = tensor(2, 3, 4, 6)
+    torch.testing.assert_close(relu(x), F.relu(x))
+    torch.testing.assert_close(LeakyReLU()(x), F.leaky_relu(x, 0.2))
+    torch.testing.assert_close(relu_mean_down(x), F.avg_pool2d(F.relu(x), 2))
+
+
+def test_a_convolution_after_enlargement_needs_no_enlargement():
+    layer, x = Conv(3, 5, 3).double(), tensor(2, 3, 4, 6)
+    torch.testing.assert_close(layer.after_upsampling(x), layer(nearest_up(x)))
+
+
+@pytest.mark.parametrize(
+    ("layer", "side"),
+    [
+        (Conv(3, 16, 3), 8),
+        (Down(16, 8), 8),
+        (Down(16, 8), 32),
+        (Up(8, 16), 4),
+        (Up(8, 16), 16),
+        (PlainDown(16, 8), 7),
+        (PlainDown(16, 8), 8),
+        (PlainDown(16, 8), 32),
+        (PlainUp(8, 16), 4),
+        (PlainUp(8, 16), 16),
+    ],
+)
+def test_bfloat16_gives_float32s_penalty_gradient_up_to_rounding(layer, side):
+    """The whole of a gradient penalty's second backward, through the quick layers and through PyTorch's."""
+    inputs = (layer if isinstance(layer, PlainDown | PlainUp) else layer.conv).in_channels
+    x = torch.randn(6, inputs, side, side)
+
+    def penalty():
+        (slope,) = torch.autograd.grad(relu(layer(given)).float().square().sum(), given, create_graph=True)
+        return torch.autograd.grad((slope.flatten(1).norm(dim=1) - 1).square().mean(), list(layer.parameters()))
+
+    given = x.clone().requires_grad_()
+    exact = penalty()
+    with torch.autocast("cpu", torch.bfloat16):
+        given = x.clone().requires_grad_()
+        rounded = penalty()
+    for a, b in zip(exact, rounded, strict=True):
+        assert b.dtype == torch.float32
+        assert (a - b).norm() <= 0.05 * a.norm()
+
+
+def test_the_penaltys_first_backward_computes_no_weight_gradient(monkeypatch):
+    counted = []
+    correlate = conv_kernels._Correlate.forward
+    monkeypatch.setattr(conv_kernels._Correlate, "forward", lambda *a: counted.append(1) or correlate(*a))
+    layer = Conv(2, 2, 3).bfloat16()
+    x = torch.randn(2, 2, 4, 4).bfloat16().requires_grad_()
+    (slope,) = torch.autograd.grad(relu(layer(x)).sum(), x, create_graph=True)
+    assert not counted
+    slope.square().sum().backward(inputs=[layer.conv.weight])
+    assert len(counted) == 1

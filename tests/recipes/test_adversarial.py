@@ -1,0 +1,163 @@
+"""Adversarial recipes: built for their data, and the one taken when none is named."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from triptych import trainer
+from triptych.core import DataSpec, Train
+from triptych.data import load_spec
+from triptych.errors import UserError
+from triptych.objectives.gan import GAN, WGANGP
+from triptych.recipes import all_recipes, get, recommend
+from triptych.trainer import checks
+
+SHAPES = {"mnist": (1, 28, 28), "mnist64": (1, 64, 64), "celeba64": (3, 64, 64), "birds": (3, 32, 32)}
+SHAPES |= {"glyphs": (1, 32, 32), "stackedmnist": (3, 28, 28)}
+PICTURES = [
+    (name, SHAPES[name.removesuffix("-quick").split("-")[-1]])
+    for name in all_recipes()
+    if name.split("-")[0] in ("gan", "lsgan", "wgan", "hinge", "best")
+    and name.removesuffix("-quick").split("-")[-1] in SHAPES
+    if "vae" not in name.split("-")
+]
+
+
+@pytest.mark.parametrize(("name", "shape"), PICTURES, ids=[n for n, _ in PICTURES])
+def test_every_recipe_fits_its_data(name, shape):
+    recipe = get(name)
+    shape = (shape[0], *[recipe.data.resolution or s for s in shape[1:]])
+    with torch.device("meta"):
+        model = recipe.model.build(shape)
+        assert model.critic(model.generator(torch.randn(2, model.latent))).flatten().shape == (2,)
+    checks.check_train(recipe.train)
+    recipe.objective.check(model, dataclasses.make_dataclass("D", ["is_images", "name"])(True, name))
+
+
+def test_the_names_that_scripts_rely_on():
+    names = {f"{loss}-{data}" for loss in ("gan", "wgan", "wgan-gp", "best") for data in ("mnist64", "celeba64")}
+    names |= {f"{loss}-birds" for loss in ("gan", "lsgan", "wgan-gp", "best")} | {
+        "gan-stackedmnist",
+        "best-stackedmnist",
+    }
+    names |= {f"{n}-quick" for n in names} | {f"{loss}-mnist" for loss in ("gan", "lsgan", "wgan", "wgan-gp")}
+    assert names <= all_recipes().keys()
+
+
+def test_the_birds_study_is_the_studys():
+    for name in ("gan-birds", "lsgan-birds", "wgan-gp-birds"):
+        recipe = get(name)
+        assert recipe.train == Train(images=7_680_000, batch=256, lr=2e-4, betas=(0.0, 0.9), best="frechet")
+        assert recipe.objective.n_critic == 5
+    assert get("hinge-birds").model.spectral
+    assert get("hinge-birds").train == dataclasses.replace(get("gan-birds").train, schedule="linear")
+    assert get("gan-celeba64").objective == GAN(label_smoothing=(0.7, 0.9))
+
+
+def test_a_side_the_networks_cannot_make_is_refused_before_the_pictures_are_prepared(tmp_path, monkeypatch):
+    pictures(tmp_path, (50, 50))
+    monkeypatch.setattr("triptych.data.load", lambda *_: pytest.fail("the pictures were prepared"))
+    recipe = get("gan-birds")
+    asked = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, name=str(tmp_path), resolution=48))
+    with pytest.raises(UserError, match="32×32"):
+        trainer.fit(asked, out=tmp_path / "run", device="cpu", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"objective": lambda: WGANGP(n_critic=0)}, "n_critic"),
+        ({"model": {"latent": 0}}, "latent"),
+        ({"data": {"resolution": 36}}, "resolution"),
+        ({"model": {"norm": "both"}, "objective": WGANGP}, "batch normalisation"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(options, says, tmp_path):
+    recipe = get("gan-mnist64-quick")
+    data = dataclasses.replace(recipe.data, name="glyphs", **options.get("data", {}))
+
+    def train():
+        model = dataclasses.replace(recipe.model, **options.get("model", {}))
+        objective = options["objective"]() if "objective" in options else recipe.objective
+        asked = dataclasses.replace(recipe, data=data, model=model, objective=objective)
+        trainer.fit(asked, out=tmp_path / "run", device="cpu", progress=False)
+
+    with pytest.raises(UserError, match=says):
+        train()
+    assert not (tmp_path / "run").exists()
+
+
+def pictures(folder: Path, *sizes: tuple[int, int]) -> None:
+    """Noise in colour, a file for each (width, height)."""
+    for i, (w, h) in enumerate(sizes):
+        noise = np.random.default_rng(i).integers(0, 256, (h, w, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{i}.png")
+
+
+@pytest.mark.parametrize(
+    ("side", "channels", "asked", "taken", "trained"),
+    [
+        (28, None, None, "best-stackedmnist", 28),
+        (28, 1, None, "best-mnist", 28),
+        (40, None, None, "best-birds", 32),
+        (40, 1, None, "best-birds", 32),
+        (70, None, None, "best-celeba64", 64),
+        (140, 1, None, "best-mnist64", 64),
+        (140, None, 128, "best-celeba64", 128),
+    ],
+)
+def test_a_folder_gets_the_recipe_of_its_size(side, channels, asked, taken, trained, tmp_path):
+    pictures(tmp_path, *[(side, side)] * 4)
+    recipe, why = recommend(DataSpec(str(tmp_path), channels=channels, resolution=asked))
+    base = get(taken)
+    assert why.startswith(f"{taken}, for 4 {'grey ' if channels == 1 else ''}pictures at {trained}×{trained}; ")
+    assert load_spec(recipe.data).shape == (channels or 3, trained, trained)
+    assert recipe.model == base.model
+    assert recipe.train.flip == (base.train.flip and channels is None)
+    assert ("color" in recipe.objective.augment) == (channels is None)
+    assert dataclasses.replace(recipe.objective, augment=base.objective.augment) == base.objective
+    with torch.device("meta"):
+        model = recipe.model.build((channels or 3, trained, trained))
+    recipe.objective.check(model, load_spec(recipe.data))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "trained"), [([(40, 30), (300, 20), (28, 28)], 32), ([(90, 70)] * 2 + [(20, 20)], 64)]
+)
+def test_pictures_of_mixed_sizes_go_by_the_median(sizes, trained, tmp_path):
+    pictures(tmp_path, *sizes)
+    recipe, _ = recommend(DataSpec(str(tmp_path)))
+    assert load_spec(recipe.data).shape == (3, trained, trained)
+
+
+def test_pictures_that_are_grey_in_three_channels_are_taken_as_grey(tmp_path):
+    for i in range(3):
+        noise = np.random.default_rng(i).integers(0, 256, (28, 28), dtype=np.uint8)
+        Image.fromarray(noise).convert("RGB").save(tmp_path / f"{i}.png")
+    recipe, why = recommend(DataSpec(str(tmp_path)))
+    assert why.startswith("best-mnist, for 3 grey pictures at 28×28")
+    assert load_spec(recipe.data).shape == (1, 28, 28)
+    assert load_spec(recommend(DataSpec(str(tmp_path), channels=3))[0].data).shape == (3, 28, 28)
+
+
+def test_many_pictures_are_not_augmented(tmp_path, monkeypatch):
+    np.save(tmp_path / "many.npy", np.zeros((5, 32, 32, 3), np.uint8))
+    monkeypatch.setattr("triptych.recipes.recommended.FEW", 5)
+    recipe, why = recommend(DataSpec(str(tmp_path / "many.npy")))
+    assert recipe.objective.augment == ()
+    assert "need no augmentation" in why
+
+
+def test_sizes_that_no_recommended_recipe_makes(tmp_path):
+    pictures(tmp_path, (50, 50))
+    with pytest.raises(UserError, match="--resolution"):
+        recommend(DataSpec(str(tmp_path), resolution=48))
+
+
+def test_vectors_get_no_recommendation():
+    with pytest.raises(UserError, match="name a recipe"):
+        recommend(DataSpec("8gaussians"))

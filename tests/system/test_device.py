@@ -1,0 +1,92 @@
+"""What is chosen for a device, and why."""
+
+from contextlib import suppress
+
+import pytest
+import torch
+
+from triptych.errors import UserError
+from triptych.models.gans.mlp import MLPGAN
+from triptych.models.gans.small_conv import ConvGAN
+from triptych.system.device import aside, check_seed, pick_precision, random_state, set_random_state
+
+WIDE, NARROW = ConvGAN(latent=2, width=32).build((1, 8, 8)), ConvGAN(latent=2, width=4).build((1, 8, 8))
+VECTORS = MLPGAN(width=64).build((2,))
+
+
+@pytest.mark.parametrize(
+    ("model", "units", "device", "picked"),
+    [
+        (WIDE, True, "cpu", "bf16"),
+        (WIDE, False, "cpu", "fp32"),  # wherever bfloat16 is only emulated
+        (NARROW, True, "cpu", "fp32"),
+        (VECTORS, True, "cpu", "fp32"),
+        (WIDE, True, "mps", "fp32"),
+    ],
+)
+def test_auto_is_bfloat16_for_wide_convolutions_on_matrix_units(model, units, device, picked, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: units)
+    assert pick_precision("auto", model, torch.device(device)) == picked
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_gpu_is_asked_itself(works, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: works)
+    assert pick_precision("auto", WIDE, torch.device("cuda")) == ("bf16" if works else "fp32")
+    assert pick_precision("auto", NARROW, torch.device("cuda")) == "fp32"
+
+
+@pytest.mark.parametrize("asked", ["fp32", "bf16"])
+def test_what_is_asked_for_is_taken(asked):
+    assert pick_precision(asked, VECTORS, torch.device("cpu")) == asked
+
+
+@pytest.fixture
+def apple(monkeypatch):
+    """Something like a Metal device: a generator of its own, seeded with the others."""
+    generator, seed_all = torch.Generator(), torch.manual_seed
+
+    def manual_seed(seed):
+        generator.manual_seed(seed + 1)
+        return seed_all(seed)
+
+    monkeypatch.setattr(torch.mps, "get_rng_state", generator.get_state)
+    monkeypatch.setattr(torch.mps, "set_rng_state", generator.set_state)
+    monkeypatch.setattr(torch, "manual_seed", manual_seed)
+    monkeypatch.setattr(MLPGAN(width=8).build((2,)).__class__, "device", torch.device("mps"))
+    return generator
+
+
+def test_looking_at_a_model_leaves_the_generators_of_cpu_and_mps_alone(apple):
+    model = MLPGAN(width=8).build((2,)).train()
+    before = random_state(model.device)
+    with suppress(KeyError), aside(model, 5):
+        assert not model.training
+        assert not torch.equal(apple.get_state(), before["mps"])
+        torch.rand(3)
+        torch.rand(3, generator=apple)
+        raise KeyError
+    assert model.training
+    after = random_state(model.device)
+    assert before.keys() == after.keys() == {"cpu", "mps"}
+    assert all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_the_generator_of_mps_goes_on_where_it_was(apple):
+    device = torch.device("mps")
+    torch.rand(7, generator=apple)
+    state = random_state(device)
+    expected = torch.rand(4), torch.rand(4, generator=apple)
+    set_random_state(state, device)
+    assert torch.equal(torch.rand(4), expected[0])
+    assert torch.equal(torch.rand(4, generator=apple), expected[1])
+    set_random_state({"cpu": state["cpu"]}, device)  # a run that began on a processor
+
+
+@pytest.mark.parametrize(("seed", "fine"), [(0, True), (2**63 - 1, True), (2**63, False), (-1, False)])
+def test_seeds(seed, fine):
+    if fine:
+        check_seed(seed)
+    else:
+        with pytest.raises(UserError, match=r"at least 0 and below 2\*\*63"):
+            check_seed(seed)
