@@ -88,7 +88,7 @@ def test_refusals_of_the_system_name_the_file_and_what_to_do(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
 def test_pipes_devices_and_files_beyond_the_limit_are_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", Path("/dev/zero")):
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
         with pytest.raises(UserError, match="no ordinary file"):
             files.read_json(path)
     (tmp_path / "big").write_bytes(b"1" * 100)

@@ -307,10 +307,12 @@ def exclusive(path: str | Path, taken: str = "") -> Iterator[None]:
 def read_bytes(path: str | Path, limit: int = JSON_LIMIT) -> bytes:
     """The whole of a regular file of at most `limit` bytes; UserError for a device, a pipe or a larger one."""
     path = Path(path)
-    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as f:
-        info = os.fstat(f.fileno())
-        if not stat.S_ISREG(info.st_mode):
-            raise UserError(f"{path} is no ordinary file; remove it")
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode):
+        os.close(handle)
+        raise UserError(f"{path} is no ordinary file; remove it")
+    with os.fdopen(handle, "rb") as f:
         if info.st_size > limit:
             raise UserError(f"{path} has {info.st_size:,} bytes, and at most {limit:,} are read; check what it is")
         return f.read(limit)

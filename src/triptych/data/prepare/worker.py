@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 if __name__ == "__main__":
-    for name, home in (("triptych", Path(__file__).parents[1]), ("triptych.data", Path(__file__).parent)):
+    for up, name in enumerate(("triptych.data.prepare", "triptych.data", "triptych")):
         sys.modules[name] = types.ModuleType(name)
-        sys.modules[name].__path__ = [str(home)]
+        sys.modules[name].__path__ = [str(Path(__file__).parents[up])]
 
 from PIL import Image
 
