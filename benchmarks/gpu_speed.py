@@ -15,10 +15,8 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,29 +29,27 @@ from torch.utils.flop_counter import FlopCounterMode
 from triptych.core import Recipe
 from triptych.data.batches import in_order
 from triptych.recipes import get
-from triptych.run import Run
 from triptych.system import device as runtime
-from triptych.trainer import compilation
-from triptych.trainer.loop import Training
+from triptych.trainer import compilation, loop
+from triptych.trainer.state import State
 
 SIDES = ("by hand", "eager", "compiled")
 BUDGET, CRITIC_STEPS = 30_000, 5
 LENGTH = 5_902
 
 
-def ours(recipe: Recipe, device: torch.device, compiled: bool, folder: str) -> tuple[Callable[[], None], str]:
+def ours(recipe: Recipe, device: torch.device, compiled: bool) -> tuple[Callable[[], None], str]:
     data = examples(recipe, LENGTH)
     model = recipe.model.build(data.shape)
     precision = runtime.pick_precision("auto", model, device)
-    run = Run.create(Path(folder) / "run", recipe, 0, {"precision": precision})
-    training = Training(run, runtime.place(model, device, precision), data, None)
+    state = State(recipe, runtime.place(model, device, precision), data, None, 0)
     model.train()
     told = precision
     if compiled:
         batch = next(in_order(data, recipe.train.batch, device))
         why_not = compilation.compile_players(model, recipe.objective, batch, precision)
         told += ", compiled" if why_not is None else f", not compiled: {why_not}"
-    return training.one_step, told
+    return lambda: loop.step(state), told
 
 
 def by_hand(recipe: Recipe, device: torch.device) -> tuple[Callable[[], None], str]:
@@ -109,20 +105,19 @@ def wait(device: torch.device) -> None:
 
 
 def measured(side: str, recipe: Recipe, device: torch.device, steps: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        step, told = by_hand(recipe, device) if side == "by hand" else ours(recipe, device, side == "compiled", folder)
+    step, told = by_hand(recipe, device) if side == "by hand" else ours(recipe, device, side == "compiled")
+    began = time.perf_counter()
+    for _ in range(3):
+        step()
+    wait(device)
+    first = time.perf_counter() - began
+    blocks = []
+    for _ in range(5):
         began = time.perf_counter()
-        for _ in range(3):
+        for _ in range(steps):
             step()
         wait(device)
-        first = time.perf_counter() - began
-        blocks = []
-        for _ in range(5):
-            began = time.perf_counter()
-            for _ in range(steps):
-                step()
-            wait(device)
-            blocks.append((time.perf_counter() - began) / steps)
+        blocks.append((time.perf_counter() - began) / steps)
     memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0.0
     return {"told": told, "first_three": first, "seconds": blocks, "memory_gib": memory}
 

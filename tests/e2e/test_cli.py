@@ -149,7 +149,7 @@ STRANGER = '''
 
 from dataclasses import dataclass
 
-from triptych.objectives.gan import Adversarial, Critic, both
+from triptych.objectives.gan import Adversarial, Critic, critic_scores
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Stranger(Adversarial):
     """how much of a score counts"""
 
     def critic(self, D: Critic, real, fake):
-        d_real, d_fake = both(D, real, fake)
+        d_real, d_fake = critic_scores(D, real, fake)
         return self.half * (d_fake - d_real).mean() + d_real.square().mean()
 
     def generator(self, D: Critic, real, fake):

@@ -22,7 +22,7 @@ from triptych.objectives.autoencoder import AE, VAE
 from triptych.objectives.flow import NLL
 from triptych.objectives.gan import GAN
 from triptych.run import Run, load
-from triptych.trainer import fitting
+from triptych.trainer import loop
 
 TRAIN = Train(images=64, batch=8)
 CODER = Recipe(DataSpec("set.npy"), MLPAutoencoder(latent=2, width=8), VAE(likelihood="gaussian"), TRAIN, name="coder")
@@ -264,10 +264,10 @@ def test_a_rate_that_had_decayed_is_said_to_start_again(tmp_path, capsys):
 def test_a_run_cut_while_it_went_on_goes_on(tmp_path, monkeypatch):
     run = fit(STEADY, tmp_path / "run")
 
-    def cut(self):
+    def cut(state):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fitting.Training, "one_step", cut)
+    monkeypatch.setattr(loop, "step", cut)
     with pytest.raises(KeyboardInterrupt):
         trainer.resume(run.path, images=1_920, progress=False)
     monkeypatch.undo()

@@ -31,6 +31,7 @@ from triptych.objectives.gan import GAN
 from triptych.run import Run, checkpoint, load, schema
 from triptych.system import files
 from triptych.trainer import loop
+from triptych.trainer.state import State
 
 TRAIN = Train(images=640, batch=32, ema=0.9, log=64, evaluate=640, sample=640, checkpoint=160, best="critic_loss")
 GAN_RECIPE = Recipe(DataSpec("8gaussians"), MLPGAN(width=8, depth=1), GAN(), TRAIN, name="small")
@@ -504,16 +505,16 @@ def test_a_norm_that_is_not_finite_stops_before_the_step(
 def test_sigterm_saves_between_two_steps_and_nothing_changes(
     whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    original, done = loop.Training.one_step, 0
+    original, done = loop.step, 0
 
-    def one_step(self: loop.Training) -> None:
+    def step(state: State) -> None:
         nonlocal done
-        original(self)
+        original(state)
         done += 1
         if done == steps:
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr(loop.Training, "one_step", one_step)
+    monkeypatch.setattr(loop, "step", step)
     with pytest.raises(SystemExit) as ended:
         fit(tmp_path / "run")
     monkeypatch.undo()

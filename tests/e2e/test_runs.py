@@ -34,7 +34,8 @@ from triptych.run import Run, load
 from triptych.study.jobs import Job
 from triptych.system import files
 from triptych.system.files import write_json
-from triptych.trainer import fitting, loop, optimizers
+from triptych.trainer import loop, observe, optimizers, start
+from triptych.trainer.state import State
 
 TRAIN = Train(images=6_400, batch=32, ema=0.9, checkpoint=1_600, evaluate=3_200, sample=6_400, log=640)
 SMALL = Recipe(DataSpec("8gaussians"), MLPGAN(width=16), WGANGP(n_critic=2), TRAIN, name="small")
@@ -93,16 +94,16 @@ def test_cadence_of_looking_changes_nothing(whole: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("steps", [1, 37, 70])
 def test_resume_is_bit_exact(whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    original, done = fitting.Training.one_step, 0
+    original, done = loop.step, 0
 
-    def cut(self: fitting.Training) -> None:
+    def cut(state: State) -> None:
         nonlocal done
         if done == steps:
             raise KeyboardInterrupt
         done += 1
-        original(self)
+        original(state)
 
-    monkeypatch.setattr(fitting.Training, "one_step", cut)
+    monkeypatch.setattr(loop, "step", cut)
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path / "cut")
     monkeypatch.undo()
@@ -175,7 +176,7 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
     finally:
         child.kill()
         child.wait()
-    with fitting.alone(Run(path)):
+    with start.training_lock(Run(path)):
         pass
 
 
@@ -185,7 +186,7 @@ def test_a_file_system_without_locks_trains_all_the_same(whole: Run, monkeypatch
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
     monkeypatch.setattr("fcntl.flock", flock)
-    with fitting.alone(whole):
+    with start.training_lock(whole):
         pass
 
 
@@ -193,14 +194,14 @@ def test_numbers_of_earlier_weights_are_set_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An evaluation of a cut run is not taken for that of the finished one; one of the last checkpoint stays."""
-    original = loop.Training.save
+    original = observe.Checkpoint.save
 
-    def cut(self: loop.Training, line: dict[str, Any]) -> None:
-        original(self, line)
-        if self.images >= 1_600:
+    def cut(self: observe.Checkpoint, state: State, line: dict[str, Any]) -> None:
+        original(self, state, line)
+        if state.images >= 1_600:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop.Training, "save", cut)
+    monkeypatch.setattr(observe.Checkpoint, "save", cut)
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path / "cut")
     run, job = Run(tmp_path / "cut"), Job(SMALL, 3, tmp_path / "cut")
@@ -260,18 +261,18 @@ def test_rollback_halves_the_rate_and_gives_up_in_the_end(tmp_path: Path) -> Non
         fit(tmp_path / "rolled", dataclasses.replace(SMALL, objective=Breaks()), on_divergence="rollback")
     alarms = Run(tmp_path / "rolled").status["alarms"]
     assert any("0.5 times the learning rate" in alarm for alarm in alarms)
-    assert sum("not finite" in alarm for alarm in alarms) == loop.ROLLBACKS + 1
+    assert sum("not finite" in alarm for alarm in alarms) == observe.ROLLBACKS + 1
 
 
 def test_without_a_look_at_each_loss_the_next_log_line_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU, where looking at every loss would wait for it."""
-    original = loop.Training.__init__
+    original = State.__post_init__
 
-    def init(self: loop.Training, *given: Any) -> None:
-        original(self, *given)
-        self.check_each = False
+    def init(self: State) -> None:
+        original(self)
+        self.looks_at_each = False
 
-    monkeypatch.setattr(loop.Training, "__init__", init)
+    monkeypatch.setattr(State, "__post_init__", init)
     never = {"evaluate": 10**9, "sample": 10**9, "checkpoint": 10**9}
     with pytest.raises(Diverged, match=r"weights of the generator and critic are not finite at 1280 images"):
         fit(tmp_path / "blind", dataclasses.replace(SMALL, objective=Breaks(at=24)), **never)
@@ -284,13 +285,13 @@ def test_pictures_come_with_each_checkpoint(tmp_path: Path) -> None:
 
 
 def test_linear_decay_reaches_the_optimisers_and_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, used = loop.Training.take, []
+    original, used = loop.apply, []
 
-    def take(self: loop.Training, move: Move) -> None:
-        original(self, move)
-        used.append((move.names[0], self.optimizers[move.names[0]].param_groups[0]["lr"]))
+    def apply(move: Move, state: State) -> None:
+        original(move, state)
+        used.append((move.names[0], state.optimizers[move.names[0]].param_groups[0]["lr"]))
 
-    monkeypatch.setattr(loop.Training, "take", take)
+    monkeypatch.setattr(loop, "apply", apply)
     recipe = dataclasses.replace(SMALL, objective=GAN())
     fit(tmp_path / "linear", recipe, images=320, lr=1e-3, critic_lr=4e-3, schedule="linear")
     for player, lr in (("critic", 4e-3), ("generator", 1e-3)):
@@ -387,7 +388,7 @@ def test_held_out_numbers_are_of_the_weights_that_load_gives(tmp_path: Path) -> 
     run = fit(tmp_path / "flow", recipe, images=6_400, batch=64, ema=0.99, evaluate=6_400, lr=1e-2)
     model, test = run.load(device="cpu"), run.data("test")
     with torch.no_grad():
-        spread = -model.log_prob(test.x[: loop.VALIDATED])
+        spread = -model.log_prob(test.x[: observe.VALIDATED])
     assert run.lines()[-1]["nll_se"] == pytest.approx(spread.std().item() / math.sqrt(len(spread)), rel=1e-4)
 
 
@@ -403,16 +404,16 @@ VARIATIONAL = Recipe(
 def test_a_schedule_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """beta is a function of the step, and the step is in the checkpoint: log and weights of a cut run are the same."""
     whole = fit(tmp_path / "whole", VARIATIONAL)
-    one_step, calls = loop.Training.one_step, 0
+    step, calls = loop.step, 0
 
-    def cut(self: loop.Training) -> None:
+    def cut(state: State) -> None:
         nonlocal calls
         calls += 1
         if calls == 27:
             raise KeyboardInterrupt
-        one_step(self)
+        step(state)
 
-    monkeypatch.setattr(loop.Training, "one_step", cut)
+    monkeypatch.setattr(loop, "step", cut)
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path / "cut", VARIATIONAL)
     monkeypatch.undo()

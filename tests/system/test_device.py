@@ -8,7 +8,7 @@ import torch
 from triptych.errors import UserError
 from triptych.models.gans.mlp import MLPGAN
 from triptych.models.gans.small_conv import ConvGAN
-from triptych.system.device import aside, check_seed, pick_precision, random_state, set_random_state
+from triptych.system.device import check_seed, evaluation_mode, pick_precision, random_state, set_random_state
 
 WIDE, NARROW = ConvGAN(latent=2, width=32).build((1, 8, 8)), ConvGAN(latent=2, width=4).build((1, 8, 8))
 VECTORS = MLPGAN(width=64).build((2,))
@@ -60,7 +60,7 @@ def apple(monkeypatch):
 def test_looking_at_a_model_leaves_the_generators_of_cpu_and_mps_alone(apple):
     model = MLPGAN(width=8).build((2,)).train()
     before = random_state(model.device)
-    with suppress(KeyError), aside(model, 5):
+    with suppress(KeyError), evaluation_mode(model, 5):
         assert not model.training
         assert not torch.equal(apple.get_state(), before["mps"])
         torch.rand(3)

@@ -11,7 +11,7 @@ from triptych import recipes, trainer
 from triptych.core import DataSpec
 from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.gan import GAN, WGANGP
-from triptych.objectives.gradients import slopes
+from triptych.objectives.gradients import scores_and_gradient
 from triptych.objectives.relativistic import Relativistic
 from triptych.trainer import compilation
 from triptych.trainer.compilation import compile_players, gradients, leave
@@ -55,11 +55,11 @@ def test_residual_critic_of_the_birds_study():
 def test_compiled_slopes_are_differentiable_towards_the_weights():
     model, x = small()
     w = next(model.critic.parameters())
-    scores, slope = slopes(model.critic, x)
+    scores, slope = scores_and_gradient(model.critic, x)
     (wanted,) = torch.autograd.grad(slope.square().sum(), w)
     assert wanted.abs().max() > 0
     compile_players(model, WGANGP(), x, "fp32", BACKEND)
-    scores_c, slope_c = slopes(model.critic, x)
+    scores_c, slope_c = scores_and_gradient(model.critic, x)
     torch.testing.assert_close(scores_c, scores)
     torch.testing.assert_close(slope_c, slope)
     (found,) = torch.autograd.grad(slope_c.square().sum(), w)
@@ -85,9 +85,9 @@ def test_what_cannot_be_compiled_is_left_eager():
 def test_other_gradients_are_refused(monkeypatch):
     """The known way to go wrong: a slope of zeros."""
     model, x = small()
-    right = compilation._slopes_of
+    right = compilation._differentiated
     monkeypatch.setattr(
-        "triptych.trainer.compilation._slopes_of",
+        "triptych.trainer.compilation._differentiated",
         lambda D: lambda x: tuple(part * k for k, part in enumerate(right(D)(x))),
     )
     monkeypatch.setattr(torch, "compile", lambda f, **_: f)

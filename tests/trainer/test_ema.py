@@ -15,7 +15,7 @@ def averaged(decay: float, weights: list[float]) -> list[float]:
     averages, found = Averages(model, decay), []
     for step, value in enumerate(weights[1:], 1):
         w.data.fill_(value)
-        averages.follow(step)
+        averages.update(step)
         found.append(averages.means[0].flatten()[0].item())
     return found
 
@@ -39,7 +39,7 @@ def test_only_sampling_players_are_averaged_and_only_on_request():
     assert not Averages(model, 0.0).means
 
 
-def test_in_use_the_averages_make_the_samples_and_then_go():
+def test_applied_the_averages_make_the_samples_and_then_go():
     model = MLPGAN(width=2).build((2,))
     averages = Averages(model, 0.5)
     before = model.sample(3)
@@ -47,6 +47,6 @@ def test_in_use_the_averages_make_the_samples_and_then_go():
         for w in model.generator.parameters():
             w.add_(1.0)
     moved = model.sample(3)
-    with averages.in_use():
+    with averages.applied():
         assert torch.equal(model.sample(3), before)
     assert torch.equal(model.sample(3), moved)

@@ -44,7 +44,7 @@ def train(argv: Sequence[str]) -> None:
     else:
         recipe, rest = get(argv[0]), argv[1:]
     chosen, options = parse_recipe(recipe, rest)
-    from triptych.trainer.fitting import fit
+    from triptych.trainer.loop import fit
 
     finished(fit(chosen, options.seed, options.out, options.device, announce=say))
 
@@ -83,7 +83,7 @@ def resume(
 ) -> None:
     """Continue a run that was cut off, exactly as if it had not been; or one that is finished, for longer."""
     from triptych.run.folder import Run
-    from triptych.trainer.fitting import resume as go_on
+    from triptych.trainer.loop import resume as go_on
 
     before = Run(run).status["images"]
     ended = go_on(run, device, images=images, data=data, announce=say)

@@ -20,6 +20,8 @@ class Model(nn.Module, ABC):
 
     sampling: ClassVar[tuple[str, ...]] = ()
     """Names of the players whose weights are averaged (EMA) and that make samples."""
+    adversary: ClassVar[str | None] = None
+    """Name of the player that only judges the others, where there is one: `Train.critic_lr` is its learning rate."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -42,6 +42,9 @@ class Move:
 
 class Objective(ABC):
     """Abstract base of the frozen dataclasses in `objectives/`; their fields are their hyper-parameters."""
+
+    validates_averages: ClassVar[bool] = True
+    """Whether `validate` looks at the averaged weights (EMA), which will be loaded, or at those that training moves."""
 
     @abstractmethod
     def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6E6E6E", "#000000")
 """Okabe and Ito 2008, ordered so that neighbours differ in lightness too; yellow is left out (too faint on white)."""
+DPI = 120
 DASHES = ("-", "--", "-.", ":")
 FAINT = "#8C8C8C"
 
@@ -39,11 +40,21 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+def rendered(figure: Figure) -> Image.Image:
+    """The figure as a picture, pixel for pixel what `_save` writes as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.frombytes("RGBA", canvas.get_width_height(), bytes(canvas.buffer_rgba()))
+
+
 def _save(figure: Figure, path: str | Path) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path) as file:
-        figure.savefig(file, dpi=120, format=path.suffix[1:] or "png")
+        figure.savefig(file, dpi=DPI, format=path.suffix[1:] or "png")
     return path
 
 

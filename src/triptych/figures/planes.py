@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from triptych.core import Data, Density, Model
-from triptych.figures.canvas import FAINT, PALETTE, _canvas, _save
+from triptych.figures.canvas import FAINT, PALETTE, _canvas, _save, rendered, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
 def plane(samples: Tensor, data: Data | Tensor, path: str | Path, model: Model | None = None) -> Path:
     """Draw 2-D samples (n, 2) over data (m, 2), with contours of what the model believes; returns the path.
 
-    Contours are the exact log density where the model is a `Density`, else the score of its player `critic`
-    where it has one. The view is fixed by the data, so that panels of one data set can be compared; samples
-    beyond it are counted in a corner.
+    Contours are the exact log density where the model is a `Density`, else the score of its adversary where it has
+    one. The view is fixed by the data, so that panels of one data set can be compared; samples beyond it are counted
+    in a corner.
     """
+    return save_picture(plane_image(samples, data, model), path)
+
+
+def plane_image(samples: Tensor, data: Data | Tensor, model: Model | None = None) -> Image.Image:
+    """The picture that `plane` writes."""
     figure, axes = _canvas(4.2, 4.2)
     draw_plane(axes, samples, data, model)
-    return _save(figure, path)
+    return rendered(figure)
 
 
 def walks(lines: Tensor, data: Data | Tensor, path: str | Path) -> Path:
@@ -74,8 +80,8 @@ def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float
     if isinstance(model, Density):
         z = model.log_prob(spots)
         z = z.clamp_min(z[z.isfinite()].max().item() - 12) if z.isfinite().any() else z
-    elif "critic" in model.players:
-        z = model.players["critic"](spots).flatten()
+    elif model.adversary is not None:
+        z = model.players[model.adversary](spots).flatten()
     else:
         return
     height = z.float().cpu().view(n, n).nan_to_num(posinf=0.0, neginf=0.0).numpy()

@@ -65,6 +65,7 @@ class GANModel(Sampler):
     """A `generator` from z (n, latent) to inner examples, and a `critic` from inner examples to scores."""
 
     sampling = ("generator",)
+    adversary = "critic"
 
     def __init__(self, shape: Shape, latent: int, generator: nn.Module, critic: nn.Module) -> None:
         super().__init__(shape)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Move, Objective
 from triptych.errors import UserError
-from triptych.objectives.gradients import slopes
+from triptych.objectives.gradients import input_gradient
 
 Critic = Callable[[Tensor], Tensor]
 BATCH_STATISTICS = (nn.modules.batchnorm._BatchNorm,)
@@ -30,7 +30,7 @@ def has_batch_norm(D: Critic) -> bool:
     return isinstance(D, nn.Module) and any(isinstance(m, BATCH_STATISTICS) for m in D.modules())
 
 
-def both(D: Critic, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+def critic_scores(D: Critic, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """Scores of real and fake examples, (n,) each: one call of D, unless it has batch statistics."""
     if has_batch_norm(D):
         return D(real).flatten(), D(fake).flatten()
@@ -48,13 +48,15 @@ def gradient_penalty(D: Critic, real: Tensor, fake: Tensor, epsilon: Tensor | No
     if epsilon is None:
         epsilon = torch.rand(n, device=real.device, dtype=real.dtype)
     epsilon = epsilon.view(n, *[1] * (real.dim() - 1))
-    _, slope = slopes(D, torch.lerp(fake, real, epsilon))
-    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    gradient = input_gradient(D, torch.lerp(fake, real, epsilon))
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 @dataclass(frozen=True)
 class Adversarial(Objective):
     """The game: `n_critic` critic moves, each on a fresh real batch, then one generator move."""
+
+    validates_averages = False  # a critic is judged against the generator that it plays with
 
     _: KW_ONLY
     n_critic: int = 1
@@ -101,7 +103,7 @@ class Adversarial(Objective):
         D, G = model.critic, model.generator
         real = next(iter(batches))
         fake = G(model.prior(len(real)))
-        d_real, d_fake = both(D, real, fake)
+        d_real, d_fake = critic_scores(D, real, fake)
         spread = torch.cat([d_real - d_real.mean(), d_fake - d_fake.mean()]).std().clamp_min(1e-12)
         return {
             "d_real": d_real.mean().item(),
@@ -137,7 +139,7 @@ class GAN(Adversarial):
             )
 
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        d_real, d_fake = both(D, real, fake)
+        d_real, d_fake = critic_scores(D, real, fake)
         target = (
             torch.ones_like(d_real)
             if self.label_smoothing is None
@@ -163,7 +165,7 @@ class LSGAN(Adversarial):
     """
 
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        d_real, d_fake = both(D, real, fake)
+        d_real, d_fake = critic_scores(D, real, fake)
         return ((d_real - 1).square().mean() + d_fake.square().mean()) / 2
 
     def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
@@ -192,7 +194,7 @@ class WGAN(Adversarial):
             raise UserError(f"objective.clip is {self.clip}; it must be a finite number above 0")
 
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        d_real, d_fake = both(D, real, fake)
+        d_real, d_fake = critic_scores(D, real, fake)
         return d_fake.mean() - d_real.mean()
 
     def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
@@ -226,7 +228,7 @@ class WGANGP(Adversarial):
 
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         refuse_batch_norm(D, "WGANGP")
-        d_real, d_fake = both(D, real, fake)
+        d_real, d_fake = critic_scores(D, real, fake)
         return d_fake.mean() - d_real.mean() + self.gp * gradient_penalty(D, real, fake)
 
     def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:

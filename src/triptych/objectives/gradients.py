@@ -1,24 +1,31 @@
-"""Slopes of a critic with respect to its inputs."""
+"""Gradients of a critic with respect to its inputs, as penalties need them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-Slopes = Callable[[Tensor], tuple[Tensor, Tensor]]
+Critic = Callable[[Tensor], Tensor]
+ScoresAndGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From inputs (n, ...) to the scores (n,) and the gradient of each score at its input (n, ...)."""
+
+compiled: WeakKeyDictionary[nn.Module, ScoresAndGradient] = WeakKeyDictionary()
+"""The hook: of a critic that is compiled, what takes the place of differentiating it twice. The compiler fills it."""
 
 
-_compiled: dict[nn.Module, Slopes] = {}
-"""Of the players being trained; `leave` empties it."""
+def input_gradient(D: Critic, x: Tensor) -> Tensor:
+    """∇D(x) at each example, shaped as x (n, ...), differentiable towards D's weights."""
+    return scores_and_gradient(D, x)[1]
 
 
-def slopes(D: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores of D, (n,), and its slope ∇D at each example, shaped as x; both differentiable towards D's weights."""
-    if isinstance(D, nn.Module) and D in _compiled:
-        return _compiled[D](x.detach())
+def scores_and_gradient(D: Critic, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores D(x), (n,), and ∇D(x), shaped as x (n, ...), from one call of D; both differentiable towards weights."""
+    if isinstance(D, nn.Module) and D in compiled:
+        return compiled[D](x.detach())
     x = x.detach().requires_grad_()
     scores = D(x).flatten()
-    (slope,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
-    return scores, slope
+    (gradient,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
+    return scores, gradient

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from triptych.core import Data
 from triptych.errors import UserError
-from triptych.objectives.gan import Adversarial, Critic, at_least_0, both, refuse_batch_norm
-from triptych.objectives.gradients import slopes
+from triptych.objectives.gan import Adversarial, Critic, at_least_0, critic_scores, refuse_batch_norm
+from triptych.objectives.gradients import scores_and_gradient
 
 Augmentation = Literal["color", "translation", "cutout"]
 
@@ -49,7 +49,7 @@ class Hinge(Augmenting):
     """
 
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        d_real, d_fake = both(D, self.seen(real), self.seen(fake))
+        d_real, d_fake = critic_scores(D, self.seen(real), self.seen(fake))
         return F.relu(1 - d_real).mean() + F.relu(1 + d_fake).mean()
 
     def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
@@ -76,13 +76,13 @@ class Relativistic(Augmenting):
 
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         refuse_batch_norm(D, "Relativistic")
-        scores, slope = slopes(D, torch.cat([self.seen(real), self.seen(fake)]))
+        scores, gradient = scores_and_gradient(D, torch.cat([self.seen(real), self.seen(fake)]))
         d_real, d_fake = scores.split([len(real), len(fake)])
         # One mean over both halves of the batch is half of each penalty's own mean: γ/2 (R1 + R2).
-        return F.softplus(d_fake - d_real).mean() + self.gamma * slope.flatten(1).square().sum(1).mean()
+        return F.softplus(d_fake - d_real).mean() + self.gamma * gradient.flatten(1).square().sum(1).mean()
 
     def generator(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        d_real, d_fake = both(D, self.seen(real), self.seen(fake))
+        d_real, d_fake = critic_scores(D, self.seen(real), self.seen(fake))
         return F.softplus(d_real - d_fake).mean()
 
     def check(self, model: Any, data: Data, steps: int = 0) -> None:

@@ -9,13 +9,15 @@ from triptych.core.discovery import handed_on
 if TYPE_CHECKING:
     from triptych.run.folder import Run as Run
     from triptych.run.folder import load as load
+    from triptych.run.sinks import Sink as Sink
 
-__all__ = ["Run", "load"]
+__all__ = ["Run", "Sink", "load"]
 
 __getattr__, __dir__ = handed_on(
     __name__,
     {
         "Run": "folder",
+        "Sink": "sinks",
         "load": "folder",
     },
 )

@@ -1,13 +1,15 @@
 """Checkpoints: tensors in safetensors, and a note in JSON beside them that holds the hashes of both.
 
-Tensors are named by what they belong to:
+Tensors are named by what they belong to: `Contents` has the prefixes. The note says how far the training was:
 
-    model/NAME                     parameters and buffers of the players
-    ema/NAME                       averaged weights of the sampling players
-    ema-statistics/NAME            batch statistics that belong to the averaged weights
-    optimizer/PLAYER/I/KEY         what the optimiser remembers of the player's I-th parameter
-    rng/NAME                       states of the generators: cpu, cuda, mps, batches
-    log/NAME                       sums of the next log line, where a signal ended training between two lines
+    asked                          recipe and seed of the run
+    step, seconds                  optimiser steps and seconds of training
+    slowed                         factor on the learning rates, below 1 where the run went back after a divergence
+    batches                        where the stream of real examples is
+    alarms                         what was raised so far
+    best                           images, metric and value of the best checkpoint so far, or null
+    counts                         how many values each of the sums for the next log line has
+    passing                        written because a signal came, not because the cadence asked for it
 
 A checkpoint is there once its note is: the tensors are written first. Notes of version 0.1 have neither a format
 number nor a hash.
@@ -18,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,41 @@ MOMENTS = {
     torch.optim.RMSprop: ("square_avg",),
 }
 """What an optimiser remembers in the shape of a parameter, beside the scalar `step`."""
+
+
+NEEDED = frozenset({"step", "seconds", "slowed", "batches", "alarms"})
+"""Fields of a note without which a training cannot go on; version 0.1 wrote no others."""
+
+
+def _below(prefix: str) -> Any:
+    return field(default_factory=dict, metadata={"prefix": prefix})
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The tensors of a checkpoint by what they belong to; in the file each is named `prefix/NAME`."""
+
+    model: Mapping[str, Tensor] = _below("model")
+    """parameters and buffers of the players"""
+    averages: Mapping[str, Tensor] = _below("ema")
+    """averaged weights of the sampling players"""
+    statistics: Mapping[str, Tensor] = _below("ema-statistics")
+    """batch statistics that belong to the averaged weights"""
+    optimizers: Mapping[str, Tensor] = _below("optimizer")
+    """PLAYER/I/KEY: what the optimiser remembers of the player's I-th parameter"""
+    generators: Mapping[str, Tensor] = _below("rng")
+    """states of the random generators: cpu, cuda, mps, batches"""
+    sums: Mapping[str, Tensor] = _below("log")
+    """sums for the next log line, where a signal ended training between two lines"""
+
+    def pack(self) -> dict[str, Tensor]:
+        """All of it in one mapping, by the names in the file."""
+        return {f"{f.metadata['prefix']}/{k}": v for f in fields(self) for k, v in getattr(self, f.name).items()}
+
+    @classmethod
+    def unpack(cls, tensors: Mapping[str, Tensor]) -> Contents:
+        """The inverse of `pack`; names below no prefix are left out."""
+        return cls(**{f.name: part(tensors, f.metadata["prefix"]) for f in fields(cls)})
 
 
 class Spoilt(UserError):
@@ -212,12 +250,12 @@ def pack_optimizers(
     for player, optimizer in optimizers.items():
         for i, w in enumerate(parameters[player]):
             for k, v in optimizer.state.get(w, {}).items():
-                packed[f"optimizer/{player}/{i}/{k}"] = v if isinstance(v, Tensor) else torch.tensor(v)
+                packed[f"{player}/{i}/{k}"] = v if isinstance(v, Tensor) else torch.tensor(v)
     return packed
 
 
 def unpack_optimizers(
-    tensors: Mapping[str, Tensor],
+    saved: Mapping[str, Tensor],
     optimizers: Mapping[str, torch.optim.Optimizer],
     parameters: Mapping[str, list[nn.Parameter]],
     images: int,
@@ -227,7 +265,6 @@ def unpack_optimizers(
     UserError unless it is what this optimiser keeps of a parameter of this shape and type: a fused one walks the
     memory of weights and state side by side and looks at neither.
     """
-    saved = part(tensors, "optimizer")
     states: dict[str, dict[Tensor, Any]] = {}
     wanted: dict[str, Tensor] = {}
     for player, optimizer in optimizers.items():

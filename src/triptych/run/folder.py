@@ -140,7 +140,7 @@ class Run:
         kept = [files.json_text(line) + "\n" for line in lines if line["images"] <= images]
         files.write_text(self.path / "metrics.jsonl", "".join(kept))
 
-    def set_numbers_aside(self) -> bool:
+    def archive_evaluation(self) -> bool:
         """Rename an eval.json that no longer stands for this run; whether there was one."""
         file = self.path / "eval.json"
         if file.exists():
@@ -278,8 +278,8 @@ class Run:
 
         images, tensors, _ = self.newest() if which == "last" else self._read_best()
         model = build(self.recipe.model, self.shape())
-        own = checkpoint.part(tensors, "model")
-        averages = checkpoint.part(tensors, "ema") | checkpoint.part(tensors, "ema-statistics")
+        contents = checkpoint.Contents.unpack(tensors)
+        own, averages = dict(contents.model), {**contents.averages, **contents.statistics}
         fits = "the model of recipe.json"
         checkpoint.check_fit(own, model.state_dict(), images, fits)
         checkpoint.check_fit(averages, {k: v for k, v in own.items() if k in averages}, images, fits)

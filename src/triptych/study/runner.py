@@ -76,7 +76,7 @@ def judged_otherwise(todo: list[Job]) -> None:
     """Runs that were judged on another number of samples than is asked for now are judged again."""
     for job in todo:
         if (job.path / "eval.json").is_file() and job.state == "done":
-            Run(job.path).set_numbers_aside()
+            Run(job.path).archive_evaluation()
 
 
 def cores() -> int:

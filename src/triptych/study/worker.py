@@ -105,15 +105,15 @@ def told(e: Exception) -> str:
 
 def train(job: dict[str, Any], path: Path) -> None:
     """Begin a run, or go on with it."""
-    from triptych.trainer import fitting
+    from triptych.trainer import fit, resume
 
     if (path / "recipe.json").exists():
-        fitting.resume(path, progress=False)
+        resume(path, progress=False)
         return
     recipe = decode(job["recipe"])
     if not isinstance(recipe, Recipe):
         raise UserError("the job holds no recipe")
-    fitting.fit(recipe, job["seed"], path, job["device"], progress=False)
+    fit(recipe, job["seed"], path, job["device"], progress=False)
 
 
 def judge(path: Path, samples: int | None, device: str) -> None:

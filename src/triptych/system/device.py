@@ -1,4 +1,4 @@
-"""Where and how tensors are computed: device, precision, layout, seeds, and gradients across ranks."""
+"""Where and how tensors are computed: device, precision, layout, and seeds."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _in_bfloat16(forward: Any, device: str) -> Any:
 
 
 @contextmanager
-def aside(model: Model, seed: int) -> Iterator[None]:
+def evaluation_mode(model: Model, seed: int) -> Iterator[None]:
     """Evaluation beside training: eval mode, no gradients, its own random numbers; afterwards nothing has changed."""
     training = {m: m.training for m in model.modules()}
     state = random_state(model.device)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from triptych.core.discovery import handed_on
 
 if TYPE_CHECKING:
-    from triptych.trainer.fitting import fit as fit
-    from triptych.trainer.fitting import resume as resume
+    from triptych.trainer.loop import fit as fit
+    from triptych.trainer.loop import resume as resume
 
 __all__ = ["fit", "resume"]
 
 __getattr__, __dir__ = handed_on(
     __name__,
     {
-        "fit": "fitting",
-        "resume": "fitting",
+        "fit": "loop",
+        "resume": "loop",
     },
 )

@@ -1,20 +1,114 @@
-"""What is refused before a run folder is made."""
+"""What is refused before a run folder is made, and what is refused of one that is to go on."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
-from triptych.core import Data, Recipe, Train
+from triptych.core import Data, Model, Recipe, Train
 from triptych.core.data import LARGEST
 from triptych.core.quantity import direction
 from triptych.data import find, load_spec
 from triptych.errors import NoSplit, UserError
 from triptych.models.families import build
 from triptych.run.folder import Run
+from triptych.system import device
+
+
+@dataclass
+class Plan:
+    """A training that is asked for. What is costly to know is made when a check, or the training, first needs it."""
+
+    recipe: Recipe
+    seed: int
+    device: str
+
+    @cached_property
+    def target(self) -> torch.device:
+        """UserError for a device that is not there."""
+        return device.pick_device(self.device)
+
+    @cached_property
+    def examples(self) -> tuple[Data, Data | None]:
+        """What is trained on, and the held-out part where the source has one. It may prepare files for hours."""
+        data = load_spec(self.recipe.data)
+        if data.split == "all":
+            return data, None
+        try:
+            return data, load_spec(self.recipe.data, "test")
+        except NoSplit:
+            return data, None
+
+    @cached_property
+    def model(self) -> Model:
+        """The untrained model; it sets the global generator to the seed, from which training then goes on."""
+        torch.manual_seed(self.seed)
+        return build(self.recipe.model, self.examples[0].shape)
+
+
+def numbers(plan: Plan) -> None:
+    """Settings that no training can run with."""
+    check_train(plan.recipe.train)
+
+
+def best(plan: Plan) -> None:
+    """A sign that keeps the worst checkpoint for the best."""
+    train = plan.recipe.train
+    name = train.best.removeprefix("-")
+    sign = direction(name)
+    right = f"-{name}" if sign > 0 else name
+    if sign and train.best != right:
+        raise UserError(
+            f"train.best is {train.best}, which keeps the {'lowest' if sign > 0 else 'highest'} {name}, and that is "
+            f"the worst; write --train.best={right}"
+        )
+
+
+def seed(plan: Plan) -> None:
+    """A seed that not every generator takes."""
+    device.check_seed(plan.seed)
+
+
+def target(plan: Plan) -> None:
+    """A device that is not there."""
+    _ = plan.target
+
+
+def side(plan: Plan) -> None:
+    """Networks that cannot make pictures of the size asked for: before so many files are prepared."""
+    spec = plan.recipe.data
+    if spec.size is not None and find(spec.name).encoded:
+        width, height = spec.size
+        build(plan.recipe.model, (spec.channels or 3, height, width))
+
+
+def flip(plan: Plan) -> None:
+    """Mirroring what is no picture."""
+    data, _ = plan.examples
+    if plan.recipe.train.flip and not data.is_images:
+        raise UserError(f"train.flip mirrors pictures, and {data.name} holds none; leave it out")
+
+
+def objective(plan: Plan) -> None:
+    """An objective that cannot train this model on these data in so many steps."""
+    train = plan.recipe.train
+    plan.recipe.objective.check(plan.model, plan.examples[0], math.ceil(train.images / train.batch))
+
+
+CHECKS: tuple[Callable[[Plan], None], ...] = (numbers, best, seed, target, side, flip, objective)
+"""Each raises UserError where a plan cannot be trained. They go from cheap to costly: nobody shall wait for data to be
+prepared, or a network to be built, to hear of a wrong number."""
+
+
+def check(plan: Plan) -> None:
+    """UserError from the first of `CHECKS` that refuses the plan."""
+    for refuse in CHECKS:
+        refuse(plan)
 
 
 def check_checkpoints(run: Run) -> None:
@@ -24,37 +118,6 @@ def check_checkpoints(run: Run) -> None:
         raise UserError(
             f"{run.path} was trained on {images} images and its checkpoints are gone; put them back into "
             f"{run.path / 'checkpoints'}, or start a new run with `triptych train`"
-        )
-
-
-def load_data(recipe: Recipe) -> tuple[Data, Data | None]:
-    """What is trained on, and the held-out part where the source has one."""
-    data = load_spec(recipe.data)
-    if data.split == "all":
-        return data, None
-    try:
-        return data, load_spec(recipe.data, "test")
-    except NoSplit:
-        return data, None
-
-
-def check_side(recipe: Recipe) -> None:
-    """UserError where the networks cannot make pictures of the size asked for: before so many files are prepared."""
-    spec = recipe.data
-    if spec.size is not None and find(spec.name).encoded:
-        width, height = spec.size
-        build(recipe.model, (spec.channels or 3, height, width))
-
-
-def check_best(train: Train) -> None:
-    """UserError where the worst checkpoint would be kept for the best."""
-    name = train.best.removeprefix("-")
-    sign = direction(name)
-    right = f"-{name}" if sign > 0 else name
-    if sign and train.best != right:
-        raise UserError(
-            f"train.best is {train.best}, which keeps the {'lowest' if sign > 0 else 'highest'} {name}, and that is "
-            f"the worst; write --train.best={right}"
         )
 
 

@@ -1,8 +1,9 @@
-"""`torch.compile` on a GPU: the players' calls, and the slope that a penalty needs, once their gradients are checked.
+"""`torch.compile` on a GPU: the players' calls, and the gradient that a penalty needs, once both are checked.
 
-A compiled call has no second derivative, so a penalty cannot differentiate one. `slopes` therefore differentiates
-inside the compiled region, by `torch.func.grad`; what is left outside is an ordinary first derivative. On a processor
-compiled convolutions were slower than PyTorch's own, and nothing is compiled.
+A compiled call has no second derivative, so a penalty cannot differentiate one. What fills the hook of
+`objectives/gradients.py` therefore differentiates inside the compiled region, by `torch.func.grad`; what is left
+outside is an ordinary first derivative. On a processor compiled convolutions were slower than PyTorch's own, and
+nothing is compiled.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import Clock, Model, Objective
-from triptych.objectives.gradients import Slopes, _compiled
+from triptych.objectives.gradients import ScoresAndGradient, compiled
 
 TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}
 """Distance of compiled from eager gradients, as a share of the eager ones' norm: reordered sums, and no more."""
@@ -34,16 +35,16 @@ def compile_players(
         player.compile(backend=backend, dynamic=False)
         # Made from the uncompiled forward, and inside the compiled region: a gradient function built beforehand
         # gives zeros there.
-        _compiled[player] = torch.compile(_slopes_of(player), backend=backend, dynamic=False, fullgraph=True)
+        compiled[player] = torch.compile(_differentiated(player), backend=backend, dynamic=False, fullgraph=True)
     try:
         with warnings.catch_warnings():
             # the compiler looks at every input's .grad, the generator's output included
             warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
-            compiled = gradients(model, objective, batch)
+            found = gradients(model, objective, batch)
     except Exception as e:  # whatever a compiler may raise: training goes on without it
         leave(model)
         return f"it failed ({' '.join(str(e).split())[:200] or type(e).__name__})"
-    gap = max(((a - b).norm() / b.norm().clamp_min(1e-12)).item() for a, b in zip(compiled, wanted, strict=True))
+    gap = max(((a - b).norm() / b.norm().clamp_min(1e-12)).item() for a, b in zip(found, wanted, strict=True))
     if not gap <= TOLERANCE[precision]:
         leave(model)
         return f"its gradients are {gap:.2g} away from eager ones"
@@ -52,7 +53,7 @@ def compile_players(
 
 def eager(model: Model) -> AbstractContextManager[None]:
     """Inside it calls are eager: evaluation has other batch sizes and modes, each of which would be compiled anew."""
-    if any(player in _compiled for player in model.players.values()):
+    if any(player in compiled for player in model.players.values()):
         return torch.compiler.set_stance("force_eager")
     return nullcontext()
 
@@ -61,7 +62,7 @@ def leave(model: Model) -> None:
     """Back to eager calls for good."""
     for player in model.players.values():
         player._compiled_call_impl = None
-        _compiled.pop(player, None)
+        compiled.pop(player, None)
 
 
 def gradients(model: Model, objective: Objective, batch: Tensor) -> list[Tensor]:
@@ -79,13 +80,13 @@ def gradients(model: Model, objective: Objective, batch: Tensor) -> list[Tensor]
     return found
 
 
-def _slopes_of(D: nn.Module) -> Slopes:
-    def both(x: Tensor) -> tuple[Tensor, Tensor]:
+def _differentiated(D: nn.Module) -> ScoresAndGradient:
+    def scores_and_gradient(x: Tensor) -> tuple[Tensor, Tensor]:
         def total(x: Tensor) -> tuple[Tensor, Any]:
             scores = D.forward(x).flatten()
             return scores.sum(), scores
 
-        slope, scores = torch.func.grad(total, has_aux=True)(x)
-        return scores, slope
+        gradient, scores = torch.func.grad(total, has_aux=True)(x)
+        return scores, gradient
 
-    return both
+    return scores_and_gradient

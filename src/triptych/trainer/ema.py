@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Model, Sampler
-from triptych.models.batchnorm import assign, reestimate, statistics
-from triptych.run.checkpoint import check_fit, part
+from triptych.models import batchnorm
 
 
 class Averages:
@@ -22,53 +21,63 @@ class Averages:
         self.names, self.parameters = [n for n, _ in named], [w for _, w in named]
         self.weights = [w.data for w in self.parameters]
         self.means = [w.clone() for w in self.weights]
-        self.statistics: dict[str, Tensor] | None = None  # batch statistics of the averages, once somebody needed them
+        self.statistics: dict[str, Tensor] | None = None
+        """Batch statistics of the averages, from `reestimate` to the next `update`."""
 
-    def follow(self, step: int) -> None:
+    def update(self, step: int) -> None:
         """Move towards the weights after `step` steps; the decay rises with them, to forget the beginning."""
         if self.means:
             self.statistics = None
             decay = min(self.decay, (1 + step) / (10 + step))
             torch._foreach_lerp_(self.means, self.weights, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
+    def reestimate(self) -> None:
+        """Make the batch statistics that belong to the averages, where there are none yet since the last `update`.
+
+        It runs the sampling players and leaves them, and every random generator, as they were.
+        """
+        if self.statistics is None and self.means and isinstance(self.model, Sampler):
+            with self._exchanged(self.model):
+                batchnorm.reestimate(self.model)
+                self.statistics = _copied(batchnorm.statistics(self.model))
+
     @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """The averages, with batch statistics of their own, in place of the last weights, inside the context."""
-        if not self.means or not isinstance(self.model, Sampler):
+    def applied(self) -> Iterator[None]:
+        """Inside the context: the averages, with batch statistics of their own, in place of the last weights."""
+        self.reestimate()
+        if self.statistics is None or not isinstance(self.model, Sampler):
             yield
             return
-        current = {k: b.clone() for k, b in statistics(self.model).items()}
+        with self._exchanged(self.model):
+            batchnorm.assign(self.model, self.statistics)
+            yield
+
+    @contextmanager
+    def _exchanged(self, model: Sampler) -> Iterator[None]:
+        """Weights and averages change places; afterwards the batch statistics are those of before."""
+        current = _copied(batchnorm.statistics(model))
         self._exchange()
-        if self.statistics is None:
-            reestimate(self.model)
-            self.statistics = {k: b.clone() for k, b in statistics(self.model).items()}
-        else:
-            assign(self.model, self.statistics)
         try:
             yield
         finally:
             self._exchange()
-            assign(self.model, current)
+            batchnorm.assign(model, current)
 
     def _exchange(self) -> None:
         for i, w in enumerate(self.parameters):
             w.data, self.means[i] = self.means[i], w.data
             self.weights[i] = w.data
 
-    def tensors(self) -> dict[str, Tensor]:
-        """For a checkpoint: the averages, and the batch statistics that belong to them."""
-        found = {f"ema/{k}": v for k, v in zip(self.names, self.means, strict=True)}
-        if found and isinstance(self.model, Sampler):
-            with self.in_use():
-                found |= {f"ema-statistics/{k}": b.clone() for k, b in statistics(self.model).items()}
-        return found
+    def named(self) -> dict[str, Tensor]:
+        """The averages by the names of their weights: the very tensors."""
+        return dict(zip(self.names, self.means, strict=True))
 
-    def check(self, tensors: Mapping[str, Tensor], images: int) -> None:
-        """UserError unless a checkpoint has these averages."""
-        check_fit(part(tensors, "ema"), dict(zip(self.names, self.means, strict=True)), images, "the averages")
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """The averages of a checkpoint."""
+    def load(self, saved: Mapping[str, Tensor]) -> None:
+        """Take up saved averages, by the names of their weights."""
         self.statistics = None
-        for k, mean in part(tensors, "ema").items():
-            self.means[self.names.index(k)].copy_(mean)
+        for name, mean in self.named().items():
+            mean.copy_(saved[name])
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v.clone() for k, v in tensors.items()}

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from triptych.core import Train
+from triptych.core import Model, Train
 
 
 def learning_rate(train: Train, images: int) -> float:
@@ -18,8 +18,14 @@ def learning_rate(train: Train, images: int) -> float:
     return decay[train.schedule] * rise
 
 
-def make_optimizer(train: Train, player: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    lr = train.critic_lr if player == "critic" and train.critic_lr is not None else train.lr
+def full_rates(train: Train, model: Model) -> dict[str, float]:
+    """The learning rate of each player before the schedule: the model's adversary may have one of its own."""
+    own = {model.adversary: train.critic_lr} if train.critic_lr is not None else {}
+    return {player: own.get(player, train.lr) for player in model.players}
+
+
+def make_optimizer(train: Train, lr: float, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser that the recipe names, over one player's parameters."""
     match train.optimizer:
         case "adam":
             return torch.optim.Adam(parameters, lr, train.betas, fused=True)

@@ -1,12 +1,13 @@
-"""Where a training begins, and where it goes on: `fit` and `resume`. The loop itself is in `training.py`."""
+"""Where a training begins, and where it goes on: everything before the first step of `fit` and `resume`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,98 +19,86 @@ from triptych.run import data as run_data
 from triptych.run.folder import Run, differences, fresh
 from triptych.system import device as runtime
 from triptych.system.files import exclusive, write_json
-from triptych.trainer.checks import check_best, check_checkpoints, check_side, check_train, enough_memory, load_data
+from triptych.trainer.checks import Plan, check, check_checkpoints, check_train, enough_memory
 from triptych.trainer.cost import forecast
-from triptych.trainer.loop import Training
+from triptych.trainer.observe import go_back
 from triptych.trainer.optimizers import learning_rate
+from triptych.trainer.state import State
+
+Say = Callable[[str], None]
 
 
-def fit(
-    recipe: Recipe,
-    seed: int = 0,
-    out: str | Path | None = None,
-    device: str = "auto",
-    progress: bool = True,
-    announce: Callable[[str], None] | None = None,
-) -> Run:
-    """Train `recipe` from `seed` and leave a run folder at `out` (default: runs/RECIPE-SEED).
+@contextmanager
+def begin(
+    recipe: Recipe, seed: int, out: str | Path | None, device: str, announce: Say | None
+) -> Iterator[tuple[Run, State]]:
+    """A new run folder and the untrained state, locked against other processes; see `fit`."""
+    plan = Plan(recipe, seed, device)
+    check(plan)
+    (data, test), model = plan.examples, plan.model
+    env = environment(plan)
+    if announce is not None:
+        foretell(plan, env, announce)
+    runtime.place(model, plan.target, env["precision"])
+    path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
+    run = Run.create(path, recipe, seed, env)
+    with training_lock(run), runtime.threads(env["threads"]):
+        yield run, State(recipe, model, data, test, seed)
 
-    `announce` is told beforehand what the training will take.
-    UserError, before anything is written, when the recipe cannot be trained; `Diverged` at a non-finite loss.
-    """
-    check_train(recipe.train)
-    check_best(recipe.train)
-    runtime.check_seed(seed)
-    where = runtime.pick_device(device)
-    check_side(recipe)
-    data, test = load_data(recipe)
-    if recipe.train.flip and not data.is_images:
-        raise UserError(f"train.flip mirrors pictures, and {data.name} holds none; leave it out")
-    torch.manual_seed(seed)
-    model = build(recipe.model, data.shape)
-    recipe.objective.check(model, data, math.ceil(recipe.train.images / recipe.train.batch))
-    precision = runtime.pick_precision(recipe.train.precision, model, where)
-    env = runtime.describe(where) | {
-        "seed": seed,
+
+def environment(plan: Plan) -> dict[str, Any]:
+    """What env.json says: on what the plan is trained, and how."""
+    data, test = plan.examples
+    precision = runtime.pick_precision(plan.recipe.train.precision, plan.model, plan.target)
+    env = runtime.describe(plan.target) | {
+        "seed": plan.seed,
         "shape": list(data.shape),
         "precision": precision,
-        "threads": runtime.pick_threads(model, where),
-        **run_data.record(recipe.data, data, test),
-        "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in model.players.items()},
+        "threads": runtime.pick_threads(plan.model, plan.target),
+        **run_data.record(plan.recipe.data, data, test),
+        "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in plan.model.players.items()},
     }
     if data.origin:
         env["data"]["origin"] = list(data.origin)
-    if announce is not None:
-        with enough_memory(), runtime.threads(env["threads"]):
-            announce(forecast(recipe, data, where, precision))
-        if test is None and data.law is None:
-            announce(
-                f"{data.name} has no held-out part here: what is logged as held out is of training "
-                "examples; --holdout 0.1 sets some aside"
-            )
-        if len(data if test is None else test) < FEWEST and data.is_images:
-            announce(f"{', '.join(ALONG)} are left out on the way: {left_out_along(data, test, recipe.train.images)}")
-    model = runtime.place(model, where, precision)
-    path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
-    run = Run.create(path, recipe, seed, env)
-    with alone(run), runtime.threads(env["threads"]):
-        return Training(run, model, data, test).go(progress)
+    return env
 
 
-def resume(
-    path: str | Path,
-    device: str | None = None,
-    progress: bool = True,
-    *,
-    images: int | None = None,
-    data: str | None = None,
-    announce: Callable[[str], None] | None = None,
-) -> Run:
-    """Continue a run that was cut off, bit for bit as if it had not been. A finished run is returned as it is.
+def foretell(plan: Plan, env: dict[str, Any], announce: Say) -> None:
+    """Say what the training will take, and what its log will not have."""
+    recipe, (data, test) = plan.recipe, plan.examples
+    with enough_memory(), runtime.threads(env["threads"]):
+        announce(forecast(recipe, data, plan.target, env["precision"]))
+    if test is None and data.law is None:
+        announce(
+            f"{data.name} has no held-out part here: what is logged as held out is of training "
+            "examples; --holdout 0.1 sets some aside"
+        )
+    if len(data if test is None else test) < FEWEST and data.is_images:
+        announce(f"{', '.join(ALONG)} are left out on the way: {left_out_along(data, test, recipe.train.images)}")
 
-    With `images`, another budget than the recipe's, also a finished run goes on, until it has seen so many;
-    `announce` is told what becomes of its schedule. `data` says where the run's own examples are, if they have moved.
-    UserError, before anything is written, where the examples are not the run's or `images` have been seen already.
-    """
+
+@contextmanager
+def go_on(
+    path: str | Path, device: str | None, images: int | None, data: str | None, announce: Say | None
+) -> Iterator[tuple[Run, State | None]]:
+    """A run and its state at the last checkpoint, locked; no state where the run is finished; see `resume`."""
     run = Run(path)
     check_train(run.recipe.train)
     check_checkpoints(run)
     if images is None and run.finished and run.status["images"] >= run.recipe.train.images:
         _check_unchanged(run)
-        return run
-    with alone(run):
-        return _go_on(Run(path), device, progress, images, data, announce)
+        yield run, None
+        return
+    with training_lock(run):
+        run, state = restored(Run(path), device, images, data, announce)
+        with runtime.threads(run.env["threads"]):
+            yield run, state
 
 
-def _go_on(
-    run: Run,
-    device: str | None,
-    progress: bool,
-    images: int | None,
-    where: str | None,
-    announce: Callable[[str], None] | None,
-) -> Run:
-    """`resume` of a run that nobody else trains."""
+def restored(
+    run: Run, device: str | None, images: int | None, where: str | None, announce: Say | None
+) -> tuple[Run, State]:
+    """The state of a run that nobody else trains, as its last checkpoint has it; without one, as at its beginning."""
     run.sweep()
     env = run.env
     target = runtime.pick_device(device or env["device"])
@@ -125,13 +114,13 @@ def _go_on(
     if where is not None:
         env["data"]["place"] = str(found.collection or run_data.place_of(found.spec, train))
         write_json(run.path / "env.json", env)
-    training = Training(run, runtime.place(model, target, env["precision"]), train, test)
+    runtime.place(model, target, env["precision"])
+    state = State(run.recipe, model, train, test, run.seed, alarms=list(run.status.get("alarms", [])))
     if saved:
-        training.restore()
+        go_back(state, run)
     else:
         run.truncate(-1)
-    with runtime.threads(env["threads"]):
-        return training.go(progress)
+    return run, state
 
 
 def set_budget(run: Run, images: int, model: Model, data: Data, announce: Callable[[str], None] | None) -> Run:
@@ -167,11 +156,9 @@ def rate_after(old: Train, new: Train, done: int) -> str:
     )
 
 
-@contextmanager
-def alone(run: Run) -> Iterator[None]:
+def training_lock(run: Run) -> AbstractContextManager[None]:
     """Train `run` in this process alone; UserError while another one does. A kill lets go of it."""
-    with exclusive(run.path / ".lock", f"{run.path} is being trained by another process; wait for it, or end it"):
-        yield
+    return exclusive(run.path / ".lock", f"{run.path} is being trained by another process; wait for it, or end it")
 
 
 def _check_unchanged(run: Run) -> None:

@@ -1,0 +1,302 @@
+"""What watches a training: observers in a list, each called with (state, line) when its cadence is due.
+
+They stand in the order of `standard`: numbers are made, then written, then judged, then saved. None of them changes
+what is trained, and how often they look changes no weight. One more is one class derived from `Observer`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from triptych.core import Clock, Density, Encoder, Sampler, Train
+from triptych.data.batches import in_order
+from triptych.errors import Diverged, UserError
+from triptych.evaluate.while_training import ALONG, during_training, left_out_along
+from triptych.figures import planes, tiles
+from triptych.models import latent_space
+from triptych.run.folder import Run
+from triptych.run.sinks import Sink
+from triptych.system import device
+from triptych.system.progress import Progress
+from triptych.trainer import compilation, monitors
+from triptych.trainer.state import State
+
+VALIDATED = 10_000
+"""Most held-out examples a validation looks at."""
+SAMPLES = (2_500, 10_000)
+"""Samples behind the metrics of an evaluation: on a processor; on a GPU, which also makes FID where its weights are."""
+ROLLBACKS = 5
+"""How often a run may go back; each time halves the rate."""
+
+
+class Observer:
+    """Watches one training; each method does nothing unless a class says more."""
+
+    def __init__(self, *every: int) -> None:
+        """Due every so many images; with several numbers, whenever one of them is."""
+        self.every = every
+
+    def due(self, before: int, now: int) -> bool:
+        """Whether a cadence was passed between `before` and `now` images."""
+        return any(before // n < now // n for n in self.every)
+
+    def begin(self, state: State) -> None:
+        """Before the first step of this process."""
+
+    def __call__(self, state: State, line: dict[str, Any]) -> None:
+        """When due, at 0 images and at the end. `line` is the new line of the log, for numbers to be added to."""
+
+    def stepped(self, state: State) -> None:
+        """After every step: to be cheap."""
+
+    def recovers(self, state: State, error: Diverged) -> bool:
+        """Whether training can go on after this divergence, since the state was set back."""
+        return False
+
+    def end(self, state: State) -> None:
+        """After the last step: of the budget, or where a signal came. Not called where an error ends the training."""
+
+
+def look(state: State, observers: Sequence[Observer], before: int) -> None:
+    """Call whoever is due between `before` images and now, with one new line of the log; all at 0 and at the end."""
+    now = state.images
+    ends = now == 0 or state.finished
+    due = [o for o in observers if o.every and (ends or o.due(before, now))]
+    if due:
+        line = state.line()
+        for observer in due:
+            observer(state, line)
+
+
+def standard(run: Run, train: Train, sink: Sink, bar: Progress) -> list[Observer]:
+    """The observers of every training. A cadence of 0 is a hundredth of the budget for the log, else a tenth."""
+
+    def cadence(asked: int, share: int = 10) -> int:
+        return asked or max(train.images // share, 1)
+
+    evaluate, save = cadence(train.evaluate), cadence(train.checkpoint)
+    draw, log = cadence(train.sample or train.checkpoint), cadence(train.log, 100)
+    any_of = {evaluate, save, draw, log}
+    return [
+        Bar(bar),
+        Compile(run, sink),
+        Finite(*any_of, weights=False),
+        Finite(evaluate, save, weights=True),
+        Evaluate(evaluate, sink=sink),
+        Draw(draw, sink=sink),
+        Log(*any_of, sink=sink),
+        CheckBest(*any_of, run=run, sink=sink),
+        Alarms(evaluate, run=run, sink=sink),
+        Checkpoint(save, run=run, sink=sink),
+        Film(run),
+    ]
+
+
+class Bar(Observer):
+    """Keeps the progress bar moving."""
+
+    def __init__(self, bar: Progress) -> None:
+        super().__init__()
+        self.bar = bar
+
+    def stepped(self, state: State) -> None:
+        self.bar.update(state.images)
+
+
+class Compile(Observer):
+    """Compiled players where that changes no gradient; the status says which it was, the screen why not."""
+
+    def __init__(self, run: Run, sink: Sink) -> None:
+        super().__init__()
+        self.run, self.sink = run, sink
+
+    def begin(self, state: State) -> None:
+        if not device.compiles(state.model.device):
+            return
+        batch = next(in_order(state.data, state.train.batch, state.model.device))
+        why_not = compilation.compile_players(state.model, state.objective, batch, self.run.env["precision"])
+        self.run.set_status(compiled=why_not is None)
+        if why_not is not None:
+            self.sink.text(f"torch.compile is left out, training is eager: {why_not}")
+
+
+class Finite(Observer):
+    """Diverged where a loss or norm was not finite since the last line, or with `weights` one of these is not."""
+
+    def __init__(self, *every: int, weights: bool) -> None:
+        super().__init__(*every)
+        self.weights = weights
+
+    def __call__(self, state: State, line: dict[str, Any]) -> None:
+        state.check(weights=self.weights)
+
+
+class Evaluate(Observer):
+    """The objective's own validation, and the metrics that apply; each that has too few examples is named once."""
+
+    def __init__(self, *every: int, sink: Sink) -> None:
+        super().__init__(*every)
+        self.sink, self.said = sink, set[str]()
+
+    def __call__(self, state: State, line: dict[str, Any]) -> None:
+        train, model = state.train, state.model
+        clock = Clock(state.step, state.images, min(state.images / train.images, 1.0))
+        batches = in_order(state.held_out, max(train.batch, 256), model.device, VALIDATED)
+        with device.evaluation_mode(model, state.seed), compilation.eager(model):
+            with state.averages.applied() if state.objective.validates_averages else nullcontext():
+                line |= state.objective.validate(model, batches, clock)
+            if isinstance(model, Sampler):
+                graphics = model.device.type == "cuda"
+                with state.averages.applied():
+                    line |= during_training(
+                        model,
+                        state.data,
+                        state.test,
+                        SAMPLES[graphics],
+                        state.seed,
+                        train.images,
+                        inception=graphics,
+                        tell=self.say_once,
+                    )
+
+    def say_once(self, text: str) -> None:
+        if text not in self.said:
+            self.said.add(text)
+            self.sink.text(text)
+
+
+class Draw(Observer):
+    """Pictures on the same noise every time; reconstructions of the first held-out pictures."""
+
+    def __init__(self, *every: int, sink: Sink) -> None:
+        super().__init__(*every)
+        self.sink = sink
+
+    def __call__(self, state: State, line: dict[str, Any]) -> None:
+        model, data, sink = state.model, state.data, self.sink
+        with device.evaluation_mode(model, state.seed), compilation.eager(model), state.averages.applied():
+            if isinstance(model, Sampler) and data.is_images:
+                sink.images("samples", state.images, tiles.tile(model.sample(64, seed=0)))
+            elif isinstance(model, Sampler) and data.shape == (2,):
+                sink.images("samples", state.images, planes.plane_image(model.sample(2_000, seed=0), data, model))
+            if isinstance(model, Encoder) and not isinstance(model, Density) and data.is_images:
+                x = latent_space.public(state.held_out, range(min(36, len(state.held_out))))
+                pairs = tiles.pairs(x, latent_space.decode(model, latent_space.encode(model, x)))
+                sink.images("reconstructions", state.images, tiles.tile(pairs, columns=12))
+
+
+class Log(Observer):
+    """The finished line, to every sink."""
+
+    def __init__(self, *every: int, sink: Sink) -> None:
+        super().__init__(*every)
+        self.sink = sink
+
+    def __call__(self, state: State, line: dict[str, Any]) -> None:
+        line["evaluating"] = round(time.perf_counter() - state.paused, 3)
+        self.sink.scalars(line["images"], line["step"], {k: v for k, v in line.items() if k not in ("images", "step")})
+
+
+class CheckBest(Observer):
+    """Once there is a line beside that of image 0: the metric that chooses the best has to be in one of them."""
+
+    def __init__(self, *every: int, run: Run, sink: Sink) -> None:
+        super().__init__(*every)
+        self.run, self.sink, self.checked = run, sink, False
+
+    def __call__(self, state: State, line: dict[str, Any]) -> None:
+        name = state.train.best.removeprefix("-")
+        if self.checked or not (name and state.images):
+            return
+        self.checked = True
+        found = {k for known in self.run.lines() for k, v in known.items() if v is None or isinstance(v, int | float)}
+        if name in found:
+            return
+        if name in ALONG and (why := left_out_along(state.data, state.test, state.train.images)):
+            self.sink.text(f"{name} is left out ({why}), so that no checkpoint is kept as best")
+            return
+        known = sorted(found - {"images", "step", "seconds", "evaluating"})
+        raise UserError(f"train.best names {name!r}, which is not in the log; choose one of {', '.join(known)}")
+
+
+class Alarms(Observer):
+    """Asks the monitors about the newest line; a kind that is new goes to status.json and the sinks."""
+
+    def __init__(self, *every: int, run: Run, sink: Sink) -> None:
+        super().__init__(*every)
+        self.run, self.sink = run, sink
+
+    def __call__(self, state: State, line: dict[str, Any]) -> None:
+        model, history = state.model, self.run.lines()[:-1]
+        with device.evaluation_mode(model, state.seed), compilation.eager(model), state.averages.applied():
+            found = monitors.check(state.recipe, model, line, state.data, state.test, history)
+        raised = {alarm.split(" images: ", 1)[-1].split(":")[0] for alarm in state.alarms}
+        for alarm in found:
+            if alarm.split(":")[0] not in raised:
+                state.alarms.append(f"at {state.images} images: {alarm}")
+                self.sink.text(state.alarms[-1])
+                self.run.set_status(alarms=state.alarms)
+
+
+class Checkpoint(Observer):
+    """Saves, chooses the best, and goes back to the last checkpoint after a divergence where the recipe says so."""
+
+    def __init__(self, *every: int, run: Run, sink: Sink) -> None:
+        super().__init__(*every)
+        self.run, self.sink = run, sink
+
+    def __call__(self, state: State, line: dict[str, Any]) -> None:
+        self.save(state, line)
+
+    def save(self, state: State, line: dict[str, Any], *, passing: bool = False) -> None:
+        """A checkpoint from which training goes on exactly; `passing`: one that the cadence does not ask for."""
+        if self.run.archive_evaluation():
+            self.sink.text(
+                "eval.json judged earlier weights and is now eval-old.json; `triptych evaluate` judges again"
+            )
+        state.best = self.run.better(state.best, state.images, line)
+        state.averages.reestimate()
+        self.run.save(state.images, state.contents().pack(), state.note() | {"passing": passing})
+        self.run.set_status(images=state.images, seconds=state.seconds, alarms=state.alarms)
+
+    def recovers(self, state: State, error: Diverged) -> bool:
+        if state.train.on_divergence != "rollback" or state.slowed <= 0.5**ROLLBACKS:
+            return False
+        slowed, alarms = state.slowed / 2, state.alarms
+        go_back(state, self.run)
+        state.slowed = slowed
+        went = f"went back to {state.images} images with {slowed:g} times the learning rate"
+        state.alarms = [*alarms, f"{error}; {went}"]
+        self.run.set_status(alarms=state.alarms)
+        return True
+
+    def end(self, state: State) -> None:
+        """Where a signal came: save between two log lines, so that training can go on from this very step."""
+        if not state.finished and self.run.checkpoints()[-1:] != [state.images]:
+            state.check(weights=True)
+            self.save(state, {}, passing=True)
+
+
+class Film(Observer):
+    """At the end, the pictures over training as one animation."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def end(self, state: State) -> None:
+        pictures = sorted((self.run.path / "samples").glob("*.png"))
+        if state.finished and len(pictures) > 1:
+            tiles.animate(pictures, self.run.path / "samples" / "animation.webp")
+
+
+def go_back(state: State, run: Run) -> None:
+    """Everything as it was when the last sound checkpoint of the run was written; its log is cut there."""
+    images, tensors, note = run.newest()
+    state.restore(images, tensors, note)
+    state.best = run.best_at(images, note)
+    run.truncate(images)
+    run.prune(images, state.best, later=True)

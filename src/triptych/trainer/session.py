@@ -1,0 +1,63 @@
+"""What is around the loop: sinks and observers, and the status that says how the training ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from triptych.errors import Diverged, UserError
+from triptych.run.folder import Run
+from triptych.run.sinks import JSONLines, PictureFiles, Sink, Sinks, Terminal
+from triptych.system import device
+from triptych.system.progress import Progress
+from triptych.trainer import compilation
+from triptych.trainer.checks import enough_memory
+from triptych.trainer.observe import Observer, standard
+from triptych.trainer.state import State
+
+
+@contextmanager
+def session(
+    run: Run,
+    state: State,
+    progress: bool,
+    sinks: Sequence[Callable[[Run], Sink]] = (),
+    observers: Sequence[Observer] = (),
+) -> Iterator[tuple[list[Observer], list[int]]]:
+    """The observers of a training, and the list of the signals that ask it to end after the step at hand.
+
+    Afterwards status.json says how it ended, every sink is closed, and after a signal the process ends with status 143.
+    """
+    bar = Progress(run.recipe.name or run.name, state.train.images, state.images, shown=progress)
+    with device.deferred_termination() as terminated:
+        run.set_status(state="running", images=state.images, note=None, message=None)
+        out = Sinks([JSONLines(run), PictureFiles(run), Terminal(bar)], sinks, run)
+        state.model.train()
+        try:
+            with bar, enough_memory():
+                yield [*standard(run, state.train, out, bar), *observers], terminated
+                if not state.finished:
+                    run.set_status(images=state.images, seconds=state.seconds, note="interrupted")
+                    place = f"terminated at {state.images} images"
+                    out.text(f"{place}; `triptych resume {run.path}` goes on from there")
+        except KeyboardInterrupt:
+            _last_status(run, state, note="interrupted")
+            raise
+        except Diverged as e:
+            _last_status(run, state, state="diverged", message=str(e), alarms=[*state.alarms, str(e)])
+            raise
+        except Exception as e:
+            _last_status(run, state, state="failed", message=str(e))
+            raise
+        finally:
+            compilation.leave(state.model)
+            out.close()
+        if state.finished:
+            run.set_status(state="done", images=state.images, seconds=state.seconds, alarms=state.alarms)
+
+
+def _last_status(run: Run, state: State, /, **fields: Any) -> None:
+    """How it ended, where that can be written: on a full disk this must not hide the reason."""
+    with suppress(UserError, OSError):
+        run.set_status(images=state.images, **fields)
