@@ -101,14 +101,18 @@ class Sinks(Sink):
         self._each(lambda sink: sink.close())
 
     def _each(self, call: Callable[[Sink], None]) -> None:
-        for sink in list(self.open):
+        failed: list[tuple[Sink, Exception]] = []
+        for sink in self.open:
             try:
                 call(sink)
             except Exception as e:
                 if sink.essential:
                     raise
-                self.open.remove(sink)
-                self._left_out(type(sink).__name__, e)
+                failed.append((sink, e))
+        gone = {id(sink) for sink, _ in failed}
+        self.open = [sink for sink in self.open if id(sink) not in gone]
+        for sink, e in failed:
+            self._left_out(type(sink).__name__, e)
 
     def _left_out(self, name: str, e: Exception) -> None:
         reason = " ".join(str(e).split())[:200] or type(e).__name__
