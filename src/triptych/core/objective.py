@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from triptych.core.data import Data
 from triptych.core.model import Model
+from triptych.core.quantity import Quantity
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class Move:
 
 class Objective(ABC):
     """Abstract base of the frozen dataclasses in `objectives/`; their fields are their hyper-parameters."""
+
+    quantities: ClassVar[Mapping[str, Quantity]] = {}
+    """What its moves log and `validate` returns, by name."""
 
     @abstractmethod
     def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:

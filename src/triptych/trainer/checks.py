@@ -10,11 +10,11 @@ import torch
 
 from triptych.core import Data, Recipe, Train
 from triptych.core.data import LARGEST
-from triptych.core.quantity import direction
 from triptych.data import find, load_spec
 from triptych.errors import NoSplit, UserError
 from triptych.models.families import build
 from triptych.run.folder import Run
+from triptych.trainer.quantities import logged
 
 
 def check_checkpoints(run: Run) -> None:
@@ -46,10 +46,11 @@ def check_side(recipe: Recipe) -> None:
         build(recipe.model, (spec.channels or 3, height, width))
 
 
-def check_best(train: Train) -> None:
+def check_best(recipe: Recipe) -> None:
     """UserError where the worst checkpoint would be kept for the best."""
+    train, known = recipe.train, logged(recipe.objective)
     name = train.best.removeprefix("-")
-    sign = direction(name)
+    sign = known[name].sign if name in known else 0
     right = f"-{name}" if sign > 0 else name
     if sign and train.best != right:
         raise UserError(

@@ -12,8 +12,9 @@ import torch
 
 from triptych.core import Data, Model, Recipe, Train, decode, encode
 from triptych.errors import UserError
-from triptych.evaluate.while_training import ALONG, FEWEST, left_out_along
+from triptych.evaluate.while_training import FEWEST, left_out_along, of_features
 from triptych.models.families import build
+from triptych.recipes.command import command
 from triptych.run import data as run_data
 from triptych.run.folder import Run, differences, fresh
 from triptych.system import device as runtime
@@ -22,6 +23,7 @@ from triptych.trainer.checks import check_best, check_checkpoints, check_side, c
 from triptych.trainer.cost import forecast
 from triptych.trainer.loop import Training
 from triptych.trainer.optimizers import learning_rate
+from triptych.trainer.quantities import logged
 
 
 def fit(
@@ -38,7 +40,7 @@ def fit(
     UserError, before anything is written, when the recipe cannot be trained; `Diverged` at a non-finite loss.
     """
     check_train(recipe.train)
-    check_best(recipe.train)
+    check_best(recipe)
     runtime.check_seed(seed)
     where = runtime.pick_device(device)
     check_side(recipe)
@@ -56,6 +58,8 @@ def fit(
         "threads": runtime.pick_threads(model, where),
         **run_data.record(recipe.data, data, test),
         "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in model.players.items()},
+        "command": command(encode(recipe), seed),
+        "quantities": {k: q.told() for k, q in logged(recipe.objective).items()},
     }
     if data.origin:
         env["data"]["origin"] = list(data.origin)
@@ -68,7 +72,9 @@ def fit(
                 "examples; --holdout 0.1 sets some aside"
             )
         if len(data if test is None else test) < FEWEST and data.is_images:
-            announce(f"{', '.join(ALONG)} are left out on the way: {left_out_along(data, test, recipe.train.images)}")
+            announce(
+                f"{', '.join(of_features())} are left out on the way: {left_out_along(data, test, recipe.train.images)}"
+            )
     model = runtime.place(model, where, precision)
     path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
     run = Run.create(path, recipe, seed, env)
@@ -122,8 +128,10 @@ def _go_on(
     model = build(run.recipe.model, train.shape)
     if images is not None:
         run = set_budget(run, images, model, train, announce)
+        env["command"] = command(encode(run.recipe), run.seed)
     if where is not None:
         env["data"]["place"] = str(found.collection or run_data.place_of(found.spec, train))
+    if env != run.env:
         write_json(run.path / "env.json", env)
     training = Training(run, runtime.place(model, target, env["precision"]), train, test)
     if saved:

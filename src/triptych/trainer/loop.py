@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Clock, Data, Density, Encoder, Model, Move, Sampler, encode
+from triptych.core import Clock, Data, Density, Encoder, Model, Move, Sampler, encode, quantity
 from triptych.data.batches import Batches, in_order
 from triptych.errors import Diverged, UserError
 from triptych.figures import tiles
@@ -24,6 +24,7 @@ from triptych.trainer import compilation
 from triptych.trainer.checks import enough_memory
 from triptych.trainer.ema import Averages
 from triptych.trainer.optimizers import learning_rate, make_optimizer
+from triptych.trainer.quantities import logged
 
 VALIDATED = 10_000
 """Most held-out examples a validation looks at."""
@@ -71,7 +72,8 @@ class Training:
     def run_budget(self, progress: bool, terminated: list[int]) -> Run:
         run, budget = self.run, self.train.images
         run.set_status(state="running", images=self.images, note=None, message=None)
-        bar = Progress(run.recipe.name or run.name, budget, self.images, shown=progress)
+        live = quantity.live(logged(self.recipe.objective))
+        bar = Progress(run.recipe.name or run.name, budget, self.images, shown=progress, live=live)
         self.model.train()
         began = time.perf_counter() - self.seconds
         try:
@@ -249,16 +251,16 @@ class Training:
 
     def check_best(self, bar: Progress) -> None:
         """Once there is a line of training beside that of image 0: the metric that chooses has to be in one of them."""
-        from triptych.evaluate.while_training import ALONG, left_out_along
+        from triptych.evaluate.while_training import left_out_along, of_features
 
         self.chooses, name = False, self.train.best.removeprefix("-")
         found = {k for line in self.run.lines() for k, v in line.items() if v is None or isinstance(v, int | float)}
         if name in found:
             return
-        if name in ALONG and (why := left_out_along(self.data, self.test, self.train.images)):
+        if name in of_features() and (why := left_out_along(self.data, self.test, self.train.images)):
             bar.say(f"{name} is left out ({why}), so that no checkpoint is kept as best")
             return
-        known = sorted(found - {"images", "step", "seconds", "evaluating"})
+        known = sorted(found - set(quantity.BOOKKEEPING))
         raise UserError(f"train.best names {name!r}, which is not in the log; choose one of {', '.join(known)}")
 
     def weights_finite(self) -> bool:
