@@ -45,7 +45,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     from triptych.core.statistics import estimate
 
     found = estimate(values)
-    return {"mean": found.mean, "half_width_95": found.reach, "values": list(values)}
+    return {"mean": found.mean, "half_width_95": found.half_width, "values": list(values)}
 
 
 def in_turns(

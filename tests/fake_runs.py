@@ -17,6 +17,7 @@ from triptych.models.gans.small_conv import ConvGAN
 from triptych.objectives.gan import GAN, WGANGP
 from triptych.run import Run
 from triptych.system import files
+from triptych.trainer.quantities import logged
 
 ENV = {"triptych": "0.1.0", "torch": "2.13.0", "device": "cpu", "threads": 1, "precision": "fp32", "processor": "a CPU"}
 
@@ -42,8 +43,12 @@ def make_run(
     points: int = 11,
     pictures: bool = True,
     shape: tuple[int, ...] | None = None,
+    old: bool = False,
 ) -> Run:
-    """A finished run of `recipe`; `values` become eval.json (numbers, or whole entries), None leaves it out."""
+    """A finished run of `recipe`; `values` become eval.json (numbers, or whole entries), None leaves it out.
+
+    An `old` one does not say what its numbers are; eval.json never does unless an entry of `values` is whole.
+    """
     if shape is None:
         shape = (1, 28, 28) if recipe.data.name == "mnist" else (2,)
     torch.manual_seed(seed)
@@ -56,7 +61,9 @@ def make_run(
         path,
         recipe,
         seed,
-        ENV | {"seed": seed, "shape": list(shape), "data": data, "parameters": players, "test": None},
+        ENV
+        | {"seed": seed, "shape": list(shape), "data": data, "parameters": players, "test": None}
+        | ({} if old else {"quantities": {k: q.told() for k, q in logged(recipe.objective).items()}}),
     )
     budget = recipe.train.images
     for i in range(points):

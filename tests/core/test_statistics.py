@@ -29,7 +29,7 @@ def test_welch_equals_scipys():
 
 def test_one_seed_cannot_be_judged():
     assert math.isnan(welch([1.0], [2.0, 3.0]))
-    assert math.isnan(estimate([3.0]).reach)
+    assert math.isnan(estimate([3.0]).half_width)
 
 
 def test_whole_numbers_without_spread_are_taken_as_rounded():

@@ -51,6 +51,8 @@ def test_an_old_run_goes_on_to_the_end_it_would_have_had(name: str, tmp_path: Pa
             if theirs[key] is None:
                 assert mine[key] is None
             else:
+                # the distance of a flow to the data has a name of its own by now
+                mine |= {"kl": mine["kl_data"]} if key == "kl" and "kl_data" in mine else {}
                 assert mine[key] == pytest.approx(theirs[key], rel=1e-4, abs=1e-6), (key, mine["images"])
     made = run.load(device="cpu").sample(4, seed=5).numpy()
     np.testing.assert_allclose(made, samples["whole"], rtol=1e-3, atol=1e-4)

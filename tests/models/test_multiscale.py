@@ -129,7 +129,7 @@ def test_learned_noise_moves_with_the_flow_in_one_move():
 
 def test_only_convolutions_may_run_in_reduced_precision():
     model = Glow(levels=1, steps=1, width=4).build((1, 4, 4))
-    inside = model.precise()
+    inside = model.autocast_modules()
     assert inside
     assert all(isinstance(layer, nn.Conv2d) for part in inside for layer in part.children())
 

@@ -1,6 +1,7 @@
 """Tables, verdicts and the page, on runs with known numbers."""
 
 import csv
+import html
 import json
 import math
 import random
@@ -13,9 +14,10 @@ from scipy import stats
 
 from triptych.cli import main
 from triptych.cli.options import parse_recipe
-from triptych.core import encode
-from triptych.core.quantity import direction
+from triptych.core import DataSpec, Recipe, Train, encode
 from triptych.errors import UserError
+from triptych.models.autoencoders import MLPAutoencoder
+from triptych.objectives.autoencoder import VAE
 from triptych.recipes import command, get
 from triptych.recipes.override import with_field
 from triptych.report import write_report
@@ -25,6 +27,7 @@ from triptych.report.significance import judge
 from triptych.report.table import tables
 from triptych.report.terminal import grid
 from triptych.report.wording import headline, sentence
+from triptych.system import files
 
 
 def page_of(runs, tmp_path):
@@ -66,7 +69,7 @@ def test_noise_is_not_called_a_difference(tmp_path):
 
 
 def test_scattered_seeds_do_not_make_a_winner(tmp_path):
-    """c is level with everything because it scatters; a is clearly better than b."""
+    """c is tied with everything because it scatters; a is clearly better than b."""
     runs = [
         *group(tmp_path, "a-x", [0.9, 0.91, 0.9]),
         *group(tmp_path, "b-x", [0.5, 0.51, 0.5]),
@@ -104,7 +107,79 @@ def test_lower_is_better_where_it_is(tmp_path):
         *group(tmp_path, "vae-x", [3, 3.1, 3.2], "frechet_cnn"),
     ]
     assert judge(only_table(runs), "frechet_cnn").best == "vae-x"
-    assert [direction(k) for k in ("fid", "recall", "active_units", "kl", "klong")] == [-1, 1, 0, -1, 0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "best"),
+    [
+        ("stacked_modes", "high-x"),
+        ("stacked_kl", "low-x"),
+        ("hole_gaussian", "low-x"),
+        ("class_histogram", "low-x"),
+        ("separability", "low-x"),
+        ("linear_accuracy", "high-x"),
+        ("beta_vae_score", "high-x"),
+        ("inception_score", "high-x"),
+        ("round_trip", "low-x"),
+        ("dci_completeness", "high-x"),
+        ("kl_iwae", "low-x"),
+        ("fid", "low-x"),
+        ("coverage_inception", "high-x"),
+        ("klong", None),
+    ],
+)
+def test_every_metric_is_judged_by_its_direction(tmp_path, metric, best):
+    """Also in old files, which do not tell it; what is known by no metric is not judged."""
+    table = only_table(
+        [*group(tmp_path, "low-x", [1, 1.1, 1.2], metric), *group(tmp_path, "high-x", [5, 5.1, 5], metric)]
+    )
+    verdict = judge(table, metric)
+    assert (None if verdict is None else verdict.best) == best
+    assert verdict is None or verdict.worse
+
+
+def test_a_strangers_metric_is_judged_as_its_file_says(tmp_path):
+    told = {"title": "Crispness", "better": "higher", "unit": "dB", "comparable": "pictures of one size", "rank": 1}
+    runs = [
+        *group(tmp_path, "gan-x", [{"value": v, **told} for v in (1, 1.1, 1.2)], "crisp"),
+        *group(tmp_path, "vae-x", [{"value": v, **told} for v in (3, 3.1, 3.2)], "crisp"),
+    ]
+    table = only_table(runs)
+    assert "Crispness (dB): vae-x is best" in sentence(judge(table, "crisp"), table)
+    text, _ = page_of(runs, tmp_path)
+    assert "higher is better; to be compared between pictures of one size" in text
+
+
+def test_a_number_without_a_direction_says_why_and_is_not_judged(tmp_path):
+    told = {"title": "Busyness", "better": "", "neither": "nobody knows"}
+    runs = [
+        *group(tmp_path, "gan-x", [{"value": v, **told} for v in (1, 1.1)], "busy"),
+        *group(tmp_path, "vae-x", [{"value": v, **told} for v in (3, 3.1)], "busy"),
+    ]
+    assert judge(only_table(runs), "busy") is None
+    assert "no direction is better: nobody knows" in page_of(runs, tmp_path)[0]
+
+
+def test_numbers_of_the_log_are_what_the_run_says_they_are(tmp_path):
+    """A loss does not rank; a stranger's number that has a direction stands in where it was not evaluated."""
+    runs = []
+    for i, (name, level) in enumerate((("a", 1.0), ("a", 1.1), ("b", 2.0), ("b", 2.1))):
+        run = make_run(tmp_path / str(i), toy_recipe(name), i % 2, points=0, pictures=False)
+        env = run.env | {
+            "quantities": run.env["quantities"] | {"glow": {"title": "Glow", "better": "lower", "rank": 3}}
+        }
+        files.write_json(run.path / "env.json", env)
+        run.append({"images": 10, "glow": level, "critic_loss": level})
+        runs.append(run)
+    table = only_table(runs)
+    assert judge(table, "glow").best == "a"
+    assert "critic_loss" not in table.metrics
+
+
+def test_a_number_of_the_log_is_no_second_column_of_an_evaluated_one(tmp_path):
+    run = make_run(tmp_path / "a", toy_recipe(), points=0, pictures=False, values={"kl": 1.0, "modes": 20})
+    run.append({"images": 10, "kl_data": 1.5, "modes": 12, "high_quality": 0.5})
+    assert set(only_table([run]).metrics) == {"kl", "modes", "high_quality"}
 
 
 def test_different_data_and_evaluators_stand_apart_with_the_reason(tmp_path):
@@ -160,7 +235,7 @@ def test_a_best_that_did_not_last_is_noted(tmp_path):
     for i, modes in enumerate([1, 20, 24, 22, 3]):
         run.append({"images": i * 100, "step": i, "seconds": i, "modes": modes})
     text, _ = page_of([run], tmp_path)
-    assert "Modes found was 24.0 at 200 images and ended at 3" in text
+    assert "Modes found was 24 at 200 images and ended at 3" in text
 
 
 def test_the_page_is_self_contained_and_its_numbers_can_be_read_back(tmp_path):
@@ -277,15 +352,27 @@ def test_time_of_training_is_without_the_evaluations(tmp_path):
     assert entry.training == 4.0, "10 s in all"
 
 
-def test_an_autoencoders_rate_is_no_distance_to_the_data(tmp_path):
+@pytest.mark.parametrize("old", [False, True])
+def test_an_autoencoders_rate_is_no_distance_to_the_data(tmp_path, old):
     """It rises in every good training: neither drawn with a flow's KL nor called a number that got worse."""
-    run = make_run(tmp_path / "a", toy_recipe(), points=0, pictures=False)
+    recipe = Recipe(
+        DataSpec("25gaussians"), MLPAutoencoder(latent=2, width=8), VAE(), Train(images=10_000), name="vae-x"
+    )
+    run = make_run(tmp_path / "a", recipe, points=0, pictures=False, old=old)
     for i in range(6):
         run.append({"images": i * 2_000, "seconds": 1.0, "kl": 0.01 + i, "recon": 5.0 + i})
     text, _ = page_of([run], tmp_path)
     assert "KL(posterior ‖ prior)" in text
     assert "KL(data ‖ model)" not in text
     assert "and ended at" not in text
+
+
+def test_an_old_flows_kl_is_its_distance_to_the_data(tmp_path):
+    run = make_run(tmp_path / "a", toy_recipe(), points=0, pictures=False, old=True)
+    for i in range(6):
+        run.append({"images": i * 2_000, "seconds": 1.0, "kl": 1.0 + i, "loss": 5.0 + i})
+    text, _ = page_of([run], tmp_path)
+    assert "KL(data ‖ model) (nats) was 1 at 0 images and ended at 6" in text
 
 
 def test_a_verdict_says_how_many_seeds_it_is_of(tmp_path):
@@ -303,6 +390,29 @@ def test_a_damaged_folder_is_one_line(tmp_path, name, text, capsys):
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert not (tmp_path / "r.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("triptych train gan-25gaussians --seed 3", True),
+        ("triptych train 'a b' --data '$(x)'", True),
+        ("triptych train x; rm -rf y", False),
+        ("triptych train $(rm y)", False),
+        ("triptych train 'x", False),
+        ("rm -rf y", False),
+        ("", False),
+    ],
+)
+def test_the_command_of_a_run_is_shown_where_it_is_safe_to_paste(tmp_path, command, shown):
+    """A stranger's folder may hold any text there; without one the page says how to go on."""
+    run = make_run(tmp_path / "a", toy_recipe(), values={"modes": 20}, pictures=False)
+    files.write_json(run.path / "env.json", run.env | {"command": command})
+    text, _ = page_of([run], tmp_path)
+    escaped = html.escape(command, quote=True).replace("&#x27;", "&#39;")
+    assert (f'<pre tabindex="0">{escaped} --out' in text) == shown
+    assert (f"triptych resume {run.path}" in text) != shown
+    assert command not in ("triptych train x; rm -rf y", "rm -rf y") or "rm -rf" not in text.split("<script")[0]
 
 
 def test_commands_on_the_page_can_be_pasted(tmp_path):

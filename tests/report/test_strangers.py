@@ -15,11 +15,11 @@ from PIL import Image
 
 from triptych.cli import main, parallel_lines
 from triptych.errors import UserError
-from triptych.recipes.command import shell
 from triptych.report import write_report
 from triptych.report.entries import gather
 from triptych.run import schema
 from triptych.system import csv_files, files
+from triptych.system.shell import shell
 
 VALUES = {"modes": 20, "nll": {"value": None, "note": "no density"}}
 

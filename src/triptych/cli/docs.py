@@ -13,13 +13,13 @@ from pathlib import Path
 
 from triptych.cli.options import field_docs
 from triptych.core import Objective, discover
-from triptych.core.quantity import direction, spoken
+from triptych.core.statistics import format_number
 from triptych.errors import UserError
 from triptych.recipes.named import all_recipes
 from triptych.report.entries import Entry, gather, read_study_json
 from triptych.report.significance import judge
 from triptych.report.table import Table, tables
-from triptych.report.wording import figure, headline, sentence, with_reach
+from triptych.report.wording import headline, sentence
 from triptych.study.named import listing
 from triptych.system import files
 from triptych.system.console import say
@@ -127,18 +127,16 @@ def verdicts_of(table: Table) -> list[str]:
 def markdown(table: Table) -> str:
     """The comparison table: a metric with a direction a row, a recipe a column, mean ± 95 % interval over seeds."""
     rows = ["| | " + " | ".join(table.labels) + " | floor: real against real |", "|---" * (len(table.labels) + 2) + "|"]
-    for metric in (m for m in table.metrics if direction(m)):
+    for metric, quantity in ((m, q) for m in table.metrics if (q := table.quantity(m)).sign):
         found = [table.estimate(label, metric) for label in table.labels]
         if not any(found):
             continue
-        arrow = "↓" if direction(metric) < 0 else "↑"
         cells = [
-            table.missing(label, metric) if e is None else with_reach(e)
-            for label, e in zip(table.labels, found, strict=True)
+            table.missing(label, metric) if e is None else str(e) for label, e in zip(table.labels, found, strict=True)
         ]
         floor = table.floor(metric)
-        cells.append("" if floor is None else figure(floor))
-        rows.append(f"| {spoken(metric)} {arrow} | " + " | ".join(map(cell, cells)) + " |")
+        cells.append("" if floor is None else format_number(floor))
+        rows.append(f"| {quantity.name} {quantity.arrow} | " + " | ".join(map(cell, cells)) + " |")
     costs: dict[str, Callable[[Entry], float | None]] = {
         "training, s": lambda e: e.status.get("seconds"),
         "images shown": lambda e: e.status.get("images"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from rich.table import Table
 from tyro.conf import Positional, arg
 
+from triptych.core.statistics import format_number
 from triptych.errors import UserError
 from triptych.system.console import console, say
 
@@ -154,10 +155,8 @@ def value(v: Value) -> str:
     """`0.1234 ± 0.0056`, or that there is none."""
     if v.value is None:
         return "not defined"
-    return number(v.value) + (f" ± {v.se:.2g}" if v.se is not None else "")
+    return number(v.value) + (f" ± {number(v.se)}" if v.se is not None else "")
 
 
 def number(x: float | None) -> str:
-    if x is None:
-        return ""
-    return f"{x:.0f}" if x == int(x) and abs(x) < 1e6 else f"{x:.4g}"
+    return "" if x is None else format_number(x)

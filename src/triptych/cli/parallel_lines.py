@@ -80,7 +80,7 @@ def render(found: list[Reading], steps: int, seeds: int, picture: bytes, scale: 
     rows = []
     for name in OBJECTIVES:
         pulls = [estimate([r.pull for r in found if r.objective == name and r.offset == t]) for t in offsets]
-        rows.append((name, [f"{e.mean:.3g}" + (f" ± {e.reach:.2g}" if seeds > 1 else "") for e in pulls]))
+        rows.append((name, list(map(str, pulls))))
     return (
         environment()
         .from_string((folder / "lines.html").read_text(encoding="utf-8"))

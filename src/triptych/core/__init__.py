@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from triptych.core.objective import Clock as Clock
     from triptych.core.objective import Move as Move
     from triptych.core.objective import Objective as Objective
+    from triptych.core.quantity import Quantity as Quantity
     from triptych.core.recipe import DataSpec as DataSpec
     from triptych.core.recipe import Recipe as Recipe
     from triptych.core.recipe import Train as Train
@@ -45,6 +46,7 @@ __all__ = [
     "ModelSpec",
     "Move",
     "Objective",
+    "Quantity",
     "Recipe",
     "Sampler",
     "Shape",
@@ -74,6 +76,7 @@ __getattr__, __dir__ = handed_on(
         "ModelSpec": "model",
         "Move": "objective",
         "Objective": "objective",
+        "Quantity": "quantity",
         "Recipe": "recipe",
         "Sampler": "model",
         "Shape": "data",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from triptych.core.model import Sampler
+from triptych.core.quantity import Better, Quantity
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,17 @@ class Value:
     note: str = ""
     card: Mapping[str, Any] | None = None
     """of a likelihood: what it is a likelihood of"""
+    quantity: str = ""
+    """which of its metric's declared quantities it is; empty: the one of its own name"""
+    variant: str = ""
+    """which one of these it is: of which features, by which bound, of which checkpoint"""
+    title: str = ""
+    """from here on what the metric declares of it, as `Quantity` has it"""
+    better: Better = ""
+    neither: str = ""
+    unit: str = ""
+    comparable: str = ""
+    rank: int = 50
 
 
 class Metric(ABC):
@@ -47,6 +60,9 @@ class Metric(ABC):
 
     needs: ClassVar[type] = Sampler
     """Capability a model must have."""
+    quantities: ClassVar[Mapping[str, Quantity]] = {}
+    """What it makes, by name. Of a number whose name depends on the features (`coverage_inception`) the name before
+    that is enough; where the variant has a name of its own among people (`fid`), that may be declared too."""
 
     @abstractmethod
     def applies(self, case: Any) -> str:
@@ -55,3 +71,31 @@ class Metric(ABC):
     @abstractmethod
     def __call__(self, case: Any) -> dict[str, Value]:
         """Named numbers."""
+
+    def evaluated(self, case: Any) -> dict[str, Value]:
+        """Named numbers, each with what is declared of it: what evaluations run."""
+        return described(self(case), self.quantities)
+
+    def along(self, case: Any) -> dict[str, float]:
+        """Numbers for a line of the log while training: cheap ones, without floors. Default: none.
+
+        Each is declared with the data it is `logged` on. What takes more examples than there are is left out, by
+        `Comparison.number`.
+        """
+        return {}
+
+
+def described(values: Mapping[str, Value], quantities: Mapping[str, Quantity]) -> dict[str, Value]:
+    """Values with what is declared of them; TypeError for one of which nothing is."""
+    found = {}
+    for name, value in values.items():
+        # a name that people know needs no variant behind it: fid, not fid of Inception's features
+        known = quantities.get(name)
+        if known is None:
+            if value.quantity not in quantities:
+                raise TypeError(f"{name!r} is not declared; add it to the `quantities` of its metric")
+            known = quantities[value.quantity].as_variant(value.variant)
+        elif value.quantity not in ("", name) and value.quantity not in quantities:
+            raise TypeError(f"{value.quantity!r} is not declared; add it to the `quantities` of its metric")
+        found[name] = dataclasses.replace(value, quantity=value.quantity or name, **known.told())
+    return found

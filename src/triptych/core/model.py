@@ -48,7 +48,7 @@ class Model(nn.Module, ABC):
     def log_prob(self, x: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no exact density; flows have one, and `evaluate` bounds a VAE's")
 
-    def precise(self) -> list[nn.Module]:
+    def autocast_modules(self) -> list[nn.Module]:
         """Modules whose calls may run in bfloat16 under mixed precision: all players, unless the model says less."""
         return list(self.children())
 

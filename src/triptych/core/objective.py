@@ -11,6 +11,7 @@ from torch import Tensor
 
 from triptych.core.data import Data
 from triptych.core.model import Model
+from triptych.core.quantity import Quantity
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Objective(ABC):
 
     validates_averages: ClassVar[bool] = True
     """Whether `validate` looks at the averaged weights (EMA), which will be loaded, or at those that training moves."""
+
+    quantities: ClassVar[Mapping[str, Quantity]] = {}
+    """What its moves log and `validate` returns, by name."""
 
     @abstractmethod
     def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:

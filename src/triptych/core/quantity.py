@@ -1,98 +1,96 @@
-"""What a number is: which direction is better, and its name for people."""
+"""What a number is: its name for people, which direction is better, its unit, and where it may be compared.
+
+Whoever makes a number declares it once, in a class attribute `quantities` of the metric or objective. From there it
+goes with the number: into `eval.json` beside every value, and into `env.json` for the lines of the log. Whoever shows,
+ranks or judges numbers asks the quantity.
+"""
 
 from __future__ import annotations
 
-LOWER: tuple[str, ...] = (
-    "fid",
-    "frechet",
-    "kid",
-    "kernel",
-    "cmmd",
-    "fld",
-    "mmd",
-    "wasserstein",
-    "sliced",
-    "reverse_kl",
-    "nll",
-    "kl",
-    "bits_per_dim",
-    "recon",
-    "val_recon",
-    "mse",
-    "inverse_error",
-    "path_length",
-    "c2st",
-    "tv",
-    "total_variation",
-)
-HIGHER: tuple[str, ...] = (
-    "modes",
-    "high_quality",
-    "precision",
-    "recall",
-    "density",
-    "coverage",
-    "elbo",
-    "iwae",
-    "log_prob",
-    "psnr",
-    "ssim",
-    "accuracy",
-    "confident",
-    "mig",
-    "sap",
-    "dci",
-    "probe",
-)
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal
+
+Better = Literal["lower", "higher", ""]
+
+BOOKKEEPING = ("images", "step", "seconds", "evaluating")
+"""Fields of every line of a log that say when and how long; no quantities."""
 
 
-def direction(metric: str) -> int:
-    """-1 where lower is better, 1 where higher is, 0 where neither can be said."""
-    name = metric.lower()
-    for sign, known in ((-1, LOWER), (1, HIGHER)):
-        if any(name == k or name.startswith((f"{k}_", f"{k}-", f"{k}@")) for k in known):
-            return sign
-    return 0
+@dataclass(frozen=True)
+class Quantity:
+    """What one named number is. TypeError for one with neither a direction nor the reason why it has none."""
+
+    title: str
+    """for people, beginning with a capital"""
+    better: Better = ""
+    """which direction is better; empty where neither is, and then `neither` says why"""
+    _: KW_ONLY
+    neither: str = ""
+    """why neither direction is better, in words"""
+    unit: str = ""
+    """nats, bits, of 1,000; empty for a pure number"""
+    comparable: str = ""
+    """what two models must share, beside data and evaluator, for their numbers to be compared"""
+    variant: str = ""
+    """which one, where a metric makes several of one quantity: of which features, by which bound"""
+    rank: int = 50
+    """place in tables and on the progress bar, the smallest first"""
+    live: bool = False
+    """shown on the progress bar while training"""
+    logged: Literal["", "vectors", "images"] = ""
+    """of a metric: the data on which a training logs it on the way (`Metric.along`)"""
+
+    def __post_init__(self) -> None:
+        if self.better not in ("lower", "higher", ""):
+            raise TypeError(f"{self.title!r}: better is {self.better!r}; it must be 'lower', 'higher' or ''")
+        if bool(self.better) == bool(self.neither):
+            raise TypeError(f"{self.title!r}: give `better`, or in `neither` the reason why it has no direction")
+
+    @property
+    def name(self) -> str:
+        """For people, with variant and unit: `Negative log-likelihood, ELBO (nats)`."""
+        text = f"{self.title}, {self.variant}" if self.variant else self.title
+        return f"{text} ({self.unit})" if self.unit else text
+
+    @property
+    def sign(self) -> int:
+        """-1 where lower is better, 1 where higher is, 0 where neither is."""
+        return {"lower": -1, "higher": 1, "": 0}[self.better]
+
+    @property
+    def arrow(self) -> str:
+        return {"lower": "↓", "higher": "↑", "": ""}[self.better]
+
+    def told(self) -> dict[str, Any]:
+        """As the JSON files of a run have it."""
+        return {k: getattr(self, k) for k in TOLD}
+
+    def as_variant(self, variant: str) -> Quantity:
+        return dataclasses.replace(self, variant=", ".join(filter(None, [self.variant, variant])))
 
 
-SHOWN = ("val_recon", "nll", "elbo", "modes", "high_quality", "critic_loss", "generator_loss", "loss")
+TOLD = ("title", "better", "neither", "unit", "comparable", "variant", "rank")
+"""Fields of a quantity that go into files."""
 
 
-FIRST = ("modes", "high_quality", "reverse_kl", "kl", "nll", "bits_per_dim", "fid", "frechet", "confident")
-"""The metrics that say most, in this order."""
+def read_back(told: Mapping[str, Any]) -> Quantity:
+    """The quantity that `Quantity.told` wrote; where somebody left both reasons out, neither direction is better."""
+    fields = {k: told[k] for k in TOLD if k in told}
+    if fields.get("better"):
+        fields["neither"] = ""
+    elif not fields.get("neither"):
+        fields["neither"] = "it was not declared"
+    return Quantity(**fields)
 
 
-def root(metric: str) -> str:
-    """The name in `FIRST` that a metric is or is a variant of (`frechet` of `frechet_pixels`), else its own."""
-    return next((k for k in FIRST if metric == k or metric.startswith(f"{k}_")), metric)
+def undeclared(name: str) -> Quantity:
+    """A number of which only the name is known."""
+    text = name.replace("_", " ").replace("-", " ")
+    return Quantity(text[:1].upper() + text[1:], neither="it was not declared", rank=1_000)
 
 
-NAMES = {
-    "modes": "Modes found",
-    "high_quality": "High-quality samples",
-    "reverse_kl": "Evenness over modes (reverse KL)",
-    "sliced_wasserstein": "Sliced Wasserstein distance",
-    "wasserstein": "Wasserstein distance",
-    "nll": "Negative log-likelihood (nats)",
-    "kl": "KL(data ‖ model) (nats)",
-    "rate": "KL(posterior ‖ prior) (nats)",
-    "bits_per_dim": "Bits per dimension",
-    "val_recon": "Held-out reconstruction error",
-    "elbo": "ELBO (nats)",
-    "frechet": "Fréchet distance",
-    "fid": "FID",
-    "kid": "KID",
-    "kernel": "Kernel distance",
-    "c2st": "Two-sample test accuracy",
-}
-
-
-def spoken(metric: str) -> str:
-    """A metric's name for a person; what follows a known name goes behind a comma."""
-    for name, said in NAMES.items():
-        if metric == name:
-            return said
-        if metric.startswith(f"{name}_"):
-            return f"{said}, {metric.removeprefix(f'{name}_').replace('_', ' ')}"
-    text = metric.replace("_", " ").replace("-", " ")
-    return text[:1].upper() + text[1:]
+def live(quantities: Mapping[str, Quantity]) -> list[str]:
+    """Names of what the progress bar shows, the most telling first."""
+    return sorted((k for k in quantities if quantities[k].live), key=lambda k: quantities[k].rank)

@@ -15,10 +15,28 @@ class Estimate:
     """A mean over seeds and how far the truth may lie from it."""
 
     mean: float
-    reach: float
+    half_width: float
     """half width of the 95 % interval of the mean; NaN with one seed"""
     n: int
     """seeds"""
+
+    def __str__(self) -> str:
+        """Mean ± half width of its interval, where there is one."""
+        return format_number(self.mean) + (f" ± {format_number(self.half_width)}" if self.half_width >= 0 else "")
+
+
+def format_number(value: float) -> str:
+    """A number for people: whole ones as they are, others with three significant digits."""
+    if not math.isfinite(value):
+        return "?"
+    if value == 0:
+        return "0"
+    if abs(value) >= 1e7 or abs(value) < 1e-3:
+        return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
+    if value == int(value):
+        return f"{value:,.0f}"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{digits}f}"
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -73,12 +91,12 @@ def holm(p: Sequence[float]) -> list[float]:
     return out
 
 
-def student(freedom: float, level: float = 0.95) -> float:
-    """The t with P(|T| ≤ t) = `level` for Student's T, by bisection on `two_sided`."""
+def student(freedom: float, confidence: float = 0.95) -> float:
+    """The t with P(|T| ≤ t) = `confidence` for Student's T, by bisection on `two_sided`."""
     low, high = 0.0, 1e3
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if two_sided(middle, freedom) > 1 - level else (low, middle)
+        low, high = (middle, high) if two_sided(middle, freedom) > 1 - confidence else (low, middle)
     return (low + high) / 2
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from triptych.core import Data, Sampler, Value
+from triptych.core import Data, Metric, Sampler, Value, discover
 from triptych.evaluate.protocol import (
-    CHEAP,
     Options,
     against_statistics,
     default_count,
@@ -93,7 +93,7 @@ def judge_run(path: str | Path, options: Options, out: str | Path | None = None)
             save_statistics(options.save_stats, real, inception, options)
         own = options.split is None and found.own  # else the reference has no half that chose
         if own and options.which == "last" and run.best is not None and isinstance(model, Sampler):
-            values |= selected(run, case, options, n)
+            values |= selected(run, case, options, n, values)
     notes = [*case_notes, *notes]
     if options.bn == "train":
         notes.append("batch normalisation used the statistics of each batch of samples (--bn train)")
@@ -131,13 +131,13 @@ def timed_draw(model: Sampler, n: int, seed: int, real: Data) -> tuple[Data, dic
     }
 
 
-def selected(run: Run, case: Case, options: Options, n: int) -> dict[str, Value]:
+def selected(run: Run, case: Case, options: Options, n: int, values: Mapping[str, Value]) -> dict[str, Value]:
     """The metric that chose the best checkpoint, of `best` and of `last`, on the half that did not choose."""
     name = run.recipe.train.best.removeprefix("-")
-    chosen = [(e, base) for e in case.extractors for base in CHEAP if e.name(base) == name]
-    if not case.images or not chosen:
+    metric = next((m for m in discover("metrics", Metric).values() if name in m.quantities), None)
+    if not case.images or metric is None or name not in values:
         return {}
-    extractor, base = chosen[0]
+    extractors = tuple(e for e in case.extractors if e.id == values[name].extractor)
     real = halves(case.real)[1]
     found: dict[str, Value] = {}
     for which in ("last", "best"):
@@ -145,9 +145,9 @@ def selected(run: Run, case: Case, options: Options, n: int) -> dict[str, Value]
         assert isinstance(model, Sampler)
         if options.bn == "train":
             use_batch_statistics(model)
-        half = Case(real, draw(model, min(n, len(real)), options.seed, real), case.spare, extractors=(extractor,))
-        value = half.measure(
-            lambda x, y: {base: CHEAP[base](x, y)}, half.spaces[0], note="on the half that chose nothing"
-        )
-        found[f"{name}_{which}"] = value[name]
+        half = Case(real, draw(model, min(n, len(real)), options.seed, real), case.spare, extractors=extractors)
+        value = metric().evaluated(half).get(name)  # pyright: ignore[reportAbstractUsage]
+        if value is not None:
+            note = "; ".join(filter(None, [value.note, "on the half that chose nothing"]))
+            found[f"{name}_{which}"] = dataclasses.replace(value, variant=which, note=note)
     return found

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from triptych import data as data_sets
 from triptych.core import Data, Metric, Sampler, Split, Value, discover, to_bytes
+from triptych.core.metric import described
 from triptych.errors import TooFew, UserError
 from triptych.metrics.comparison import Case, pick
 from triptych.metrics.features import extractor as features
 from triptych.metrics.features import self_trained
-from triptych.metrics.frechet import frechet_distance, frechet_from_features, moments
-from triptych.metrics.kernel import kernel_distance
+from triptych.metrics.frechet import Frechet, frechet_distance, moments
 from triptych.run.folder import Which
 from triptych.system.device import check_seed, pick_device
 from triptych.system.progress import bars
@@ -96,11 +96,8 @@ def against_statistics(
         raise UserError(f"{file} has {len(mu)} dimensions; Inception features have {x.shape[1]}")
     value = frechet_distance(mu, sigma, *moments(x))
     note = "; ".join(filter(None, ["the real side's count is not in the file", inception.note]))
-    return {
-        "fid": Value(
-            value, len(samples), None, str(file), inception.id, inception.resize, None, inception.dtype, note=note
-        )
-    }
+    fid = Value(value, len(samples), None, str(file), inception.id, inception.resize, None, inception.dtype, note=note)
+    return described({inception.name("frechet"): fid}, Frechet.quantities)
 
 
 def save_statistics(file: str | Path, real: Data, inception: features.Inception, options: Options) -> None:
@@ -119,7 +116,7 @@ def measure(case: Case) -> dict[str, Value]:
         one = metric()  # pyright: ignore[reportAbstractUsage]
         try:
             if not one.applies(case):
-                found |= one(case)
+                found |= one.evaluated(case)
         except TooFew as e:
             case.warn(f"{name} is left out: {e}")
     return found
@@ -184,10 +181,6 @@ def heard(said: list[str]) -> Iterator[None]:
         warnings.simplefilter("default")
         yield
     said += [str(w.message) for w in caught]
-
-
-CHEAP = {"frechet": frechet_from_features, "kernel": kernel_distance}
-"""Distances on features that are computed along the way."""
 
 
 def halves(data: Data) -> tuple[Data, Data]:

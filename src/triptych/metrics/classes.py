@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from triptych.core import Metric, Value
+from triptych.core import Metric, Quantity, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
 from triptych.metrics.comparison import Case
@@ -35,6 +37,11 @@ class Classes(Metric):
     - `class_deviation`: largest relative deviation of a class's share from uniform (0.4: some class 40 % off).
     """
 
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "confident": Quantity("Samples of a clear class", "higher", rank=35),
+        "class_histogram": Quantity("Distance of the classes' shares from the data's", "lower", rank=36),
+        "class_deviation": Quantity("Largest deviation of a class's share", "lower", rank=37),
+    }
     confidence: float = 0.9
 
     def applies(self, case: Case) -> str:
@@ -73,6 +80,9 @@ class InceptionScore(Metric):
     from above. Source: Salimans et al. 2016, section 4; logits without the head's bias, as is customary.
     """
 
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "inception_score": Quantity("Inception score", "higher", comparable="pictures like ImageNet's")
+    }
     splits: int = 10
 
     def applies(self, case: Case) -> str:
@@ -112,6 +122,11 @@ class StackedDigits(Metric):
     `stacked_modes` counts the triples that occur among the samples; `stacked_kl` is the KL in nats from their
     histogram to the uniform one. Customary with 26,000 samples (Metz et al. 2017; Lin et al. 2018).
     """
+
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "stacked_modes": Quantity("Modes found", "higher", unit="of 1,000", rank=10),
+        "stacked_kl": Quantity("Evenness over modes (reverse KL)", "lower", unit="nats", rank=12),
+    }
 
     def applies(self, case: Case) -> str:
         return "" if case.digits is not None else "the set is not stacked MNIST"

@@ -60,6 +60,7 @@ class Case:
     """bits per dimension of held-out pictures under one Gaussian, once somebody made it"""
     progress: Callable[[str], Progress] | None = None
     warnings: list[str] = field(default_factory=list)
+    _sides: dict[Extractor, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, data in (("real", self.real), ("generated", self.fake)):
@@ -126,6 +127,23 @@ class Case:
                 made[id(data)] = extract(extractor, data, progress=bar)
         return Space(extractor, *(made[id(d)] for d in sides.values()))
 
+    def sides(self, extractor: Extractor) -> tuple[Tensor, Tensor]:
+        """Features of the two sides alone, for what is cheap."""
+        if extractor not in self._sides:
+            self._sides[extractor] = (
+                extract(extractor, self.real)["features"],
+                extract(extractor, self.fake)["features"],
+            )
+        return self._sides[extractor]
+
+    def number(self, name: str, f: Callable[..., float], *args: Tensor) -> dict[str, float]:
+        """`f(*args)` under that name; nothing, and a warning by it, where there are too few examples."""
+        try:
+            return {name: f(*args)}
+        except TooFew as why:
+            self.warn(f"{name} is left out: {why}")
+            return {}
+
     @property
     def classifier(self) -> Offline | None:
         """The classifier of this set, where there is one."""
@@ -176,6 +194,8 @@ class Case:
                 floor=first(floors[name]) if name in floors else None,
                 floor_n=floor_n if name in floors else None,
                 note=note,
+                quantity=name,
+                variant=e.label,
             )
             for name, number in values.items()
         }
@@ -191,6 +211,8 @@ class Case:
         floor: float | None = None,
         floor_n: int | None = None,
         note: str = "",
+        quantity: str = "",
+        variant: str = "",
     ) -> Value:
         """A `Value` that carries this case's counts and reference; what is not finite is None: not defined."""
         value, se = number if isinstance(number, tuple) else (number, None)
@@ -209,6 +231,8 @@ class Case:
             floor_n=None if floor is None else floor_n,
             se=se if se is not None and math.isfinite(se) else None,
             note=note,
+            quantity=quantity,
+            variant=variant,
         )
 
 

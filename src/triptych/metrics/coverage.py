@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from triptych.core import Metric, Value
+from triptych.core import Metric, Quantity, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import double
 
@@ -73,6 +74,11 @@ def ceiling(d: int) -> float:
 class ModeCoverage(Metric):
     """`mode_coverage` of a toy mixture. The floor is what fresh draws of the law score: a perfect sampler."""
 
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "modes": Quantity("Modes found", "higher", rank=10, live=True, logged="vectors"),
+        "high_quality": Quantity("High-quality samples", "higher", rank=11, live=True, logged="vectors"),
+        "reverse_kl": Quantity("Evenness over modes (reverse KL)", "lower", unit="nats", rank=12, logged="vectors"),
+    }
     points: int = 2500
     """samples, by convention: more of them reach more modes"""
 
@@ -93,3 +99,8 @@ class ModeCoverage(Metric):
             k: dataclasses.replace(case.value(v, floor=ideal[k], floor_n=n, note=notes.get(k, "")), n=n)
             for k, v in got.items()
         }
+
+    def along(self, case: Case) -> dict[str, float]:
+        if case.real.law is None or case.real.law.modes is None:
+            return {}
+        return mode_coverage(case.fake.x, case.real.modes, case.real.std)

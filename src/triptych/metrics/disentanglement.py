@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.core import Encoder, Latent, Metric, Value
+from triptych.core import Encoder, Latent, Metric, Quantity, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
 from triptych.metrics.comparison import Case, counted, subset
@@ -173,8 +174,8 @@ def chosen_lasso(x: Tensor, y: Tensor) -> Tensor:
         w = lasso(x[:cut], y[:cut], penalty, 100, w)
         errors = (x[cut:] @ w - y[cut:]).square().mean(1)
         found.append((errors.mean(), errors.std() / len(errors) ** 0.5, w))
-    least, reach, _ = min(found, key=lambda f: f[0])
-    return next(w for error, _, w in found if error <= least + reach)
+    least, error, _ = min(found, key=lambda f: f[0])
+    return next(w for value, _, w in found if value <= least + error)
 
 
 def lasso(x: Tensor, y: Tensor, penalty: float, steps: int = 500, start: Tensor | None = None) -> Tensor:
@@ -286,6 +287,14 @@ class Disentanglement(Metric):
     """
 
     needs = Encoder
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "mig": Quantity("Mutual information gap", "higher", rank=52),
+        "dci_disentanglement": Quantity("DCI disentanglement", "higher", rank=52),
+        "dci_completeness": Quantity("DCI completeness", "higher", rank=52),
+        "dci_informativeness": Quantity("DCI informativeness", "higher", rank=52),
+        "sap": Quantity("Separated attribute predictability", "higher", rank=52),
+        "beta_vae_score": Quantity("β-VAE score", "higher", rank=52),
+    }
     points: int = 5000
     widest: int = 512
     """latent dimensions that are still judged axis by axis"""
@@ -333,6 +342,20 @@ class Separability(Metric):
     """
 
     needs = Latent
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "separability": Quantity(
+            "Separability of classes",
+            "lower",
+            comparable="models that both have an encoder, or both have none",
+            rank=53,
+        ),
+        "linear_accuracy": Quantity(
+            "Accuracy of a linear classifier of codes",
+            "higher",
+            comparable="models that both have an encoder, or both have none",
+            rank=53,
+        ),
+    }
     points: int = 4000
     widest: int = 512
     seed: int = 0

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from triptych.core import Metric, Value
+from triptych.core import Metric, Quantity, Value
 from triptych.errors import TooFew, UserError
 from triptych.metrics.arrays import double, pair
 from triptych.metrics.comparison import Case, Space
@@ -110,6 +112,11 @@ def moments(x: Tensor | ArrayLike) -> tuple[Tensor, Tensor]:
 class Frechet(Metric):
     """Fréchet distance on every extractor's features: `fid` on Inception's, `frechet` on others."""
 
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "frechet": Quantity("Fréchet distance", "lower", rank=27, logged="images"),
+        "fid": Quantity("FID", "lower", rank=26, logged="images"),
+    }
+
     def applies(self, case: Case) -> str:
         return ""
 
@@ -123,6 +130,12 @@ class Frechet(Metric):
             found |= case.measure(lambda x, y: {"frechet": frechet_from_features(x, y)}, space, note=note)
         return found
 
+    def along(self, case: Case) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for e in case.extractors:
+            found |= case.number(e.name("frechet"), frechet_from_features, *case.sides(e))
+        return found
+
 
 @dataclass(frozen=True)
 class FrechetInfinity(Metric):
@@ -133,6 +146,10 @@ class FrechetInfinity(Metric):
     extrapolated. Source: Chong and Forsyth 2020, section 3.
     """
 
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "frechet_infinity": Quantity("Fréchet distance at n = ∞", "lower"),
+        "fid_infinity": Quantity("FID at n = ∞", "lower"),
+    }
     points: int = 15
     """subset sizes that the line goes through"""
     seed: int = 0
@@ -153,7 +170,7 @@ class FrechetInfinity(Metric):
             if few:
                 note = f"not defined: {' and '.join(few)} for {d} dimensions; extrapolation needs at least {2 * d}"
                 refused = case.value(math.nan, extractor=e.id, resize=e.resize, dtype=e.dtype, note=note)
-                found[e.name("frechet_infinity")] = refused
+                found[e.name("frechet_infinity")] = replace(refused, quantity="frechet_infinity", variant=e.label)
                 continue
             found |= case.measure(self.extrapolated, space, seed=self.seed, note="extrapolated in the samples")
         return found
@@ -179,10 +196,20 @@ def frechet_infinity(x: Tensor | ArrayLike, y: Tensor | ArrayLike, points: int =
     return torch.linalg.lstsq(line, torch.tensor(values, dtype=torch.float64)[:, None]).solution[0].item()
 
 
+class Pixels(Identity):
+    """Principal components of pixels as features."""
+
+    label = "pixels"
+
+    def name(self, base: str) -> str:
+        return f"{base}_pixels"
+
+
 @dataclass(frozen=True)
 class PixelFrechet(Metric):
     """Fréchet distance of the pixels' leading principal components, fitted on the real side."""
 
+    quantities: ClassVar[Mapping[str, Quantity]] = {"frechet": Frechet.quantities["frechet"]}
     components: int = 64
 
     def applies(self, case: Case) -> str:
@@ -196,6 +223,6 @@ class PixelFrechet(Metric):
             q = min(self.components, *pixels.shape)
             _, _, basis = torch.svd_lowrank((pixels - mean), q=q, niter=4)
         sets = [(d.x.flatten(1).float() / 255 - mean) @ basis for d in (case.real, case.fake, *case.pair)]
-        pca = Identity(f"pixels-pca{q}:{case.real.fingerprint[:12]}", "none", "float32", Extractor.note)
+        pca = Pixels(f"pixels-pca{q}:{case.real.fingerprint[:12]}", "none", "float32", Extractor.note)
         space = Space(pca, *({"features": s} for s in sets))
-        return case.measure(lambda x, y: {"frechet_pixels": frechet_from_features(x, y)}, space, seed=0)
+        return case.measure(lambda x, y: {"frechet": frechet_from_features(x, y)}, space, seed=0)

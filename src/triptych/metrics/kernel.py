@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from triptych.core import Metric, Value
+from triptych.core import Metric, Quantity, Value
 from triptych.errors import TooFew
 from triptych.metrics.arrays import at_least, pair
 from triptych.metrics.comparison import Case
@@ -110,6 +112,12 @@ class Kernel(Metric):
     over random subsets, where there are enough examples for them.
     """
 
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "kernel": Quantity("Kernel distance", "lower", rank=29, logged="images"),
+        "kid": Quantity("KID", "lower", rank=28, logged="images"),
+        "kernel_subsets": Quantity("Kernel distance over subsets", "lower"),
+        "kid_subsets": Quantity("KID over subsets", "lower"),
+    }
     subsets: int = 100
     size: int = 1000
     """examples in a subset"""
@@ -126,6 +134,12 @@ class Kernel(Metric):
             if isinstance(space.extractor, Inception) and min(len(case.real), len(case.fake)) >= self.size:
                 note = f"{self.subsets} subsets of {self.size:,}; se: their spread"
                 found |= case.measure(self.over_subsets, space, seed=self.seed, note=note)
+        return found
+
+    def along(self, case: Case) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for e in case.extractors:
+            found |= case.number(e.name("kernel"), kernel_distance, *case.sides(e))
         return found
 
     def over_subsets(self, x: Tensor, y: Tensor) -> dict[str, tuple[float, float]]:

@@ -6,12 +6,12 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from triptych.core import Data, Density, Metric, Model, Value, to_inner
+from triptych.core import Data, Density, Metric, Model, Quantity, Value, to_inner
 from triptych.core.units import bits_per_dim
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
@@ -162,6 +162,9 @@ def gaussian_bits(train: Data, test: Data, seed: int = 0, most: int = 20_000) ->
     return bits_per_dim(log_p.item(), test.shape)
 
 
+CARDS = "likelihoods of one kind: exact with exact, and a bound with the same bound"
+
+
 @dataclass(frozen=True)
 class Likelihood(Metric):
     """Negative log-likelihood of held-out examples in nats, with its card; "not defined" is a result.
@@ -173,6 +176,13 @@ class Likelihood(Metric):
     """
 
     needs = Model
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "nll": Quantity("Negative log-likelihood", "lower", unit="nats", comparable=CARDS, rank=21),
+        "bits_per_dim": Quantity("Bits per dimension", "lower", comparable=CARDS, rank=22),
+        "kl": Quantity("KL(data ‖ model)", "lower", unit="nats", comparable=CARDS, rank=20),
+        # of its own name in the log: there the autoencoders' `kl` is the posterior's distance from the prior
+        "kl_data": Quantity("KL(data ‖ model)", "lower", unit="nats", rank=20, logged="vectors"),
+    }
     points: int = 10_000
     """held-out examples"""
     drawn: int = 50_000
@@ -193,11 +203,12 @@ class Likelihood(Metric):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if isinstance(model, Density):
-                found = self.tell(case, real, "", *exact(model, real.x))
+                found = self.tell(case, real, "", "", *exact(model, real.x))
             elif isinstance(model, VAEModel) and isinstance(case.objective, Variational):
                 elbo = variational(model, case.objective, real.x)
                 iwae, gain = self.tighter(model, case.objective, real, *elbo)
-                found = self.tell(case, real, "_elbo", *elbo) | self.tell(case, real, "_iwae", elbo[0], iwae, gain)
+                found = self.tell(case, real, "_elbo", "ELBO", *elbo)
+                found |= self.tell(case, real, "_iwae", "IWAE", elbo[0], iwae, gain)
             else:
                 note = f"not defined: {type(model).__name__} has no density"
                 found = {"nll": case.value(math.nan, seed=self.seed, note=note)}
@@ -227,7 +238,7 @@ class Likelihood(Metric):
         return f"uniform 8, one Gaussian {case.gaussian:.2f} bits"
 
     def tell(
-        self, case: Case, real: Data, suffix: str, log_p: Tensor, card: Card, gain: Tensor | None = None
+        self, case: Case, real: Data, suffix: str, variant: str, log_p: Tensor, card: Card, gain: Tensor | None = None
     ) -> dict[str, Value]:
         """Values of log p per example, with the standard error over examples; plus the mean gain on some of them."""
         n, note, shape = len(log_p), str(card), real.shape
@@ -239,23 +250,35 @@ class Likelihood(Metric):
         if card.non_finite:
             mean = se = math.nan
         floor = -case.real.log_prob(real.x).double().mean().item() if case.real.law is not None else None
-        found = {f"nll{suffix}": case.value((-mean, se), seed=self.seed, floor=floor, floor_n=n, note=note)}
+        found = {"nll": case.value((-mean, se), seed=self.seed, floor=floor, floor_n=n, note=note)}
         if real.is_images and card.space == "[0, 1]^D":
             scale = math.prod(shape) * math.log(2)
             bits = (bits_per_dim(mean, shape), se / scale)
-            found[f"bits_per_dim{suffix}"] = case.value(bits, seed=self.seed, note=f"{note}; {self.beside(case, real)}")
+            found["bits_per_dim"] = case.value(bits, seed=self.seed, note=f"{note}; {self.beside(case, real)}")
         elif real.is_images:
             bits = (-mean / (math.prod(shape) * math.log(2)), se / (math.prod(shape) * math.log(2)))
-            found[f"bits_per_dim{suffix}"] = case.value(bits, seed=self.seed, note=note)
+            found["bits_per_dim"] = case.value(bits, seed=self.seed, note=note)
         if floor is not None:
             gap = case.real.log_prob(real.x).double() - log_p
             kl = math.nan if card.non_finite else gap.mean().item() - more
             above = "" if card.bound == "exact" else " (an upper bound)"
-            found[f"kl{suffix}"] = case.value(
+            found["kl"] = case.value(
                 (kl, math.hypot((gap.std() / n**0.5).item(), more_se)),
                 seed=self.seed,
                 floor=0.0,
                 note=f"KL(data ‖ model), nats{above}",
             )
         plain = dataclasses.asdict(card)
-        return {k: dataclasses.replace(v, n=n, n_real=n, card=plain) for k, v in found.items()}
+        return {
+            f"{k}{suffix}": dataclasses.replace(v, n=n, n_real=n, card=plain, quantity=k, variant=variant)
+            for k, v in found.items()
+        }
+
+    def along(self, case: Case) -> dict[str, float]:
+        """`kl_data`: of fresh points under a density, against their own."""
+        model, real = case.model, case.real
+        if not isinstance(model, Density) or real.law is None:
+            return {}
+        with torch.no_grad():
+            log_prob = torch.cat([model.log_prob(part.to(model.device)) for part in real.x.split(4096)]).cpu().double()
+        return {"kl_data": (real.log_prob(real.x).double() - log_prob).mean().item()}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from triptych.core import Metric, Value
+from triptych.core import Metric, Quantity, Value
 from triptych.metrics.arrays import at_least, pair
 from triptych.metrics.comparison import Case
 
@@ -98,8 +100,16 @@ def share(hits: Tensor) -> float:
 class Neighbours(Metric):
     """`precision`, `recall`, `density` and `coverage` on every extractor's features."""
 
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "precision": Quantity("Precision", "higher", rank=32),
+        "recall": Quantity("Recall", "higher", rank=33),
+        "density": Quantity("Density", "higher", rank=34),
+        "coverage": Quantity("Coverage", "higher", rank=31, logged="images"),
+    }
     k: int = 5
     """neighbours that a ball reaches to"""
+    logged: int = 1_000
+    """examples a side for the log of a training, on the set's own features"""
 
     def applies(self, case: Case) -> str:
         return ""
@@ -109,3 +119,9 @@ class Neighbours(Metric):
         for space in case.spaces:
             found |= case.measure(lambda x, y: prdc(x, y, self.k), space, note=f"k = {self.k}")
         return found
+
+    def along(self, case: Case) -> dict[str, float]:
+        if not case.extractors:
+            return {}
+        real, fake = (x[: self.logged] for x in case.sides(case.extractors[0]))
+        return case.number("coverage", lambda: prdc(real, fake, self.k)["coverage"])

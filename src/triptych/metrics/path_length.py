@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from triptych.core import Latent, Metric, Value
+from triptych.core import Latent, Metric, Quantity, Value
 from triptych.metrics.comparison import Case
 from triptych.models.families import AEModel
 from triptych.models.latent_space import slerp
@@ -52,6 +52,9 @@ class PathLength(Metric):
     """`path_length` with the set's own extractor: small is smooth. It compares models of one data set only."""
 
     needs = Latent
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "path_length": Quantity("Path length", "lower", comparable="one kind of path, straight or along the sphere")
+    }
     points: int = 2000
     epsilon: float = 1e-4
     seed: int = 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from triptych.core import Metric, Value, to_inner, to_public
+from triptych.core import Metric, Quantity, Value, to_inner, to_public
 from triptych.metrics.comparison import Case, counted, subset
 from triptych.metrics.transport import sliced_wasserstein
 from triptych.models.code_density import codes_of_data, fit_codes
@@ -25,6 +27,17 @@ class PriorHole(Metric):
     """
 
     needs = Autoencoder
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        f"hole_{name}": Quantity(
+            f"Sliced Wasserstein distance of decoded {codes}", "lower", comparable="autoencoders alone have it", rank=55
+        )
+        for name, codes in {
+            "prior": "draws of the prior",
+            "gaussian": "draws of a Gaussian fitted to codes",
+            "mixture": "draws of a mixture fitted to codes",
+            "reconstruction": "codes of held-out examples",
+        }.items()
+    }
     points: int = 2000
     """examples a side"""
     components: int = 10

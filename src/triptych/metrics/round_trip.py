@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
-from triptych.core import Metric, Value, to_inner
+from triptych.core import Metric, Quantity, Value, to_inner
 from triptych.metrics.comparison import Case, counted, subset
 from triptych.models.families import FlowModel
 
@@ -16,6 +18,7 @@ class RoundTrip(Metric):
     """`round_trip`: the largest |f⁻¹(f(x)) − x| over held-out examples, in inner units (pictures: [−1, 1])."""
 
     needs = FlowModel
+    quantities: ClassVar[Mapping[str, Quantity]] = {"round_trip": Quantity("Error of inversion", "lower", rank=60)}
     points: int = 1_000
     """held-out examples"""
     seed: int = 0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from triptych.core import Data, Metric, Value
+from triptych.core import Data, Metric, Quantity, Value
 from triptych.core.assignment import assignment
 from triptych.errors import UserError
 from triptych.metrics.arrays import at_least, pair
@@ -63,6 +65,10 @@ def wasserstein(x: Tensor | ArrayLike, y: Tensor | ArrayLike) -> float:
 class Transport(Metric):
     """Wasserstein distances in the data's own units: `sliced_wasserstein`, and for vectors the exact `wasserstein`."""
 
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "sliced_wasserstein": Quantity("Sliced Wasserstein distance", "lower", logged="vectors"),
+        "wasserstein": Quantity("Wasserstein distance", "lower"),
+    }
     projections: int = 200
     points: int = 2000
     """pictures a side"""
@@ -83,6 +89,13 @@ class Transport(Metric):
         if not case.images:
             return found | counted(case.measure(self.exact, self.space(case, some), dtype="float64"), n)
         return counted(found, n)
+
+    def along(self, case: Case) -> dict[str, float]:
+        if case.images:
+            return {}
+        if case.broken:
+            return {"sliced_wasserstein": math.nan}
+        return {"sliced_wasserstein": self.sliced(case.real.x, case.fake.x)["sliced_wasserstein"]}
 
     def space(self, case: Case, sides: Sequence[Data]) -> Space:
         """The examples as they are, in the data's units (pixels in [0, 1])."""

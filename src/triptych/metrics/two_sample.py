@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from triptych.core import Metric, Value
+from triptych.core import Metric, Quantity, Value
 from triptych.metrics.arrays import pair
 from triptych.metrics.comparison import Case, counted
 from triptych.metrics.neighbours import nearest
@@ -58,6 +60,10 @@ def accuracy(right: Tensor) -> tuple[float, float]:
 class TwoSample(Metric):
     """`two_sample` on every extractor's features: 0.5 cannot be told from real, 1 always can."""
 
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "c2st": Quantity("Two-sample test accuracy, perceptron", "lower"),
+        "c2st_knn": Quantity("Two-sample test accuracy, nearest neighbours", "lower"),
+    }
     seed: int = 0
     """of the split and the perceptron"""
     most: int = 2000

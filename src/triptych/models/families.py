@@ -93,7 +93,7 @@ class FlowModel(Sampler, Encoder, Density):
         if dequantizer is not None:
             self.dequantizer = dequantizer
 
-    def precise(self) -> list[nn.Module]:
+    def autocast_modules(self) -> list[nn.Module]:
         """The convolutions that decide scales and shifts; z and log-determinants stay float32.
 
         Flows of vectors have none: bfloat16 moves the log density of 2-D data by hundredths of a nat.

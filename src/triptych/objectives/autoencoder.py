@@ -8,21 +8,27 @@ constants included, `beta` is what it says: the weight of the KL in the (negativ
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.core import Clock, Data, Move, Objective
+from triptych.core import Clock, Data, Move, Objective, Quantity
 from triptych.errors import UserError
 from triptych.models.families import AEModel, VAEModel
 from triptych.models.layers.data_init import Centred
-from triptych.objectives.collapse import collapse_panel
+from triptych.objectives.collapse import ACTIVE_UNITS, PANEL, collapse_panel
 
 BOTH = ("encoder", "decoder")
+TRAINED_ON = "it is of the batches that are trained on"
+RECONSTRUCTION: Mapping[str, Quantity] = {
+    "loss": Quantity("Loss", neither=TRAINED_ON, rank=43, live=True),
+    "recon": Quantity("Reconstruction error while training", neither=TRAINED_ON),
+    "val_recon": Quantity("Held-out reconstruction error", "lower", rank=24, live=True),
+}
 
 
 def sse(x: Tensor, mean: Tensor) -> Tensor:
@@ -48,6 +54,8 @@ def centre(encoder: nn.Module, data: Data) -> None:
 @dataclass(frozen=True)
 class AE(Objective):
     """A plain autoencoder: minimise E ‖x − g(f(x))‖², summed over dimensions."""
+
+    quantities: ClassVar[Mapping[str, Quantity]] = {**RECONSTRUCTION, "active_units": ACTIVE_UNITS}
 
     def step(self, model: AEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         x = next(batches)
@@ -75,10 +83,28 @@ class AE(Objective):
         return {"val_recon": total / len(z), "active_units": float((z.var(0, correction=0) > 0.01).sum())}
 
 
+RATE = "it is what the codes say about an example: little is collapse, much is a prior that samples badly"
+
+
 @dataclass(frozen=True)
 class Variational(Objective):
     """Abstract base of `VAE` and `IWAE`: the likelihoods p(x|z), and validation at beta = 1."""
 
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        **RECONSTRUCTION,
+        "kl": Quantity("KL(posterior ‖ prior) while training", neither=RATE, unit="nats"),
+        "val_kl": Quantity("KL(posterior ‖ prior)", neither=RATE, unit="nats"),
+        "beta_eff": Quantity("Weight of the KL", neither="it is a setting, not an outcome"),
+        "elbo": Quantity("ELBO", "higher", unit="nats", comparable="one likelihood p(x|z)", rank=23, live=True),
+        "bits_per_dim": Quantity(
+            "Bits per dimension",
+            "lower",
+            variant="ELBO",
+            comparable="both densities of pixels, or both probabilities",
+            rank=22,
+        ),
+        **PANEL,
+    }
     _: KW_ONLY
     likelihood: Literal["gaussian", "gaussian-learned", "bernoulli", "logistic"] = "gaussian"
     """p(x|z): Gaussian of fixed sigma, Gaussian or discretised logistic of learned scale, Bernoulli (binary data)"""

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from triptych.core import Quantity
+
 POINTS = 512
 """Examples that the pairwise estimates use: their cost is its square."""
+
+
+ACTIVE_UNITS = Quantity("Active latent dimensions", neither="how many the data need is not known")
+PANEL: Mapping[str, Quantity] = {
+    "active_units": ACTIVE_UNITS,
+    "kl_per_dim": Quantity("KL of each latent dimension", neither="it shows which dimensions are used", unit="nats"),
+    "mutual_info": Quantity("Information of codes about examples", neither="it is one part of the KL", unit="nats"),
+    "marginal_kl": Quantity("KL(all codes ‖ prior)", neither="codes that say nothing have 0", unit="nats"),
+    "total_correlation": Quantity(
+        "Total correlation of codes",
+        neither="less is more independent, and none is easy for codes that say nothing",
+        unit="nats",
+    ),
+}
 
 
 def active_units(mu: Tensor) -> int:
@@ -25,10 +42,10 @@ def collapse_panel(mu: Tensor, log_sigma: Tensor) -> dict[str, Any]:
     total correlation (nats; see `decompose`).
     """
     kl = 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).mean(0)
-    spoken = kl[kl >= 0.01].sort(descending=True).values
+    used = kl[kl >= 0.01].sort(descending=True).values
     return {
         "active_units": float(active_units(mu)),
-        "kl_per_dim": [round(v, 4) for v in spoken.tolist()],
+        "kl_per_dim": [round(v, 4) for v in used.tolist()],
         **decompose(mu, log_sigma),
     }
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Clock, Data, Model, Move, Objective, to_inner
+from triptych.core import Clock, Data, Model, Move, Objective, Quantity, to_inner
 from triptych.core.units import bits_per_dim
 from triptych.errors import UserError
 from triptych.models.families import FlowModel
@@ -17,6 +18,10 @@ from triptych.models.layers.bijections import Affine, Fitted
 
 FITTED = 100_000
 """Most pictures that are looked at before the first step."""
+
+
+TRAINED_ON = "it is of the batches that are trained on"
+SPREAD = "it is the spread of the examples"
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,18 @@ class NLL(Objective):
 
     Sources: Dinh et al. 2017, eq. 2; Theis et al. 2016, section 3.1; Ho et al. 2019, eq. 7.
     """
+
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "loss": Quantity("Loss", neither=TRAINED_ON, rank=43, live=True),
+        "nll": Quantity("Negative log-likelihood", "lower", unit="nats", rank=21, live=True),
+        "nll_se": Quantity("Standard error of the negative log-likelihood", neither=SPREAD, unit="nats"),
+        "nonfinite": Quantity("Held-out examples of no finite likelihood", "lower", rank=61),
+        "round_trip": Quantity("Error of inversion", "lower", rank=60),
+        "max_log_scale": Quantity(
+            "Largest log scale", neither="it only warns: near its bound of 2 the flow is strained"
+        ),
+        "bits_per_dim": Quantity("Bits per dimension", "lower", rank=22),
+    }
 
     def log_likelihood(self, model: FlowModel, x: Tensor) -> Tensor:
         """Of inner examples x, in nats, (n,); for pictures log p((k + u) / 256) − log q(u | k) on [0, 1]^d."""

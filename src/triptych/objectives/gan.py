@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.core import Clock, Data, Move, Objective
+from triptych.core import Clock, Data, Move, Objective, Quantity
 from triptych.errors import UserError
 from triptych.objectives.gradients import input_gradient
 
@@ -52,12 +52,23 @@ def gradient_penalty(D: Critic, real: Tensor, fake: Tensor, epsilon: Tensor | No
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
+GAME = "two players pull it to and fro: in equilibrium it rests, at no value known beforehand"
+
+
 @dataclass(frozen=True)
 class Adversarial(Objective):
     """The game: `n_critic` critic moves, each on a fresh real batch, then one generator move."""
 
     validates_averages = False  # a critic is judged against the generator that it plays with
 
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "critic_loss": Quantity("Loss of the critic", neither=GAME, rank=41, live=True),
+        "generator_loss": Quantity("Loss of the generator", neither=GAME, rank=42, live=True),
+        "d_real": Quantity("Critic's mean score of real examples", neither=GAME),
+        "d_fake": Quantity("Critic's mean score of samples", neither=GAME),
+        "d_gap": Quantity("Gap of the critic's scores", neither=GAME, unit="standard deviations"),
+        "diversity": Quantity("Diversity of samples", neither="1 is as diverse as the data", unit="of the data's"),
+    }
     _: KW_ONLY
     n_critic: int = 1
     """critic moves per generator move"""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -11,27 +9,7 @@ from typing import Any
 from triptych.core import encode
 from triptych.core.codec import flat
 from triptych.recipes.named import all_recipes
-from triptych.system.console import printable
-
-
-def shell(*words: str) -> str:
-    """Words as a shell takes them, on one line: control characters and bytes that are no UTF-8 as `$'…'` has them."""
-    return " ".join(
-        shlex.quote(w) if printable(w) == w and "\n" not in w and "\t" not in w else dollar(w) for w in words
-    )
-
-
-def dollar(word: str) -> str:
-    """One word in the quotes in which bash, zsh and POSIX of 2024 know escapes."""
-    kept = []
-    for c in word:
-        if c in "\\'":
-            kept.append(f"\\{c}")
-        elif printable(c) == c and c not in "\n\t":
-            kept.append(c)
-        else:
-            kept += [f"\\x{byte:02x}" for byte in os.fsencode(c)]
-    return f"$'{''.join(kept)}'"
+from triptych.system.shell import shell
 
 
 @cache

@@ -11,9 +11,8 @@ from html import escape as escape_html
 
 import numpy as np
 
-from triptych.core.statistics import estimate
+from triptych.core.statistics import estimate, format_number
 from triptych.figures.charts import Curve, band
-from triptych.report.wording import figure
 from triptych.system.console import printable
 
 WIDTH, HEIGHT = 380, 236
@@ -70,9 +69,9 @@ def line_chart(series: Mapping[str, Sequence[Curve]], order: Sequence[str], titl
     drawn = []
     for label, seeds in series.items():
         thinned = [thin(c) for c in seeds if c]
-        x, mean, reach = band(thinned) if thinned else (np.zeros(0), np.zeros(0), np.zeros(0))
+        x, mean, half = band(thinned) if thinned else (np.zeros(0), np.zeros(0), np.zeros(0))
         if len(x):
-            drawn.append((order.index(label), label, x, mean, np.nan_to_num(reach)))
+            drawn.append((order.index(label), label, x, mean, np.nan_to_num(half)))
     if not drawn:
         return ""
     x_high = max(float(d[2].max()) for d in drawn) or 1.0
@@ -97,10 +96,10 @@ def line_chart(series: Mapping[str, Sequence[Curve]], order: Sequence[str], titl
         parts.append(f'<text x="{px:.1f}" y="{HEIGHT - 19}" text-anchor="{anchor}">{short(x)}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 4}" text-anchor="middle">images shown</text>')
-    for i, _, x, mean, reach in drawn:
-        if reach.any():
-            upper = [at(a, b) for a, b in zip(x, mean + reach, strict=True)]
-            lower = [at(a, b) for a, b in zip(x, mean - reach, strict=True)]
+    for i, _, x, mean, half in drawn:
+        if half.any():
+            upper = [at(a, b) for a, b in zip(x, mean + half, strict=True)]
+            lower = [at(a, b) for a, b in zip(x, mean - half, strict=True)]
             parts.append(f'<path class="band {css(i)}" d="M{path(upper + lower[::-1])}Z"/>')
     for i, label, x, mean, _ in drawn:
         points = [at(a, b) for a, b in zip(x, mean, strict=True)]
@@ -127,8 +126,11 @@ def interval_chart(values: Mapping[str, Sequence[float]], order: Sequence[str], 
     low, high = min(every), max(every)
     span = (high - low) or abs(high) or 1.0
     for _, _, e in found:
-        if math.isfinite(e.reach):
-            low, high = max(min(low, e.mean - e.reach), low - span), min(max(high, e.mean + e.reach), high + span)
+        if math.isfinite(e.half_width):
+            low, high = (
+                max(min(low, e.mean - e.half_width), low - span),
+                min(max(high, e.mean + e.half_width), high + span),
+            )
     pad = 0.05 * ((high - low) or 1.0)
     low, high = low - pad, high + pad
     line, top = 30, 8
@@ -143,20 +145,17 @@ def interval_chart(values: Mapping[str, Sequence[float]], order: Sequence[str], 
         parts.append(f'<path class="rule" d="M{at(x):.1f} {top}V{bottom}"/>')
         parts.append(f'<text x="{at(x):.1f}" y="{bottom + 14}" text-anchor="middle">{short(x)}</text>')
     if floor is not None:
-        parts.append(
-            f'<path class="floor" d="M{at(floor):.1f} {top}V{bottom}"><title>floor {figure(floor)}</title></path>'
-        )
+        text = f"floor {format_number(floor)}"
+        parts.append(f'<path class="floor" d="M{at(floor):.1f} {top}V{bottom}"><title>{text}</title></path>')
     for row, (label, v, e) in enumerate(found):
         i, y = order.index(label), top + line * row + 21
         parts.append(f'<text x="12" y="{y - 9}">{escape(label)}</text>')
-        if math.isfinite(e.reach):
-            parts.append(
-                f'<path class="line {css(i)}" d="M{at(e.mean - e.reach):.1f} {y}H{at(e.mean + e.reach):.1f}"/>'
-            )
+        if math.isfinite(e.half_width):
+            left, right = at(e.mean - e.half_width), at(e.mean + e.half_width)
+            parts.append(f'<path class="line {css(i)}" d="M{left:.1f} {y}H{right:.1f}"/>')
         parts += [f'<circle class="seed {css(i)}" cx="{at(x):.1f}" cy="{y}" r="2.5"/>' for x in v]
-        parts.append(
-            f'<path class="mean {css(i)}" d="M{at(e.mean):.1f} {y - 5}V{y + 5}"><title>{figure(e.mean)}</title></path>'
-        )
+        middle, text = f"M{at(e.mean):.1f} {y - 5}V{y + 5}", format_number(e.mean)
+        parts.append(f'<path class="mean {css(i)}" d="{middle}"><title>{text}</title></path>')
     return "".join(parts) + "</svg>"
 
 

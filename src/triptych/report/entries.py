@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from triptych.core import Quantity
 from triptych.core.codec import flat
+from triptych.core.quantity import read_back, undeclared
 from triptych.errors import UserError
+from triptych.report import older
 from triptych.run import schema
 from triptych.run.folder import read_status
 
-LOGGED = ("modes", "high_quality", "reverse_kl", "wasserstein", "nll", "val_recon", "elbo", "bits_per_dim")
-"""Fields of the log that stand in where a run has no such value in eval.json."""
 MOST_NAMES = 500
 """Metrics of a run, and different numbers of its log."""
 HUGE = 1e100
@@ -40,14 +41,16 @@ class Entry:
     status: Mapping[str, Any]
     lines: Sequence[Mapping[str, Any]]
     values: Mapping[str, Mapping[str, Any]]
-    """eval.json's metrics, and the log's where there is no such metric (`source` tells which)"""
-    judged: bool
+    """eval.json's metrics, and the log's where there is no such metric (`source` tells which), and what each is"""
+    evaluated: bool
     """whether there is an eval.json"""
     label: str = ""
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """examples a second, as they were drawn for eval.json"""
     bad_lines: int = 0
     """lines of the log that could not be read"""
+    quantities: Mapping[str, Quantity] = field(default_factory=dict)
+    """what the numbers of the log are"""
 
     @property
     def name(self) -> str:
@@ -58,6 +61,10 @@ class Entry:
         """Name and fingerprint of what it was trained on."""
         told = self.env.get("data") or {}
         return told.get("name") or self.recipe["data"]["name"], told.get("fingerprint") or ""
+
+    def quantity(self, name: str) -> Quantity:
+        """What a number of the log is."""
+        return self.quantities.get(name) or undeclared(name)
 
     @property
     def state(self) -> str:
@@ -77,13 +84,18 @@ def read_entry(path: Path) -> Entry:
         raise UserError(f"{path} is not a run: it has no recipe.json; give folders made by `triptych train` or `study`")
     asked = schema.read_asked(path)
     env = schema.read_env(path, ()) if (path / "env.json").exists() else {}
-    judged = schema.read_evaluation(path) if (path / "eval.json").exists() else {}
+    evaluated = schema.read_evaluation(path) if (path / "eval.json").exists() else {}
     lines, bad = schema.read_log(path)
-    if max(len(judged), len({k for line in lines for k in line})) > MOST_NAMES:
+    if max(len(evaluated), len(env.get("quantities", ())), len({k for line in lines for k in line})) > MOST_NAMES:
         raise UserError(f"{path} holds more than {MOST_NAMES} different numbers, which no training does; remove it")
-    # an autoencoder's `kl` is its rate, not the distance to the data that a flow logs under that name
-    lines = [{"rate" if k == "kl" and "recon" in line else k: v for k, v in line.items()} for line in lines]
-    values = {k: {**v, "source": "eval"} for k, v in judged.items()}
+    if "quantities" in env:
+        quantities = {k: read_back(told) for k, told in env["quantities"].items()}
+    else:
+        lines = older.renamed(lines)
+        quantities = older.logged(lines)
+    values = {
+        k: {**(v if v.get("title") else v | older.quantity(k).told()), "source": "eval"} for k, v in evaluated.items()
+    }
     return Entry(
         path,
         asked["recipe"],
@@ -91,21 +103,31 @@ def read_entry(path: Path) -> Entry:
         env,
         read_status(path),
         lines,
-        values | logged(lines, values, held_out=env.get("test") is not None),
-        judged=bool(values),
+        values | logged(lines, quantities, values, held_out=env.get("test") is not None),
+        evaluated=bool(values),
         sampling=schema.read_sampling(path) if (path / "sampling.json").exists() else {},
         bad_lines=bad,
+        quantities=quantities,
     )
 
 
-def logged(lines: Sequence[Mapping[str, Any]], judged: Mapping[str, Any], held_out: bool) -> dict[str, dict[str, Any]]:
-    """The newest logged number of each known field that eval.json does not hold under that name."""
+def logged(
+    lines: Sequence[Mapping[str, Any]],
+    quantities: Mapping[str, Quantity],
+    evaluated: Mapping[str, Mapping[str, Any]],
+    *,
+    held_out: bool,
+) -> dict[str, dict[str, Any]]:
+    """The newest logged number of everything that has a direction and no value in eval.json under the same title."""
     found = {}
+    titles = {told["title"] for told in evaluated.values()}
     note = "from the training log" + ("" if held_out else ", of training examples: there was no held-out part")
-    for name in LOGGED:
+    for name, quantity in quantities.items():
+        if not quantity.sign or quantity.title in titles:
+            continue
         at = [line for line in lines if number(line.get(name))]
-        if at and not any(k == name or k.startswith(f"{name}_") for k in judged):
-            found[name] = {"value": at[-1][name], "source": "log", "note": note}
+        if at:
+            found[name] = {"value": at[-1][name], "source": "log", "note": note, **quantity.told()}
     return found
 
 

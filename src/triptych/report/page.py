@@ -18,23 +18,19 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from triptych.core.codec import flat
-from triptych.core.quantity import direction, spoken
-from triptych.core.statistics import estimate
+from triptych.core.quantity import BOOKKEEPING, Quantity
+from triptych.core.statistics import estimate, format_number
 from triptych.errors import UserError
-from triptych.recipes import command
-from triptych.recipes.command import shell
 from triptych.report import charts, export
 from triptych.report.entries import Entry, gather, number, plain, read_study_json
 from triptych.report.pictures import pictures, walks
-from triptych.report.significance import LEVEL, Verdict, judge
+from triptych.report.significance import ALPHA, Verdict, judge
 from triptych.report.table import Table, tables
-from triptych.report.wording import figure, headline, sentence, with_reach
+from triptych.report.wording import headline, sentence
 from triptych.system import csv_files, files
 from triptych.system.console import printable, say
+from triptych.system.shell import safe, shell
 
-HIDDEN = ("images", "step", "seconds", "evaluating")
-WORSE = 0.2
-"""A final number this much worse than the run's best one is noted."""
 MARK = '<meta name="generator" content="triptych">'
 """What tells a page of ours from another one."""
 ELSEWHERE = "give --out another name"
@@ -85,7 +81,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
-    env.filters |= {"figure": figure, "spoken": spoken, "plain": plain}
+    env.filters |= {"number": format_number, "plain": plain}
     return env
 
 
@@ -112,7 +108,7 @@ def render(
         lost=lost,
         omitted=omitted,
         runs=len(entries),
-        level=LEVEL,
+        alpha=ALPHA,
         style=(folder / "report.css").read_text(encoding="utf-8"),
         versions=versions(entries),
         embedded=embedded(made, rows),
@@ -134,10 +130,10 @@ class Cell:
     """A number of the table, or why there is none."""
 
     text: str
-    reach: str = ""
+    half_width: str = ""
     why: str = ""
     best: bool = False
-    level: bool = False
+    tied: bool = False
 
 
 def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
@@ -160,14 +156,29 @@ def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
         "notes": notes(table),
         "cost": cost(table),
         "differences": differences(table),
-        "commands": [(e.label, e.seed, command.command(e.recipe, e.seed), shell(str(e.path))) for e in table.entries],
+        "meanings": [(q.name, meaning(q)) for q in map(table.quantity, table.metrics)],
+        "commands": [(e.label, e.seed, begun_by(e), shell(str(e.path))) for e in table.entries],
     }
 
 
 def column(table: Table, metric: str) -> dict[str, Any]:
-    arrow = {-1: "lower is better", 1: "higher is better", 0: ""}[direction(metric)]
-    floor = table.floor(metric)
-    return {"name": spoken(metric), "arrow": arrow, "about": table.about(metric), "floor": floor}
+    quantity, floor = table.quantity(metric), table.floor(metric)
+    arrow = f"{quantity.better} is better" if quantity.better else ""
+    return {"name": quantity.name, "arrow": arrow, "about": table.about(metric), "floor": floor}
+
+
+def meaning(quantity: Quantity) -> str:
+    """Which direction is better or why neither is, and between which models it may be compared, in words."""
+    text = f"{quantity.better} is better" if quantity.better else f"no direction is better: {quantity.neither}"
+    return f"{text}; to be compared between {quantity.comparable}" if quantity.comparable else text
+
+
+def begun_by(entry: Entry) -> str:
+    """The command that trains a run again, as its folder has it; where it has none, the one that goes on with it."""
+    command = entry.env.get("command", "")
+    if command and safe(command):
+        return f"{command} --out {shell(str(entry.path))}"
+    return shell("triptych", "resume", str(entry.path))
 
 
 def seeds(table: Table, label: str) -> str:
@@ -189,12 +200,12 @@ def cells(table: Table, label: str, verdicts: Mapping[str, Verdict]) -> list[Cel
             row.append(Cell("–", why=table.missing(label, metric)))
             continue
         verdict = verdicts.get(metric)
-        judged = verdict is not None and bool(verdict.worse or verdict.level)
+        judged = verdict is not None and bool(verdict.worse or verdict.tied)
         best = judged and verdict is not None and verdict.best == label
-        level = judged and verdict is not None and label in dict(verdict.level)
-        reach = figure(found.reach) if math.isfinite(found.reach) else ""
+        tied = judged and verdict is not None and label in dict(verdict.tied)
+        half_width = format_number(found.half_width) if math.isfinite(found.half_width) else ""
         short = "" if found.n == len(table.of(label)) else f"over {found.n} of {len(table.of(label))} seeds"
-        row.append(Cell(figure(found.mean), reach, short, best, level))
+        row.append(Cell(format_number(found.mean), half_width, short, best, tied))
     return row
 
 
@@ -203,18 +214,22 @@ def intervals(table: Table) -> list[tuple[str, str]]:
     made = []
     for metric in table.metrics:
         values = {k: table.numbers(k, metric) for k in table.labels}
-        if direction(metric) and sum(map(bool, values.values())) > 1:
-            title = f"{spoken(metric)}: seeds, means and 95 % intervals"
-            made.append((spoken(metric), charts.interval_chart(values, table.labels, title, table.floor(metric))))
+        quantity = table.quantity(metric)
+        if quantity.sign and sum(map(bool, values.values())) > 1:
+            title = f"{quantity.name}: seeds, means and 95 % intervals"
+            made.append((quantity.name, charts.interval_chart(values, table.labels, title, table.floor(metric))))
     return made
 
 
 def curves(table: Table) -> list[tuple[str, str]]:
     """A chart per logged number, those of the evaluations first."""
-    names = dict.fromkeys(k for e in table.entries for line in e.lines for k in line if k not in HIDDEN)
-    ordered = sorted(names, key=lambda k: (not direction(k), "loss" not in k))
+    known: dict[str, Quantity] = {}
+    for e in table.entries:
+        for name in dict.fromkeys(k for line in e.lines for k in line if k not in BOOKKEEPING):
+            if name not in known or not known[name].sign:
+                known[name] = e.quantity(name)
     made = []
-    for name in ordered:
+    for name, quantity in sorted(known.items(), key=lambda told: (not told[1].sign, told[1].rank)):
         series = {}
         for label in table.labels:
             found = [
@@ -222,9 +237,11 @@ def curves(table: Table) -> list[tuple[str, str]]:
                 for e in table.of(label)
             ]
             series[label] = [c for c in found if len(c) > 1]
-        drawn = charts.line_chart({k: v for k, v in series.items() if v}, table.labels, f"{name} over images shown")
+        drawn = charts.line_chart(
+            {k: v for k, v in series.items() if v}, table.labels, f"{quantity.name} over images shown"
+        )
         if drawn:
-            made.append((name, drawn))
+            made.append((quantity.name, drawn))
     return made
 
 
@@ -241,7 +258,7 @@ def notes(table: Table) -> list[tuple[str, str]]:
         if e.state == "running":
             again = shell("triptych", "resume", str(e.path))
             found.append((who, f"was cut off at {e.status.get('images', 0):,} images; `{again}` finishes it"))
-        if not e.judged and e.state == "done":
+        if not e.evaluated and e.state == "done":
             found.append((who, f"has not been evaluated; `{shell('triptych', 'evaluate', str(e.path))}` does"))
         found += [(who, str(alarm)) for alarm in e.status.get("alarms", []) if e.state != "diverged"]
         found += [(who, told) for told in faded(e)]
@@ -251,18 +268,21 @@ def notes(table: Table) -> list[tuple[str, str]]:
 
 
 def faded(entry: Entry) -> list[str]:
-    """Evaluated numbers of the log that ended clearly worse than they once were (`recon` is of training batches)."""
+    """Numbers of the log with a direction that ended clearly worse than they once were."""
     told = []
-    names = dict.fromkeys(k for line in entry.lines for k in line if k not in HIDDEN and "loss" not in k)
+    names = dict.fromkeys(k for line in entry.lines for k in line if k not in BOOKKEEPING)
     for name in names:
-        sign = direction(name)
+        quantity = entry.quantity(name)
+        sign = quantity.sign
         points = [(line["images"], line[name]) for line in entry.lines if number(line.get(name))]
-        if not sign or name == "recon" or len(points) < 4 or points[-1][0] != entry.lines[-1]["images"]:
+        if not sign or len(points) < 4 or points[-1][0] != entry.lines[-1]["images"]:
             continue
         at, best = max(points, key=lambda p: sign * p[1])
         last = points[-1][1]
         if best and sign * (best - last) > WORSE * abs(best):
-            told.append(f"{spoken(name)} was {figure(best)} at {at:,} images and ended at {figure(last)}")
+            told.append(
+                f"{quantity.name} was {format_number(best)} at {at:,} images and ended at {format_number(last)}"
+            )
     return told
 
 
@@ -295,7 +315,7 @@ def cost(table: Table) -> dict[str, Any]:
 def spell(values: Sequence[float]) -> str:
     if not values:
         return "unknown"
-    return with_reach(estimate(values))
+    return str(estimate(values))
 
 
 def differences(table: Table) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from triptych.core.quantity import direction
 from triptych.core.statistics import holm, welch
 from triptych.report.table import Table
 
-LEVEL = 0.05
+ALPHA = 0.05
+"""Chance of any false alarm among the differences of one metric."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Verdict:
     """label with the best mean; empty where nothing can be ranked"""
     worse: tuple[tuple[str, float], ...] = ()
     """labels that are worse beyond doubt, with the corrected p value against the best"""
-    level: tuple[tuple[str, float], ...] = ()
+    tied: tuple[tuple[str, float], ...] = ()
     """labels with no clear difference from the best"""
     clear: tuple[tuple[str, str], ...] = ()
     """every pair with a difference beyond doubt, the better label first"""
@@ -37,7 +37,7 @@ def judge(table: Table, metric: str) -> Verdict | None:
 
     None for a metric without a direction, or with numbers of fewer than two labels.
     """
-    sign = direction(metric)
+    sign = table.quantity(metric).sign
     values = {label: v for label in table.labels if (v := table.numbers(label, metric))}
     if not sign or len(values) < 2:
         return None
@@ -50,9 +50,9 @@ def judge(table: Table, metric: str) -> Verdict | None:
     return Verdict(
         metric,
         best,
-        tuple((label, p) for label, p in against if p < LEVEL),
-        tuple((label, p) for label, p in against if not p < LEVEL),
-        tuple(pair for pair, p in p_values.items() if p < LEVEL),
+        tuple((label, p) for label, p in against if p < ALPHA),
+        tuple((label, p) for label, p in against if not p < ALPHA),
+        tuple(pair for pair, p in p_values.items() if p < ALPHA),
         unjudged,
         len(pairs),
     )

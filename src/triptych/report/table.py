@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from triptych.core.quantity import FIRST, direction, root
+from triptych.core import Quantity
+from triptych.core.quantity import read_back
 from triptych.core.statistics import Estimate, estimate
 from triptych.report.entries import Entry, number
 
@@ -32,13 +33,13 @@ class Table:
 
     @property
     def metrics(self) -> list[str]:
-        """Metrics any entry has: those with a direction first, of these what most labels have, then `FIRST`'s order.
+        """Metrics any entry has: those with a direction first, of these what most labels have, then by their rank.
 
         Those of the log are last, and behind all of them those of which there is no number at all, such as the
         likelihood where all are GANs.
         """
         names = list(dict.fromkeys(k for e in self.entries for k in e.values))
-        judged = {k for e in self.entries for k, v in e.values.items() if v["source"] == "eval"}
+        evaluated = {k for e in self.entries for k, v in e.values.items() if v["source"] == "eval"}
         having: dict[str, set[str]] = {}
         for e in self.entries:
             for k, v in e.values.items():
@@ -46,10 +47,16 @@ class Table:
                     having.setdefault(k, set()).add(e.label)
 
         def place(name: str) -> tuple[bool, bool, bool, int, int]:
-            known = next((i for i, k in enumerate(FIRST) if root(name) == k), len(FIRST))
-            return name not in having, not direction(name), name not in judged, -len(having.get(name, ())), known
+            told = self.quantity(name)
+            labels = len(having.get(name, ()))
+            return name not in having, not told.sign, name not in evaluated, -labels, told.rank
 
         return sorted(names, key=place)
+
+    def quantity(self, metric: str) -> Quantity:
+        """What a metric is, as the first run says that knows its direction."""
+        said = [e.values[metric] for e in self.entries if metric in e.values]
+        return read_back(next((told for told in said if told.get("better")), said[0]))
 
     def numbers(self, label: str, metric: str) -> list[float]:
         """Finite values over seeds."""
@@ -78,7 +85,7 @@ class Table:
         states = {e.state for e in entries}
         if states <= {"diverged", "failed"}:
             return " and ".join(sorted(states))
-        if not any(e.judged for e in entries):
+        if not any(e.evaluated for e in entries):
             return "not evaluated yet"
         return "not defined for this model"
 
@@ -106,13 +113,13 @@ def evaluator(told: Mapping[str, Any]) -> tuple[Any, ...]:
 def tables(entries: Sequence[Entry]) -> list[Table]:
     """Entries in tables, in order; different data and different evaluators never share one.
 
-    A number of the log stands aside where any run on that data has been judged by that metric.
+    A number of the log stands aside where any run on that data has been evaluated by that metric.
     """
-    judged = {(e.data, k) for e in entries for k, v in e.values.items() if v["source"] == "eval"}
+    evaluated = {(e.data, k) for e in entries for k, v in e.values.items() if v["source"] == "eval"}
     made: list[Table] = []
     for entry in entries:
         name, fingerprint = entry.data
-        kept = {k: v for k, v in entry.values.items() if v["source"] == "eval" or (entry.data, k) not in judged}
+        kept = {k: v for k, v in entry.values.items() if v["source"] == "eval" or (entry.data, k) not in evaluated}
         own = {k: evaluator(v) for k, v in kept.items() if v.get("value") is not None}
         home, clash = None, ""
         for table in made:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.table import Table as Grid
 
-from triptych.core.quantity import direction, root, spoken
+from triptych.core.statistics import format_number
 from triptych.report.entries import gather
 from triptych.report.significance import judge
 from triptych.report.table import Table, tables
-from triptych.report.wording import figure, headline, with_reach
+from triptych.report.wording import headline
 from triptych.system.console import console
 
 SHOWN = 6
@@ -30,25 +30,26 @@ def show(folder: Path) -> None:
 
 def grid(table: Table) -> Grid:
     """Recipes as rows, the first metrics that have a direction as columns, mean ± 95 % interval over seeds."""
-    plain: dict[str, str] = {}
-    for metric in filter(direction, table.metrics):
-        plain.setdefault(root(metric), metric)
-    metrics = list(plain.values())[:SHOWN]
+    told = {m: q for m in table.metrics if (q := table.quantity(m)).sign}
+    first: dict[str, str] = {}
+    for metric, quantity in told.items():
+        first.setdefault(quantity.title, metric)
+    metrics = list(first.values())[:SHOWN]
     made = Grid(title=table.data, title_style="bold", title_justify="left", box=None, pad_edge=False)
     made.add_column("recipe")
     made.add_column("seeds", justify="right")
     for metric in metrics:
-        made.add_column(f"{spoken(metric)} {'↑' if direction(metric) > 0 else '↓'}", justify="right")
+        made.add_column(f"{told[metric].name} {told[metric].arrow}", justify="right")
     made.add_column("s", justify="right")
     for label in table.labels:
         cells = []
         for metric in metrics:
             e = table.estimate(label, metric)
-            cells.append("–" if e is None else with_reach(e))
+            cells.append("–" if e is None else str(e))
         seconds = [e.training for e in table.of(label) if e.training is not None]
         cells.append(f"{sum(seconds) / len(seconds):.0f}" if seconds else "–")
         made.add_row(label, str(len(table.of(label))), *cells)
     floors = [table.floor(m) for m in metrics]
     if any(f is not None for f in floors):
-        made.add_row("floor", "", *("" if f is None else figure(f) for f in floors), "", style="dim")
+        made.add_row("floor", "", *("" if f is None else format_number(f) for f in floors), "", style="dim")
     return made

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from triptych.core.quantity import spoken
-from triptych.core.statistics import Estimate
+from triptych.core.statistics import format_number
 from triptych.report.significance import Verdict, seeds_missing
 from triptych.report.table import Table
 
@@ -15,16 +13,16 @@ def sentence(verdict: Verdict, table: Table) -> str:
     """One metric's verdict in words."""
     best = table.estimate(verdict.best, verdict.metric)
     assert best is not None
-    name = spoken(verdict.metric)
-    if verdict.best in verdict.unjudged or not (verdict.worse or verdict.level):
-        return f"{name}: cannot judge, {seeds_missing(verdict, table)}; {verdict.best} has {figure(best.mean)}."
-    told = f"{figure(best.mean)} ± {figure(best.reach)}"
+    name = table.quantity(verdict.metric).name
+    if verdict.best in verdict.unjudged or not (verdict.worse or verdict.tied):
+        return f"{name}: cannot judge, {seeds_missing(verdict, table)}; {verdict.best} has {format_number(best.mean)}."
+    told = str(best)
     parts = []
     if verdict.worse:
         worst_p = max(p for _, p in verdict.worse)
         parts.append(f"clearly better than {listed([k for k, _ in verdict.worse])} ({p_text(worst_p)})")
-    if verdict.level:
-        parts.append(f"no clear difference from {listed([k for k, _ in verdict.level])}")
+    if verdict.tied:
+        parts.append(f"no clear difference from {listed([k for k, _ in verdict.tied])}")
     others = [k for k in verdict.unjudged if k != verdict.best]
     if others:
         parts.append(f"{listed(others)} cannot be judged with one seed")
@@ -42,9 +40,9 @@ def sentence(verdict: Verdict, table: Table) -> str:
 def headline(table: Table, verdicts: Sequence[Verdict]) -> str:
     """The table's verdict in one sentence: who is clearly better than others most often, less how often clearly worse.
 
-    Being level counts for nothing: a recipe whose seeds scatter widely is level with everything.
+    Being tied counts for nothing: a recipe whose seeds scatter widely is tied with everything.
     """
-    judged = [v for v in verdicts if v.worse or v.level]
+    judged = [v for v in verdicts if v.worse or v.tied]
     most = max(len(table.of(label)) for label in table.labels)
     alone = " With one seed this report cannot judge in any case." if most < 2 else ""
     if len(table.labels) < 2:
@@ -69,23 +67,6 @@ def headline(table: Table, verdicts: Sequence[Verdict]) -> str:
 
 def count(n: int) -> str:
     return f"{n} judged metric{'s' if n > 1 else ''}"
-
-
-def figure(value: float) -> str:
-    """A number with about three significant digits."""
-    if not math.isfinite(value):
-        return "?"
-    if value == 0:
-        return "0"
-    if abs(value) >= 1e7 or abs(value) < 1e-3:
-        return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{digits}f}"
-
-
-def with_reach(e: Estimate) -> str:
-    """Mean ± half width of its interval, where there is one."""
-    return figure(e.mean) + (f" ± {figure(e.reach)}" if math.isfinite(e.reach) else "")
 
 
 def p_text(p: float) -> str:

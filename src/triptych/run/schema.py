@@ -194,6 +194,12 @@ def newer(path: Path, number: int) -> str:
     )
 
 
+QUANTITY: dict[str, Check] = {
+    **dict.fromkeys(("title", "neither", "unit", "comparable", "variant"), is_text),
+    "better": lambda v: v in ("lower", "higher", ""),
+    "rank": is_count,
+}
+"""What a number is, beside its value or for the lines of the log."""
 DATA = both(
     record(name=is_text, split=is_text, fingerprint=is_text, examples=is_count),
     having(place=optional(is_text), origin=listed(is_number)),
@@ -208,6 +214,8 @@ ENV: dict[str, Check] = {
     "test": optional(TEST),
     "parameters": mapped(is_count),
     "seed": is_count,
+    "command": is_text,
+    "quantities": mapped(both(record(title=is_text), having(**QUANTITY))),
     **dict.fromkeys(("triptych", "python", "torch", "numpy", "platform", "processor"), is_text),
 }
 
@@ -268,6 +276,8 @@ VALUE: dict[str, Check] = {
     **dict.fromkeys(("n", "n_real", "seed", "floor_n"), optional(is_count)),
     **dict.fromkeys(("floor", "se"), optional(is_number)),
     **dict.fromkeys(("extractor", "resize", "dtype", "reference", "how", "note"), optional(is_text)),
+    **QUANTITY,
+    "quantity": is_text,
     "card": optional(mapped(lambda v: v is None or isinstance(v, bool | str) or is_number(v) or listed(is_number)(v))),
 }
 

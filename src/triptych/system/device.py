@@ -60,7 +60,7 @@ def place(model: Model, device: torch.device, precision: str) -> Model:
     if any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules()) and device.type != "mps":
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if precision == "bf16":
-        for module in model.precise():
+        for module in model.autocast_modules():
             module.forward = _in_bfloat16(module.forward, device.type)
     return model
 

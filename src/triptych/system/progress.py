@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElaps
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from triptych.core.quantity import SHOWN
+from triptych.core.statistics import format_number
 from triptych.system.console import console, printable
 
 Count = Callable[[int, int], None]
@@ -27,9 +27,19 @@ class _Rate(ProgressColumn):
 class Progress:
     """Counts up to `total`; `update` is cheap enough for every step."""
 
-    def __init__(self, title: str, total: int, done: int = 0, *, shown: bool = True, unit: str = "images") -> None:
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        done: int = 0,
+        *,
+        shown: bool = True,
+        unit: str = "images",
+        live: Sequence[str] = (),
+    ) -> None:
+        """`live` names the fields of the log that `show` shows, the most telling first."""
         out = console(stderr=True)
-        self._due, self._shown = 0.0, shown
+        self._due, self._shown, self._live = 0.0, shown, live
         self._bar = RichProgress(
             TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=24),
@@ -60,7 +70,7 @@ class Progress:
 
     def show(self, line: dict[str, Any]) -> None:
         """A few numbers of the newest log line."""
-        picked = [f"{k} {line[k]:.3g}" for k in SHOWN if isinstance(line.get(k), int | float)][:3]
+        picked = [f"{k} {format_number(line[k])}" for k in self._live if isinstance(line.get(k), int | float)][:3]
         self._bar.update(self._task, note="  ".join(picked), completed=line["images"])
 
     def say(self, text: str) -> None:

@@ -12,12 +12,12 @@ import torch
 
 from triptych.core import Data, Model, Recipe, Train
 from triptych.core.data import LARGEST
-from triptych.core.quantity import direction
 from triptych.data import find, load_spec
 from triptych.errors import NoSplit, UserError
 from triptych.models.families import build
 from triptych.run.folder import Run
 from triptych.system import device
+from triptych.trainer.quantities import logged
 
 
 @dataclass
@@ -58,9 +58,9 @@ def numbers(plan: Plan) -> None:
 
 def best(plan: Plan) -> None:
     """A sign that keeps the worst checkpoint for the best."""
-    train = plan.recipe.train
+    train, known = plan.recipe.train, logged(plan.recipe.objective)
     name = train.best.removeprefix("-")
-    sign = direction(name)
+    sign = known[name].sign if name in known else 0
     right = f"-{name}" if sign > 0 else name
     if sign and train.best != right:
         raise UserError(

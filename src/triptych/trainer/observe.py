@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from triptych.core import Clock, Density, Encoder, Sampler, Train
+from triptych.core import Clock, Density, Encoder, Sampler, Train, quantity
 from triptych.data.batches import in_order
 from triptych.errors import Diverged, UserError
-from triptych.evaluate.while_training import ALONG, during_training, left_out_along
+from triptych.evaluate.while_training import during_training, left_out_along, of_features
 from triptych.figures import planes, tiles
 from triptych.models import latent_space
 from triptych.run.folder import Run
@@ -215,10 +215,10 @@ class CheckBest(Observer):
         found = {k for known in self.run.lines() for k, v in known.items() if v is None or isinstance(v, int | float)}
         if name in found:
             return
-        if name in ALONG and (why := left_out_along(state.data, state.test, state.train.images)):
+        if name in of_features() and (why := left_out_along(state.data, state.test, state.train.images)):
             self.sink.text(f"{name} is left out ({why}), so that no checkpoint is kept as best")
             return
-        known = sorted(found - {"images", "step", "seconds", "evaluating"})
+        known = sorted(found - set(quantity.BOOKKEEPING))
         raise UserError(f"train.best names {name!r}, which is not in the log; choose one of {', '.join(known)}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from triptych.core import quantity
 from triptych.errors import Diverged, UserError
 from triptych.run.folder import Run
 from triptych.run.sinks import JSONLines, PictureFiles, Sink, Sinks, Terminal
@@ -14,6 +15,7 @@ from triptych.system.progress import Progress
 from triptych.trainer import compilation
 from triptych.trainer.checks import enough_memory
 from triptych.trainer.observe import Observer, standard
+from triptych.trainer.quantities import logged
 from triptych.trainer.state import State
 
 
@@ -29,7 +31,8 @@ def session(
 
     Afterwards status.json says how it ended, every sink is closed, and after a signal the process ends with status 143.
     """
-    bar = Progress(run.recipe.name or run.name, state.train.images, state.images, shown=progress)
+    live = quantity.live(logged(state.objective))
+    bar = Progress(run.recipe.name or run.name, state.train.images, state.images, shown=progress, live=live)
     with device.deferred_termination() as terminated:
         run.set_status(state="running", images=state.images, note=None, message=None)
         out = Sinks([JSONLines(run), PictureFiles(run), Terminal(bar)], sinks, run)

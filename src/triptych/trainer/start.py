@@ -13,8 +13,9 @@ import torch
 
 from triptych.core import Data, Model, Recipe, Train, decode, encode
 from triptych.errors import UserError
-from triptych.evaluate.while_training import ALONG, FEWEST, left_out_along
+from triptych.evaluate.while_training import FEWEST, left_out_along, of_features
 from triptych.models.families import build
+from triptych.recipes.command import command
 from triptych.run import data as run_data
 from triptych.run.folder import Run, differences, fresh
 from triptych.system import device as runtime
@@ -23,6 +24,7 @@ from triptych.trainer.checks import Plan, check, check_checkpoints, check_train,
 from triptych.trainer.cost import forecast
 from triptych.trainer.observe import go_back
 from triptych.trainer.optimizers import learning_rate
+from triptych.trainer.quantities import logged
 from triptych.trainer.state import State
 
 Say = Callable[[str], None]
@@ -57,6 +59,8 @@ def environment(plan: Plan) -> dict[str, Any]:
         "threads": runtime.pick_threads(plan.model, plan.target),
         **run_data.record(plan.recipe.data, data, test),
         "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in plan.model.players.items()},
+        "command": command(encode(plan.recipe), plan.seed),
+        "quantities": {k: q.told() for k, q in logged(plan.recipe.objective).items()},
     }
     if data.origin:
         env["data"]["origin"] = list(data.origin)
@@ -74,7 +78,8 @@ def foretell(plan: Plan, env: dict[str, Any], announce: Say) -> None:
             "examples; --holdout 0.1 sets some aside"
         )
     if len(data if test is None else test) < FEWEST and data.is_images:
-        announce(f"{', '.join(ALONG)} are left out on the way: {left_out_along(data, test, recipe.train.images)}")
+        why = left_out_along(data, test, recipe.train.images)
+        announce(f"{', '.join(of_features())} are left out on the way: {why}")
 
 
 @contextmanager
@@ -111,8 +116,10 @@ def restored(
     model = build(run.recipe.model, train.shape)
     if images is not None:
         run = set_budget(run, images, model, train, announce)
+        env["command"] = command(encode(run.recipe), run.seed)
     if where is not None:
         env["data"]["place"] = str(found.collection or run_data.place_of(found.spec, train))
+    if env != run.env:
         write_json(run.path / "env.json", env)
     runtime.place(model, target, env["precision"])
     state = State(run.recipe, model, train, test, run.seed, alarms=list(run.status.get("alarms", [])))

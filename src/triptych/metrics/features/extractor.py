@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -42,6 +42,8 @@ class Extractor(ABC):
     resize: str
     dtype: str
     note: str = "not comparable with published FID"
+    label: ClassVar[str] = ""
+    """what is said of a metric on these features beside its title, where `name` changes its name"""
 
     @abstractmethod
     def __call__(self, images: Tensor) -> Mapping[str, Tensor]:
@@ -74,6 +76,7 @@ class Inception(Extractor):
     resize: str = "clean"
     dtype: str = "float32"
     note: str = ""
+    label: ClassVar[str] = "Inception"
 
     def __call__(self, images: Tensor) -> Mapping[str, Tensor]:
         return {k: v for k, v in self.net(images).items() if k in ("features", "logits", "logits_unbiased")}

@@ -1,0 +1,45 @@
+"""What the numbers are of runs that were made before runs said so themselves.
+
+The metrics' own declarations stand in. What an objective of that time logged has no direction: nothing here knows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from triptych.core import Metric, Quantity, discover
+from triptych.core.quantity import undeclared
+
+RATE = Quantity("KL(posterior ‖ prior)", neither="it is what the codes say about an example", unit="nats")
+
+
+@cache
+def declared() -> dict[str, Quantity]:
+    """What the metrics of today make, by name."""
+    return {k: q for metric in discover("metrics", Metric).values() for k, q in metric.quantities.items()}
+
+
+def quantity(name: str) -> Quantity:
+    """Of a value in eval.json or a number of the log: the declared one, or that of which the name is a variant."""
+    if name in declared():
+        return declared()[name]
+    words = name.split("_")
+    for n in range(len(words) - 1, 0, -1):
+        if (known := declared().get("_".join(words[:n]))) is not None:
+            return known.as_variant(" ".join(words[n:]))
+    return undeclared(name)
+
+
+def renamed(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Lines of a log whose `kl` was both an autoencoder's rate and, of flows, the distance of the model to the data."""
+    return [
+        {"kl_data" if k == "kl" and "recon" not in line else k: v for k, v in line.items()} if "kl" in line else line
+        for line in lines
+    ]
+
+
+def logged(lines: Sequence[Mapping[str, Any]]) -> dict[str, Quantity]:
+    """What stands in renamed lines."""
+    return {k: RATE if k == "kl" else quantity(k) for line in lines for k in line}

@@ -1,0 +1,14 @@
+"""What the numbers of a training's log are."""
+
+from __future__ import annotations
+
+from triptych.core import Objective, Quantity
+from triptych.evaluate import while_training
+
+OWN = {"grad_norm": Quantity("Norm of the gradient before clipping", neither="it shows where clipping sets in")}
+"""Logged by the loop itself."""
+
+
+def logged(objective: Objective) -> dict[str, Quantity]:
+    """What may stand in the log of a run with this objective: the loop's own, the metrics', the objective's."""
+    return OWN | while_training.quantities() | dict(objective.quantities)
