@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from triptych.core import Clock, Data, Move, Objective
 from triptych.errors import UserError
 from triptych.models.families import AEModel, VAEModel
-from triptych.models.layers.data_init import Centred
+from triptych.models.layers.data_init import SubtractMean
 from triptych.objectives.collapse import collapse_panel
 
 BOTH = ("encoder", "decoder")
@@ -39,7 +39,7 @@ def kl_to_prior(mu: Tensor, log_sigma: Tensor) -> Tensor:
 def centre(encoder: nn.Module, data: Data) -> None:
     """Tell the layers that subtract it the mean of the training pictures."""
     for part in encoder.modules():
-        if isinstance(part, Centred):
+        if isinstance(part, SubtractMean):
             # in parts: a sum of bytes in float64 first copies them all as such
             total = torch.stack([x.sum(0, dtype=torch.float64) for x in data.x.split(4096)]).sum(0)
             part.fit(total.flatten() / len(data) / 127.5 - 1)

@@ -13,7 +13,7 @@ from triptych.core import Clock, Data, Model, Move, Objective, to_inner
 from triptych.core.units import bits_per_dim
 from triptych.errors import UserError
 from triptych.models.families import FlowModel
-from triptych.models.layers.bijections import Affine, Fitted
+from triptych.models.layers.bijections import Affine, DataInitialised
 
 FITTED = 100_000
 """Most pictures that are looked at before the first step."""
@@ -68,7 +68,7 @@ class NLL(Objective):
         every = -(-len(data) // FITTED) if data.is_images else 1
         x = to_inner(data.x[::every].to(model.device))
         for part in model.flow.modules():
-            if isinstance(part, Fitted):
+            if isinstance(part, DataInitialised):
                 part.fit(x)
                 x, _ = part(x)
 
