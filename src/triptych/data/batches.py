@@ -23,9 +23,9 @@ class Batches:
     """Endless inner batches of one size, on the device, deterministic from the seed and resumable anywhere.
 
     A finite set is one stream of epochs, each a fresh permutation, so that every example comes exactly once an
-    epoch and no batch is short. A toy set draws fresh points from its law; binary pictures that know their grey
-    levels are drawn anew. An array that is too large to stay on the device is read from its file, a few batches
-    ahead, without ever being in memory as a whole.
+    epoch and the batch size is fixed. A toy set draws fresh points from its distribution; binary images that know
+    their grey levels are binarised anew. An array that is too large to stay on the device is read from its file, a
+    few batches ahead, without ever being in memory as a whole.
     """
 
     def __init__(self, data: Data, batch: int, seed: int, device: torch.device, flip: bool = False) -> None:

@@ -34,7 +34,7 @@ def within(images: int, name: str, scale: Scale) -> Recipe:
 
 
 def scaled(names: tuple[str, ...], scale: Scale) -> Recipes:
-    """The recipes of the original budgets, or their shorter `-quick` twins."""
+    """The recipes of the original budgets, or their shorter `-quick` variants."""
     from triptych.recipes.named import get
 
     return tuple(get(name if scale == "full" else f"{name}-quick") for name in names)
@@ -129,14 +129,14 @@ def three_families(scale: Scale) -> Recipes:
         for name, images in each.items():
             made = within(images, name, scale)
             if made.name == "best-mnist" and (scale == "quick" or data == "cifar10"):
-                # without starting points: they take more than a minute, and pictures that come in kinds
+                # without the discrete latent, which takes more than a minute and data that come in kinds
                 made = replace(made, model=SMALL)
             found.append(replace(made, name=name.replace("mnist", data), data=DataSpec(data)))
     return tuple(found)
 
 
 def quickstart(scale: Scale) -> Recipes:
-    """All three families on 8 Gaussians and on pictures drawn by the program itself: a first look in minutes."""
+    """All three families on 8 Gaussians and on images drawn by the program itself: a first look in minutes."""
     from triptych.core import DataSpec
 
     budgets = {
