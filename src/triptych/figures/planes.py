@@ -1,4 +1,4 @@
-"""Points of the plane: samples over data, contours, walks."""
+"""Points of the plane: samples over data, contours, paths."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def plane(samples: Tensor, data: Data | Tensor, path: str | Path, model: Model |
     return _save(figure, path)
 
 
-def walks(lines: Tensor, data: Data | Tensor, path: str | Path) -> Path:
-    """Draw walks (rows, steps, 2) through 2-D space as lines with a dot per step over data (m, 2); returns the path."""
+def paths(lines: Tensor, data: Data | Tensor, path: str | Path) -> Path:
+    """Draw paths (rows, steps, 2) through 2-D space as lines with a dot per step over data (m, 2); returns the path."""
     figure, axes = _canvas(4.2, 4.2)
     draw_plane(axes, torch.zeros(0, 2), data)
     for i, line in enumerate(lines.detach().float().cpu().numpy()):
@@ -60,7 +60,7 @@ def draw_plane(axes: Axes, samples: Tensor, data: Data | Tensor, model: Model | 
 
 
 def view(points: Tensor) -> tuple[tuple[float, float], float]:
-    """Centre and half width of the square shown around 2-D data: its extent and a quarter more."""
+    """Centre and half-width of the square shown around 2-D data: its extent and a quarter more."""
     low, high = points.amin(dim=0), points.amax(dim=0)
     centre = (low + high) / 2
     return (centre[0].item(), centre[1].item()), 1.25 * max(0.5 * (high - low).max().item(), 1e-6)
