@@ -33,7 +33,7 @@ class AutoencoderSpec(ModelSpec):
     def pair(self, shape: Shape, encoder: nn.Module, decoder: nn.Module) -> Autoencoder:
         """The model of (n, *shape) to (n, `heads()`) and of (n, latent) to (n, *shape)."""
         kind = VAEModel if self.variational else AEModel
-        return kind(shape, self.latent, encoder, decoder, self.output == "logit")
+        return kind(shape, self.latent, encoder, decoder, logits=self.output == "logit")
 
 
 @dataclass(frozen=True)

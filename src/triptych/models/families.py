@@ -145,7 +145,10 @@ class Autoencoder(Sampler, Encoder):
     noise: Tensor
     seen: Tensor
 
-    def __init__(self, shape: Shape, latent: int, encoder: nn.Module, decoder: nn.Module, logits: bool = False) -> None:
+    def __init__(
+        self, shape: Shape, latent: int, encoder: nn.Module, decoder: nn.Module, *, logits: bool = False
+    ) -> None:
+        """`encoder`: (n, *shape) to codes; `decoder`: (n, latent) to the mean of p(x|z), or with `logits` to logits."""
         super().__init__(shape)
         self.latent = latent
         self.logits = logits

@@ -30,7 +30,7 @@ ELSEWHERE = "give --out another place"
 
 
 def carry_out(
-    study: Study, out: str | Path, jobs: int | None = None, device: str = "auto", progress: bool = True
+    study: Study, out: str | Path, jobs: int | None = None, device: str = "auto", *, progress: bool = True
 ) -> list[Outcome]:
     """Train and judge what is missing of a study under `out`; how every run stands, in the order of `Study.jobs`.
 
@@ -54,7 +54,7 @@ def carry_out(
     missing = [job for job in todo if job.path not in ended]
     workers = max(1, min(jobs or default_jobs(device), len(missing)))
     record(study, out, todo, ended)
-    with display(len(todo), len(ended), workers, progress) as show:
+    with display(len(todo), len(ended), workers, shown=progress) as show:
         for outcome in work_through(missing, workers, threads_each(workers), device, show):
             ended[outcome.job.path] = outcome
             record(study, out, todo, ended)

@@ -117,7 +117,7 @@ class _MaskUp(Function):
 class Conv(nn.Module):
     """A k×k convolution of stride 1 that keeps the sides, initialised as `nn.Conv2d`: (n, c, h, w) to (n, o, h, w)."""
 
-    def __init__(self, inputs: int, outputs: int, k: int, bias: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, k: int, *, bias: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, k, padding=k // 2, bias=bias)
         self.padding = k // 2
@@ -140,7 +140,7 @@ class Conv(nn.Module):
 class Down(nn.Module):
     """4×4, stride 2, padding 1: half the side."""
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=bias)
 
@@ -151,7 +151,7 @@ class Down(nn.Module):
 class Up(nn.Module):
     """Transposed 4×4, stride 2, padding 1: twice the side."""
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__()
         self.conv = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=bias)
 

@@ -73,7 +73,7 @@ class _Bins:
     tensors the time is the number of operations.
     """
 
-    def __init__(self, at: Tensor, raw: Tensor, bound: float, inverse: bool) -> None:
+    def __init__(self, at: Tensor, raw: Tensor, bound: float, *, inverse: bool) -> None:
         """`at` (...) in [0, 2 bound] is x, or z for the inverse."""
         self.count = (len(raw) + 1) // 3
         self.least = LEAST * 2 * bound
