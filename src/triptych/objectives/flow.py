@@ -16,7 +16,7 @@ from triptych.models.families import FlowModel
 from triptych.models.layers.bijections import Affine, DataInitialised
 
 FITTED = 100_000
-"""Most pictures that are looked at before the first step."""
+"""Most images that data-dependent initialisation uses."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class NLL(Objective):
     """
 
     def log_likelihood(self, model: FlowModel, x: Tensor) -> Tensor:
-        """Of inner examples x, in nats, (n,); for pictures log p((k + u) / 256) − log q(u | k) on [0, 1]^d."""
+        """Of inner examples x, in nats, (n,); for images log p((k + u) / 256) − log q(u | k) on [0, 1]^d."""
         y, log_q = model.dequantise(x)
         unit = model.latent * math.log(2) if x.dim() == 4 else 0.0
         return model.log_density(y) - log_q + unit
@@ -63,7 +63,7 @@ class NLL(Objective):
     def prepare(self, model: FlowModel, data: Data) -> None:
         """What the head of a flow takes from the data: scales and quantiles of columns, shares of grey levels.
 
-        From every vector, or from `FITTED` pictures spread evenly over the set.
+        From every vector, or from `FITTED` images spread evenly over the set.
         """
         every = -(-len(data) // FITTED) if data.is_images else 1
         x = to_inner(data.x[::every].to(model.device))
@@ -75,8 +75,8 @@ class NLL(Objective):
     def validate(self, model: FlowModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """Held-out negative log-likelihood with its standard error, and what goes wrong first in a flow.
 
-        nll: nats per example (pictures: of the density on [0, 1]^d), over the finite ones; nonfinite: how many
-        were not; bits_per_dim: pictures only; round_trip: largest |f⁻¹(f(x)) − x| of the first batch; max_log_scale:
+        nll: nats per example (images: of the density on [0, 1]^d), over the finite ones; nonfinite: how many
+        were not; bits_per_dim: images only; round_trip: largest |f⁻¹(f(x)) − x| of the first batch; max_log_scale:
         largest |log s| of an affine transform (its bound is 2).
         """
         parts, scales, round_trip, images = [], [], 0.0, False

@@ -15,7 +15,7 @@ _compiled: dict[nn.Module, Slopes] = {}
 
 
 def slopes(D: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores of D, (n,), and its slope ∇D at each example, shaped as x; both differentiable towards D's weights."""
+    """Scores of D, (n,), and the gradient ∇D towards each example, shaped as x; both differentiable in the weights."""
     if isinstance(D, nn.Module) and D in _compiled:
         return _compiled[D](x.detach())
     x = x.detach().requires_grad_()
