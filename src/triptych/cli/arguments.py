@@ -56,6 +56,7 @@ def numbers() -> ConstructorRegistry:
 
 
 def whole_number(text: str) -> int:
+    """An int from text; 1e6 and 1_000_000 too."""
     with contextlib.suppress(ValueError):
         return int(text)
     value = any_number(text, "a whole number")
@@ -65,6 +66,7 @@ def whole_number(text: str) -> int:
 
 
 def any_number(text: str, kind: str = "a number") -> float:
+    """A float from text; ValueError in words."""
     try:
         return float(text)
     except ValueError:

@@ -70,6 +70,7 @@ Examples = Annotated[
 
 
 def note(text: str) -> None:
+    """A remark on standard error."""
     say(f"note: {text}", stderr=True)
 
 

@@ -69,6 +69,7 @@ class Data:
 
     @property
     def is_images(self) -> bool:
+        """Whether the examples are images, (n, c, h, w) uint8, rather than vectors (n, d)."""
         return self.x.dtype == torch.uint8
 
     def __len__(self) -> int:

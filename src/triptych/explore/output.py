@@ -45,7 +45,10 @@ def shows_data(kind: str, pictures: bool) -> bool:
 
 
 def write_examples(x: Tensor, found: Run, beside: Data | None, model: Model, target: Path, kind: str) -> Path:
-    """Public examples in the form that `check_target` found; `beside` is the run's data where the form shows them."""
+    """Write public examples (n, *shape) in the form that `check_target` found.
+
+    `beside` is the run's data where the form shows them.
+    """
     if kind == ".png" and x.dim() == 4:
         return tiles.grid(x, target)
     if kind == ".png":
@@ -67,6 +70,7 @@ def write_examples(x: Tensor, found: Run, beside: Data | None, model: Model, tar
 
 
 def write_array(target: Path, x: Tensor) -> None:
+    """Write a tensor of any shape as `.npy`."""
     with writing(target, "give --out another place") as f:
         np.save(f, x.numpy())
 

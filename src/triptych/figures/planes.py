@@ -38,7 +38,7 @@ def paths(lines: Tensor, data: Data | Tensor, path: str | Path) -> Path:
 
 
 def draw_plane(axes: Axes, samples: Tensor, data: Data | Tensor, model: Model | None = None) -> None:
-    """`plane` on given axes."""
+    """`plane` on given axes: samples (n, 2) over data (m, 2)."""
     points = (data.x if isinstance(data, Data) else data)[:2000].detach().float().cpu()
     samples = samples.detach().float().cpu()
     centre, half = view(points)
@@ -60,7 +60,7 @@ def draw_plane(axes: Axes, samples: Tensor, data: Data | Tensor, model: Model | 
 
 
 def view(points: Tensor) -> tuple[tuple[float, float], float]:
-    """Centre and half-width of the square shown around 2-D data: its extent and a quarter more."""
+    """Centre and half-width of the square shown around points (m, 2): their extent and a quarter more."""
     low, high = points.amin(dim=0), points.amax(dim=0)
     centre = (low + high) / 2
     return (centre[0].item(), centre[1].item()), 1.25 * max(0.5 * (high - low).max().item(), 1e-6)

@@ -16,7 +16,7 @@ def batch_norms(model: Sampler) -> dict[str, nn.modules.batchnorm._BatchNorm]:
 
 
 def statistics(model: Sampler) -> dict[str, Tensor]:
-    """Their running means and variances by name: the very tensors."""
+    """Their running means and variances (c,) by name: the tensors themselves, not copies."""
     return {f"{k}.{name}": b for k, m in batch_norms(model).items() for name, b in m.named_buffers()}
 
 

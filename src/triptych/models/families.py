@@ -160,7 +160,7 @@ class Autoencoder(Sampler, Encoder):
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def mean(self, y: Tensor) -> Tensor:
-        """Decoder output to the inner mean of p(x|z): itself; for logits σ(y), of images 2 σ(y) − 1."""
+        """Decoder output y (n, *shape) to the inner mean of p(x|z): itself; for logits σ(y), of images 2 σ(y) − 1."""
         if not self.logits:
             return y
         return torch.tanh(y / 2) if len(self.shape) == 3 else torch.sigmoid(y)
@@ -205,7 +205,7 @@ class AEModel(Autoencoder):
         return self.codes(n, generator)
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
-        """n new public examples; `temperature` scales the spread of the codes around their mean."""
+        """n new public examples, (n, *shape); `temperature` scales the spread of the codes around their mean."""
         z = self.codes(n, torch.Generator().manual_seed(seed), temperature)
         with torch.no_grad():
             return torch.cat([self.decode(part) for part in z.split(batch)])

@@ -38,10 +38,12 @@ class Job:
 
     @property
     def state(self) -> str:
+        """`running`, `done`, `diverged`, … as status.json has it."""
         return str(self.status.get("state", "running"))
 
     @property
     def message(self) -> str:
+        """The line that status.json gives with it."""
         return str(self.status.get("message", ""))
 
 

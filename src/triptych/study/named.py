@@ -155,6 +155,7 @@ def quickstart(scale: Scale) -> Recipes:
 
 
 def first_line(function: Callable[..., object]) -> str:
+    """A docstring's first line."""
     return next(iter((function.__doc__ or "").splitlines()), "")  # none under python -OO
 
 

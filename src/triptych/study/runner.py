@@ -91,6 +91,7 @@ def threads_each(workers: int) -> int:
 
 
 def default_jobs(device: str) -> int:
+    """Runs at a time: one per CPU core, one on a GPU."""
     from triptych.system.device import pick_device
 
     return cores() if pick_device(device).type == "cpu" else 1

@@ -134,6 +134,7 @@ def seal(folder: Path) -> None:
 
 
 def checksum(path: Path) -> str:
+    """Hex SHA-256 of a file."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 

@@ -42,7 +42,10 @@ class Affine(Transform):
     net: nn.Module
 
     def scale_and_shift(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """s, bounded smoothly to ±BOUND with derivative 1 at 0, and t: the two halves of the net's last dimension."""
+        """s, bounded smoothly to ±BOUND with derivative 1 at 0, and t: the two halves of the net's last dimension.
+
+        `seen` is (..., d_in), s and t are (..., d_out).
+        """
         s, t = self.net(seen.clamp(-SEEN, SEEN)).to(seen.dtype).chunk(2, dim=-1)
         return self.bounded(s), t
 

@@ -32,7 +32,7 @@ def spline(x: Tensor, raw: Tensor, bound: float) -> tuple[Tensor, Tensor]:
 
 
 def spline_inverse(z: Tensor, raw: Tensor, bound: float) -> Tensor:
-    """The x that `spline` maps to z."""
+    """The x that `spline` maps to z, both (...); `raw` is (3K − 1, ...)."""
     return _Inverse.apply(z, raw, bound)
 
 
