@@ -72,7 +72,7 @@ def info(
     preparation: OmitArgPrefixes[Preparation] = PLAIN,
     sheet: Annotated[Path | None, arg(help="PNG to write some examples to; default: in the cache")] = None,
     *,
-    duplicates: Annotated[bool, arg(help="look for near-duplicates (a minute for 60,000 pictures)")] = True,
+    duplicates: Annotated[bool, arg(help="look for near-duplicates (a minute for 60,000 images)")] = True,
 ) -> None:
     """Terms, counts, classes, sizes, moments, a contact sheet, and near-duplicates within and across the splits."""
     from triptych.data import statistics

@@ -27,7 +27,7 @@ def study(
     *,
     trust: Annotated[bool, arg(help="leave out the line that says which .py file is run")] = False,
 ) -> None:
-    """Train recipes over several seeds, judge them, and write one report.
+    """Train recipes over several seeds, evaluate them, and write one report.
 
     Asking again skips the runs that are done and finishes those that were cut. Named studies:
     """

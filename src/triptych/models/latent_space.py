@@ -162,7 +162,7 @@ def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5) -> T
 
 
 def strongest(model: Latent, base: Tensor, codes: Codes, rows: int, most: int = 256) -> list[int]:
-    """The `rows` dimensions with the largest effect around `base` (latent,), largest first; all in order where they fit.
+    """The `rows` dimensions with the largest effect around `base` (latent,), largest first; all, in order, if few.
 
     Above `most` dimensions trying them all costs too much: the first `rows` are taken.
     """

@@ -25,7 +25,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Trained and judged, or diverged, which training again from the same seed would only repeat."""
+        """Trained and evaluated, or diverged, which training again from the same seed would only repeat."""
         return self.state == "diverged" or (self.state == "done" and (self.path / "eval.json").is_file())
 
     @property

@@ -1,4 +1,4 @@
-"""Distributions on the plane whose density is known, so that every family can be judged against the truth.
+"""Distributions on the plane whose density is known, so that every family can be evaluated against the truth.
 
 All fit into [-3, 3]². The first three are the ones of Gulrajani et al. 2017, "Improved Training of Wasserstein
 GANs", with the scalings of its published code.
