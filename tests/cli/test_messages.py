@@ -77,7 +77,7 @@ def test_whole_numbers_as_people_write_them(tmp_path, text):
     ("argv", "where", "said"),
     [
         (["data", "prepare", "8gaussians"], (data, "splits"), "the same command goes on with"),
-        (["evaluate", "RUN"], (evaluate, "show"), "runs that were judged keep their eval.json"),
+        (["evaluate", "RUN"], (evaluate, "show"), "runs that were evaluated keep their eval.json"),
         (["train", "gan-8gaussians"], (checks, "load_spec"), "triptych resume RUN"),
     ],
 )

@@ -65,9 +65,11 @@ def test_a_fault_of_the_program_ends_the_work_and_blames_no_picture(
     for i in range(3):
         (tmp_path / "pics").mkdir(exist_ok=True)
         photo().save(tmp_path / "pics" / f"{i}.png")
-    program = workers.Crew.command[-1]
-    monkeypatch.setattr(workers.Crew, "command", (*workers.Crew.command[:-1], str(copy / "data" / "worker.py")))
-    assert program != workers.Crew.command[-1]
+    program = workers.WorkerPool.command[-1]
+    monkeypatch.setattr(
+        workers.WorkerPool, "command", (*workers.WorkerPool.command[:-1], str(copy / "data" / "worker.py"))
+    )
+    assert program != workers.WorkerPool.command[-1]
     with pytest.raises(RuntimeError, match=r"(?s)an error of the program itself.*KeyError"):
         data.load(tmp_path / "pics", resolution=8, channels=1)
     (copy / "data" / "worker.py").write_text("raise SystemExit(1)")
@@ -308,7 +310,7 @@ def test_the_limit_of_the_process_is_left_alone() -> None:
 
 
 def test_the_worker_starts_without_the_heavy_libraries() -> None:
-    order = [sys.executable, "-X", "importtime", "-P", workers.Crew.command[-1]]
+    order = [sys.executable, "-X", "importtime", "-P", workers.WorkerPool.command[-1]]
     said = subprocess.run(
         order, input=json.dumps({"out": os.devnull}).encode() + b"\n", capture_output=True, check=False
     ).stderr.decode()

@@ -116,7 +116,7 @@ BAD = {
         {"metadata.csv": b'file_name,label\n"0.png,1\n'},
         "metadata.csv cannot be read",
     ),
-    "twins": ({"metadata.csv": csv({"0.png": "Cat", "1.png": "cat"})}, "two classes of the same name"),
+    "duplicates": ({"metadata.csv": csv({"0.png": "Cat", "1.png": "cat"})}, "two classes of the same name"),
 }
 
 

@@ -294,7 +294,7 @@ def test_a_worker_that_dies_costs_one_picture(folder: Path, monkeypatch: pytest.
         f"decode.decode = lambda d, limits: os.abort() if d == {deadly!r} else real(d, limits)\n"
         "worker.serve(sys.stdin.buffer, sys.stdout.buffer)\n"
     )
-    monkeypatch.setattr(workers.Crew, "command", (*workers.Crew.command[:-1], str(script)))
+    monkeypatch.setattr(workers.WorkerPool, "command", (*workers.WorkerPool.command[:-1], str(script)))
     d = data.load(folder, resolution=8)
     assert len(d) == 9
     assert index(d)["skipped"] == [{"name": "cat/2.png", "reason": "the decoder died of it"}]
@@ -307,13 +307,13 @@ def test_goes_on_after_a_kill(tmp_path: Path) -> None:
     code = f"""
 import threading, time
 from triptych import data
-from triptych.data.prepare import workers as crew
-real, calls = crew.Crew._ask, threading.Semaphore(3)
-def slow(self, worker, order):
+from triptych.data.prepare import workers
+real, calls = workers.WorkerPool._ask, threading.Semaphore(3)
+def slow(self, worker, task):
     if not calls.acquire(blocking=False):
         time.sleep(600)
-    return real(self, worker, order)
-crew.Crew._ask = slow
+    return real(self, worker, task)
+workers.WorkerPool._ask = slow
 data.load({str(tmp_path / "many")!r}, resolution=8)
 """
     p = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
@@ -332,9 +332,9 @@ data.load({str(tmp_path / "many")!r}, resolution=8)
         f.write("[[390, {")  # as if the kill had cut a line
     seen = []
     monkey = pytest.MonkeyPatch()
-    real = workers.Crew._ask
+    real = workers.WorkerPool._ask
     monkey.setattr(
-        workers.Crew, "_ask", lambda self, w, order: (seen.extend(i for i, _ in order), real(self, w, order))[1]
+        workers.WorkerPool, "_ask", lambda self, w, order: (seen.extend(i for i, _ in order), real(self, w, order))[1]
     )
     resumed = data.load(tmp_path / "many", resolution=8)
     monkey.undo()
@@ -370,7 +370,7 @@ def test_full_disk_leaves_nothing_behind(folder: Path, tmp_path: Path, monkeypat
 
     np.save(tmp_path / "a.npy", np.zeros((4, 8, 8), np.uint8))
     with monkeypatch.context() as m:
-        m.setattr(workers.Crew, "_ask", full)
+        m.setattr(workers.WorkerPool, "_ask", full)
         m.setattr(prepared, "write_json", full)  # of arrays: the pictures are written, their description is not
         for source in (folder, tmp_path / "a.npy"):
             with pytest.raises(UserError, match="disk is full"):

@@ -1,7 +1,7 @@
-"""Toy laws: the density integrates to 1, and the samples follow it.
+"""Toy distributions: the density integrates to 1, and the samples follow it.
 
-The goodness-of-fit test rejects a correct sampler with probability 1e-6 per law (the seed is fixed, so a pass stays
-a pass until the code changes).
+The goodness-of-fit test rejects a correct sampler with probability 1e-6 per distribution (the seed is fixed, so a
+pass stays a pass until the code changes).
 """
 
 import functools

@@ -86,10 +86,10 @@ def test_a_picture_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypa
         tiles.loop([tiles.tile(grey)] * 2, tmp_path / "a.webp", 0.1)
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", torn)
     with pytest.raises(KeyboardInterrupt):
-        planes.walks(torch.rand(2, 3, 2), torch.rand(9, 2), path)
+        planes.paths(torch.rand(2, 3, 2), torch.rand(9, 2), path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
-    with pytest.raises(UserError, match=r"x\.doc is not a picture"):
+    with pytest.raises(UserError, match=r"x\.doc is not an image"):
         figures.grid(grey, tmp_path / "x.doc")
 
 
@@ -141,6 +141,6 @@ def test_figures_are_not_written_through_links(tmp_path):
         (tmp_path / name).symlink_to(tmp_path / "outside.txt")
     figures.grid(torch.rand(4, 1, 16, 16), tmp_path / "a.png")
     tiles.loop([Image.new("L", (8, 8))] * 2, tmp_path / "b.webp", 0.1)
-    planes.walks(torch.rand(2, 3, 2), torch.rand(9, 2), tmp_path / "c.png")
+    planes.paths(torch.rand(2, 3, 2), torch.rand(9, 2), tmp_path / "c.png")
     assert (tmp_path / "outside.txt").read_text() == "mine"
     assert not (tmp_path / "a.png").is_symlink()

@@ -1,4 +1,4 @@
-"""The quick convolutions against PyTorch's, to the second derivative."""
+"""The CPU convolutions against PyTorch's, to the second derivative."""
 
 import pytest
 import torch
@@ -30,15 +30,15 @@ def tensor(*shape):
 @pytest.mark.parametrize("side", [4, 12])
 def test_each_of_the_three_equals_pytorchs(k, stride, padding, side):
     x, w, b = tensor(2, 3, side, side), tensor(5, 3, k, k), tensor(5)
-    y = conv_kernels._Convolve.apply(x, w, b, stride, padding)
+    y = conv_kernels._Conv2d.apply(x, w, b, stride, padding)
     torch.testing.assert_close(y, F.conv2d(x, w, b, stride, padding))
     g = tensor(*y.shape)
     rest = side - (stride * (y.shape[2] - 1) + k - 2 * padding)
-    back = conv_kernels._Spread.apply(g, w, tensor(3), stride, padding, (side, side))
+    back = conv_kernels._ConvTranspose2d.apply(g, w, tensor(3), stride, padding, (side, side))
     torch.testing.assert_close(back, F.conv_transpose2d(g, w, tensor(3), stride, padding, rest))
     w = w.requires_grad_()
     (expected,) = torch.autograd.grad(F.conv2d(x, w, None, stride, padding), w, g)
-    torch.testing.assert_close(conv_kernels._Correlate.apply(x, g, stride, padding, k), expected)
+    torch.testing.assert_close(conv_kernels._WeightGradient.apply(x, g, stride, padding, k), expected)
 
 
 @pytest.mark.parametrize("k", [3, 4])
@@ -47,11 +47,11 @@ def test_matrix_products_equal_pytorchs_convolutions(k, side):
     last = {"memory_format": torch.channels_last}
     x, w, b = tensor(2, 3, side, side).to(**last), tensor(5, 3, k, k).to(**last), tensor(5)
     expected = F.conv2d(x, w.requires_grad_(), b, 2, 1)
-    torch.testing.assert_close(conv_kernels.gathered(x, w.detach(), b), expected.detach())
+    torch.testing.assert_close(conv_kernels.im2col_product(x, w.detach(), b), expected.detach())
     g = tensor(*expected.shape).to(**last)
-    torch.testing.assert_close(conv_kernels.correlated(x, g, k), torch.autograd.grad(expected, w, g)[0])
+    torch.testing.assert_close(conv_kernels.weight_gradient_product(x, g, k), torch.autograd.grad(expected, w, g)[0])
     if k == 4:
-        back = conv_kernels.scattered(g, w.detach(), tensor(3))
+        back = conv_kernels.col2im_product(g, w.detach(), tensor(3))
         torch.testing.assert_close(back, F.conv_transpose2d(g, w.detach(), tensor(3), 2, 1))
 
 
@@ -60,9 +60,9 @@ def test_derivatives_to_the_second_order(k, stride, padding):
     x, w, b = (t.requires_grad_() for t in (tensor(2, 2, 4, 4), tensor(2, 2, k, k), tensor(2)))
     y = tensor(*F.conv2d(x, w, None, stride, padding).shape).requires_grad_()
     cases = [
-        (lambda x, w, b: conv_kernels._Convolve.apply(x, w, b, stride, padding), (x, w, b)),
-        (lambda y, w, b: conv_kernels._Spread.apply(y, w, b, stride, padding, (4, 4)), (y, w, b)),
-        (lambda x, y: conv_kernels._Correlate.apply(x, y, stride, padding, k), (x, y)),
+        (lambda x, w, b: conv_kernels._Conv2d.apply(x, w, b, stride, padding), (x, w, b)),
+        (lambda y, w, b: conv_kernels._ConvTranspose2d.apply(y, w, b, stride, padding, (4, 4)), (y, w, b)),
+        (lambda x, y: conv_kernels._WeightGradient.apply(x, y, stride, padding, k), (x, y)),
     ]
     for f, inputs in cases:
         assert gradcheck(f, inputs)
@@ -124,8 +124,8 @@ def test_bfloat16_gives_float32s_penalty_gradient_up_to_rounding(layer, side):
 
 def test_the_penaltys_first_backward_computes_no_weight_gradient(monkeypatch):
     counted = []
-    correlate = conv_kernels._Correlate.forward
-    monkeypatch.setattr(conv_kernels._Correlate, "forward", lambda *a: counted.append(1) or correlate(*a))
+    correlate = conv_kernels._WeightGradient.forward
+    monkeypatch.setattr(conv_kernels._WeightGradient, "forward", lambda *a: counted.append(1) or correlate(*a))
     layer = Conv(2, 2, 3).bfloat16()
     x = torch.randn(2, 2, 4, 4).bfloat16().requires_grad_()
     (slope,) = torch.autograd.grad(relu(layer(x)).sum(), x, create_graph=True)

@@ -44,7 +44,7 @@ class OwnPrior(Plain):
 
 def test_linear_walk_passes_every_code():
     codes = torch.randn(3, 7, generator=torch.Generator().manual_seed(0))
-    walk = latent_space.through(codes, steps=11)
+    walk = latent_space.path(codes, steps=11)
     assert walk.shape == (21, 7)
     torch.testing.assert_close(walk[::10], codes)
     torch.testing.assert_close(walk[5], (codes[0] + codes[1]) / 2)
@@ -52,7 +52,7 @@ def test_linear_walk_passes_every_code():
 
 def test_spherical_walk_keeps_the_length_of_unit_codes_and_the_angle_of_each_step():
     a, b = torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0])
-    walk = latent_space.through(torch.stack([a, b]), steps=10, how="spherical")
+    walk = latent_space.path(torch.stack([a, b]), steps=10, how="spherical")
     torch.testing.assert_close(walk.norm(dim=1), torch.ones(10))
     angles = torch.arccos((walk[1:] * walk[:-1]).sum(1).clamp(-1, 1))
     torch.testing.assert_close(angles, torch.full((9,), math.pi / 18), rtol=1e-4, atol=1e-4)
@@ -62,7 +62,7 @@ def test_spherical_walk_keeps_the_length_of_unit_codes_and_the_angle_of_each_ste
 def test_opposite_and_equal_codes_have_a_walk():
     a = torch.tensor([1.0, 2.0])
     for b in (a, -a):
-        assert latent_space.through(torch.stack([a, b]), how="spherical").isfinite().all()
+        assert latent_space.path(torch.stack([a, b]), how="spherical").isfinite().all()
 
 
 def test_square_moves_the_first_two_numbers_only():
@@ -77,7 +77,7 @@ def test_square_moves_the_first_two_numbers_only():
 def test_sweep_row_j_moves_dimension_j_only():
     model, base = Plain(), torch.linspace(-1, 1, 6)
     codes = latent_space.codes_of(model)
-    z = latent_space.sweep(base, codes, range(6), columns=11, reach=2).view(6, 11, 6)
+    z = latent_space.sweep(base, codes, range(6), columns=11, extent=2).view(6, 11, 6)
     for j in range(6):
         torch.testing.assert_close(z[j, :, j], torch.linspace(-2, 2, 11))
         others = [k for k in range(6) if k != j]

@@ -5,7 +5,7 @@ import torch
 
 from triptych.errors import UserError
 from triptych.models.gans.small_conv import ConvGAN
-from triptych.models.layers.conv import Choice
+from triptych.models.layers.conv import OneHotLatent
 from triptych.objectives.gan import WGANGP, has_batch_norm
 
 
@@ -41,7 +41,7 @@ def test_refuses_an_empty_latent_space():
 def test_the_largest_of_the_votes_picks_the_starting_point() -> None:
     """Each equally often, chi-squared with 7 degrees of freedom: fails once in 10,000 seeds."""
     z = torch.randn(8_000, 11, generator=torch.Generator().manual_seed(0))
-    seen = Choice(8)(z)
+    seen = OneHotLatent(8)(z)
     assert torch.equal(seen[:, :3], z[:, :3])
     assert torch.equal(seen[:, 3:].argmax(1), z[:, 3:].argmax(1))
     assert float(seen[:, 3:].square().mean()) == pytest.approx(1)
@@ -64,6 +64,6 @@ def test_a_vote_jumps_and_the_rest_of_z_glides() -> None:
 
 
 @pytest.mark.parametrize("choices", [1, 5, 6])
-def test_choices_that_cannot_be_made_are_refused(choices: int) -> None:
-    with pytest.raises(UserError, match=f"{choices} choices cannot be made by z of 5 numbers"):
+def test_a_discrete_latent_that_does_not_fit_is_refused(choices: int) -> None:
+    with pytest.raises(UserError, match=f"a discrete latent of {choices} values does not fit 5 latent dimensions"):
         ConvGAN(latent=5, choices=choices).build((1, 8, 8))

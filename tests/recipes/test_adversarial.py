@@ -114,7 +114,7 @@ def test_a_folder_gets_the_recipe_of_its_size(side, channels, asked, taken, trai
     pictures(tmp_path, *[(side, side)] * 4)
     recipe, why = recommend(DataSpec(str(tmp_path), channels=channels, resolution=asked))
     base = get(taken)
-    assert why.startswith(f"{taken}, for 4 {'grey ' if channels == 1 else ''}pictures at {trained}×{trained}; ")
+    assert why.startswith(f"{taken}, for 4 {'grey ' if channels == 1 else ''}images at {trained}×{trained}; ")
     assert load_spec(recipe.data).shape == (channels or 3, trained, trained)
     assert recipe.model == base.model
     assert recipe.train.flip == (base.train.flip and channels is None)
@@ -139,7 +139,7 @@ def test_pictures_that_are_grey_in_three_channels_are_taken_as_grey(tmp_path):
         noise = np.random.default_rng(i).integers(0, 256, (28, 28), dtype=np.uint8)
         Image.fromarray(noise).convert("RGB").save(tmp_path / f"{i}.png")
     recipe, why = recommend(DataSpec(str(tmp_path)))
-    assert why.startswith("best-mnist, for 3 grey pictures at 28×28")
+    assert why.startswith("best-mnist, for 3 grey images at 28×28")
     assert load_spec(recipe.data).shape == (1, 28, 28)
     assert load_spec(recommend(DataSpec(str(tmp_path), channels=3))[0].data).shape == (3, 28, 28)
 

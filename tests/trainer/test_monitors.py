@@ -124,7 +124,7 @@ def test_latent_collapse(tmp_path):
 
 @pytest.mark.parametrize("shape", [(16,), (8, 8)])
 def test_memorisation(tmp_path, shape):
-    """Some twenty vectors of noise, or pictures of it, learned by heart."""
+    """Some twenty vectors of noise, or images of it, memorised."""
     noise, pictures = np.random.default_rng(0), len(shape) == 2
     x = noise.integers(0, 256, (20, *shape), dtype=np.uint8) if pictures else noise.normal(size=(40, *shape))
     np.save(tmp_path / "few.npy", x)

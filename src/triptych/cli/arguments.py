@@ -17,8 +17,8 @@ from triptych.errors import UserError
 
 
 def parse(what: Any, name: str, argv: Sequence[str], **how: Any) -> Any:
-    """tyro, with its framed errors told as one line. A function is called; what it says on stderr is shown."""
-    said = io.StringIO()
+    """tyro, with its framed errors as one line. A function is called; what it writes to stderr is shown."""
+    printed = io.StringIO()
     later = inspect.isfunction(what)
 
     @functools.wraps(what, updated=())
@@ -26,17 +26,17 @@ def parse(what: Any, name: str, argv: Sequence[str], **how: Any) -> Any:
         return functools.partial(what, *args, **options)
 
     try:
-        with contextlib.redirect_stderr(said), numbers():
+        with contextlib.redirect_stderr(printed), numbers():
             parsed = tyro.cli(bound if later else what, prog=f"triptych {name}", args=list(argv), **how)
     except SystemExit as e:
         if e.code in (0, None):
             raise
-        raise UserError(one_line(said.getvalue(), name)) from None
+        raise UserError(one_line(printed.getvalue(), name)) from None
     return parsed() if later else parsed
 
 
 def numbers() -> ConstructorRegistry:
-    """How numbers are read: 1e6 and 1_000_000 are whole ones, and what is none is told in words."""
+    """How numbers are read: 1e6 and 1_000_000 are whole ones, and what is none is an error in words."""
     registry = ConstructorRegistry()
 
     @registry.primitive_rule
@@ -56,6 +56,7 @@ def numbers() -> ConstructorRegistry:
 
 
 def whole_number(text: str) -> int:
+    """An int from text; 1e6 and 1_000_000 too."""
     with contextlib.suppress(ValueError):
         return int(text)
     value = any_number(text, "a whole number")
@@ -65,6 +66,7 @@ def whole_number(text: str) -> int:
 
 
 def any_number(text: str, kind: str = "a number") -> float:
+    """A float from text; ValueError in words."""
     try:
         return float(text)
     except ValueError:

@@ -71,7 +71,8 @@ def info(
     data: Name,
     preparation: OmitArgPrefixes[Preparation] = PLAIN,
     sheet: Annotated[Path | None, arg(help="PNG to write some examples to; default: in the cache")] = None,
-    duplicates: Annotated[bool, arg(help="look for near-duplicates (a minute for 60,000 pictures)")] = True,
+    *,
+    duplicates: Annotated[bool, arg(help="look for near-duplicates (a minute for 60,000 images)")] = True,
 ) -> None:
     """Terms, counts, classes, sizes, moments, a contact sheet, and near-duplicates within and across the splits."""
     from triptych.data import statistics
@@ -108,7 +109,7 @@ def info(
             rows.append((kind, ", ".join(f"{n:,} {why}" for why, n in first.about[kind].items())))
     rows.append(("fingerprint", first.fingerprint[:20]))
     if first.is_images and duplicates:
-        rows += twins(parts)
+        rows += duplicate_rows(parts)
     path = sheet or root() / "sheets" / f"{plain(first.name)}.png"
     if first.is_images or first.shape == (2,):
         with system_errors(path, "give another place with --sheet" if sheet else ADVICE):
@@ -149,7 +150,7 @@ def original_sizes(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("sizes", "; ".join(texts) + f"; {sizes['different']:,} different")]
 
 
-def twins(parts: Mapping[str, Data]) -> list[tuple[str, str]]:
+def duplicate_rows(parts: Mapping[str, Data]) -> list[tuple[str, str]]:
     """Near-duplicates in words, the nearest few by number."""
     import torch
 

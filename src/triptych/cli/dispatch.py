@@ -47,7 +47,7 @@ def overview() -> None:
     lines = [f"  {name:<{width}}  {(f.__doc__ or ' ').split('. ')[0].splitlines()[0]}" for name, f in COMMANDS.items()]
     print_help(
         "COMMAND ...",
-        "GANs, VAEs and normalizing flows, side by side: train, judge and contrast them under one protocol.\n\n"
+        "GANs, VAEs and normalizing flows, side by side: train, evaluate and compare them under one protocol.\n\n"
         + "\n".join(lines)
         + "\n\n`triptych COMMAND --help` explains a command; --debug anywhere shows the traceback of an error.",
     )
@@ -116,7 +116,7 @@ AFTER = {
     "resume": "`triptych resume RUN` goes on from the last checkpoint",
     "study": "the same command goes on: it skips the runs that are done and resumes those that were cut",
     "data": "the same command goes on with what is done already",
-    "evaluate": "runs that were judged keep their eval.json; the same command begins again",
+    "evaluate": "runs that were evaluated keep their eval.json; the same command begins again",
 }
 """What a person does after an interrupt, by command."""
 

@@ -1,4 +1,4 @@
-"""Commands that show what a run has learned: samples, codes, walks, neighbours."""
+"""Commands that show what a run has learned: samples, codes, interpolations, neighbours."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sample(
     components: Annotated[int | None, arg(help="Gaussians in the mixture of codes; default: 10")] = None,
     data: Moved = None,
 ) -> None:
-    """Draw samples from a run: one grid, a folder of pictures, or an array."""
+    """Draw samples from a run: one grid, a folder of images, or an array."""
     from triptych.explore.samples import write_samples
 
     file = write_samples(
@@ -70,6 +70,7 @@ Examples = Annotated[
 
 
 def note(text: str) -> None:
+    """A remark on standard error."""
     say(f"note: {text}", stderr=True)
 
 
@@ -89,11 +90,11 @@ def encode(
 def decode(
     run: RunFolder,
     codes: Annotated[Positional[Path], arg(metavar="CODES", help="an .npy of codes, (n, latent)")],
-    out: Annotated[Path, arg(help="grid.png, a folder (one PNG per picture), x.npy, or x.csv (vectors)")],
+    out: Annotated[Path, arg(help="grid.png, a folder (one PNG per image), x.npy, or x.csv (vectors)")],
     which: Which = "last",
     data: Moved = None,
 ) -> None:
-    """Decode codes into pictures or vectors."""
+    """Decode codes into images or vectors."""
     from triptych.explore.codes import write_decoded
 
     say(write_decoded(run, codes, out, which=which, data=data))
@@ -111,7 +112,7 @@ def reconstruct(
     data: Examples = None,
     which: Which = "last",
 ) -> None:
-    """Encode and decode examples, and show what is left of them."""
+    """Encode and decode examples, and show the reconstructions."""
     from triptych.explore.codes import write_reconstructions
 
     file, error = write_reconstructions(run, n, out, data, which=which, announce=note)
@@ -126,12 +127,12 @@ def nearest(
     which: Which = "last",
     data: Moved = None,
 ) -> None:
-    """Draw samples beside the training pictures nearest to them: has the model learned its pictures by heart?"""
+    """Draw samples beside the training images nearest to them: has the model memorised its training set?"""
     from triptych.explore.neighbours import write_neighbours
 
     file, distance = write_neighbours(run, n, seed, which=which, data=data)
     say(file)
-    say(f"distance to the nearest training picture, pixels in [0, 1]: median {distance.median():.3g}")
+    say(f"distance to the nearest training image, pixels in [0, 1]: median {distance.median():.3g}")
 
 
 def flow(run: RunFolder, out: Out = None, which: Which = "last", data: Moved = None) -> None:
@@ -145,20 +146,21 @@ def interpolate(
     run: RunFolder,
     out: Out = None,
     seed: Annotated[int, arg(help="seed of the codes")] = 0,
-    rows: Annotated[int, arg(help="walks between pairs of samples, a row each")] = 8,
-    steps: Annotated[int, arg(help="pictures in a walk, both ends counted")] = 11,
-    how: Annotated[Literal["linear", "spherical"], arg(help="straight line or great arc between two codes")] = "linear",
-    through: Annotated[Numbers, arg(help="walk through these samples of the seed in turn instead")] = (),
-    real: Annotated[Numbers, arg(help="walk through these held-out examples, encoded, instead")] = (),
-    rest: Annotated[Literal["zero", "random"], arg(help="the other numbers of z in the z[0] x z[1] square")] = "zero",
+    rows: Annotated[int, arg(help="interpolations between pairs of samples, a row each")] = 8,
+    steps: Annotated[int, arg(help="steps of each segment, both ends counted")] = 11,
+    how: Annotated[Literal["linear", "spherical"], arg(help="linear, or spherical (slerp)")] = "linear",
+    through: Annotated[Numbers, arg(help="instead: from each of these samples of the seed to the next")] = (),
+    real: Annotated[Numbers, arg(help="instead: from the code of each of these held-out examples to the next")] = (),
+    rest: Annotated[Literal["zero", "random"], arg(help="the other latent dimensions in the 2-D traversal")] = "zero",
+    *,
     animate: Annotated[bool, arg(help="also write an animation (WebP)")] = False,
     bn: Bn = "eval",
     which: Which = "last",
     data: Moved = None,
 ) -> None:
-    """Walk between codes.
+    """Interpolate between codes.
 
-    Writes a sheet with a walk in each row, and the 10 x 10 square over z[0] and z[1] in [-1, 1].
+    Writes a sheet with an interpolation in each row, and a 10 x 10 traversal of z[0] and z[1] from -1 to 1.
     """
     from triptych.explore.walks import write_interpolation
 
@@ -183,18 +185,19 @@ def interpolate(
 def sweep(
     run: RunFolder,
     out: Out = None,
-    seed: Annotated[int, arg(help="seed of the code that the sweeps start from")] = 0,
+    seed: Annotated[int, arg(help="seed of the code whose other dimensions are held")] = 0,
     rows: Annotated[int, arg(help="latent dimensions shown; those that change the output most")] = 10,
-    columns: Annotated[int, arg(help="pictures in a row")] = 11,
-    reach: Annotated[float, arg(help="the sweeps go from -reach to reach standard deviations")] = 2.5,
+    columns: Annotated[int, arg(help="steps in a row")] = 11,
+    reach: Annotated[float, arg(help="extent: from -reach to reach standard deviations")] = 2.5,
     dims: Annotated[Numbers, arg(help="these latent dimensions instead")] = (),
-    real: Annotated[int | None, arg(help="start from the code of this held-out example")] = None,
+    real: Annotated[int | None, arg(help="hold the code of this held-out example instead")] = None,
+    *,
     animate: Annotated[bool, arg(help="also write an animation (WebP)")] = False,
     bn: Bn = "eval",
     which: Which = "last",
     data: Moved = None,
 ) -> None:
-    """Sweep latent dimensions one at a time, a row each, the others held."""
+    """Latent traversal: change one latent dimension at a time, a row each, the others held."""
     from triptych.explore.walks import write_sweep
 
     files, shown = write_sweep(

@@ -71,6 +71,7 @@ def check_places(out: Path) -> None:
 
 
 def render(found: list[Reading], steps: int, seeds: int, picture: bytes, scale: str) -> str:
+    """The page, as HTML, with the PNG `picture` in it."""
     from triptych.core.statistics import estimate
     from triptych.report.page import environment
     from triptych.study.parallel_lines import OBJECTIVES, words

@@ -24,14 +24,15 @@ def study(
     ] = "quick",
     jobs: Annotated[int | None, arg(help="trainings at once; default: one per core, one on a GPU")] = None,
     device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
+    *,
     trust: Annotated[bool, arg(help="leave out the line that says which .py file is run")] = False,
 ) -> None:
-    """Train recipes over several seeds, judge them, and write one report.
+    """Train recipes over several seeds, evaluate them, and write one report.
 
     Asking again skips the runs that are done and finishes those that were cut. Named studies:
     """
 
-    contrast(name, out, seeds, scale, jobs, device, trust)
+    contrast(name, out, seeds, scale, jobs, device, trust=trust)
 
 
 study.__doc__ = f"{study.__doc__}\n" + "\n".join(f"{name}: {about}\n" for name, about in named.listing().items())
@@ -44,6 +45,7 @@ def contrast(
     scale: Scale,
     jobs: int | None,
     device: str = "auto",
+    *,
     trust: bool = False,
 ) -> list[Outcome]:
     """`triptych study`: find the study, carry it out, write its report and say where it is.

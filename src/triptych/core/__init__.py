@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from triptych.core.codec import decode as decode
     from triptych.core.codec import encode as encode
     from triptych.core.data import Data as Data
-    from triptych.core.data import Law as Law
+    from triptych.core.data import Distribution as Distribution
     from triptych.core.data import Shape as Shape
     from triptych.core.data import Split as Split
     from triptych.core.discovery import discover as discover
@@ -40,7 +40,7 @@ __all__ = [
     "Density",
     "Encoder",
     "Latent",
-    "Law",
+    "Distribution",
     "Metric",
     "Model",
     "ModelSpec",
@@ -70,7 +70,7 @@ __getattr__, __dir__ = handed_on(
         "Density": "model",
         "Encoder": "model",
         "Latent": "model",
-        "Law": "data",
+        "Distribution": "data",
         "Metric": "metric",
         "Model": "model",
         "ModelSpec": "model",

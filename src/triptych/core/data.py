@@ -16,13 +16,13 @@ Split = Literal["train", "test", "all"]
 Shape = tuple[int, ...]
 
 
-class Law(ABC):
+class Distribution(ABC):
     """A known distribution on R^d: what a toy data set is drawn from."""
 
     modes: Tensor | None = None
-    """(m, d) centres of the mixture's components; None where the law has none."""
+    """(m, d) centres of the mixture's components; None where there are none."""
     std: float | None = None
-    """Standard deviation of one component; None where the law has no components."""
+    """Standard deviation of one component; None where there are no components."""
 
     @abstractmethod
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
@@ -49,7 +49,7 @@ class Data:
     """Known factors of variation by name, each (n,)."""
     fingerprint: str = ""
     """Hex digest that changes when the examples or their preparation change."""
-    law: Law | None = None
+    law: Distribution | None = None
     """The distribution behind a toy set."""
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -69,6 +69,7 @@ class Data:
 
     @property
     def is_images(self) -> bool:
+        """Whether the examples are images, (n, c, h, w) uint8, rather than vectors (n, d)."""
         return self.x.dtype == torch.uint8
 
     def __len__(self) -> int:
@@ -109,7 +110,7 @@ class Data:
         """Exact log density of a toy set in nats, (n,)."""
         return self._law().log_prob(x)
 
-    def _law(self) -> Law:
+    def _law(self) -> Distribution:
         if self.law is None:
             raise TypeError(f"{self.name} has no known density: only toy sets do")
         return self.law

@@ -29,10 +29,12 @@ class Model(nn.Module, ABC):
 
     @property
     def players(self) -> dict[str, nn.Module]:
+        """The named children: networks that objectives move."""
         return dict(self.named_children())
 
     @property
     def device(self) -> torch.device:
+        """Where the parameters are."""
         return next(self.parameters()).device
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
@@ -57,7 +59,7 @@ class Latent(Model):
     """Has a latent space: `decode` maps z to examples."""
 
     latent: int
-    """Numbers in one z."""
+    """Number of latent dimensions."""
 
     @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
@@ -73,7 +75,7 @@ class Sampler(Latent):
     """Makes new examples by decoding draws from the prior."""
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
-        """n new public examples. The same seed gives the same examples whatever `batch` is.
+        """n new public examples, (n, *shape). The same seed gives the same examples whatever `batch` is.
 
         `temperature` multiplies z.
         """

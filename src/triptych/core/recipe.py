@@ -57,13 +57,13 @@ class Train:
     ema: float = 0.0
     """decay per step of the averaged weights, with warm-up; 0 is off"""
     flip: bool = False
-    """mirror half of the pictures at random"""
+    """mirror half of the images at random"""
     log: int = 0
     """images between log lines; 0: a hundredth of the budget"""
     evaluate: int = 0
     """images between evaluations; 0: a tenth of the budget"""
     sample: int = 0
-    """images between sample pictures; 0: one with each checkpoint"""
+    """images between figures of samples; 0: one with each checkpoint"""
     checkpoint: int = 0
     """images between checkpoints; 0: a tenth of the budget"""
     best: str = ""

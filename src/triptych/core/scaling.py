@@ -13,7 +13,7 @@ _GREY = 0.007843137  # 2/255 rounded down in float32: white is 1 - 2⁻²³, nev
 
 
 def to_inner(x: Tensor) -> Tensor:
-    """Public or uint8 images to [-1, 1]; vectors unchanged. Images are told by their four dimensions."""
+    """Public or uint8 images to [-1, 1]; vectors unchanged. A tensor of four dimensions is images."""
     if x.dim() != 4:
         return x
     if x.dtype == torch.uint8:

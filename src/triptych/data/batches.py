@@ -23,9 +23,9 @@ class Batches:
     """Endless inner batches of one size, on the device, deterministic from the seed and resumable anywhere.
 
     A finite set is one stream of epochs, each a fresh permutation, so that every example comes exactly once an
-    epoch and no batch is short. A toy set draws fresh points from its law; binary pictures that know their grey
-    levels are drawn anew. An array that is too large to stay on the device is read from its file, a few batches
-    ahead, without ever being in memory as a whole.
+    epoch and the batch size is fixed. A toy set draws fresh points from its distribution; binary images that know
+    their grey levels are binarised anew. An array that is too large to stay on the device is read from its file, a
+    few batches ahead, without ever being in memory as a whole.
     """
 
     def __init__(self, data: Data, batch: int, seed: int, device: torch.device, flip: bool = False) -> None:
@@ -79,6 +79,7 @@ class Batches:
         return {"drawn": self.drawn, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken: the next batch is the same."""
         self.drawn = state["drawn"]
         self._generator.set_state(state["generator"])
         self._coming.clear()
@@ -96,6 +97,7 @@ class FileRows:
         weakref.finalize(self, _close, self.file, self.reader)
 
     def fetch(self, rows: Tensor) -> Future[Tensor]:
+        """The rows (k,) of the file in a thread, in the order asked for: (k, *shape) once done."""
         return self.reader.submit(self._read, rows)
 
     def _read(self, rows: Tensor) -> Tensor:
@@ -126,6 +128,6 @@ def _rows(data: Data, device: torch.device) -> Tensor | FileRows:
 
 
 def in_order(data: Data, batch: int, device: torch.device, limit: int | None = None) -> Iterator[Tensor]:
-    """Inner batches of the first `limit` examples, once, in file order; the last may be short."""
+    """Inner batches (k, *shape) of the first `limit` examples, once, in file order; the last may be short."""
     for part in data.x[:limit].split(batch):
         yield to_inner(part.to(device))

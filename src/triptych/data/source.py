@@ -62,7 +62,7 @@ class Source(ABC):
 
 
 def digest(*parts: bytes | str | Tensor) -> str:
-    """Hex SHA-256 of the parts."""
+    """Hex SHA-256 of bytes, text and tensors of any shape, shapes and types included."""
     h = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):

@@ -53,7 +53,7 @@ def perceptual_hash(small: Tensor, rows: int = 1024) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Twins:
+class NearDuplicates:
     """Pairs (i, j), i < j, of near-duplicates with their distance, nearest first."""
 
     pairs: list[tuple[int, int, float]]
@@ -63,7 +63,7 @@ class Twins:
     """pairs with one side in train and the other in test"""
 
 
-def near_duplicates(x: Tensor, test: Tensor | None = None, bits: int = 6, unlike: float = 0.01) -> Twins:
+def near_duplicates(x: Tensor, test: Tensor | None = None, bits: int = 6, unlike: float = 0.01) -> NearDuplicates:
     """Pictures whose hashes differ in at most `bits` of 63 places and whose thumbnails correlate by 1 − `unlike`.
 
     The hash proposes, the correlation of the grey thumbnails decides: simple pictures, such as digits, share hashes
@@ -87,7 +87,7 @@ def near_duplicates(x: Tensor, test: Tensor | None = None, bits: int = 6, unlike
                 pairs.append((int(chosen[i[k]]), int(chosen[j[k]]), float(distance[k])))
     pairs.sort(key=lambda p: p[2])
     across = 0 if test is None else sum(bool(test[i] != test[j]) for i, j, _ in pairs)
-    return Twins(pairs, len(chosen), len(pairs) - across, across)
+    return NearDuplicates(pairs, len(chosen), len(pairs) - across, across)
 
 
 def _standard(small: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""What one trained model can show: samples, codes, walks, neighbours."""
+"""What one trained model can show: samples, codes, interpolations, neighbours."""

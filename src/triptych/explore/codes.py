@@ -81,7 +81,7 @@ def write_reconstructions(
 ) -> tuple[Path, float]:
     """Encode and decode the first n examples; returns the file and the mean squared error in public units.
 
-    A `.png` shows each picture beside its reconstruction; other endings hold the reconstructions alone.
+    A `.png` shows each image beside its reconstruction; other endings hold the reconstructions alone.
     """
     found, model = opened(run, which, device=device)
     pictures = len(model.shape) == 3

@@ -24,7 +24,7 @@ def write_flow_figures(
     """What only a flow can show; returns the files.
 
     In the plane its density beside the true one, where it takes a grid of z, and samples at temperatures from 0.5 to
-    1; of pictures the temperatures.
+    1; of images the temperatures.
     """
     found, model = opened(run, which, device=device)
     if not isinstance(model, FlowModel):

@@ -26,14 +26,14 @@ def write_neighbours(
     device: str = "auto",
     data: str | None = None,
 ) -> tuple[Path, Tensor]:
-    """Each of n samples beside the training picture nearest to it; returns the grid and the distances, (n,).
+    """Each of n samples beside the training image nearest to it; returns the grid and the distances, (n,).
 
-    Distances are Euclidean on [0, 1] over all pixels. A model that has learned its pictures by heart shows them.
+    Distances are Euclidean on [0, 1] over all pixels. A model that has memorised its training set shows it.
     """
     check_seed(seed)
     found, model = opened(run, which, device=device)
     if not isinstance(model, Sampler) or len(model.shape) != 3:
-        raise UserError(f"{found.path} makes no pictures; nearest neighbours are drawn for runs that sample pictures")
+        raise UserError(f"{found.path} makes no images; nearest neighbours are drawn for runs that sample images")
     if n < 1:
         raise UserError(f"{n} samples were asked for; give at least 1")
     train, x = train_data(found, data), model.sample(n, seed=seed).cpu()

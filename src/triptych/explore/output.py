@@ -45,7 +45,10 @@ def shows_data(kind: str, pictures: bool) -> bool:
 
 
 def write_examples(x: Tensor, found: Run, beside: Data | None, model: Model, target: Path, kind: str) -> Path:
-    """Public examples in the form that `check_target` found; `beside` is the run's data where the form shows them."""
+    """Write public examples (n, *shape) in the form that `check_target` found.
+
+    `beside` is the run's data where the form shows them.
+    """
     if kind == ".png" and x.dim() == 4:
         return tiles.grid(x, target)
     if kind == ".png":
@@ -67,12 +70,13 @@ def write_examples(x: Tensor, found: Run, beside: Data | None, model: Model, tar
 
 
 def write_array(target: Path, x: Tensor) -> None:
+    """Write a tensor of any shape as `.npy`."""
     with writing(target, "give --out another place") as f:
         np.save(f, x.numpy())
 
 
 def in_full(x: Tensor, run: Run) -> Tensor:
-    """Vectors counted from 0, float64 where the run's data have an origin; pictures as they are."""
+    """Vectors counted from 0, float64 where the run's data have an origin; images unchanged."""
     origin = run.origin() if x.dim() == 2 else ()
     return x.double() + torch.tensor(origin, dtype=torch.float64) if origin else x
 
@@ -83,13 +87,13 @@ def check_target(target: Path, pictures: bool, shape: tuple[int, ...]) -> str:
     if kind not in ("folder", ".png", ".npy", ".csv"):
         raise UserError(f"--out {target.name} has no known ending; use .png, .npy, .csv or a folder")
     if kind == "folder" and not pictures:
-        raise UserError(f"this run makes vectors of {shape[0]} numbers; give --out a name that ends in .npy or .csv")
+        raise UserError(f"this run makes {shape[0]}-dimensional vectors; give --out a name that ends in .npy or .csv")
     if kind == "folder" and target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is not an empty folder; give --out another name")
     if kind == ".csv" and pictures:
-        raise UserError("pictures do not fit a .csv; use a folder, .png or .npy")
+        raise UserError("images do not fit a .csv; use a folder, .png or .npy")
     if kind == ".png" and not pictures and shape != (2,):
-        raise UserError(f"vectors of {shape[0]} numbers cannot be drawn; use .npy or .csv")
+        raise UserError(f"{shape[0]}-dimensional vectors cannot be drawn; use .npy or .csv")
     return kind
 
 

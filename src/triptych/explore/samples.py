@@ -1,4 +1,4 @@
-"""Samples of a trained model, as pictures or arrays."""
+"""Samples of a trained model, as images or arrays."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def write_samples(
     components: int | None = None,
     data: str | None = None,
 ) -> Path:
-    """Write n samples; returns the file or folder. What is written is told by the name of `out`:
+    """Write n samples; returns the file or folder. The name of `out` says what is written:
 
-    a folder: one PNG per picture; `.png`: one grid (2-D points: drawn over the data); `.npy`: the array, float32;
-    `.csv`: a row per vector. Default: a grid of pictures or an `.npy` of vectors, inside the run folder.
+    a folder: one PNG per image; `.png`: one grid (2-D points: drawn over the data); `.npy`: the array, float32;
+    `.csv`: a row per vector. Default: a grid of images or an `.npy` of vectors, inside the run folder.
 
     `codes` other than the prior are drawn from a density fitted to the codes of the run's training examples: one
     Gaussian, or a mixture of `components` (10 where not given). `data` says where the run's own examples are, if they

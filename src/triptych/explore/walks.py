@@ -1,4 +1,4 @@
-"""Interpolations and sweeps through the codes of a model."""
+"""Interpolations and latent traversals."""
 
 from __future__ import annotations
 
@@ -39,34 +39,34 @@ def write_interpolation(
     device: str = "auto",
     data: str | None = None,
 ) -> list[Path]:
-    """Write a sheet of walks between codes (a row each) and the z[0] × z[1] square; returns the files.
+    """Write a sheet of interpolations (a row each) and a 2-D traversal of z[0] × z[1]; returns the files.
 
-    The walks join samples 0 and 1, 2 and 3, … of `seed`; or samples `through[0]`, `through[1]`, … in turn; or the
-    codes of the held-out examples `real`. The square holds the other numbers at 0 or at one random draw.
+    The segments join samples 0 and 1, 2 and 3, … of `seed`; or samples `through[0]`, `through[1]`, … in turn; or the
+    codes of the held-out examples `real`. The traversal holds the other dimensions at 0 or at one random draw.
     """
     check_seed(seed)
     if rows < 1 or steps < 2:
-        raise UserError(f"{rows} walks of {steps} pictures show nothing; use at least 1 and 2")
+        raise UserError(f"{rows} interpolations of {steps} steps show nothing; use at least 1 and 2")
     if any(i < 0 for i in through):
         raise UserError(f"there is no sample {min(through)}; samples are counted from 0")
     found, model = opened(run, which, bn, device)
     space = latent_space.latent_of(model)
     folder = Path(out) if out is not None else found.path / "interpolation"
     there = run_data.own(found, data) if real or model.shape == (2,) else None
-    legs = chosen_legs(there, space, seed, rows, through, real)
-    walks = torch.stack([latent_space.through(leg, steps, how) for leg in legs])
-    files = [draw_walks(there, space, walks, folder / f"{how}.png")]
+    segments = chosen_segments(there, space, seed, rows, through, real)
+    paths = torch.stack([latent_space.path(ends, steps, how) for ends in segments])
+    files = [draw_paths(there, space, paths, folder / f"{how}.png")]
     if animate and len(model.shape) == 3:
-        files.append(animation(space, walks, folder / f"{how}.webp"))
+        files.append(animation(space, paths, folder / f"{how}.webp"))
     if space.latent >= 2:
         codes = latent_space.codes_of(space)
         base = codes.mean if rest == "zero" else latent_space.draw(space, 1, seed)[0]
         z = latent_space.square(base, codes, side).view(side, side, -1)
-        files.append(draw_walks(there, space, z, folder / "square.png"))
+        files.append(draw_paths(there, space, z, folder / "square.png"))
     return files
 
 
-def chosen_legs(
+def chosen_segments(
     there: run_data.Found | None,
     model: Latent,
     seed: int,
@@ -74,7 +74,7 @@ def chosen_legs(
     through: Sequence[int],
     real: Sequence[int],
 ) -> list[Tensor]:
-    """Pairs of codes (2, latent) to walk between."""
+    """The ends of each segment, codes (2, latent)."""
     if real:
         assert there is not None
         z = latent_space.encode(model, latent_space.public(there.held_out(), real))
@@ -83,7 +83,7 @@ def chosen_legs(
     else:
         return list(latent_space.draw(model, 2 * rows, seed).split(2))
     if len(z) < 2:
-        raise UserError("a walk needs at least two codes; give two or more numbers")
+        raise UserError("an interpolation needs at least two codes; give two or more numbers")
     return [torch.stack([a, b]) for a, b in itertools.pairwise(z)]
 
 
@@ -103,18 +103,18 @@ def write_sweep(
     device: str = "auto",
     data: str | None = None,
 ) -> tuple[list[Path], list[int]]:
-    """Write one sheet in which row j moves one latent dimension alone; returns the files and the dimensions.
+    """Write a latent traversal: row j changes one latent dimension alone; returns the files and the dimensions.
 
     The others stay as in sample 0 of `seed`, or as in the code of held-out example `real`. Where there are more
     dimensions than rows, those that change the output most are shown, largest first, unless `dims` names them.
     """
     check_seed(seed)
     if not 0 < reach < math.inf:
-        raise UserError(f"the reach is {reach}; it must be a finite number above 0")
+        raise UserError(f"--reach is {reach}; it must be a finite number above 0")
     found, model = opened(run, which, bn, device)
     space = latent_space.latent_of(model)
     if columns < 2 or rows < 1:
-        raise UserError(f"a sweep of {rows} rows and {columns} columns shows nothing; use at least 1 and 2")
+        raise UserError(f"a latent traversal of {rows} rows and {columns} columns shows nothing; use at least 1 and 2")
     there = run_data.own(found, data) if real is not None or model.shape == (2,) else None
     codes = latent_space.codes_of(space)
     if real is None:
@@ -128,20 +128,20 @@ def write_sweep(
     axes = list(dims) or latent_space.strongest(space, base, codes, rows)
     z = latent_space.sweep(base, codes, axes, columns, reach).view(len(axes), columns, -1)
     folder = Path(out) if out is not None else found.path / "sweep"
-    files = [draw_walks(there, space, z, folder / name)]
+    files = [draw_paths(there, space, z, folder / name)]
     if animate and len(model.shape) == 3:
         files.append(animation(space, z, folder / name.replace(".png", ".webp")))
     return files, axes
 
 
-def draw_walks(there: run_data.Found | None, model: Latent, z: Tensor, path: Path) -> Path:
-    """Decode codes (rows, columns, latent) and draw them: a sheet of pictures, or lines over 2-D data."""
+def draw_paths(there: run_data.Found | None, model: Latent, z: Tensor, path: Path) -> Path:
+    """Decode codes (rows, columns, latent) and draw them: a sheet of images, or lines over 2-D data."""
     x = latent_space.decode(model, z.flatten(0, 1))
     if len(model.shape) == 3:
         return tiles.grid(x, path, columns=z.shape[1])
     if model.shape != (2,) or there is None:
-        raise UserError(f"walks through vectors of {model.shape[0]} numbers cannot be drawn; use `triptych sample`")
-    return planes.walks(x.view(*z.shape[:2], 2), there.train, path)
+        raise UserError(f"paths of {model.shape[0]}-dimensional vectors cannot be drawn; use `triptych sample`")
+    return planes.paths(x.view(*z.shape[:2], 2), there.train, path)
 
 
 def animation(model: Latent, z: Tensor, path: Path) -> Path:

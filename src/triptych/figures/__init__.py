@@ -1,4 +1,4 @@
-"""Pictures of samples, planes, curves and flows, on a fixed scale."""
+"""Figures of samples, planes, curves and flows, on a fixed scale."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ FAINT = "#8C8C8C"
 
 
 PIXEL_LIMIT = 64_000_000
-"""Pixels of the largest picture of a run that is opened: a grid of 8,000 × 8,000."""
+"""Pixels of the largest image of a run that is opened: a grid of 8,000 × 8,000."""
 FILE_LIMIT = 256 << 20
 """Bytes of its file."""
 
@@ -59,7 +59,7 @@ def _save(figure: Figure, path: str | Path) -> Path:
 
 
 def save_picture(image: Image.Image, path: str | Path, **how: Any) -> Path:
-    """Write a picture in the format that the name asks for, whole or not at all; returns its path."""
+    """Write an image in the format that the name asks for, whole or not at all; returns its path."""
     path = Path(path)
     kind = picture_format(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,10 +69,10 @@ def save_picture(image: Image.Image, path: str | Path, **how: Any) -> Path:
 
 
 def open_picture(path: str | Path, formats: tuple[str, ...] = ("PNG", "WEBP")) -> Image.Image:
-    """A picture that some process of ours wrote, read whole; it may be a stranger's by now.
+    """Read an image file of a run folder whole; it may have been replaced by a stranger.
 
     Only `formats` are tried, whatever the name says, from an ordinary file of at most `FILE_LIMIT` bytes, and nothing
-    is decoded whose header claims more than `PIXEL_LIMIT` pixels. UserError where it is no such picture.
+    is decoded whose header claims more than `PIXEL_LIMIT` pixels. UserError where it is no such image.
     """
     path = Path(path)
     try:
@@ -97,13 +97,13 @@ def picture_of(raw: bytes, path: Path, formats: tuple[str, ...] = ("PNG", "WEBP"
         raise UserError(f"{path} has over {PIXEL_LIMIT:,} pixels; remove it") from e
     except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error) as e:
         kinds = " or ".join(formats)
-        raise UserError(f"{path} is not a whole {kinds} picture ({type(e).__name__}); remove it") from e
+        raise UserError(f"{path} is not a whole {kinds} image ({type(e).__name__}); remove it") from e
     raise UserError(f"{path} has {width} x {height} pixels, and at most {PIXEL_LIMIT:,} are read; remove it")
 
 
 def picture_format(path: Path) -> str:
-    """What the name asks for: PNG, WEBP, …; UserError where it has no ending of a picture."""
+    """What the name asks for: PNG, WEBP, …; UserError where it has no ending of an image."""
     known = Image.registered_extensions().get(path.suffix.lower())
     if known is None:
-        raise UserError(f"{path.name} is not a picture; give a name that ends in .png")
+        raise UserError(f"{path.name} is not an image; give a name that ends in .png")
     return known

@@ -55,11 +55,11 @@ def _draw_curves(
 ) -> None:
     for label, seeds in series.items():
         i = (order or list(series)).index(label)
-        x, mean, reach = band(seeds)
+        x, mean, half_width = band(seeds)
         color, dash = PALETTE[i % len(PALETTE)], DASHES[(i // len(PALETTE)) % len(DASHES)]
         axes.plot(x, mean, label=label, linewidth=1.6, color=color, linestyle=dash)
-        if np.isfinite(reach).any():
-            axes.fill_between(x, mean - reach, mean + reach, color=color, alpha=0.18, linewidth=0)
+        if np.isfinite(half_width).any():
+            axes.fill_between(x, mean - half_width, mean + half_width, color=color, alpha=0.18, linewidth=0)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.spines[["top", "right"]].set_visible(False)
@@ -69,7 +69,7 @@ def _draw_curves(
 
 
 def band(seeds: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x, mean over seeds and half width of its 95 % interval, (k,) each; the half width is NaN with one seed.
+    """x, mean over seeds and half-width of its 95 % interval, (k,) each; the half-width is NaN with one seed.
 
     Only the x at which every seed has a finite value count.
     """

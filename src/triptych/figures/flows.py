@@ -1,4 +1,4 @@
-"""Pictures that only flows allow: the density itself, the way space is bent, samples at several temperatures."""
+"""Figures that only flows allow: the density, the warp from z to data, samples at several temperatures."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def density(model: FlowModel, data: Data, path: str | Path, pixels: int = 240) -
     return _save(figure, path)
 
 
-def warp(model: FlowModel, data: Data, path: str | Path, lines: int = 21, reach: float = 2.5) -> Path:
-    """A square grid in z ∈ [−reach, reach]² and where the flow takes it in the plane of the data; returns the path."""
+def warp(model: FlowModel, data: Data, path: str | Path, lines: int = 21, extent: float = 2.5) -> Path:
+    """A square grid in z ∈ [−extent, extent]² and its image under the inverse flow; returns the path."""
     centre, half = _view(model, data)
-    ticks, fine = torch.linspace(-reach, reach, lines), torch.linspace(-reach, reach, 400)
+    ticks, fine = torch.linspace(-extent, extent, lines), torch.linspace(-extent, extent, 400)
     one = torch.stack([torch.stack([t.expand_as(fine), fine], 1) for t in ticks])
     rows = torch.cat([one, one.flip(2)])
     with torch.no_grad():
@@ -62,7 +62,7 @@ def warp(model: FlowModel, data: Data, path: str | Path, lines: int = 21, reach:
 
 
 def temperatures(model: FlowModel, data: Data, path: str | Path, at: Sequence[float] = TEMPERATURES) -> Path:
-    """The same draws of z times each temperature, decoded: a panel each for 2-D data, a row of 10 each for pictures."""
+    """The same draws of z times each temperature, decoded: a panel each for 2-D data, a row of 10 each for images."""
     if data.is_images:
         samples = torch.cat([model.sample(10, seed=0, temperature=t) for t in at])
         return grid(samples, path, columns=10)

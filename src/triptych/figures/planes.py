@@ -1,4 +1,4 @@
-"""Points of the plane: samples over data, contours, walks."""
+"""Points of the plane: samples over data, contours, paths."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def plane_image(samples: Tensor, data: Data | Tensor, model: Model | None = None
     return rendered(figure)
 
 
-def walks(lines: Tensor, data: Data | Tensor, path: str | Path) -> Path:
-    """Draw walks (rows, steps, 2) through 2-D space as lines with a dot per step over data (m, 2); returns the path."""
+def paths(lines: Tensor, data: Data | Tensor, path: str | Path) -> Path:
+    """Draw paths (rows, steps, 2) through 2-D space as lines with a dot per step over data (m, 2); returns the path."""
     figure, axes = _canvas(4.2, 4.2)
     draw_plane(axes, torch.zeros(0, 2), data)
     for i, line in enumerate(lines.detach().float().cpu().numpy()):
@@ -44,7 +44,7 @@ def walks(lines: Tensor, data: Data | Tensor, path: str | Path) -> Path:
 
 
 def draw_plane(axes: Axes, samples: Tensor, data: Data | Tensor, model: Model | None = None) -> None:
-    """`plane` on given axes."""
+    """`plane` on given axes: samples (n, 2) over data (m, 2)."""
     points = (data.x if isinstance(data, Data) else data)[:2000].detach().float().cpu()
     samples = samples.detach().float().cpu()
     centre, half = view(points)
@@ -66,7 +66,7 @@ def draw_plane(axes: Axes, samples: Tensor, data: Data | Tensor, model: Model | 
 
 
 def view(points: Tensor) -> tuple[tuple[float, float], float]:
-    """Centre and half width of the square shown around 2-D data: its extent and a quarter more."""
+    """Centre and half-width of the square shown around points (m, 2): their extent and a quarter more."""
     low, high = points.amin(dim=0), points.amax(dim=0)
     centre = (low + high) / 2
     return (centre[0].item(), centre[1].item()), 1.25 * max(0.5 * (high - low).max().item(), 1e-6)

@@ -1,4 +1,4 @@
-"""Pictures side by side, and as animations."""
+"""Images side by side, and as animations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from triptych.system.files import writing
 
 GAP = 2
 SMALL = 64
-"""A picture narrower than this many pixels is enlarged by a whole factor."""
+"""An image narrower than this many pixels is enlarged by a whole factor."""
 
 
 BROKEN = (255, 0, 255)
@@ -30,13 +30,13 @@ def grid(images: Tensor, path: str | Path, columns: int | None = None) -> Path:
     """Write public images (n, c, h, w) in [0, 1] as one PNG, row by row; returns its path.
 
     0 is black and 1 is white in every grid; values beyond are clipped, pixels that are not finite are magenta.
-    Small pictures are enlarged by a whole factor so that they can be seen. `columns` defaults to about √n.
+    Small images are enlarged by a whole factor so that they can be seen. `columns` defaults to about √n.
     """
     return save_picture(tile(images, columns), path)
 
 
 def tile(images: Tensor, columns: int | None = None) -> Image.Image:
-    """The picture that `grid` writes."""
+    """The image that `grid` writes, of public images (n, c, h, w)."""
     if images.dim() != 4 or not len(images):
         raise ValueError(f"a grid needs images (n, c, h, w) with n ≥ 1, not {tuple(images.shape)}")
     pixels = picture_bytes(images)
@@ -67,19 +67,19 @@ def picture_bytes(images: Tensor) -> np.ndarray:
 
 
 def animate(paths: Sequence[str | Path], out: str | Path, seconds: float = 0.25) -> Path:
-    """Write pictures of one size as frames of a looping GIF or WebP, `seconds` each, the last held for longer."""
+    """Write image files of one size as frames of a looping GIF or WebP, `seconds` each, the last held for longer."""
     return loop([open_picture(p).convert("RGB") for p in paths], out, seconds, hold=1.5)
 
 
 def loop(frames: Sequence[Image.Image], out: str | Path, seconds: float, hold: float = 0.0) -> Path:
-    """`animate`, from pictures at hand; the last stays for at least `hold` seconds."""
+    """`animate`, from images in memory; the last stays for at least `hold` seconds."""
     out = Path(out)
     if out.suffix.lower() not in (".gif", ".webp"):
         raise UserError(f"{out.name} is not an animation; give a name that ends in .gif or .webp")
     if not frames:
-        raise UserError("an animation needs at least one picture; there is none yet")
+        raise UserError("an animation needs at least one image; there is none yet")
     if len({f.size for f in frames}) > 1:
-        raise UserError("the pictures of an animation must have one size; these differ")
+        raise UserError("the images of an animation must have one size; these differ")
     times = [int(1000 * seconds)] * (len(frames) - 1) + [int(1000 * max(hold, seconds))]
     extra: dict[str, Any] = {"lossless": True} if out.suffix.lower() == ".webp" else {}
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -97,5 +97,5 @@ def loop(frames: Sequence[Image.Image], out: str | Path, seconds: float, hold: f
 
 
 def pairs(x: Tensor, y: Tensor) -> Tensor:
-    """x₀ y₀ x₁ y₁ …: two sets side by side."""
+    """x₀ y₀ x₁ y₁ …: two batches (n, c, h, w) interleaved, (2n, c, h, w)."""
     return torch.stack([x, y], dim=1).flatten(0, 1)

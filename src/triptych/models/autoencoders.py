@@ -13,34 +13,35 @@ from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models.families import AEModel, Autoencoder, VAEModel
 from triptych.models.layers.conv import PlainDown, PlainUp
-from triptych.models.layers.data_init import Centred
+from triptych.models.layers.data_init import SubtractMean
 from triptych.models.layers.mlp import Reshape, perceptron
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
 
 class AutoencoderSpec(ModelSpec):
-    """Abstract base of the pairs: one code of `latent` numbers, or mean and log standard deviation of it."""
+    """Abstract base of the pairs: the encoder gives a code (n, latent), or its mean and log standard deviation."""
 
     latent: int
     variational: bool
     output: Literal["mean", "logit"]
 
     def heads(self) -> int:
-        """Numbers that the encoder ends in."""
+        """Outputs of the encoder."""
         return self.latent * (2 if self.variational else 1)
 
     def pair(self, shape: Shape, encoder: nn.Module, decoder: nn.Module) -> Autoencoder:
+        """The model of (n, *shape) to (n, `heads()`) and of (n, latent) to (n, *shape)."""
         kind = VAEModel if self.variational else AEModel
-        return kind(shape, self.latent, encoder, decoder, self.output == "logit")
+        return kind(shape, self.latent, encoder, decoder, logits=self.output == "logit")
 
 
 @dataclass(frozen=True)
 class MLPAutoencoder(AutoencoderSpec):
-    """Perceptrons for vectors and flattened pictures."""
+    """Perceptrons for vectors and flattened images."""
 
     latent: int = 2
-    """numbers in z"""
+    """latent dimensions"""
     variational: bool = True
     """the encoder gives mean and log standard deviation of z (VAE), or z itself (AE)"""
     width: int = 128
@@ -54,8 +55,8 @@ class MLPAutoencoder(AutoencoderSpec):
 
     def build(self, shape: Shape) -> Autoencoder:
         d, act = math.prod(shape), ACTIVATIONS[self.activation]
-        centred = [Centred(d)] if len(shape) == 3 else []  # vectors come in any units and places
-        encoder = nn.Sequential(nn.Flatten(), *centred, perceptron(d, self.heads(), self.width, self.depth, act))
+        first = [SubtractMean(d)] if len(shape) == 3 else []  # vectors come in any units and origin
+        encoder = nn.Sequential(nn.Flatten(), *first, perceptron(d, self.heads(), self.width, self.depth, act))
         decoder = nn.Sequential(perceptron(self.latent, d, self.width, self.depth, act), Reshape(shape))
         return self.pair(shape, encoder, decoder)
 
@@ -69,7 +70,7 @@ class ConvAutoencoder(AutoencoderSpec):
     """
 
     latent: int = 1024
-    """numbers in z"""
+    """latent dimensions"""
     variational: bool = True
     """the encoder gives mean and log standard deviation of z (VAE), or z itself (AE)"""
     width: int = 32
@@ -81,7 +82,7 @@ class ConvAutoencoder(AutoencoderSpec):
 
     def build(self, shape: Shape) -> Autoencoder:
         heads = self.heads()
-        image, halvings = picture(shape)
+        image, halvings = square_side(shape)
         side, widths = image // 2**halvings, [self.width * 2**i for i in range(halvings + 1)]
         features = widths[-1] * side * side
         down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1)]
@@ -104,7 +105,7 @@ class ConvAutoencoder(AutoencoderSpec):
 
 
 class Residual(nn.Module):
-    """x + conv(act(conv(act(x)))), 3x3, the second convolution starting at 0: at first the identity."""
+    """x + conv(act(conv(act(x)))), 3x3, (n, c, h, w) to the same; the last convolution is initialised to 0."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -121,7 +122,7 @@ class ResidualAutoencoder(AutoencoderSpec):
     """The same pyramid with residual blocks at every resolution, for 32 and 64 px. No normalisation."""
 
     latent: int = 128
-    """numbers in z"""
+    """latent dimensions"""
     variational: bool = True
     """the encoder gives mean and log standard deviation of z (VAE), or z itself (AE)"""
     width: int = 32
@@ -133,7 +134,7 @@ class ResidualAutoencoder(AutoencoderSpec):
 
     def build(self, shape: Shape) -> Autoencoder:
         heads = self.heads()
-        image, halvings = picture(shape)
+        image, halvings = square_side(shape)
         side, widths = image // 2**halvings, [self.width * min(2**i, 8) for i in range(halvings + 1)]
         features = widths[-1] * side * side
 
@@ -151,16 +152,16 @@ class ResidualAutoencoder(AutoencoderSpec):
         return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
 
 
-def picture(shape: Shape) -> tuple[int, int]:
-    """Side of a square picture, and how often it can be halved."""
+def square_side(shape: Shape) -> tuple[int, int]:
+    """Side of a square image, and how often it can be halved; UserError for other shapes."""
     if len(shape) != 3 or shape[1] != shape[2]:
         raise UserError(
-            f"a convolutional autoencoder needs square pictures and got shape {tuple(shape)}; "
+            f"a convolutional autoencoder needs square images and got shape {tuple(shape)}; "
             "give --resolution 32 or 64, or use a recipe with perceptrons for vectors"
         )
     side, halvings = shape[1], 0
     while side % 2 == 0 and side > 4:
         side, halvings = side // 2, halvings + 1
     if halvings < 2:
-        raise UserError(f"pictures of {shape[1]} px cannot be halved twice; give --resolution 32 (or 28, 64)")
+        raise UserError(f"images of {shape[1]} px cannot be halved twice; give --resolution 32 (or 28, 64)")
     return shape[1], halvings

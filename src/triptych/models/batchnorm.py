@@ -16,7 +16,7 @@ def batch_norms(model: Sampler) -> dict[str, nn.modules.batchnorm._BatchNorm]:
 
 
 def statistics(model: Sampler) -> dict[str, Tensor]:
-    """Their running means and variances by name: the very tensors."""
+    """Their running means and variances (c,) by name: the tensors themselves, not copies."""
     return {f"{k}.{name}": b for k, m in batch_norms(model).items() for name, b in m.named_buffers()}
 
 
@@ -32,7 +32,7 @@ def reestimate(model: Sampler, batches: int = 8, batch: int = 256) -> None:
     """Set the running statistics to those of samples, batches × batch of them, drawn with the weights as they are.
 
     Averaged weights were never run in training mode, so the running statistics at hand belong to other weights; with
-    them an averaged generator samples washed-out pictures. The same weights give the same statistics. For models
+    them an averaged generator samples washed-out images. The same weights give the same statistics. For models
     that decode z alone; without batch normalisation nothing happens.
 
     Source: Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better Generalization", section 3.

@@ -23,7 +23,7 @@ LEADING = 64
 
 @dataclass(frozen=True, eq=False)
 class CodeDensity:
-    """A density of codes z = mean + axes u: u's leading numbers follow a mixture of Gaussians, the others N(0, 1)."""
+    """A density of codes z = mean + axes u: u's leading dimensions are a mixture of Gaussians, the others N(0, 1)."""
 
     mean: Tensor
     """(latent,)"""

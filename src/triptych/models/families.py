@@ -18,7 +18,7 @@ from triptych.models.layers.bijections import Convolutions, Transform
 PARAMETERS, TENSORS = 2**30, 10_000
 """Most parameters of a model (4 GiB in float32), and most tensors that hold them."""
 ORDINARY = 2**26
-"""Product of a network's sizes, the largest of them twice, up to which it is built without a look at its size."""
+"""Product of a network's sizes, the largest of them squared, up to which it is built without counting first."""
 
 
 def build(spec: ModelSpec, shape: Shape) -> Model:
@@ -42,7 +42,7 @@ def build(spec: ModelSpec, shape: Shape) -> Model:
 
 @contextmanager
 def counted() -> Iterator[None]:
-    """UserError from the parameter on that makes the models built inside too large."""
+    """Counts the parameters of the models built inside; UserError as soon as they are too many."""
     total = tensors = 0
 
     def count(module: nn.Module, name: str, w: nn.Parameter | None) -> None:
@@ -80,7 +80,7 @@ class GANModel(Sampler):
 class FlowModel(Sampler, Encoder, Density):
     """A bijection `flow` from inner examples to z ~ N(0, I) of the same number of dimensions.
 
-    `flow(x)` gives z (n, d) and log |det ∂z/∂x|, `flow.inverse(z)` the way back. Pictures may have a second player
+    `flow(x)` gives z (n, d) and log |det ∂z/∂x|, `flow.inverse(z)` the inverse. Images may have a second player
     `dequantizer`, which draws the noise u in k + u from a learned q(u | k); without it u is uniform.
     """
 
@@ -107,7 +107,7 @@ class FlowModel(Sampler, Encoder, Density):
         return to_public(self.flow.inverse(check_codes(self, z)))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Nats per example: the density at the given x, in the data's units (pictures: on [0, 1]^d)."""
+        """Nats per example: the density at the given x, in the data's units (images: on [0, 1]^d)."""
         log_p = self.log_density(to_inner(check_examples(self, x)))
         return log_p + self.latent * math.log(2) if x.dim() == 4 else log_p
 
@@ -117,7 +117,7 @@ class FlowModel(Sampler, Encoder, Density):
         return -0.5 * (z.square().sum(1) + self.latent * math.log(2 * math.pi)) + log_det
 
     def dequantise(self, x: Tensor, levels: int = 256) -> tuple[Tensor, Tensor]:
-        """Inner pictures of whole grey levels k to (k + u) / levels on [-1, 1], and log q(u | k), (n,).
+        """Inner images (n, c, h, w) of whole grey levels k to (k + u) / levels on [-1, 1], and log q(u | k), (n,).
 
         Vectors are returned as they are, with 0. Source: Theis et al. 2016, section 3.1; Ho et al. 2019, eq. 7.
         """
@@ -146,7 +146,10 @@ class Autoencoder(Sampler, Encoder):
     noise: Tensor
     seen: Tensor
 
-    def __init__(self, shape: Shape, latent: int, encoder: nn.Module, decoder: nn.Module, logits: bool = False) -> None:
+    def __init__(
+        self, shape: Shape, latent: int, encoder: nn.Module, decoder: nn.Module, *, logits: bool = False
+    ) -> None:
+        """`encoder`: (n, *shape) to codes; `decoder`: (n, latent) to the mean of p(x|z), or with `logits` to logits."""
         super().__init__(shape)
         self.latent = latent
         self.logits = logits
@@ -158,7 +161,7 @@ class Autoencoder(Sampler, Encoder):
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def mean(self, y: Tensor) -> Tensor:
-        """Decoder output to the inner mean of p(x|z): itself; for logits σ(y), of pictures 2 σ(y) − 1."""
+        """Decoder output y (n, *shape) to the inner mean of p(x|z): itself; for logits σ(y), of images 2 σ(y) − 1."""
         if not self.logits:
             return y
         return torch.tanh(y / 2) if len(self.shape) == 3 else torch.sigmoid(y)
@@ -168,7 +171,7 @@ class Autoencoder(Sampler, Encoder):
 
     @torch.no_grad()
     def observe(self, codes: Tensor, spread: Tensor | float, mse: Tensor) -> None:
-        """Follow the codes (n, latent), their own mean variance `spread` (latent,) and the mean squared error.
+        """Update the running estimates: codes (n, latent), their posterior variance `spread` (latent,), and the MSE.
 
         Each is an average over all batches at first, and over about the last hundred later on.
         """
@@ -203,7 +206,7 @@ class AEModel(Autoencoder):
         return self.codes(n, generator)
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
-        """n new public examples; `temperature` scales the spread of the codes around their mean."""
+        """n new public examples, (n, *shape); `temperature` scales the spread of the codes around their mean."""
         z = self.codes(n, torch.Generator().manual_seed(seed), temperature)
         with torch.no_grad():
             return torch.cat([self.decode(part) for part in z.split(batch)])

@@ -1,4 +1,4 @@
-"""Walks through a latent space: interpolations, grids, sweeps, nearest training examples.
+"""Paths through a latent space: interpolations, latent traversals, 2-D grids.
 
 Codes are tensors (n, latent); what is decoded from them is public (images (n, c, h, w) in [0, 1], vectors in the
 data's units). Nothing here draws from the global random state.
@@ -31,7 +31,7 @@ class Codes:
 
 
 def codes_of(model: Latent) -> Codes:
-    """Mean and spread of a model's prior: 0 and 1 for N(0, I), else estimated from 4,096 draws of its own."""
+    """Mean and standard deviation of a model's prior: 0 and 1 for N(0, I), else estimated from 4,096 draws."""
     if type(model).prior is Latent.prior:
         return Codes(torch.zeros(model.latent), torch.ones(model.latent))
     z = draw(model, 4_096, seed=0)
@@ -52,7 +52,7 @@ def draw(model: Latent, n: int, seed: int) -> Tensor:
 
 
 def public(data: Data, indices: Sequence[int] | range) -> Tensor:
-    """Examples of `data` in public space; UserError for an index it does not have."""
+    """Examples of `data` in public space, (n, *shape); UserError for an index it does not have."""
     for i in indices:
         if not 0 <= i < len(data):
             raise UserError(f"{data.name} has no example {i}; it has 0 to {len(data) - 1}")
@@ -61,13 +61,13 @@ def public(data: Data, indices: Sequence[int] | range) -> Tensor:
 
 @torch.no_grad()
 def decode(model: Latent, z: Tensor, batch: int = 256) -> Tensor:
-    """Public examples of codes, on the CPU."""
+    """Public examples of codes z (n, latent), on the CPU."""
     return torch.cat([model.decode(part.to(model.device)).cpu() for part in z.split(batch)])
 
 
 @torch.no_grad()
 def encode(model: Model, x: Tensor, batch: int = 256) -> Tensor:
-    """Codes of public examples, (n, latent), on the CPU; UserError where the model cannot."""
+    """Codes of public examples x, (n, latent), on the CPU; UserError where the model cannot."""
     if not isinstance(model, Encoder):
         raise UserError(f"{type(model).__name__} cannot encode examples; choose a run of an autoencoder or a flow")
     return torch.cat([model.encode(part.to(model.device)).cpu() for part in x.split(batch)])
@@ -86,9 +86,9 @@ def use_batch_statistics(model: Model) -> None:
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """From a (t = 0) to b (t = 1) along the great arc of their directions, lengths changing linearly; all (n, latent).
+    """Spherical interpolation from a (t = 0) to b (t = 1) with lengths changing linearly; all (n, latent), t (n, 1).
 
-    t is (n, 1). Codes that point the same or opposite ways have no such arc and are joined by the straight line.
+    Parallel and opposite codes have no great arc and are interpolated linearly.
     Source: Shoemake 1985, "Animating Rotation with Quaternion Curves".
     """
     length_a, length_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
@@ -100,41 +100,44 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 
 
 def between(a: Tensor, b: Tensor, t: Tensor, how: How = "linear") -> Tensor:
-    """Codes on the way from a to b (latent,) at the fractions t (k,), shape (k, latent): straight, or along `slerp`."""
+    """Interpolated codes from a to b (latent,) at the fractions t (k,), shape (k, latent): linear, or `slerp`."""
     t = t[:, None]
     return slerp(a[None], b[None], t) if how == "spherical" else (1 - t) * a + t * b
 
 
-def through(codes: Tensor, steps: int = 11, how: How = "linear") -> Tensor:
-    """A walk through codes (k ≥ 2, latent) in turn, `steps` codes from each to the next with both ends.
+def path(codes: Tensor, steps: int = 11, how: How = "linear") -> Tensor:
+    """The interpolation path through codes (k ≥ 2, latent) in turn, `steps` codes a segment with both of its ends.
 
     Shape ((k − 1)(steps − 1) + 1, latent).
     """
     if len(codes) < 2 or steps < 2:
-        raise UserError("a walk needs at least two codes and two steps")
+        raise UserError("an interpolation needs at least two codes and two steps")
     t = torch.linspace(0, 1, steps)
-    legs = [between(a, b, t, how)[:-1] for a, b in itertools.pairwise(codes)]
-    return torch.cat([*legs, codes[-1:]])
+    segments = [between(a, b, t, how)[:-1] for a, b in itertools.pairwise(codes)]
+    return torch.cat([*segments, codes[-1:]])
 
 
-def square(base: Tensor, codes: Codes, side: int = 10, reach: float = 1.0, axes: tuple[int, int] = (0, 1)) -> Tensor:
-    """side × side codes, row by row: z[axes[0]] grows down the rows, z[axes[1]] along the columns.
+def square(base: Tensor, codes: Codes, side: int = 10, extent: float = 1.0, axes: tuple[int, int] = (0, 1)) -> Tensor:
+    """A 2-D traversal, (side², latent): z[axes[0]] grows down the rows, z[axes[1]] along the columns.
 
-    Both go from −reach to reach in units of the codes' spread; the other numbers stay as in `base`.
+    Both go from −extent to extent standard deviations of the codes; the other dimensions stay as in `base` (latent,).
     Source: the birds study's 10 × 10 grid over z[0] × z[1] in [−1, 1].
     """
     check_axes(axes, len(base))
-    value = torch.linspace(-reach, reach, side)
+    value = torch.linspace(-extent, extent, side)
     z = base.repeat(side, side, 1)
     z[:, :, axes[0]] = (codes.mean[axes[0]] + codes.sd[axes[0]] * value)[:, None]
     z[:, :, axes[1]] = (codes.mean[axes[1]] + codes.sd[axes[1]] * value)[None, :]
     return z.flatten(0, 1)
 
 
-def sweep(base: Tensor, codes: Codes, axes: Sequence[int], columns: int = 11, reach: float = 2.5) -> Tensor:
-    """len(axes) × columns codes: row j moves z[axes[j]] alone, from −reach to reach spreads around the codes' mean."""
+def sweep(base: Tensor, codes: Codes, axes: Sequence[int], columns: int = 11, extent: float = 2.5) -> Tensor:
+    """A latent traversal, (len(axes) · columns, latent): row j changes z[axes[j]] alone and leaves the rest of `base`.
+
+    It goes from −extent to extent standard deviations around the mean of the codes.
+    """
     check_axes(axes, len(base))
-    value = torch.linspace(-reach, reach, columns)
+    value = torch.linspace(-extent, extent, columns)
     z = base.repeat(len(axes), columns, 1)
     for row, j in enumerate(axes):
         z[row, :, j] = codes.mean[j] + codes.sd[j] * value
@@ -142,20 +145,24 @@ def sweep(base: Tensor, codes: Codes, axes: Sequence[int], columns: int = 11, re
 
 
 def check_axes(axes: Sequence[int], latent: int) -> None:
+    """UserError for a latent dimension that is not there."""
     for j in axes:
         if not 0 <= j < latent:
             raise UserError(f"there is no latent dimension {j}; this model has 0 to {latent - 1}")
 
 
-def effects(model: Latent, base: Tensor, codes: Codes, reach: float = 2.5) -> Tensor:
-    """How much each latent dimension moves the output, (latent,): the root mean square difference between neighbours
-    in a sweep of five, the median of its four steps. A number that only flips the output somewhere moves it little."""
-    out = decode(model, sweep(base, codes, range(len(base)), 5, reach)).flatten(1).unflatten(0, (len(base), 5))
+def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5) -> Tensor:
+    """How much each latent dimension changes the output, (latent,), in public units.
+
+    The root mean square difference between neighbours in a traversal of five, the median of its four steps: a
+    dimension that only flips the output at one place scores little.
+    """
+    out = decode(model, sweep(base, codes, range(len(base)), 5, extent)).flatten(1).unflatten(0, (len(base), 5))
     return out.diff(dim=1).square().mean(dim=2).sqrt().median(dim=1).values
 
 
 def strongest(model: Latent, base: Tensor, codes: Codes, rows: int, most: int = 256) -> list[int]:
-    """The `rows` dimensions with the largest effect, largest first; every dimension, in order, where `rows` allows.
+    """The `rows` dimensions with the largest effect around `base` (latent,), largest first; all, in order, if few.
 
     Above `most` dimensions trying them all costs too much: the first `rows` are taken.
     """

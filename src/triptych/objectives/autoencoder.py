@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from triptych.core import Clock, Data, Move, Objective, Quantity
 from triptych.errors import UserError
 from triptych.models.families import AEModel, VAEModel
-from triptych.models.layers.data_init import Centred
+from triptych.models.layers.data_init import SubtractMean
 from triptych.objectives.collapse import ACTIVE_UNITS, PANEL, collapse_panel
 
 BOTH = ("encoder", "decoder")
@@ -33,7 +33,7 @@ RECONSTRUCTION: Mapping[str, Quantity] = {
 
 def sse(x: Tensor, mean: Tensor) -> Tensor:
     """‖x − mean‖² per example, (n,)."""
-    # not flattened first: that would turn the gradient of channels_last pictures into the other layout
+    # not flattened first: that would turn the gradient of channels_last images into the other layout
     return (x - mean).square().sum(tuple(range(1, x.dim())))
 
 
@@ -43,9 +43,9 @@ def kl_to_prior(mu: Tensor, log_sigma: Tensor) -> Tensor:
 
 
 def centre(encoder: nn.Module, data: Data) -> None:
-    """Tell the layers that subtract it the mean of the training pictures."""
+    """Give the mean of the training images to the layers that subtract it."""
     for part in encoder.modules():
-        if isinstance(part, Centred):
+        if isinstance(part, SubtractMean):
             # in parts: a sum of bytes in float64 first copies them all as such
             total = torch.stack([x.sum(0, dtype=torch.float64) for x in data.x.split(4096)]).sum(0)
             part.fit(total.flatten() / len(data) / 127.5 - 1)
@@ -69,7 +69,7 @@ class AE(Objective):
             raise UserError(f"AE trains a plain autoencoder, not {type(model).__name__}; add --model.no-variational")
 
     def prepare(self, model: AEModel, data: Data) -> None:
-        """The mean of the training pictures is told to a perceptron encoder."""
+        """A perceptron encoder is given the mean of the training images."""
         centre(model.encoder, data)
 
     def validate(self, model: AEModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
@@ -155,12 +155,12 @@ class Variational(Objective):
                 )
         if self.likelihood == "logistic" and not data.is_images:
             raise UserError(
-                f"the discretised logistic is for 8-bit pictures and {data.name} holds vectors; "
+                f"the discretised logistic is for 8-bit images and {data.name} holds vectors; "
                 "add --objective.likelihood gaussian"
             )
 
     def prepare(self, model: VAEModel, data: Data) -> None:
-        """The mean of the training pictures is told to a perceptron encoder; Bernoulli: the decoder's last bias starts
+        """A perceptron encoder is given the mean of the training images; Bernoulli: the decoder's last bias starts
         at the log-odds of the data, per number or per channel.
 
         Otherwise what the decoder learns first is the mean picture, without z, and codes go silent meanwhile.
@@ -220,7 +220,7 @@ class VAE(Variational):
     cycles: int = 4
     """cyclical: cycles, each rising for its first half"""
     capacity: float = 25.0
-    """capacity: nats that C reaches"""
+    """capacity: nats, the final value of C"""
     free_bits: float = 0.0
     """nats per latent dimension, as a batch mean, that cost nothing more"""
 
@@ -333,5 +333,5 @@ def discretised_logistic(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
 
 
 def is_binary(data: Data) -> bool:
-    """Only two values: 0 and 255 in pictures, 0 and 1 in vectors."""
+    """Only two values: 0 and 255 in images, 0 and 1 in vectors."""
     return bool(((data.x == 0) | (data.x == (255 if data.is_images else 1))).all())

@@ -14,10 +14,10 @@ from triptych.core import Clock, Data, Model, Move, Objective, Quantity, to_inne
 from triptych.core.units import bits_per_dim
 from triptych.errors import UserError
 from triptych.models.families import FlowModel
-from triptych.models.layers.bijections import Affine, Fitted
+from triptych.models.layers.bijections import Affine, DataInitialised
 
 FITTED = 100_000
-"""Most pictures that are looked at before the first step."""
+"""Most images that data-dependent initialisation uses."""
 
 
 TRAINED_ON = "it is of the batches that are trained on"
@@ -48,7 +48,7 @@ class NLL(Objective):
     }
 
     def log_likelihood(self, model: FlowModel, x: Tensor) -> Tensor:
-        """Of inner examples x, in nats, (n,); for pictures log p((k + u) / 256) − log q(u | k) on [0, 1]^d."""
+        """Of inner examples x, in nats, (n,); for images log p((k + u) / 256) − log q(u | k) on [0, 1]^d."""
         y, log_q = model.dequantise(x)
         unit = model.latent * math.log(2) if x.dim() == 4 else 0.0
         return model.log_density(y) - log_q + unit
@@ -80,20 +80,20 @@ class NLL(Objective):
     def prepare(self, model: FlowModel, data: Data) -> None:
         """What the head of a flow takes from the data: scales and quantiles of columns, shares of grey levels.
 
-        From every vector, or from `FITTED` pictures spread evenly over the set.
+        From every vector, or from `FITTED` images spread evenly over the set.
         """
         every = -(-len(data) // FITTED) if data.is_images else 1
         x = to_inner(data.x[::every].to(model.device))
         for part in model.flow.modules():
-            if isinstance(part, Fitted):
+            if isinstance(part, DataInitialised):
                 part.fit(x)
                 x, _ = part(x)
 
     def validate(self, model: FlowModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """Held-out negative log-likelihood with its standard error, and what goes wrong first in a flow.
 
-        nll: nats per example (pictures: of the density on [0, 1]^d), over the finite ones; nonfinite: how many
-        were not; bits_per_dim: pictures only; round_trip: largest |f⁻¹(f(x)) − x| of the first batch; max_log_scale:
+        nll: nats per example (images: of the density on [0, 1]^d), over the finite ones; nonfinite: how many
+        were not; bits_per_dim: images only; round_trip: largest |f⁻¹(f(x)) − x| of the first batch; max_log_scale:
         largest |log s| of an affine transform (its bound is 2).
         """
         parts, scales, round_trip, images = [], [], 0.0, False

@@ -219,7 +219,7 @@ class WGAN(Adversarial):
 
 @dataclass(frozen=True)
 class WGANGP(Adversarial):
-    """Wasserstein, the critic's slope drawn to 1 by a penalty.
+    """Wasserstein, with a gradient penalty towards unit norm on the critic.
 
     critic:     E D(G(z)) − E D(x) + λ E (‖∇D(x̂)‖₂ − 1)²
     generator:  −E D(G(z))
@@ -256,13 +256,15 @@ def bce(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def at_least_0(name: str, weight: float) -> None:
+    """UserError for a weight that is negative or not finite."""
     if not 0 <= weight < math.inf:
         raise UserError(f"objective.{name} is {weight}; it must be a finite number, 0 or more")
 
 
 def refuse_batch_norm(D: Critic, name: str) -> None:
+    """UserError for a critic whose scores depend on the other examples of the batch."""
     if has_batch_norm(D):
         raise UserError(
-            f"{name} penalises the slope at each example, and batch normalisation in the critic mixes examples; "
+            f"{name} penalises the gradient at each example, and batch normalisation in the critic mixes examples; "
             "use a critic without it (layer or instance normalisation will do)"
         )

@@ -1,6 +1,6 @@
 """Stronger adversarial objectives at the same cost: hinge, and relativistic with both zero-centred penalties.
 
-Both may augment what the critic sees, real and fake alike, so that it cannot learn a small data set by heart.
+Both may augment what the critic sees, real and fake alike, so that it cannot memorise a small data set.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Augmenting(Adversarial):
     def check(self, model: Any, data: Data, steps: int = 0) -> None:
         super().check(model, data, steps)
         if self.augment and not data.is_images:
-            raise UserError(f"objective.augment changes pictures, and {data.name} holds none; leave it empty")
+            raise UserError(f"objective.augment changes images, and {data.name} holds none; leave it empty")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Hinge(Augmenting):
 
 @dataclass(frozen=True)
 class Relativistic(Augmenting):
-    """Pairs of a real and a fake example, with R1 + R2: the slope is drawn to 0 at both.
+    """Pairs of a real and a fake example, with R1 + R2: gradient penalties towards 0 at both.
 
     critic:     E softplus(D(G(z)) − D(x)) + γ/2 E ‖∇D(x)‖² + γ/2 E ‖∇D(G(z))‖²
     generator:  E softplus(D(x) − D(G(z)))
@@ -91,7 +91,7 @@ class Relativistic(Augmenting):
 
 
 def augmented(x: Tensor, policy: tuple[Augmentation, ...]) -> Tensor:
-    """Inner pictures (n, c, h, w), each changed at random on its own, differentiably; the device's global generator.
+    """Inner images (n, c, h, w), each changed at random on its own, differentiably; the device's global generator.
 
     color: brightness ± 0.5, then saturation × [0, 2], then contrast × [0.5, 1.5]. translation: up to an eighth of
     the side each way, the border repeated. cutout: a square of half the side set to mid grey.

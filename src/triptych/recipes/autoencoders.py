@@ -31,45 +31,50 @@ def toy(data: str, free_bits: float) -> Recipe:
 
 
 def characters(data: str, latent: int, sigma: float, about: str) -> Recipe:
-    """Few numbers and a small sigma: what N(0, I) draws is then mostly characters (benchmarks/mnist_minutes.py)."""
+    """Few latent dimensions and a small sigma: samples of N(0, I) are then mostly characters, see
+    benchmarks/mnist_minutes.py."""
     model = MLPAutoencoder(latent=latent, width=512, depth=3, activation="silu")
     train = replace(digit_train, images=1_500_000, clip=50.0)
     return Recipe(DataSpec(data), model, VAE(sigma=sigma), train, about=about)
 
 
 def study(objective: AE | VAE, latent: int, about: str) -> Recipe:
+    """A recipe of the CIFAR-10 study: one objective and one number of latent dimensions."""
     model = ConvAutoencoder(latent=latent, variational=not isinstance(objective, AE))
     return Recipe(DataSpec("cifar10"), model, objective, study_train, about=f"CIFAR-10 study: {about}")
 
 
 STUDY: dict[str, Recipe] = {
-    "ae-cifar10-16": study(AE(), 16, "autoencoder, 16 numbers"),
-    "ae-cifar10-128": study(AE(), 128, "autoencoder, 128 numbers"),
-    "ae-cifar10-1024": study(AE(), 1024, "autoencoder, 1024 numbers"),
+    "ae-cifar10-16": study(AE(), 16, "autoencoder, 16 latent dimensions"),
+    "ae-cifar10-128": study(AE(), 128, "autoencoder, 128 latent dimensions"),
+    "ae-cifar10-1024": study(AE(), 1024, "autoencoder, 1024 latent dimensions"),
     "vae-cifar10": study(VAE(), 1024, "VAE, beta 1"),
     "vae-cifar10-beta0.8": study(VAE(beta=0.8), 1024, "beta 0.8"),
     "vae-cifar10-beta1.2": study(VAE(beta=1.2), 1024, "beta 1.2"),
     "vae-cifar10-linear": study(VAE(schedule="linear"), 1024, "beta from 0 to 1, reached at the last step"),
     "vae-cifar10-linear-ascoded": study(VAE(schedule="staircase"), 1024, "beta by epoch from 0 to 0.95, as coded"),
+    "vae-cifar10-residual": replace(
+        study(VAE(), 1024, ""),
+        model=ResidualAutoencoder(latent=1024),
+        about="beyond the study: residual blocks, beta 1",
+    ),
 }
 
-STUDY["vae-cifar10-residual"] = replace(
-    STUDY["vae-cifar10"], model=ResidualAutoencoder(latent=1024), about="beyond the study: residual blocks, beta 1"
-)
 
-QUICK: dict[str, Recipe] = {
-    f"{name}-quick": replace(
-        recipe, train=replace(recipe.train, images=EPOCH, sample=0, evaluate=0), about=f"{recipe.about}; one epoch"
-    )
-    for name, recipe in STUDY.items()
-}
+def one_epoch(recipe: Recipe) -> Recipe:
+    """The same recipe for one epoch, without samples or evaluations on the way."""
+    train = replace(recipe.train, images=EPOCH, sample=0, evaluate=0)
+    return replace(recipe, train=train, about=f"{recipe.about}; one epoch")
+
+
+QUICK: dict[str, Recipe] = {f"{name}-quick": one_epoch(recipe) for name, recipe in STUDY.items()}
 
 RECIPES: dict[str, Recipe] = {
     "vae-8gaussians": toy("8gaussians", 1.0),
     "vae-25gaussians": toy("25gaussians", 1.6),
     "vae-swissroll": toy("swissroll", 1.5),
-    "vae-glyphs": characters("glyphs", 8, 0.4, "Gaussian VAE on drawn glyphs, eight numbers"),
-    "vae-mnist": characters("mnist", 4, 0.5, "Gaussian VAE on MNIST, four numbers"),
+    "vae-glyphs": characters("glyphs", 8, 0.4, "Gaussian VAE on drawn glyphs, 8 latent dimensions"),
+    "vae-mnist": characters("mnist", 4, 0.5, "Gaussian VAE on MNIST, 4 latent dimensions"),
     "ae-mnist": Recipe(
         DataSpec("mnist"),
         ConvAutoencoder(latent=16, width=32, variational=False),
@@ -81,7 +86,7 @@ RECIPES: dict[str, Recipe] = {
         DataSpec("binarymnist"),
         paper,
         VAE(likelihood="bernoulli"),
-        # over 2 and 6 million pictures a rate of 2e-3 ended 1.7 and 0.5 nats better: its gain shrinks with the length
+        # over 2 and 6 million images a rate of 2e-3 ended 1.7 and 0.5 nats better: its gain shrinks with the length
         Train(images=45_000_000, batch=100, lr=1e-3, schedule="cosine"),
         about="VAE on dynamically binarised MNIST, the IWAE paper's net",
     ),

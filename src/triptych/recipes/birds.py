@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from triptych.core import DataSpec, Recipe, Train
+from triptych.core import DataSpec, Objective, Recipe, Train
 from triptych.models.gans.resnet import ResNetGAN
 from triptych.objectives.gan import GAN, LSGAN, WGANGP
 from triptych.objectives.relativistic import Hinge, Relativistic
 
-# The study trained on every picture, squashed to 32 px.
+# The study trained on every image, squashed to 32 px.
 BIRDS = DataSpec("birds", resolution=32, split="all")
 
 # 30,000 critic steps, five to one of the generator for all three losses. The study's decay towards step 500,000 had
@@ -26,32 +26,44 @@ LOSSES = {
     "wgan-gp": (WGANGP(), "Wasserstein with gradient penalty"),
 }
 
-RECIPES: dict[str, Recipe] = {}
-for name, (objective, words) in LOSSES.items():
-    RECIPES[f"{name}-birds"] = Recipe(BIRDS, ResNetGAN(), objective, STUDY, about=f"birds study, 32 px: {words}")
-    RECIPES[f"{name}-birds-quick"] = Recipe(BIRDS, NARROW, objective, SHORT, about=f"birds study, narrow: {words}")
 
-# Miyato et al. 2018 beside the study: hinge loss under spectral normalisation, rate decayed to 0, the rest as above.
-for name, nets, train, words in (
-    ("hinge-birds", ResNetGAN(spectral=True), STUDY, "32 px"),
-    ("hinge-birds-quick", replace(NARROW, spectral=True), SHORT, "narrow"),
-):
+def study(objective: Objective, words: str) -> Recipe:
+    """One loss of the study, at its own width and budget."""
+    return Recipe(BIRDS, ResNetGAN(), objective, STUDY, about=f"birds study, 32 px: {words}")
+
+
+def narrow(objective: Objective, words: str) -> Recipe:
+    """The same loss with the narrow networks, for the short budget."""
+    return Recipe(BIRDS, NARROW, objective, SHORT, about=f"birds study, narrow: {words}")
+
+
+def hinge(nets: ResNetGAN, train: Train, words: str) -> Recipe:
+    """Miyato et al. 2018 beside the study: hinge loss under spectral normalisation, the rate decayed to 0."""
     about = f"birds, {words}: hinge loss, critic under spectral normalisation, decay to 0"
-    RECIPES[name] = Recipe(BIRDS, nets, Hinge(n_critic=5), replace(train, schedule="linear"), about=about)
+    model = replace(nets, spectral=True)
+    return Recipe(BIRDS, model, Hinge(n_critic=5), replace(train, schedule="linear"), about=about)
+
+
+def best(nets: ResNetGAN, objective: Relativistic, train: Train, about: str) -> Recipe:
+    """The recommended recipe: averaged weights, the rate decayed to 0."""
+    averaged = replace(train, betas=(0.0, 0.99), schedule="linear", ema=0.999, flip=True)
+    return Recipe(BIRDS, nets, objective, averaged, about=about)
+
 
 # γ = 0.1 found by single short trials of the narrow nets, seed 100: 0.02 was no better half way.
-BEST = Relativistic(gamma=0.1)
-RECIPES["best-birds"] = Recipe(
-    BIRDS,
-    ResNetGAN(),
-    replace(BEST, augment=("color", "translation", "cutout")),
-    replace(STUDY, betas=(0.0, 0.99), schedule="linear", ema=0.999, flip=True),
-    about="birds, recommended: relativistic, R1 + R2, augmented, averaged weights, decay to 0",
-)
-RECIPES["best-birds-quick"] = Recipe(
-    BIRDS,
-    NARROW,
-    BEST,
-    replace(SHORT, betas=(0.0, 0.99), schedule="linear", ema=0.999, flip=True),
-    about="the same, narrow and not augmented",
-)
+PLAIN = Relativistic(gamma=0.1)
+AUGMENTED = replace(PLAIN, augment=("color", "translation", "cutout"))
+
+RECIPES: dict[str, Recipe] = {
+    **{f"{name}-birds": study(objective, words) for name, (objective, words) in LOSSES.items()},
+    **{f"{name}-birds-quick": narrow(objective, words) for name, (objective, words) in LOSSES.items()},
+    "hinge-birds": hinge(ResNetGAN(), STUDY, "32 px"),
+    "hinge-birds-quick": hinge(NARROW, SHORT, "narrow"),
+    "best-birds": best(
+        ResNetGAN(),
+        AUGMENTED,
+        STUDY,
+        "birds, recommended: relativistic, R1 + R2, augmented, averaged weights, decay to 0",
+    ),
+    "best-birds-quick": best(NARROW, PLAIN, SHORT, "the same, narrow and not augmented"),
+}

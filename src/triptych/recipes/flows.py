@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from triptych.core import DataSpec, Recipe, Train
+from triptych.core import DataSpec, ModelSpec, Recipe, Train
 from triptych.models.flows.autoregressive import MAF
 from triptych.models.flows.coupling import NSF, RealNVP
 from triptych.models.flows.multiscale import Glow, MultiScaleRealNVP
@@ -14,57 +14,66 @@ TOYS = ("8gaussians", "25gaussians", "swissroll", "moons", "checkerboard", "pinw
 
 TOY = Train(images=3_500_000, batch=512, lr=3e-3, schedule="cosine", clip=200.0, ema=0.999, log=35_000)
 
-RECIPES: dict[str, Recipe] = {}
-
-for _data in TOYS:
-    for _name, _model, _train, _about in (
-        ("realnvp", RealNVP(width=64), TOY, "affine couplings"),
-        (
-            "spline",
-            NSF(layers=2, bins=24),
-            replace(TOY, images=4_000_000, lr=5e-3, clip=100.0),
-            "rational-quadratic spline couplings",
-        ),
-        ("maf", MAF(width=64), TOY, "masked autoregressive"),
-    ):
-        RECIPES[f"{_name}-{_data}"] = Recipe(
-            DataSpec(_data), _model, NLL(), _train, about=f"flow, {_about}: exact likelihood, 2-D"
-        )
+SPLINE = replace(TOY, images=4_000_000, lr=5e-3, clip=100.0)
 
 IMAGES = Train(
     images=1_500_000, batch=64, lr=2e-3, schedule="cosine", warmup=6_400, clip=2_000.0, ema=0.999, best="bits_per_dim"
 )
 
-RECIPES["realnvp-glyphs"] = Recipe(
-    DataSpec("glyphs", resolution=16, channels=1),
-    MultiScaleRealNVP(levels=2, couplings=2, width=48, preprocess="quantiles"),
-    NLL(),
-    replace(IMAGES, images=60_000, ema=0.99),
-    about="multi-scale affine couplings on drawn digits and letters",
-)
-RECIPES["realnvp-mnist"] = Recipe(
+
+def toys(data: str) -> dict[str, Recipe]:
+    """The three flows for vectors on one 2-D set."""
+
+    def flow(model: ModelSpec, train: Train, words: str) -> Recipe:
+        return Recipe(DataSpec(data), model, NLL(), train, about=f"flow, {words}: exact likelihood, 2-D")
+
+    return {
+        f"realnvp-{data}": flow(RealNVP(width=64), TOY, "affine couplings"),
+        f"spline-{data}": flow(NSF(layers=2, bins=24), SPLINE, "rational-quadratic spline couplings"),
+        f"maf-{data}": flow(MAF(width=64), TOY, "masked autoregressive"),
+    }
+
+
+def shortened(recipe: Recipe) -> Recipe:
+    """A first look at an image flow: 50,000 images."""
+    return replace(recipe, train=replace(recipe.train, images=50_000, ema=0.99), about=f"{recipe.about}; shortened")
+
+
+REALNVP_MNIST = Recipe(
     DataSpec("mnist"),
     MultiScaleRealNVP(width=64, preprocess="quantiles"),
     NLL(),
     IMAGES,
     about="multi-scale affine couplings, exact likelihood",
 )
-RECIPES["glow-mnist"] = Recipe(
+GLOW_MNIST = Recipe(
     DataSpec("mnist"),
     Glow(levels=2, steps=8, width=64, preprocess="quantiles"),
     NLL(),
     IMAGES,
     about="actnorm, 1×1 convolutions, affine couplings",
 )
-RECIPES["glow-cifar10"] = Recipe(
+GLOW_CIFAR10 = Recipe(
     DataSpec("cifar10"),
     Glow(),
     NLL(),
     replace(IMAGES, images=3_000_000, lr=1e-3, flip=True),
     about="actnorm, 1×1 convolutions, affine couplings",
 )
-for _name in ("realnvp-mnist", "glow-mnist", "glow-cifar10"):
-    _full = RECIPES[_name]
-    RECIPES[f"{_name}-quick"] = replace(
-        _full, train=replace(_full.train, images=50_000, ema=0.99), about=f"{_full.about}; shortened"
-    )
+
+RECIPES: dict[str, Recipe] = {
+    **{name: recipe for data in TOYS for name, recipe in toys(data).items()},
+    "realnvp-glyphs": Recipe(
+        DataSpec("glyphs", resolution=16, channels=1),
+        MultiScaleRealNVP(levels=2, couplings=2, width=48, preprocess="quantiles"),
+        NLL(),
+        replace(IMAGES, images=60_000, ema=0.99),
+        about="multi-scale affine couplings on drawn digits and letters",
+    ),
+    "realnvp-mnist": REALNVP_MNIST,
+    "realnvp-mnist-quick": shortened(REALNVP_MNIST),
+    "glow-mnist": GLOW_MNIST,
+    "glow-mnist-quick": shortened(GLOW_MNIST),
+    "glow-cifar10": GLOW_CIFAR10,
+    "glow-cifar10-quick": shortened(GLOW_CIFAR10),
+}

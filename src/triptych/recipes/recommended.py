@@ -1,4 +1,4 @@
-"""The recipe to take for pictures when none is named."""
+"""The recipe to take for images when none is named."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from triptych.objectives.relativistic import Augmentation, Relativistic
 from triptych.recipes.named import get
 
 FEW = 20_000
-"""Pictures below which a critic learns them by heart within the recommended budgets: it sees them augmented."""
+"""Number of images below which a critic memorises them within the recommended budgets: they are augmented."""
 
 
 def recommend(spec: DataSpec) -> tuple[Recipe, str]:
-    """The recipe to train on pictures when none is named, and why in a sentence; by their size, colour and number.
+    """The recipe to train on images when none is named, and why in a sentence; by their size, colour and number.
 
     UserError for vectors, for which no family is best unseen.
     """
@@ -37,15 +37,15 @@ def recommend(spec: DataSpec) -> tuple[Recipe, str]:
         flip=base.train.flip and c == 3,  # grey ones may be characters, which differ from their mirror images
     )
     assert isinstance(base.objective, Relativistic)
-    why = f"{base.name}, for {len(data):,} {'grey ' if c == 1 else ''}pictures at {h}×{w}; " + (
-        "so few are learned by heart, so the critic sees them augmented" if few else "so many need no augmentation"
+    why = f"{base.name}, for {len(data):,} {'grey ' if c == 1 else ''}images at {h}×{w}; " + (
+        "so few are memorised by a critic, so they are augmented" if few else "so many need no augmentation"
     )
     objective = replace(base.objective, augment=policy if few else ())
     return Recipe(spec, base.model, objective, train, name="recommended", about=why), why
 
 
 def sized(spec: DataSpec) -> tuple[DataSpec, Data]:
-    """`spec` with the side and channels that its pictures are best trained at, unless it asks for any, and these.
+    """`spec` with the side and channels that its images are best trained at, unless it asks for any, and these.
 
     64 px where they have as many, 28 where they have just these, else 32; of files the median counts. One channel
     where the three are the same.
@@ -57,7 +57,7 @@ def sized(spec: DataSpec) -> tuple[DataSpec, Data]:
         look = replace(spec, resolution=64)  # as they are, they may differ in size, or fill the disk
     data = load_spec(look)
     if not data.is_images:
-        raise UserError(f"{spec.name} holds no pictures; name a recipe: `triptych recipes` lists them")
+        raise UserError(f"{spec.name} holds no images; name a recipe: `triptych recipes` lists them")
     chosen = spec
     if spec.resolution is None:
         found = data.about.get("sizes")

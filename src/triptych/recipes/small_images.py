@@ -1,4 +1,4 @@
-"""Adversarial nets on digits and glyphs: minutes on a processor."""
+"""Adversarial nets on digits and glyphs: minutes on a CPU."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ RECIPES = {
         replace(SMALL, latent=48, choices=32),
         BEST,
         replace(STRONG, images=560_000),
-        about="digits, 28 px: relativistic, R1 + R2, 32 starting points, averaged weights, decay to 0",
+        about="digits, 28 px: relativistic, R1 + R2, discrete latent of 32 values, averaged weights, decay to 0",
     ),
     "gan-mnist": Recipe(MNIST, SMALL, GAN(), PLAIN, about="DCGAN-like nets on digits, 28 px"),
     "lsgan-mnist": Recipe(MNIST, SMALL, LSGAN(), PLAIN, about="the same nets, least squares"),
     "wgan-mnist": Recipe(MNIST, SMALL, WGAN(), CLIPPED, about="the same nets, Wasserstein by clipping"),
     "wgan-gp-mnist": Recipe(MNIST, SMALL, WGANGP(n_critic=1), PENALISED, about="the same nets, Wasserstein by penalty"),
-    "gan-glyphs": Recipe(GLYPHS, SMALL, GAN(), PLAIN, about="small pictures with known factors"),
+    "gan-glyphs": Recipe(GLYPHS, SMALL, GAN(), PLAIN, about="small images with known factors"),
     "wgan-gp-glyphs": Recipe(GLYPHS, SMALL, WGANGP(n_critic=1), PENALISED, about="the same, with a penalty"),
     # Mode coverage: a thousand modes, three digits as red, green and blue. Beside it the usual DCGAN.
     "gan-stackedmnist": Recipe(

@@ -16,7 +16,7 @@ from triptych.system.console import console, printable, say
 
 
 @contextmanager
-def display(total: int, done: int, workers: int, shown: bool) -> Iterator[Show]:
+def display(total: int, done: int, workers: int, *, shown: bool) -> Iterator[Show]:
     """A bar for the study and one per run at work; on a pipe, a line per run that ended."""
     if shown:
         skipped = f", {done} done already" if done else ""

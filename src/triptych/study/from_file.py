@@ -47,6 +47,7 @@ def read_study(path: str | Path) -> Study:
 
 
 def from_python(path: Path) -> Study:
+    """The `study` that a .py file sets; runs the file."""
     try:
         found = runpy.run_path(str(path)).get("study")
     except UserError as e:
@@ -63,6 +64,7 @@ def from_python(path: Path) -> Study:
 
 
 def from_yaml(path: Path) -> Study:
+    """The study that a .yaml file describes; UserError with the line for a mistake."""
     try:
         root = yaml.compose(files.read_text(path, LARGEST))
     except yaml.MarkedYAMLError as e:

@@ -25,7 +25,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Trained and judged, or diverged, which training again from the same seed would only repeat."""
+        """Trained and evaluated, or diverged, which training again from the same seed would only repeat."""
         return self.state == "diverged" or (self.state == "done" and (self.path / "eval.json").is_file())
 
     @property
@@ -38,10 +38,12 @@ class Job:
 
     @property
     def state(self) -> str:
+        """`running`, `done`, `diverged`, … as status.json has it."""
         return str(self.status.get("state", "running"))
 
     @property
     def message(self) -> str:
+        """The line that status.json gives with it."""
         return str(self.status.get("message", ""))
 
 

@@ -34,7 +34,7 @@ def within(images: int, name: str, scale: Scale) -> Recipe:
 
 
 def scaled(names: tuple[str, ...], scale: Scale) -> Recipes:
-    """The recipes of the original budgets, or their shorter `-quick` twins."""
+    """The recipes of the original budgets, or their shorter `-quick` variants."""
     from triptych.recipes.named import get
 
     return tuple(get(name if scale == "full" else f"{name}-quick") for name in names)
@@ -46,12 +46,12 @@ def birds(scale: Scale) -> Recipes:
 
 
 def cifar10_ae(scale: Scale) -> Recipes:
-    """Autoencoders of 16, 128 and 1024 numbers on CIFAR-10: how much does the size of the code buy?"""
+    """Autoencoders of 16, 128 and 1024 latent dimensions on CIFAR-10: how much does the size of the code buy?"""
     return scaled(("ae-cifar10-16", "ae-cifar10-128", "ae-cifar10-1024"), scale)
 
 
 def cifar10_vae(scale: Scale) -> Recipes:
-    """Autoencoder against VAE, both of 1024 numbers, on CIFAR-10: what does the prior cost and give?"""
+    """Autoencoder against VAE, both of 1024 latent dimensions, on CIFAR-10: what does the prior cost and give?"""
     return scaled(("ae-cifar10-1024", "vae-cifar10"), scale)
 
 
@@ -90,12 +90,12 @@ def toys(scale: Scale) -> Recipes:
 
 
 def digits(scale: Scale) -> Recipes:
-    """GAN against WGAN-GP on MNIST at 64 x 64, ten numbers of noise: samples at epochs 1, 10 and 20."""
+    """GAN against WGAN-GP on MNIST at 64 x 64, ten latent dimensions: samples at epochs 1, 10 and 20."""
     return scaled(("gan-mnist64", "wgan-gp-mnist64"), scale)
 
 
 def faces(scale: Scale) -> Recipes:
-    """GAN against WGAN-GP on CelebA at 64 x 64, ten numbers of noise: samples at epochs 1, 10 and 20."""
+    """GAN against WGAN-GP on CelebA at 64 x 64, ten latent dimensions: samples at epochs 1, 10 and 20."""
     return scaled(("gan-celeba64", "wgan-gp-celeba64"), scale)
 
 
@@ -129,14 +129,14 @@ def three_families(scale: Scale) -> Recipes:
         for name, images in each.items():
             made = within(images, name, scale)
             if made.name == "best-mnist" and (scale == "quick" or data == "cifar10"):
-                # without starting points: they take more than a minute, and pictures that come in kinds
+                # without the discrete latent, which takes more than a minute and data that come in kinds
                 made = replace(made, model=SMALL)
             found.append(replace(made, name=name.replace("mnist", data), data=DataSpec(data)))
     return tuple(found)
 
 
 def quickstart(scale: Scale) -> Recipes:
-    """All three families on 8 Gaussians and on pictures drawn by the program itself: a first look in minutes."""
+    """All three families on 8 Gaussians and on images drawn by the program itself: a first look in minutes."""
     from triptych.core import DataSpec
 
     budgets = {
@@ -155,6 +155,7 @@ def quickstart(scale: Scale) -> Recipes:
 
 
 def first_line(function: Callable[..., object]) -> str:
+    """A docstring's first line."""
     return next(iter((function.__doc__ or "").splitlines()), "")  # none under python -OO
 
 
@@ -173,7 +174,7 @@ STUDIES: dict[str, tuple[Callable[[Scale], Recipes], int]] = {
 """The recipes of each, and the number of seeds."""
 LINES = "parallel-lines"
 LINES_ABOUT = "Two parallel lines drawn apart: divergence, Wasserstein estimate and gradient against the offset."
-"""This one trains no generator: see `lines.py`."""
+"""This one trains no generator: see `parallel_lines.py`."""
 
 
 def listing() -> dict[str, str]:
@@ -184,7 +185,7 @@ def listing() -> dict[str, str]:
 def get(name: str, scale: Scale = "quick") -> Study:
     """The study of that name; UserError with the nearest names otherwise.
 
-    At `quick` a run is judged on the 2,500 examples of the mode-coverage protocol.
+    At `quick` a run is evaluated on the 2,500 examples of the mode-coverage protocol.
     """
     from triptych.study.study import Study
 

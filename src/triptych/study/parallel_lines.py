@@ -80,6 +80,7 @@ def read(name: str, offset: float, seed: int, steps: int) -> Reading:
 
 
 def readings(offsets: list[float], seeds: int, steps: int) -> Iterator[Reading]:
+    """Every objective at every offset θ, once per seed."""
     for offset in offsets:
         for name in OBJECTIVES:
             for seed in range(seeds):

@@ -30,9 +30,9 @@ ELSEWHERE = "give --out another place"
 
 
 def carry_out(
-    study: Study, out: str | Path, jobs: int | None = None, device: str = "auto", progress: bool = True
+    study: Study, out: str | Path, jobs: int | None = None, device: str = "auto", *, progress: bool = True
 ) -> list[Outcome]:
-    """Train and judge what is missing of a study under `out`; how every run stands, in the order of `Study.jobs`.
+    """Train and evaluate what is missing of a study under `out`; how every run stands, in the order of `Study.jobs`.
 
     `jobs` processes work at once (default: one per processor core, one on a GPU), sharing the cores evenly unless
     OMP_NUM_THREADS says how many threads each may have. A run that fails does not stop the others.
@@ -49,12 +49,12 @@ def carry_out(
     with files.system_errors(out, ELSEWHERE):
         out.mkdir(parents=True, exist_ok=True)
     if earlier and earlier.get("samples", study.samples) != study.samples:
-        judged_otherwise(todo)
+        evaluated_otherwise(todo)
     ended = {job.path: Outcome(job, job.state, job.message) for job in todo if job.done}
     missing = [job for job in todo if job.path not in ended]
     workers = max(1, min(jobs or default_jobs(device), len(missing)))
     record(study, out, todo, ended)
-    with display(len(todo), len(ended), workers, progress) as show:
+    with display(len(todo), len(ended), workers, shown=progress) as show:
         for outcome in work_through(missing, workers, threads_each(workers), device, show):
             ended[outcome.job.path] = outcome
             record(study, out, todo, ended)
@@ -72,8 +72,8 @@ def recorded(out: Path) -> dict[str, object]:
     return told
 
 
-def judged_otherwise(todo: list[Job]) -> None:
-    """Runs that were judged on another number of samples than is asked for now are judged again."""
+def evaluated_otherwise(todo: list[Job]) -> None:
+    """Runs that were evaluated on another number of samples than is asked for now are evaluated again."""
     for job in todo:
         if (job.path / "eval.json").is_file() and job.state == "done":
             Run(job.path).archive_evaluation()
@@ -91,6 +91,7 @@ def threads_each(workers: int) -> int:
 
 
 def default_jobs(device: str) -> int:
+    """Runs at a time: one per CPU core, one on a GPU."""
     from triptych.system.device import pick_device
 
     return cores() if pick_device(device).type == "cpu" else 1
@@ -111,7 +112,7 @@ def record(study: Study, out: Path, todo: list[Job], ended: dict[Path, Outcome])
 
 @contextmanager
 def terminated(message: str) -> Iterator[None]:
-    """SIGTERM ends the block in good order, as Ctrl-C does; `message` is said, and the exit status is 143."""
+    """SIGTERM ends the block in good order, as Ctrl-C does; `message` is printed, and the exit status is 143."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -134,7 +135,7 @@ STATES = ("done", "diverged", "failed")
 PATIENCE = 0.5
 """Seconds between two looks at whether a process is still there."""
 PARTING = 30.0
-"""Seconds that a process has to finish its step and save, once it is told to end."""
+"""Seconds that a process has to finish its step and save, once it is asked to end."""
 
 
 class Ended(Exception):
@@ -292,7 +293,7 @@ def log_of(path: Path) -> Path:
 
 
 def last_words(log: Path) -> str:
-    """The last line of a log, to be told behind its name."""
+    """The last line of a log, to be printed behind its name."""
     try:
         lines = files.read_bytes(log, 64 << 20).decode("utf-8", "backslashreplace").split("\n")
     except (OSError, UserError):

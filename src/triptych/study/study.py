@@ -30,7 +30,7 @@ class Study:
     about: str = ""
     """The question that the study answers, a line."""
     samples: int | None = None
-    """Examples that each run is judged on; default: the evaluation's own number"""
+    """Examples that each run is evaluated on; default: the evaluation's own number"""
 
     def __post_init__(self) -> None:
         names.component(self.name, "the study")

@@ -35,6 +35,7 @@ DAMAGE = (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, ValueError, OS
 
 
 def is_tar(path: Path) -> bool:
+    """Whether the name is that of a tar, compressed or not."""
     return path.name.lower().endswith(TARS)
 
 

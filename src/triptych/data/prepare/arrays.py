@@ -16,13 +16,13 @@ from triptych.errors import UserError
 
 
 def needed(x: Tensor, how: Preparation) -> bool:
-    """Whether the options change these pictures (uint8 NCHW)."""
+    """Whether the options change these images, uint8 (n, c, h, w)."""
     _, c, h, w = x.shape
     return how.size not in (None, (w, h)) or how.channels not in (None, c) or how.jpeg_quality is not None
 
 
 def recast(x: Tensor, how: Preparation, name: str, original: str) -> Tensor:
-    """uint8 NCHW pictures as the options ask, from the cache after the first time.
+    """Images, uint8 (n, c, h, w), as the options ask, from the cache after the first time.
 
     `original` is the digest of x. Every picture goes through Pillow, so that a set read from arrays equals the same
     set read from files, bit for bit.
@@ -43,7 +43,7 @@ def recast(x: Tensor, how: Preparation, name: str, original: str) -> Tensor:
 
 
 def shaped(x: Tensor, how: Preparation) -> Tensor:
-    """The work itself, in memory."""
+    """The same in memory: uint8 (n, c, h, w) to (n, c', h', w')."""
     options = how.plain()
     first = _planes(x[0], options)
     out = np.empty((len(x), *first.shape), np.uint8)

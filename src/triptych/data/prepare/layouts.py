@@ -134,12 +134,12 @@ def folders(listing: Listing) -> None:
             e.side = sides[rest[e.name][0]]
         rest = {name: p[1:] for name, p in rest.items()}
     if labelled(listing):
-        _refuse_twins(listing.path, list(listing.classes))
+        _refuse_duplicates(listing.path, list(listing.classes))
         return
     if "" in tops() or not pictures:  # some lie outside every sub-folder: no classes
         return
     classes = sorted(tops())
-    _refuse_twins(listing.path, classes)
+    _refuse_duplicates(listing.path, classes)
     number = {c: i for i, c in enumerate(classes)}
     for e in listing.entries:
         e.label = number.get(rest[e.name][0], -1) if rest[e.name] else -1
@@ -187,7 +187,7 @@ def _wrapping(names: list[tuple[str, ...]]) -> int:
     return depth
 
 
-def _refuse_twins(path: Path, classes: list[str]) -> None:
+def _refuse_duplicates(path: Path, classes: list[str]) -> None:
     """Classes that some systems, or people, cannot tell apart."""
     known: dict[str, str] = {}
     for c in classes:

@@ -78,6 +78,7 @@ class Entry:
 
     @property
     def pictured(self) -> bool:
+        """Whether the name claims to be an image file."""
         _, dot, ending = self.name.rpartition("/")[2].rpartition(".")
         return dot + ending.lower() in PICTURES
 

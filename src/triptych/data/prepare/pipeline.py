@@ -24,7 +24,7 @@ from triptych.data.prepare import prepared as cache
 from triptych.data.prepare.layouts import collection
 from triptych.data.prepare.listing import Listing, contents, stamp, text_of
 from triptych.data.prepare.reasons import advice
-from triptych.data.prepare.workers import Crew, Result
+from triptych.data.prepare.workers import Result, WorkerPool
 from triptych.data.source import digest
 from triptych.errors import UserError
 from triptych.system.cache import ADVICE, plain, root
@@ -120,13 +120,13 @@ def _make(
 ) -> dict[str, Any]:
     if (folder / "images.npy").exists() and (folder / "about.json").exists():  # killed after its last step
         return _closed(folder)
-    with Crew(_workers()) as crew:  # they start while the listing is made
+    with WorkerPool(_workers()) as pool:  # they start while the listing is made
         listing = collection(path, found)
-        return _fill(folder, listing, crew, how, name, card)
+        return _fill(folder, listing, pool, how, name, card)
 
 
 def _fill(
-    folder: Path, listing: Listing, crew: Crew, how: Preparation, name: str, card: Mapping[str, Any]
+    folder: Path, listing: Listing, pool: WorkerPool, how: Preparation, name: str, card: Mapping[str, Any]
 ) -> dict[str, Any]:
     if not listing.entries:
         if causes := Counter(why for _, why in listing.skipped):
@@ -144,7 +144,7 @@ def _fill(
         Progress(f"preparing {name}", len(listing.entries), len(done), unit="pictures") as bar,
         journal.open("a", encoding="utf-8") as log,
     ):
-        for part in crew.run(listing, options, done):
+        for part in pool.run(listing, options, done):
             for _, result in part:
                 if result.get("skipped", "").startswith("differs in size"):
                     raise UserError(

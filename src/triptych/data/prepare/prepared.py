@@ -134,6 +134,7 @@ def seal(folder: Path) -> None:
 
 
 def checksum(path: Path) -> str:
+    """Hex SHA-256 of a file."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
@@ -181,16 +182,16 @@ class Prepared:
     def _altered(self, name: str) -> UserError:
         return UserError(f"{self.folder / name} is not what was prepared; delete {self.folder} and prepare again")
 
-    def check(self, about: Mapping[str, Any], whole: bool = False) -> None:
+    def check(self, about: Mapping[str, Any], *, whole: bool = False) -> None:
         """UserError where the arrays or the index are not what was prepared. Older sets have no checksums and pass.
 
         Up to `ALWAYS` bytes are read every time (once in a process); larger files when they changed on the disk since
         they were last read, or when the `whole` is asked for.
         """
-        self._check_arrays({n: s for n, s in about.get(SUMS, {}).items() if n != "about.json"}, whole)
+        self._check_arrays({n: s for n, s in about.get(SUMS, {}).items() if n != "about.json"}, whole=whole)
         self._check_index(about)
 
-    def _check_arrays(self, sums: Mapping[str, str], whole: bool = False) -> None:
+    def _check_arrays(self, sums: Mapping[str, str], *, whole: bool = False) -> None:
         known: dict[str, Any] = {}
         with contextlib.suppress(OSError, UserError):
             known = read_object(self.folder / CHECKED)

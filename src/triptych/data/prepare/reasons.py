@@ -1,4 +1,4 @@
-"""What a file is that is no picture, told by its first bytes, and what to do about each reason.
+"""What a file is that is no picture, known by its first bytes, and what to do about each reason.
 
 A reason is written `kind`, or `kind: detail`; reasons are counted by kind.
 """

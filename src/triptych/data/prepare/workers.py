@@ -1,4 +1,4 @@
-"""Worker processes that decode pictures, and what happens when one of them dies."""
+"""A pool of worker processes that decode pictures, and what happens when one of them dies."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from typing import Any
 from triptych.data.prepare import worker as program
 from triptych.data.prepare.listing import Listing, contents
 
-CHUNK = 64  # pictures per order to a worker
+CHUNK = 64  # pictures per task of a worker
 Result = dict[str, Any]
 
 
-class Crew:
+class WorkerPool:
     """Worker processes, each fed by a thread of its own; a worker that dies costs one picture."""
 
     # -P keeps this package's own file names from hiding other modules
     command = (sys.executable, "-P", str(Path(program.__file__)))
 
     def __init__(self, workers: int) -> None:
-        self.ordering = threading.Lock()
+        self.lock = threading.Lock()
         self.results: queue.SimpleQueue[list[tuple[int, Result]] | BaseException | None] = queue.SimpleQueue()
         self.stopping = False
         self.idle = [self._start() for _ in range(workers)]
         self.busy: set[subprocess.Popen[bytes]] = set()
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
         for p in self.idle:
-            self._dismiss(p)
+            self._stop(p)
 
     def run(
         self, listing: Listing, options: dict[str, Any], done: Mapping[int, Result]
     ) -> Iterator[list[tuple[int, Result]]]:
         """Results of what is not done yet, chunk by chunk, as they come."""
         self.listing, self.options = listing, options
-        self.orders = self._orders(done)
+        self.tasks = self._tasks(done)
         wanted = max(1, min(len(self.idle), -(-(len(listing.entries) - len(done)) // CHUNK)))
         threads = [threading.Thread(target=self._feed, daemon=True) for _ in range(wanted)]
         for t in threads:
@@ -66,7 +66,7 @@ class Crew:
             for t in threads:
                 t.join()
 
-    def _orders(self, done: Mapping[int, Result]) -> Iterator[list[tuple[int, bytes | None]]]:
+    def _tasks(self, done: Mapping[int, Result]) -> Iterator[list[tuple[int, bytes | None]]]:
         part: list[tuple[int, bytes | None]] = []
         weight = 0
         for i, sent in contents(self.listing, lambda i: i not in done):
@@ -81,17 +81,17 @@ class Crew:
     def _feed(self) -> None:
         worker = None
         try:
-            worker = self._hire()
+            worker = self._take()
             while not self.stopping:
-                with self.ordering:
-                    order = next(self.orders, None)
-                if order is None:
+                with self.lock:
+                    task = next(self.tasks, None)
+                if task is None:
                     break
-                if (results := self._ask(worker, order)) is None:
+                if (results := self._ask(worker, task)) is None:
                     results = []
-                    for single in order:  # find the picture that kills
+                    for single in task:  # find the picture that kills
                         if worker.poll() is not None or results is None:
-                            worker = self._hire()
+                            worker = self._take()
                         answer = self._ask(worker, [single])
                         if answer is None and self.stopping:
                             return
@@ -104,48 +104,48 @@ class Crew:
             self.results.put(e)
         finally:
             if worker is not None:
-                self._dismiss(worker)
+                self._stop(worker)
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
-    def _hire(self) -> subprocess.Popen[bytes]:
-        with self.ordering:
+    def _take(self) -> subprocess.Popen[bytes]:
+        with self.lock:
             p = self.idle.pop() if self.idle else self._start()
         self.busy.add(p)
         assert p.stdin is not None
         p.stdin.write(json.dumps(self.options).encode() + b"\n")
         return p
 
-    def _dismiss(self, p: subprocess.Popen[bytes]) -> None:
+    def _stop(self, p: subprocess.Popen[bytes]) -> None:
         self.busy.discard(p)
         for pipe in (p.stdin, p.stdout):
             try:
                 if pipe is not None:
                     pipe.close()
-            except OSError:  # it died with orders unread
+            except OSError:  # it died with tasks unread
                 pass
         p.wait()
 
     def _ask(
-        self, worker: subprocess.Popen[bytes], order: list[tuple[int, bytes | None]]
+        self, worker: subprocess.Popen[bytes], task: list[tuple[int, bytes | None]]
     ) -> list[tuple[int, Result]] | None:
-        """Results of an order, or None when the worker died of it."""
+        """Results of a task, or None when the worker died of it."""
         assert worker.stdin is not None
         assert worker.stdout is not None
         items = []
-        for i, sent in order:
+        for i, sent in task:
             where = self.listing.entries[i].where
             item = {"sent": len(sent)} if sent is not None else where or {"size": self.listing.entries[i].size}
             items.append({**item, "row": i})
         try:
-            worker.stdin.write(json.dumps(items).encode() + b"\n" + b"".join(sent or b"" for _, sent in order))
+            worker.stdin.write(json.dumps(items).encode() + b"\n" + b"".join(sent or b"" for _, sent in task))
             worker.stdin.flush()
             line = worker.stdout.readline()
         except OSError:
             line = b""
         if not line.endswith(b"\n"):
-            self._dismiss(worker)
+            self._stop(worker)
             if (
                 worker.returncode == 1 and not self.stopping
             ):  # as Python ends by an error; a decoder's crash is a signal
@@ -156,4 +156,4 @@ class Crew:
             raise RuntimeError(f"an error of the program itself while reading pictures:\n{reply['failed']}")
         if reply["errno"]:
             raise OSError(reply["errno"], os.strerror(reply["errno"]))
-        return list(zip((i for i, _ in order), reply["results"], strict=True))
+        return list(zip((i for i, _ in task), reply["results"], strict=True))

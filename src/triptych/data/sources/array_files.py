@@ -31,7 +31,7 @@ class Table(Source):
 
     path: Path
     member: str = ""
-    """the array of an .npz, or `pictures` for a text table whose rows are pictures; empty: told by the names in it"""
+    """the array of an .npz, or `pictures` for a text table whose rows are pictures; empty: chosen by the names in it"""
     learnable: bool = True
     """whether vectors that have no density are refused: not finite, or constant in a column"""
 
@@ -93,7 +93,7 @@ class Table(Source):
 
     @classmethod
     def at(cls, path: Path) -> Source | None:
-        """The table at a path, told by its suffix."""
+        """The table at a path, chosen by its suffix."""
         return Table(path) if path.is_file() and path.suffix.lower() in SUFFIXES else None
 
 

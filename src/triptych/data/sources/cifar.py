@@ -89,6 +89,7 @@ class Batches:
 
     @property
     def members(self) -> tuple[str, ...]:
+        """Names of all files, the test file last."""
         return (*self.train, self.test)
 
     def read(self, raw: bytes, member: str, what: str) -> tuple[np.ndarray, np.ndarray]:

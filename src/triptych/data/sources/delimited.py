@@ -44,9 +44,11 @@ class Form:
     """whether the decimal sign is a comma"""
 
     def is_number(self, cell: str) -> bool:
+        """Whether a cell is a number in this notation."""
         return bool((COMMA if self.comma else NUMBER).fullmatch(cell.strip()))
 
     def number(self, cell: str) -> float:
+        """The value of such a cell."""
         return float(cell.replace(",", ".") if self.comma else cell)
 
     def __str__(self) -> str:

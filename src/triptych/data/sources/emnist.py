@@ -27,6 +27,7 @@ class Emnist(Idx):
     """One selection, from the files or the zip of one of the collections, or fetched."""
 
     def fetched(self) -> Path:
+        """The folder of the downloaded and unpacked files."""
         home = fetch(self.folder, (ARCHIVE,))
         self.unpack(home / ARCHIVE.file, home)
         return home

@@ -23,7 +23,7 @@ PREFIX = "hf:"
 
 @dataclass(frozen=True)
 class Hub(Source):
-    """The pictures of a Hub data set. The columns are guessed from their types, and said."""
+    """The pictures of a Hub data set. The columns are guessed from their types, and printed."""
 
     encoded: ClassVar[bool] = True
     repo: str

@@ -260,7 +260,7 @@ class Binarised(Derived):
 
 
 def binarise(x: Tensor, generator: torch.Generator) -> Tensor:
-    """uint8 pictures of 0 and 255, each pixel 255 with probability x / 255."""
+    """uint8 images (n, c, h, w) of 0 and 255, each pixel 255 with probability x / 255."""
     drawn = torch.empty_like(x)
     for i in range(0, len(x), 4096):
         part = x[i : i + 4096]

@@ -153,6 +153,7 @@ def _largest(entries: dict[str, Entry]) -> str:
 
 
 def listed(entries: dict[str, Entry]) -> str:
+    """The arrays in words, the first twelve."""
     return ", ".join(str(e) for e in list(entries.values())[:12]) + (" and more" if len(entries) > 12 else "")
 
 

@@ -92,7 +92,7 @@ def check_numbers(entry: Entry, what: str) -> None:
 
 
 class Npz:
-    """The arrays of an open .npz file by name, told from their headers; `read` brings one."""
+    """The arrays of an open .npz file by name, read from their headers; `read` brings one."""
 
     def __init__(self, path: Path, file: zipfile.ZipFile) -> None:
         self.path, self.file = path, file

@@ -1,4 +1,4 @@
-"""Distributions on the plane whose density is known, so that every family can be judged against the truth.
+"""Distributions on the plane whose density is known, so that every family can be evaluated against the truth.
 
 All fit into [-3, 3]². The first three are the ones of Gulrajani et al. 2017, "Improved Training of Wasserstein
 GANs", with the scalings of its published code.
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.core import Data, Law, Split
+from triptych.core import Data, Distribution, Split
 from triptych.core.preparation import Preparation
 from triptych.data.source import Source, digest
 from triptych.errors import UserError
@@ -36,7 +36,7 @@ def _gaussians(x: Tensor, centres: Tensor, log_weights: Tensor, std: float) -> T
     return out.to(x.device, x.dtype)
 
 
-class Mixture(Law):
+class Mixture(Distribution):
     """Equal Gaussians around `modes` (m, d), with `std` in every direction. The density is exact."""
 
     modes: Tensor
@@ -54,7 +54,7 @@ class Mixture(Law):
         return _gaussians(x, self.modes, torch.full((m,), -math.log(m)), self.std)
 
 
-class Curve(Law):
+class Curve(Distribution):
     """A point at uniform u ∈ [0, 1] of a curve plus Gaussian noise: p(x) = ∫ N(x; c(u), noise² I) du.
 
     The integral is a composite Gauss-Legendre sum of 128 panels with 8 nodes each. The panels are at most a few
@@ -103,7 +103,7 @@ class Moons(Curve):
         return torch.where(u[:, None] < 0.5, upper, lower) - torch.tensor([0.5, 0.25], dtype=u.dtype)
 
 
-class Rings(Law):
+class Rings(Distribution):
     """Four concentric circles of radii 0.5, 1, 1.5 and 2, equally likely, with noise 0.05.
 
     Exact: a circle of radius R smeared by N(0, s² I) has the density
@@ -127,7 +127,7 @@ class Rings(Law):
         return (torch.logsumexp(each, 1) - math.log(len(self.radii))).to(x.device, x.dtype)
 
 
-class Pinwheel(Law):
+class Pinwheel(Distribution):
     """Five sheared Gaussian arms: (1 + 0.3 a, 0.1 b) turned by 2πk/5 + 0.25 exp(radius), a, b ~ N(0, 1).
 
     The set of Johnson et al. 2016 shears by the first coordinate; here the radius does it. The pictures look
@@ -156,7 +156,7 @@ class Pinwheel(Law):
         return (torch.logsumexp(-(a**2 + b**2) / 2, 1) - math.log(area)).to(x.device, x.dtype)
 
 
-class Checkerboard(Law):
+class Checkerboard(Distribution):
     """Uniform on eight of the sixteen unit squares of [−2, 2]²; the density is 1/8 there, and 0 outside."""
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
@@ -185,9 +185,9 @@ def grid() -> Mixture:
 
 @dataclass(frozen=True)
 class Toy(Source):
-    """Fixed train and test draws of a law; `Data.sample` makes fresh ones."""
+    """Fixed train and test draws of a known distribution; `Data.sample` makes fresh ones."""
 
-    law: Law
+    law: Distribution
     about: str
     train: int = 100_000
     test: int = 50_000

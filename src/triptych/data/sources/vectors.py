@@ -23,6 +23,7 @@ GAIN = 16  # a column is counted from an origin when that makes its numbers so m
 
 
 def name_of(columns: tuple[str, ...], column: int) -> str:
+    """What messages call a column."""
     return columns[column] if columns else f"column {column + 1}"
 
 

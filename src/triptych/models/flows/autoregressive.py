@@ -1,4 +1,4 @@
-"""Masked autoregressive flow: each number is scaled and shifted as those before it decide."""
+"""Masked autoregressive flow: each dimension is scaled and shifted by functions of those before it."""
 
 from __future__ import annotations
 

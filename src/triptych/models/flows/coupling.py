@@ -1,4 +1,4 @@
-"""Coupling flows for vectors: one half of x decides what happens to the other."""
+"""Coupling flows for vectors: one half of x parametrises the transform of the other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models.families import FlowModel
-from triptych.models.layers.bijections import Affine, Compose, Fitted, Permutation, Standardize, Transform, per_example
+from triptych.models.layers.bijections import (
+    Affine,
+    Compose,
+    DataInitialised,
+    Permutation,
+    Standardize,
+    Transform,
+    per_example,
+)
 from triptych.models.layers.mlp import he_perceptron
 from triptych.models.layers.spline import spline, spline_inverse, unnormalised
 
@@ -41,7 +49,7 @@ class AffineCoupling(Affine):
 
 
 def conditioner(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
-    """A perceptron whose last layer starts at zero."""
+    """A perceptron, (n, inputs) to (n, outputs), whose last layer is initialised to zero."""
     net = he_perceptron(inputs, outputs, width, depth)
     last = net[-1]
     assert isinstance(last, nn.Linear)
@@ -53,7 +61,7 @@ def conditioner(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequent
 
 
 class SplineCoupling(Transform):
-    """x = (a, b): a stays, each number of b goes through its own monotone spline, whose knots a decides.
+    """x = (a, b): a stays, each dimension of b goes through its own monotone spline, whose knots are a function of a.
 
     Outside [−bound, bound] b stays as it is. Source: Durkan et al. 2019, section 3.
     """
@@ -81,12 +89,12 @@ class SplineCoupling(Transform):
         return torch.cat([a, spline_inverse(b.T, self._raw(a), self.bound).T], dim=1)
 
 
-class Marginals(Fitted):
+class ElementwiseSpline(DataInitialised):
     """One spline per column, the same for all rows, so that each column alone is close to N(0, 1).
 
-    It starts from the data's quantiles and is trained with the rest: couplings are left with what the columns have
-    to do with one another. Without it a narrow cluster must first be found by the knots, which takes most of a
-    short training. It sees columns within [−bound, bound]; beyond, it is the identity.
+    It is initialised from the data's quantiles and trained with the rest, so that the couplings need only model the
+    dependence between columns. Without it the knots must first find a narrow cluster, which takes most of a short
+    training. Outside [−bound, bound] it is the identity.
     """
 
     def __init__(self, d: int, bins: int, bound: float) -> None:
@@ -96,6 +104,7 @@ class Marginals(Fitted):
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
+        """Set the knots of column i from the quantiles of x[:, i], x (n, d)."""
         # Knots at equal shares of probability: z is the normal quantile of the share, x the data's own.
         normal = torch.distributions.Normal(0.0, 1.0)
         ends = normal.cdf(torch.tensor([-self.bound, self.bound], dtype=torch.float64))
@@ -126,9 +135,9 @@ def sorted_quantiles(x: Tensor, share: Tensor) -> Tensor:
 
 
 def columns(shape: Shape, name: str, least: int = 2) -> int:
-    """d of a vector shape; UserError for pictures and for too few columns."""
+    """d of a vector shape; UserError for images and for too few columns."""
     if len(shape) != 1:
-        raise UserError(f"{name} is a flow for vectors and the data are {'×'.join(map(str, shape))} pictures; use Glow")
+        raise UserError(f"{name} is a flow for vectors and the data are {'×'.join(map(str, shape))} images; use Glow")
     if shape[0] < least:
         raise UserError(f"{name} needs at least {least} columns and the data have {shape[0]}; use MAF for one column")
     return shape[0]
@@ -167,7 +176,7 @@ class RealNVP(ModelSpec):
 
 @dataclass(frozen=True)
 class NSF(ModelSpec):
-    """Rational-quadratic spline couplings for vectors, columns standardised and each made normal first."""
+    """Rational-quadratic spline couplings for vectors, after standardised columns and an elementwise spline."""
 
     layers: int = 3
     """couplings"""
@@ -176,7 +185,7 @@ class NSF(ModelSpec):
     depth: int = 2
     """hidden layers of each coupling's network"""
     bins: int = 16
-    """pieces of each spline (twice as many in the columns' own)"""
+    """bins of each spline; twice as many in the first, elementwise one"""
     bound: float = 3.0
     """the splines bend within [-bound, bound] standard deviations"""
 
@@ -187,5 +196,5 @@ class NSF(ModelSpec):
         def layer() -> Transform:
             return SplineCoupling(keep, d - keep, self.width, self.depth, self.bins, self.bound)
 
-        first = [Standardize(d), Marginals(d, 2 * self.bins, self.bound)]
+        first = [Standardize(d), ElementwiseSpline(d, 2 * self.bins, self.bound)]
         return FlowModel(shape, Compose([*first, *alternated(d, self.layers, layer)]))

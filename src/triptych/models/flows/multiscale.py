@@ -1,6 +1,6 @@
-"""Flows of pictures: preprocessing, multi-scale RealNVP and Glow, and learned dequantisation.
+"""Flows for images: preprocessing, multi-scale RealNVP and Glow, and learned dequantisation.
 
-Inside, pictures are laid out (n, h, w, c), so that transforms of vectors serve them unchanged.
+Inside, images are laid out (n, h, w, c), so that transforms of vectors work on them unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from triptych.models.layers.bijections import (
     Affine,
     Compose,
     Convolutions,
-    Fitted,
+    DataInitialised,
     LULinear,
     Permutation,
     Transform,
@@ -33,7 +33,7 @@ from triptych.models.layers.bijections import (
 
 
 class Plain(Transform):
-    """Inner pictures (n, c, h, w) as they are, laid out (n, h, w, c)."""
+    """Inner images (n, c, h, w) laid out (n, h, w, c), values unchanged."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return x.permute(0, 2, 3, 1), x.new_zeros(len(x))
@@ -64,13 +64,13 @@ class Logit(Transform):
         return (p - self.alpha / 2) / (1 - self.alpha) * 2 - 1
 
 
-class Quantiles(Fitted):
+class Quantiles(DataInitialised):
     """Φ⁻¹(F(x)) per channel with F the training data's own distribution of grey levels, laid out (n, h, w, c).
 
-    Of handwriting, most pixels are one grey level whose noise spans 1/256 of the range: an affine coupling must
-    first learn to stretch it 300 times. Here every level gets the share of N(0, 1) that it has of the data. F is
-    linear within a level and every level counts at least once, so the density is positive everywhere; the outer
-    0.01 % on each side are left out, which keeps z within ±3.72.
+    In handwriting most pixels have one grey level, whose dequantisation noise spans 1/256 of the range: an affine
+    coupling must first learn to stretch it 300 times. Here every level gets the probability under N(0, 1) that it has
+    in the data. F is linear within a level and every level counts at least once, so the density is positive
+    everywhere; the outer 0.01 % on each side are cut off, which keeps z within ±3.72.
     """
 
     cumulative: Tensor
@@ -83,7 +83,7 @@ class Quantiles(Fitted):
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
-        """Inner pictures of whole grey levels (n, c, h, w)."""
+        """Inner images of whole grey levels (n, c, h, w)."""
         for i in range(x.shape[1]):
             levels = ((x[:, i] + 1) * 127.5).round().long().flatten()
             share = torch.bincount(levels, minlength=256).double() + 1
@@ -130,9 +130,9 @@ class Squeeze(Transform):
 
 
 class MultiScale(Transform):
-    """After each level but the last, half of the channels are done: they join z, the other half goes on.
+    """Multi-scale architecture: after each level but the last, half of the channels are factored out into z.
 
-    z is flat, (n, d): what left first comes first. Nothing is thrown away, so `inverse` is exact.
+    x is (n, h, w, c), z flat, (n, d), in the order in which its parts were factored out.
     Source: Dinh et al. 2017, section 3.6.
     """
 
@@ -171,7 +171,7 @@ class MultiScale(Transform):
 
 
 class Dequantizer(nn.Module):
-    """A learned q(u | k) on [0, 1)^d: noise through affine couplings that see the picture, then a sigmoid.
+    """A learned q(u | k) on [0, 1)^d: noise through affine couplings conditioned on the image, then a sigmoid.
 
     Source: Ho et al. 2019, "Flow++", section 3.1.
     """
@@ -183,7 +183,7 @@ class Dequantizer(nn.Module):
         self.nets = nn.ModuleList(Convolutions(c // 2 + c, c, width) for _ in range(couplings))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Inner pictures (n, c, h, w) to u of the same shape and log q(u | k), (n,)."""
+        """Inner images (n, c, h, w) to u of the same shape and log q(u | k), (n,)."""
         seen, _ = self.squeeze(x.permute(0, 2, 3, 1))
         v = torch.randn_like(seen)
         log_q = per_example(-0.5 * (v.square() + math.log(2 * math.pi)))
@@ -197,14 +197,14 @@ class Dequantizer(nn.Module):
         return self.squeeze.inverse(torch.sigmoid(v)).permute(0, 3, 1, 2), log_q
 
 
-def picture(shape: Shape, levels: int, name: str) -> tuple[int, int, int]:
-    """(h, w, c) of a picture shape; UserError for vectors and for sides that cannot be halved `levels` times."""
+def image_size(shape: Shape, levels: int, name: str) -> tuple[int, int, int]:
+    """(h, w, c) of an image shape; UserError for vectors and for sides that cannot be halved `levels` times."""
     if len(shape) != 3:
-        raise UserError(f"{name} is a flow of pictures and the data are vectors; use RealNVP, NSF or MAF")
+        raise UserError(f"{name} is a flow for images and the data are vectors; use RealNVP, NSF or MAF")
     c, h, w = shape
     if h % 2**levels or w % 2**levels:
         raise UserError(
-            f"{name} with {levels} levels halves the sides {levels} times and {h}×{w} pictures do not allow it; "
+            f"{name} with {levels} levels halves the sides {levels} times and {h}×{w} images do not allow it; "
             f"lower --model.levels, or choose a --resolution divisible by {2**levels}"
         )
     return h, w, c
@@ -215,6 +215,7 @@ Dequantise = Literal["uniform", "variational"]
 
 
 def preprocessing(name: Preprocess, channels: int) -> Transform:
+    """The first transform of an image flow: (n, c, h, w) to (n, h, w, c)."""
     match name:
         case "plain":
             return Plain()
@@ -224,25 +225,30 @@ def preprocessing(name: Preprocess, channels: int) -> Transform:
             return Quantiles(channels)
 
 
+@dataclass(frozen=True)
 class MultiScaleSpec(ModelSpec):
     """Abstract base of the multi-scale flows, which differ in what makes up a level."""
 
-    levels: int
-    width: int
-    preprocess: Preprocess
-    dequantise: Dequantise
+    width: int = 128
+    """channels inside each coupling's convolutions"""
+    preprocess: Preprocess = "plain"
+    """grey levels unchanged, through a logit, or through their quantiles to a standard normal"""
+    dequantise: Dequantise = "uniform"
+    """noise that makes grey levels continuous: uniform, or learned"""
+    levels: int = 3
+    """times the sides are halved (L); half of the channels are factored out after each but the last"""
 
     @abstractmethod
     def level(self, channels: int) -> list[Transform]:
         """The steps of one level, on squeezed pixels of so many channels."""
 
     def build(self, shape: Shape) -> FlowModel:
-        size = picture(shape, self.levels, type(self).__name__)
+        size = image_size(shape, self.levels, type(self).__name__)
         c = size[2]
         widths = [4 * c * 2**i for i in range(self.levels)]
         stages: list[list[Transform]] = [[Squeeze(), *self.level(channels)] for channels in widths]
         for stage, channels in zip(stages[:-1], widths[:-1], strict=True):
-            # what leaves a level early is scaled and shifted by what goes on
+            # the factored-out half is scaled and shifted by a function of the other
             stage.append(AffineCoupling(channels // 2, Convolutions(channels // 2, channels, self.width)))
         flow = Compose([preprocessing(self.preprocess, c), MultiScale(map(Compose, stages), size)])
         return FlowModel(shape, flow, Dequantizer(c, self.width) if self.dequantise == "variational" else None)
@@ -250,18 +256,12 @@ class MultiScaleSpec(ModelSpec):
 
 @dataclass(frozen=True)
 class MultiScaleRealNVP(MultiScaleSpec):
-    """RealNVP for pictures: couplings across a checkerboard, then across channels, level by level."""
+    """RealNVP for images: couplings across a checkerboard, then across channels, level by level."""
 
     levels: int = 2
-    """times the sides are halved; half of the channels leave after each but the last"""
+    """times the sides are halved; half of the channels are factored out after each but the last"""
     couplings: int = 4
     """couplings of each kind per level"""
-    width: int = 128
-    """channels inside each coupling's convolutions"""
-    preprocess: Preprocess = "plain"
-    """grey levels as they are, through a logit, or made normal by their own distribution"""
-    dequantise: Dequantise = "uniform"
-    """noise that makes grey levels continuous: uniform, or learned"""
 
     def level(self, channels: int) -> list[Transform]:
         # After the squeeze, pixels 0 3 of each 2×2 square are one colour of the board, 1 2 the other.
@@ -284,16 +284,8 @@ class MultiScaleRealNVP(MultiScaleSpec):
 class Glow(MultiScaleSpec):
     """Steps of actnorm, invertible 1×1 convolution and affine coupling, level by level."""
 
-    levels: int = 3
-    """times the sides are halved (L); half of the channels leave after each but the last"""
     steps: int = 16
     """steps per level (K)"""
-    width: int = 128
-    """channels inside each coupling's convolutions"""
-    preprocess: Preprocess = "plain"
-    """grey levels as they are, through a logit, or made normal by their own distribution"""
-    dequantise: Dequantise = "uniform"
-    """noise that makes grey levels continuous: uniform, or learned"""
 
     def level(self, channels: int) -> list[Transform]:
         half = channels // 2

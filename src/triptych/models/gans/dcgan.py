@@ -19,12 +19,12 @@ from triptych.models.layers.conv import Down, LeakyReLU, Up, spectral_norm
 
 @dataclass(frozen=True)
 class DCGAN(ModelSpec):
-    """4×4 layers that double the side from 4×4 px up to the picture's, and halve it on the way down."""
+    """4×4 layers that double the side from 4×4 px up to the image's in the generator, and halve it in the critic."""
 
     latent: int = 10
-    """numbers in z"""
+    """latent dimensions"""
     width: int = 128
-    """channels at half the picture's size; twice that at each halving"""
+    """channels at half the image's size; twice that at each halving"""
     norm: Literal["both", "generator", "none"] = "both"
     """players with batch normalisation; a critic under a gradient penalty can have none"""
     spectral: bool = False
@@ -56,7 +56,7 @@ class DCGAN(ModelSpec):
         side = shape[-1]
         if len(shape) != 3 or shape[1] != side or side < 16 or side & (side - 1):
             raise UserError(
-                f"DCGAN makes square pictures with a side of 16, 32, 64, ..., and these examples have shape {shape}; "
+                f"DCGAN makes square images with a side of 16, 32, 64, ..., and these examples have shape {shape}; "
                 "choose --resolution 32 or 64"
             )
         return [self.width * 2**i for i in range(side.bit_length() - 3)]

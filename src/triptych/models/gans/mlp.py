@@ -1,4 +1,4 @@
-"""A GAN of two perceptrons, for points."""
+"""A GAN of two perceptrons, for vectors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class MLPGAN(ModelSpec):
     """Generator and critic of `depth` hidden layers (the 2-D study: 512 wide, three deep)."""
 
     latent: int = 2
-    """numbers in z"""
+    """latent dimensions"""
     width: int = 128
     """units per hidden layer"""
     depth: int = 3

@@ -24,10 +24,10 @@ Resampling = Literal["intended", "channel-mixing"]
 
 @dataclass(frozen=True)
 class ResNetGAN(ModelSpec):
-    """Three residual blocks up from 4×4 px; two residual blocks down and two level ones. Pictures are 32 px."""
+    """Generator: three upsampling residual blocks from 4×4 px. Critic: two downsampling and two plain. 32 px only."""
 
     latent: int = 128
-    """numbers in z"""
+    """latent dimensions"""
     width: int = 128
     """channels throughout"""
     resampling: Resampling = "intended"
@@ -38,7 +38,7 @@ class ResNetGAN(ModelSpec):
     def build(self, shape: Shape) -> GANModel:
         if len(shape) != 3 or shape[1:] != (32, 32):
             raise UserError(
-                f"ResNetGAN makes pictures of 32×32, and these examples have shape {shape}; use --resolution 32"
+                f"ResNetGAN makes images of 32×32, and these examples have shape {shape}; use --resolution 32"
             )
         c, n, how = shape[0], self.width, self.resampling
         generator = nn.Sequential(
@@ -116,11 +116,14 @@ class SumPool(nn.Module):
 
 
 def mixing_up(x: Tensor) -> Tensor:
-    """The write-up's upsampling: output channel c takes its four sub-pixels from channels (4c + k) mod C."""
+    """(n, c, h, w) to (n, c, 2h, 2w), as the write-up's code did.
+
+    Output channel i takes its four sub-pixels from channels (4i + k) mod c.
+    """
     return F.pixel_shuffle(x.repeat(1, 4, 1, 1), 2)
 
 
 def mixing_down(x: Tensor) -> Tensor:
-    """The write-up's downsampling: the mean of four different channels at one sub-pixel."""
+    """(n, c, h, w) to (n, c, h/2, w/2), as the write-up's code did: means of four channels at one sub-pixel."""
     n, c, h, w = x.shape
     return F.pixel_unshuffle(x, 2).view(n, 4, c, h // 2, w // 2).mean(1)

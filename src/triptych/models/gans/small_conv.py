@@ -1,4 +1,4 @@
-"""A small convolutional pair for 28 and 32 px: two strided layers each way, trained in minutes on a processor."""
+"""A small convolutional pair for 28 and 32 px: two strided layers each way, trained in minutes on a CPU."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from torch import nn
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
 from triptych.models.families import GANModel
-from triptych.models.layers.conv import Choice, Conv, Down, LeakyReLU, Up
+from triptych.models.layers.conv import Conv, Down, LeakyReLU, OneHotLatent, Up
 from triptych.models.layers.mlp import Reshape
 
 
 @dataclass(frozen=True)
 class ConvGAN(ModelSpec):
-    """Two 4×4 stride-2 layers in each player; pictures of any size divisible by 4, of any number of channels.
+    """Two 4×4 stride-2 layers in each player; images of any size divisible by 4, of any number of channels.
 
-    The critic normalises nothing, so that every objective may use it, a gradient penalty included.
+    The critic has no normalisation, so that every objective may use it, a gradient penalty included.
     """
 
     latent: int = 64
-    """numbers in z"""
+    """latent dimensions"""
     choices: int = 0
-    """the last so many of them are votes: the largest picks one of as many starting points for the generator"""
+    """values of a discrete latent: the one-hot of the arg-max over as many of the last latent dimensions; 0: none"""
     width: int = 64
     """channels at half size; twice that at a quarter"""
     depth: int = 0
@@ -35,12 +35,12 @@ class ConvGAN(ModelSpec):
     def build(self, shape: Shape) -> GANModel:
         c, h, w = quartered(shape)
         wide, deep = self.width, 2 * self.width
-        inner, judging = [], []
+        inner, critic_inner = [], []
         for _ in range(self.depth):
             inner += [Conv(deep, deep, 3), *normalised(deep, self.norm), nn.ReLU()]
-            judging += [Conv(deep, deep, 3), LeakyReLU()]
+            critic_inner += [Conv(deep, deep, 3), LeakyReLU()]
         generator = nn.Sequential(
-            *voted(self.choices, self.latent),
+            *discrete_latent(self.choices, self.latent),
             nn.Linear(self.latent, deep * (h // 4) * (w // 4)),
             Reshape((deep, h // 4, w // 4)),
             *normalised(deep, self.norm),
@@ -57,21 +57,22 @@ class ConvGAN(ModelSpec):
             LeakyReLU(),
             Down(wide, deep),
             LeakyReLU(),
-            *judging,
+            *critic_inner,
             nn.Flatten(),
             nn.Linear(deep * (h // 4) * (w // 4), 1),
         )
         return GANModel(shape, self.latent, generator, critic)
 
 
-def voted(choices: int, latent: int) -> list[nn.Module]:
-    """`Choice` among so many starting points, or nothing; UserError where none of z would be left beside the votes."""
+def discrete_latent(choices: int, latent: int) -> list[nn.Module]:
+    """`OneHotLatent` of so many values, or nothing for 0; UserError unless a continuous dimension is left beside it."""
     if choices == 1 or choices >= max(latent, 1):
         raise UserError(
-            f"{choices} choices cannot be made by z of {latent} numbers; set --model.choices to 0, or from 2 to "
+            f"a discrete latent of {choices} values does not fit {latent} latent dimensions; "
+            f"set --model.choices to 0, or from 2 to "
             f"{max(latent - 1, 2)}, or raise --model.latent"
         )
-    return [Choice(choices)] if choices else []
+    return [OneHotLatent(choices)] if choices else []
 
 
 def normalised(channels: int, norm: str) -> list[nn.Module]:
@@ -80,12 +81,12 @@ def normalised(channels: int, norm: str) -> list[nn.Module]:
 
 
 def quartered(shape: Shape) -> tuple[int, int, int]:
-    """(c, h, w) of pictures whose sides can be halved twice."""
+    """(c, h, w) of an image shape whose sides can be halved twice; UserError for another."""
     if len(shape) != 3:
-        raise UserError(f"ConvGAN makes pictures, and these examples have shape {shape}; use MLPGAN for vectors")
+        raise UserError(f"ConvGAN makes images, and these examples have shape {shape}; use MLPGAN for vectors")
     c, h, w = shape
     if h % 4 or w % 4:
         raise UserError(
-            f"ConvGAN halves the picture twice, and {h}×{w} is not divisible by 4; choose --resolution 28 or 32"
+            f"ConvGAN halves the image twice, and {h}×{w} is not divisible by 4; choose --resolution 28 or 32"
         )
     return c, h, w

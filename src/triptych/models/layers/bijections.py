@@ -1,6 +1,6 @@
 """Bijections, one at a time: forward with the log-determinant, and the exact inverse.
 
-Every transform works on the last dimension, so the same classes serve vectors (n, d) and pictures laid out
+Every transform works on the last dimension, so the same classes serve vectors (n, d) and images laid out
 (n, h, w, c). Log-determinants are per example, (n,), in the dtype of x: float32 in training even when the
 networks inside a transform run in bfloat16.
 """
@@ -32,22 +32,26 @@ BOUND = 2.0
 
 
 SEEN = 10.0
-"""The networks of affine transforms see numbers cut to within ±this, where nearly all of N(0, 1) lies: an input of
-10,000 must not drive scales and shifts to extremes from which float32 does not find back."""
+"""The inputs of the networks of affine transforms are clipped to ±this, where nearly all of N(0, 1) lies: an input of
+10,000 must not drive scales and shifts to extremes from which float32 does not recover."""
 
 
 class Affine(Transform):
-    """A transform z = x exp(s) + t of some numbers, with s and t decided by others through `net`."""
+    """z = x exp(s) + t on some dimensions of x, with s and t computed from the others by `net`."""
 
     net: nn.Module
 
     def scale_and_shift(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """s, kept smoothly within ±BOUND with slope 1 at 0, and t: the two halves of the net's last dimension."""
+        """s, bounded smoothly to ±BOUND with derivative 1 at 0, and t: the two halves of the net's last dimension.
+
+        `seen` is (..., d_in), s and t are (..., d_out).
+        """
         s, t = self.net(seen.clamp(-SEEN, SEEN)).to(seen.dtype).chunk(2, dim=-1)
         return self.bounded(s), t
 
     @staticmethod
     def bounded(s: Tensor) -> Tensor:
+        """s of any shape, squashed to within ±BOUND; the identity to first order at 0."""
         return BOUND * torch.tanh(s / BOUND)
 
 
@@ -97,15 +101,15 @@ class Compose(Transform):
         return z
 
 
-class Fitted(Transform):
-    """A transform that looks at the training data once, before training."""
+class DataInitialised(Transform):
+    """A transform with data-dependent initialisation: it sees the training data once, before training."""
 
     @abstractmethod
     def fit(self, x: Tensor) -> None:
         """Set it from all rows of x (n, d), as the transforms before it left them."""
 
 
-class Standardize(Fitted):
+class Standardize(DataInitialised):
     """(x − mean) / std per column of a table; the identity until `fit`.
 
     Its log-determinant −Σ log std is part of the density, which therefore stays in the data's own units.
@@ -167,22 +171,22 @@ class ActNorm(Transform):
     def _initialise(self, x: Tensor) -> None:
         flat = x.flatten(0, -2)
         self.bias.copy_(-flat.mean(0))
-        # A channel that does not vary in the first batch (a picture's black border) keeps a finite scale.
+        # A channel that does not vary in the first batch (an image's black border) keeps a finite scale.
         self.log_scale.copy_(-flat.std(0, correction=0).clamp_min(1e-3).log())
         self.initialised.fill_(True)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.training and not self.initialised:
             self._initialise(x)
-        places = x[0].numel() // x.shape[-1]
-        return (x + self.bias) * self.log_scale.exp(), (places * self.log_scale.sum()).expand(len(x))
+        pixels = x[0].numel() // x.shape[-1]
+        return (x + self.bias) * self.log_scale.exp(), (pixels * self.log_scale.sum()).expand(len(x))
 
     def inverse(self, z: Tensor) -> Tensor:
         return z * (-self.log_scale).exp() - self.bias
 
 
 class LULinear(Transform):
-    """z = W x with W = P L (U + diag(±exp s)): on pictures, the invertible 1×1 convolution.
+    """z = W x with W = P L (U + diag(±exp s)): on images, the invertible 1×1 convolution.
 
     P stays fixed, L is unit lower and U strictly upper triangular, so log |det W| = Σ s costs nothing and W can
     never become singular. W starts as a random rotation, or as the plain reversal of the order for d = 2.
@@ -212,8 +216,8 @@ class LULinear(Transform):
         return (lower @ upper)[self.order]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        places = x[0].numel() // x.shape[-1]
-        return F.linear(x, self.weight()), (places * self.log_scale.sum()).expand(len(x))
+        pixels = x[0].numel() // x.shape[-1]
+        return F.linear(x, self.weight()), (pixels * self.log_scale.sum()).expand(len(x))
 
     def inverse(self, z: Tensor) -> Tensor:
         # Two triangular solves: more exact than multiplying by an explicit inverse.

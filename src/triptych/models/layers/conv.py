@@ -1,4 +1,4 @@
-"""Layers that are quick on a processor in bfloat16, twice differentiable, on top of `convolution.py`.
+"""Layers that are fast on a CPU in bfloat16, twice differentiable, on top of `conv_kernels.py`.
 
 `Conv`, `Down` and `Up` are for any network; their weights have the shapes of `nn.Conv2d` and `nn.ConvTranspose2d`, and
 sit in the child `conv`. `Down` and `Up` are the 4×4 pair of DCGANs. `PlainDown` and `PlainUp` are the autoencoders':
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.utils import parametrizations
 
-from triptych.models.layers.conv_kernels import channels_last, convolve, spread
+from triptych.models.layers.conv_kernels import channels_last, conv2d, conv_transpose2d
 
 
 def relu(x: Tensor, slope: float = 0.0) -> Tensor:
-    """x where x > 0, else slope · x. Its second derivative is nothing, rather than a picture of zeros.
+    """x where x > 0, else slope · x, of any shape. Its second derivative is None rather than a tensor of zeros.
 
     PyTorch's sends those zeros back through the whole of a penalised critic: a fifth of its arithmetic. Not in
-    place: on a processor, reading and writing one tensor was measured at half the speed of writing another.
+    place: on a CPU, reading and writing one tensor was measured at half the speed of writing another.
     A compiler drops the zeros by itself.
     """
     if torch.compiler.is_compiling():
@@ -32,19 +32,19 @@ def relu(x: Tensor, slope: float = 0.0) -> Tensor:
 
 
 def relu_mean_down(x: Tensor) -> Tensor:
-    """`mean_down(relu(x))`, with one pass over the large picture backward instead of three."""
+    """`mean_down(relu(x))`, (n, c, h, w) to (n, c, h/2, w/2): its backward passes over the input once, not thrice."""
     if torch.compiler.is_compiling():
         return mean_down(torch.relu(x))
     return _RectifyMean.apply(x)
 
 
 def mean_down(x: Tensor) -> Tensor:
-    """Every 2×2 square becomes its mean."""
+    """2×2 average pooling, (n, c, h, w) to (n, c, h/2, w/2)."""
     return F.avg_pool2d(x, 2)
 
 
 def nearest_up(x: Tensor) -> Tensor:
-    """Every pixel becomes a 2×2 square."""
+    """Nearest-neighbour upsampling, (n, c, h, w) to (n, c, 2h, 2w)."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
@@ -63,7 +63,7 @@ class _Rectify(Function):
 
 
 class _Mask(Function):
-    """g where y > 0, else slope · g; linear in g and flat in y."""
+    """g where y > 0, else slope · g; linear in g, with derivative 0 in y."""
 
     @staticmethod
     def forward(ctx: Any, g: Tensor, y: Tensor, slope: float) -> Tensor:
@@ -92,7 +92,7 @@ class _RectifyMean(Function):
 
 
 class _MaskUp(Function):
-    """The transpose of the mean of the masked picture, (n, c, h, w) to (n, c, 2h, 2w)."""
+    """The transpose of the average pooling of the masked input, (n, c, h, w) to (n, c, 2h, 2w)."""
 
     @staticmethod
     def forward(ctx: Any, g: Tensor, y: Tensor) -> Tensor:
@@ -115,18 +115,18 @@ class _MaskUp(Function):
 
 
 class Conv(nn.Module):
-    """A k×k convolution that keeps the picture's size; `nn.Conv2d`'s initialisation."""
+    """A k×k convolution of stride 1 that keeps the sides, initialised as `nn.Conv2d`: (n, c, h, w) to (n, o, h, w)."""
 
-    def __init__(self, inputs: int, outputs: int, k: int, bias: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, k: int, *, bias: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, k, padding=k // 2, bias=bias)
         self.padding = k // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolve(x, self.conv.weight, self.conv.bias, 1, self.padding)
+        return conv2d(x, self.conv.weight, self.conv.bias, 1, self.padding)
 
     def after_upsampling(self, x: Tensor) -> Tensor:
-        """The same 3×3 convolution of the nearest-neighbour enlargement of x, without making it.
+        """`self(nearest_up(x))` for k = 3, (n, c, h, w) to (n, o, 2h, 2w), without the upsampled tensor.
 
         Each output pixel sees 2×2 pixels of x, so a transposed 4×4 convolution of stride 2 with summed taps does it, in
         4/9 of the work. Equal up to rounding.
@@ -134,29 +134,29 @@ class Conv(nn.Module):
         w = F.pad(self.conv.weight, (1, 1, 1, 1))
         w = w[..., 1:] + w[..., :-1]
         w = w[..., 1:, :] + w[..., :-1, :]
-        return spread(x, w.flip(2, 3).transpose(0, 1), self.conv.bias, 2, 1)
+        return conv_transpose2d(x, w.flip(2, 3).transpose(0, 1), self.conv.bias, 2, 1)
 
 
 class Down(nn.Module):
     """4×4, stride 2, padding 1: half the side."""
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolve(x, self.conv.weight, self.conv.bias, 2, 1)
+        return conv2d(x, self.conv.weight, self.conv.bias, 2, 1)
 
 
 class Up(nn.Module):
     """Transposed 4×4, stride 2, padding 1: twice the side."""
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__()
         self.conv = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return spread(x, self.conv.weight, self.conv.bias, 2, 1)
+        return conv_transpose2d(x, self.conv.weight, self.conv.bias, 2, 1)
 
 
 class PlainDown(nn.Conv2d):
@@ -166,7 +166,7 @@ class PlainDown(nn.Conv2d):
         super().__init__(inputs, outputs, 3, 2, 1)
 
     def forward(self, input: Tensor) -> Tensor:
-        return convolve(input, self.weight, self.bias, 2, 1)
+        return conv2d(input, self.weight, self.bias, 2, 1)
 
 
 class PlainUp(nn.ConvTranspose2d):
@@ -176,24 +176,24 @@ class PlainUp(nn.ConvTranspose2d):
         super().__init__(inputs, outputs, 4, 2, 1)
 
     def forward(self, input: Tensor) -> Tensor:
-        return spread(input, self.weight, self.bias, 2, 1)
+        return conv_transpose2d(input, self.weight, self.bias, 2, 1)
 
 
 class LeakyReLU(nn.Module):
-    """`relu` of slope 0.2 below 0, DCGAN's."""
+    """`relu` of slope 0.2 below 0, as DCGAN has it."""
 
     def forward(self, x: Tensor) -> Tensor:
         return relu(x, 0.2)
 
 
-class Choice(nn.Module):
-    """Of z's last `k` numbers the largest casts the only vote: (n, latent) to the rest of z beside the vote, one-hot.
+class OneHotLatent(nn.Module):
+    """A discrete latent: z's last `k` dimensions are replaced by the one-hot of their arg-max, (n, latent) to the same.
 
-    A continuous map takes a prior of one piece to pictures of one piece, with bridges between kinds that have none.
-    z stays N(0, I), which picks each of the k starting points equally often, and the generator may jump from one to
-    another. The vote has the mean square of the numbers that it replaces. Sources: Khayatkhoei et al. 2018,
-    "Disconnected Manifold Learning for Generative Adversarial Networks"; as a mixture of Gaussians, Gurumurthy et
-    al. 2017, "DeLiGAN".
+    A continuous generator maps a connected prior to a connected set, which has bridges between modes where the data
+    have none. z stays N(0, I), under which each of the k values is equally likely, and the generator may jump from
+    one to another. The one-hot is scaled by √k, to the mean square of the dimensions that it replaces. Sources:
+    Khayatkhoei et al. 2018, "Disconnected Manifold Learning for Generative Adversarial Networks"; as a mixture of
+    Gaussians, Gurumurthy et al. 2017, "DeLiGAN".
     """
 
     def __init__(self, k: int) -> None:
@@ -201,8 +201,8 @@ class Choice(nn.Module):
         self.k = k
 
     def forward(self, z: Tensor) -> Tensor:
-        vote = F.one_hot(z[:, -self.k :].argmax(1), self.k).to(z) * math.sqrt(self.k)
-        return torch.cat([z[:, : -self.k], vote], 1)
+        discrete = F.one_hot(z[:, -self.k :].argmax(1), self.k).to(z) * math.sqrt(self.k)
+        return torch.cat([z[:, : -self.k], discrete], 1)
 
 
 def spectral_norm(net: nn.Module) -> nn.Module:

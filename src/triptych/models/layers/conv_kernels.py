@@ -1,17 +1,17 @@
-"""Convolutions that are quick on a processor in bfloat16, under any order of differentiation.
+"""Convolutions that are fast on a CPU in bfloat16, under any order of differentiation.
 
 A convolution y = w ∗ x is linear in x and in w, so ⟨w ∗ x, y⟩ is one trilinear form, and its three gradients are all
-there is: `_Convolve` (towards y), `_Spread` (towards x, the transposed convolution) and `_Correlate` (towards w).
-The derivative of each is made of the other two. Written so, the second backward of a gradient penalty is ordinary
-convolutions too; PyTorch's own takes the weights' second gradient through a convolution with a kernel as large as
-the picture, and copies every operand into another layout first.
+there is: `_Conv2d` (towards y), `_ConvTranspose2d` (towards x) and `_WeightGradient` (towards w). The derivative of
+each is made of the other two. Written so, the double backward of a gradient penalty is ordinary convolutions too;
+PyTorch's own takes the second gradient of the weights through a convolution with a kernel as large as the image, and
+copies every operand into another layout first.
 
-Each of the three picks its way by shape alone, so that a resumed run repeats the same arithmetic: oneDNN's
-kernels, or one matrix product over gathered windows where the picture is small and the kernel 3×3 or 4×4 of stride 2
-(at 8 px and 512 → 1024 channels the weights' gradient is ten times quicker so).
+Each of the three chooses its kernel by shape alone, so that a resumed run repeats the same arithmetic: oneDNN's
+kernels, or one matrix product over image patches (im2col, col2im) where the image is small and the kernel 3×3 or 4×4
+of stride 2 (at 8 px and 512 → 1024 channels this makes the weights' gradient ten times faster).
 
-All this holds in bfloat16 on a CPU, which is what mixed precision uses there. Elsewhere `convolve` and `spread` are
-PyTorch's.
+All this holds in bfloat16 on a CPU, which is what mixed precision uses there. Elsewhere `conv2d` and
+`conv_transpose2d` are PyTorch's.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from torch import Tensor
 from torch.autograd import Function
 
 
-def convolve(x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
-    """x (n, c, h, w) with w (o, c, k, k), as `F.conv2d`."""
-    x, w, bias = lowered(x, w, bias)
-    if not quick(x):
+def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+    """x (n, c, h, w) and w (o, c, k, k) to (n, o, h', w'), as `F.conv2d`."""
+    x, w, bias = cast_for_autocast(x, w, bias)
+    if not uses_cpu_kernel(x):
         return F.conv2d(x, w, bias, stride, padding)
-    return _Convolve.apply(channels_last(x), channels_last(w), bias, stride, padding)
+    return _Conv2d.apply(channels_last(x), channels_last(w), bias, stride, padding)
 
 
-def spread(y: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
-    """y (n, o, h, w) with w (o, c, k, k), as `F.conv_transpose2d`."""
-    y, w, bias = lowered(y, w, bias)
-    if not quick(y):
+def conv_transpose2d(y: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+    """y (n, o, h, w) and w (o, c, k, k) to (n, c, h', w'), as `F.conv_transpose2d`."""
+    y, w, bias = cast_for_autocast(y, w, bias)
+    if not uses_cpu_kernel(y):
         return F.conv_transpose2d(y, w, bias, stride, padding)
     sides = tuple(stride * (s - 1) + w.shape[2] - 2 * padding for s in y.shape[2:])
-    return _Spread.apply(channels_last(y), channels_last(w), bias, stride, padding, sides)
+    return _ConvTranspose2d.apply(channels_last(y), channels_last(w), bias, stride, padding, sides)
 
 
-def lowered(x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The operands in autocast's type, where it is on: it does not look inside a custom function."""
+def cast_for_autocast(x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The operands in autocast's dtype where it is on, which does not look inside a custom function."""
     kind = x.device.type
     if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return x, w, bias
@@ -50,16 +50,21 @@ def lowered(x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, 
     return x.to(to), w.to(to), None if bias is None else bias.to(to)
 
 
-def quick(x: Tensor) -> bool:
+def uses_cpu_kernel(x: Tensor) -> bool:
+    """Whether the kernels of this module are used for x, rather than PyTorch's."""
     return x.dtype == torch.bfloat16 and x.device.type == "cpu"
 
 
 def channels_last(x: Tensor) -> Tensor:
+    """x (n, c, h, w) in channels-last memory format."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def wanted(ctx: Any, i: int) -> bool:
-    """Whether this backward pass leads to tensor input i: a penalty's first backward needs no gradient of weights."""
+def needs_gradient(ctx: Any, i: int) -> bool:
+    """Whether this backward pass needs the gradient of tensor input i.
+
+    The first backward of a penalty needs none of the weights.
+    """
     if not ctx.needs_input_grad[i]:
         return False
     try:
@@ -68,7 +73,7 @@ def wanted(ctx: Any, i: int) -> bool:
         return True
 
 
-class _Convolve(Function):
+class _Conv2d(Function):
     """(x, w) to y."""
 
     @staticmethod
@@ -76,8 +81,8 @@ class _Convolve(Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, w)
         ctx.how = stride, padding
-        if halves(w, stride, padding) and gathering_wins(w, positions(x) // 4):
-            return gathered(x, w, bias)
+        if is_stride_2(w, stride, padding) and im2col_is_faster(w, pixels(x) // 4):
+            return im2col_product(x, w, bias)
         return torch.conv2d(x, w, bias, stride, padding)
 
     @staticmethod
@@ -86,14 +91,14 @@ class _Convolve(Function):
             return None, None, None, None, None
         (x, w), how = ctx.saved_tensors, ctx.how
         g = channels_last(g)
-        gx = _Spread.apply(g, w, None, *how, x.shape[2:]) if wanted(ctx, 0) else None
-        gw = _Correlate.apply(x, g, *how, w.shape[2]) if wanted(ctx, 1) else None
-        gb = g.sum((0, 2, 3)) if wanted(ctx, 2) else None
+        gx = _ConvTranspose2d.apply(g, w, None, *how, x.shape[2:]) if needs_gradient(ctx, 0) else None
+        gw = _WeightGradient.apply(x, g, *how, w.shape[2]) if needs_gradient(ctx, 1) else None
+        gb = g.sum((0, 2, 3)) if needs_gradient(ctx, 2) else None
         return gx, gw, gb, None, None
 
 
-class _Spread(Function):
-    """(y, w) to x of the given sides: the transpose of `_Convolve`."""
+class _ConvTranspose2d(Function):
+    """(y, w) to x of the given sides: the transpose of `_Conv2d`."""
 
     @staticmethod
     def forward(
@@ -103,9 +108,9 @@ class _Spread(Function):
         ctx.save_for_backward(y, w)
         ctx.how = stride, padding
         rest = [s - (stride * (t - 1) + w.shape[2] - 2 * padding) for s, t in zip(sides, y.shape[2:], strict=True)]
-        doubles = halves(w, stride, padding) and w.shape[2] == 4 and not any(rest)
-        if doubles and gathering_wins(w, positions(y)):
-            return scattered(y, w, bias)
+        doubles = is_stride_2(w, stride, padding) and w.shape[2] == 4 and not any(rest)
+        if doubles and im2col_is_faster(w, pixels(y)):
+            return col2im_product(y, w, bias)
         return torch.conv_transpose2d(y, w, bias, stride, padding, rest)
 
     @staticmethod
@@ -114,13 +119,13 @@ class _Spread(Function):
             return None, None, None, None, None, None
         (y, w), how = ctx.saved_tensors, ctx.how
         g = channels_last(g)
-        gy = _Convolve.apply(g, w, None, *how) if wanted(ctx, 0) else None
-        gw = _Correlate.apply(g, y, *how, w.shape[2]) if wanted(ctx, 1) else None
-        gb = g.sum((0, 2, 3)) if wanted(ctx, 2) else None
+        gy = _Conv2d.apply(g, w, None, *how) if needs_gradient(ctx, 0) else None
+        gw = _WeightGradient.apply(g, y, *how, w.shape[2]) if needs_gradient(ctx, 1) else None
+        gb = g.sum((0, 2, 3)) if needs_gradient(ctx, 2) else None
         return gy, gw, gb, None, None, None
 
 
-class _Correlate(Function):
+class _WeightGradient(Function):
     """(x, y) to w of side k: the gradient of ⟨w ∗ x, y⟩ towards w."""
 
     @staticmethod
@@ -128,8 +133,8 @@ class _Correlate(Function):
         ctx.save_for_backward(x, y)
         ctx.how = stride, padding
         w = channels_last(x.new_empty(y.shape[1], x.shape[1], k, k))
-        if halves(w, stride, padding) and correlating_wins(w, positions(y)):
-            return correlated(x, y, k)
+        if is_stride_2(w, stride, padding) and im2col_gradient_is_faster(w, pixels(y)):
+            return weight_gradient_product(x, y, k)
         both = (stride, stride), (padding, padding), (1, 1), False, (0, 0), 1, (False, True, False)
         return torch.ops.aten.convolution_backward(y, x, w, None, *both)[1]
 
@@ -137,36 +142,41 @@ class _Correlate(Function):
     def backward(ctx: Any, g: Tensor) -> Any:
         (x, y), how = ctx.saved_tensors, ctx.how
         g = channels_last(g)
-        gx = _Spread.apply(y, g, None, *how, x.shape[2:]) if wanted(ctx, 0) else None
-        gy = _Convolve.apply(x, g, None, *how) if wanted(ctx, 1) else None
+        gx = _ConvTranspose2d.apply(y, g, None, *how, x.shape[2:]) if needs_gradient(ctx, 0) else None
+        gy = _Conv2d.apply(x, g, None, *how) if needs_gradient(ctx, 1) else None
         return gx, gy, None, None, None
 
 
-# ---------------------------------------------- 3×3 or 4×4, stride 2, padding 1 as one matrix product
+# ------------------------------------------- 3×3 or 4×4, stride 2, padding 1 as one matrix product (im2col)
 
 
-def halves(w: Tensor, stride: int, padding: int) -> bool:
+def is_stride_2(w: Tensor, stride: int, padding: int) -> bool:
+    """Whether a convolution with w (o, c, k, k) halves the sides, in a form that the matrix products below handle."""
     return w.shape[2] in (3, 4) and stride == 2 and padding == 1
 
 
-def positions(x: Tensor) -> int:
+def pixels(x: Tensor) -> int:
+    """h · w of x (n, c, h, w)."""
     return x.shape[2] * x.shape[3]
 
 
-def gathering_wins(w: Tensor, places: int) -> bool:
-    """Whether a matrix product makes the picture sooner; measured between 32 and 1,024 channels, as the next one."""
-    return places <= 4 * 4 and w.shape[0] * w.shape[1] >= 512 * 256
+def im2col_is_faster(w: Tensor, count: int) -> bool:
+    """Whether a matrix product is faster than oneDNN's convolution with an output of so many pixels.
+
+    Measured between 32 and 1,024 channels, as for the next function.
+    """
+    return count <= 4 * 4 and w.shape[0] * w.shape[1] >= 512 * 256
 
 
-def correlating_wins(w: Tensor, places: int) -> bool:
-    """Whether a matrix product makes the weights' gradient sooner."""
-    return places <= 4 * 4 or (places <= 8 * 8 and w.shape[0] * w.shape[1] >= 256 * 128)
+def im2col_gradient_is_faster(w: Tensor, count: int) -> bool:
+    """Whether a matrix product is faster for the gradient of the weights."""
+    return count <= 4 * 4 or (count <= 8 * 8 and w.shape[0] * w.shape[1] >= 256 * 128)
 
 
-def windows(x: Tensor, k: int) -> Tensor:
-    """x (n, c, h, w) to its windows (n · places, k²c): k rows of k neighbouring pixels each.
+def patches(x: Tensor, k: int) -> Tensor:
+    """im2col: x (n, c, h, w) to its k×k patches (n · h' · w', k²c), k rows of k neighbouring pixels each.
 
-    In channels-last order neighbouring pixels are one stretch of memory, so the copy runs at full speed.
+    In channels-last format neighbouring pixels are contiguous, so the copy runs at full speed.
     """
     n, c, h, w = x.shape
     padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
@@ -176,31 +186,33 @@ def windows(x: Tensor, k: int) -> Tensor:
 
 
 def halved(x: Tensor, k: int) -> tuple[int, int]:
-    """Height and width of a picture after a k×k convolution of stride 2 and padding 1."""
+    """Height and width of an image after a k×k convolution of stride 2 and padding 1."""
     return (x.shape[2] - k) // 2 + 2, (x.shape[3] - k) // 2 + 2
 
 
 def rows(y: Tensor) -> Tensor:
-    """(n, o, h, w) to (n · h · w, o): free in channels-last order."""
+    """(n, o, h, w) to (n · h · w, o): a view in channels-last format."""
     return y.permute(0, 2, 3, 1).reshape(-1, y.shape[1])
 
 
 def matrix(w: Tensor) -> Tensor:
-    """(o, c, k, k) to (o, k²c): free in channels-last order."""
+    """(o, c, k, k) to (o, k²c): a view in channels-last format."""
     return w.permute(0, 2, 3, 1).reshape(w.shape[0], -1)
 
 
-def gathered(x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
+def im2col_product(x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
+    """`conv2d` of stride 2 and padding 1 as one matrix product: x (n, c, h, w) to (n, o, h', w')."""
     k = w.shape[2]
-    y = blank(x, len(x), len(w), *halved(x, k))
+    y = empty(x, len(x), len(w), *halved(x, k))
     if bias is None:
-        torch.mm(windows(x, k), matrix(w).t(), out=rows(y))
+        torch.mm(patches(x, k), matrix(w).t(), out=rows(y))
     else:
-        torch.addmm(bias, windows(x, k), matrix(w).t(), out=rows(y))
+        torch.addmm(bias, patches(x, k), matrix(w).t(), out=rows(y))
     return y
 
 
-def scattered(y: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
+def col2im_product(y: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
+    """`conv_transpose2d`, 4×4, of stride 2 and padding 1, as one matrix product: y (n, o, h, w) to (n, c, 2h, 2w)."""
     n, _, h, wide = y.shape
     c = w.shape[1]
     pieces = (rows(y) @ matrix(w)).view(n, h, wide, 4, 4, c)
@@ -210,16 +222,17 @@ def scattered(y: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
             piece = pieces[:, :, :, 2 * a : 2 * a + 2, 2 * b : 2 * b + 2]
             padded[:, a : a + h, :, b : b + wide].add_(piece.transpose(2, 3))
     inside = padded.view(n, 2 * h + 2, 2 * wide + 2, c)[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
-    x = blank(y, n, c, 2 * h, 2 * wide)
+    x = empty(y, n, c, 2 * h, 2 * wide)
     return x.copy_(inside) if bias is None else torch.add(inside, bias.view(-1, 1, 1), out=x)
 
 
-def blank(like: Tensor, *shape: int) -> Tensor:
-    """Memory to write a picture into: a function's result must own its memory for in-place layers after it."""
+def empty(like: Tensor, *shape: int) -> Tensor:
+    """An uninitialised channels-last tensor: a function's result must own its memory for in-place layers after it."""
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
-def correlated(x: Tensor, y: Tensor, k: int) -> Tensor:
+def weight_gradient_product(x: Tensor, y: Tensor, k: int) -> Tensor:
+    """The gradient (o, c, k, k) of ⟨w ∗ x, y⟩ towards w, as one matrix product."""
     # oneDNN is half as fast on a transposed left operand as on a copy of it.
-    g = rows(y).t().contiguous() @ windows(x, k)
+    g = rows(y).t().contiguous() @ patches(x, k)
     return g.view(y.shape[1], k, k, x.shape[1]).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Layers that are set by the data before training."""
+"""Layers with data-dependent initialisation, set before training."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 
-class Centred(nn.Module):
-    """x − E x of flattened pictures (n, d), the mean over the training data; x itself until `fit`.
+class SubtractMean(nn.Module):
+    """x − E x of flattened images (n, d), the mean over the training data; x itself until `fit`.
 
-    The mean picture is most of a digit's energy on [-1, 1], and its share of the first layer's gradient drowns the
-    rest: not subtracted, binary digits came out a nat worse after two million, with a quarter fewer active numbers.
+    The mean image is most of a digit's energy on [-1, 1], and dominates the gradient of the first layer: not
+    subtracted, binary digits came out a nat worse after two million images, with a quarter fewer active units.
     """
 
     mean: Tensor
@@ -21,6 +21,7 @@ class Centred(nn.Module):
 
     @torch.no_grad()
     def fit(self, mean: Tensor) -> None:
+        """Set it to the mean (d,) of the training data."""
         self.mean.copy_(mean)
 
     def forward(self, x: Tensor) -> Tensor:

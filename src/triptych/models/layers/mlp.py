@@ -10,7 +10,7 @@ from triptych.core import Shape
 def perceptron(
     inputs: int, outputs: int, width: int, depth: int, activation: type[nn.Module] = nn.ReLU
 ) -> nn.Sequential:
-    """`depth` hidden layers of `width` units, in PyTorch's default initialisation."""
+    """(n, inputs) to (n, outputs): `depth` hidden layers of `width` units, in PyTorch's default initialisation."""
     layers: list[nn.Module] = []
     for _ in range(depth):
         layers += [nn.Linear(inputs, width), activation()]

@@ -3,7 +3,7 @@
 Source: Durkan et al. 2019, "Neural Spline Flows", section 3.1; Gregory & Delbourgo 1982.
 
 The spline maps [−B, B] onto itself through K bins and is the identity outside. An element has K widths, K heights
-and K − 1 inner slopes, unnormalised: 3K − 1 numbers, of which all zero is the identity. They come *first*,
+and K − 1 inner slopes, unnormalised: 3K − 1 parameters, of which all zero is the identity. They come *first*,
 (3K − 1, ...): sums over a leading dimension run along contiguous memory, where sums over eight last elements take
 twenty times as long. Only the bin an element falls into takes part in the arithmetic, and a derivative by hand
 need not record how all the others were normalised.
@@ -32,7 +32,7 @@ def spline(x: Tensor, raw: Tensor, bound: float) -> tuple[Tensor, Tensor]:
 
 
 def spline_inverse(z: Tensor, raw: Tensor, bound: float) -> Tensor:
-    """The x that `spline` maps to z."""
+    """The x that `spline` maps to z, both (...); `raw` is (3K − 1, ...)."""
     return _Inverse.apply(z, raw, bound)
 
 
@@ -73,7 +73,7 @@ class _Bins:
     tensors the time is the number of operations.
     """
 
-    def __init__(self, at: Tensor, raw: Tensor, bound: float, inverse: bool) -> None:
+    def __init__(self, at: Tensor, raw: Tensor, bound: float, *, inverse: bool) -> None:
         """`at` (...) in [0, 2 bound] is x, or z for the inverse."""
         self.count = (len(raw) + 1) // 3
         self.least = LEAST * 2 * bound
