@@ -174,10 +174,10 @@ import os
 os.umask(0o002)
 import torch
 from triptych import data
-from triptych.metrics import features; from triptych.metrics.features import self_trained as offline
+from triptych.metrics.features import extractor, self_trained as offline
 d = data.load({str(pets)!r}, resolution=8)
 e = offline.finish(offline.RandomFeatures(3), "random", {{}})
-features.extract(e, d)
+extractor.extract(e, d)
 offline.EXAMPLES = (12, 12)
 offline.extractor_for(d, kind="autoencoder")
 """

@@ -184,15 +184,15 @@ def making_folder(path: str | Path, advice: str = "write to another place") -> I
         try:
             with lock:
                 yield part
-                if os.name == "nt":  # an open file cannot be removed there
+                if os.name == "nt":  # an open file cannot be moved there
                     lock.close()
-                (part / LOCK).unlink()
                 sync_folder(part)
                 if path.exists():
                     path.rmdir()
                 part.rename(path)
+                (path / LOCK).unlink()  # not before: `sweep` knows by it what a kill left
         except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
+            _remove(part)
             raise
         sync_folder(path.parent)
 
@@ -246,10 +246,22 @@ def _sweep_folder(path: Path) -> bool:
         if not try_lock(f):
             return False
         if os.name != "nt":
-            shutil.rmtree(path, ignore_errors=True)
-    if os.name == "nt":
-        shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
+    if os.name == "nt":  # an open file cannot be removed there
+        _remove(path)
     return True
+
+
+def _remove(part: Path) -> None:
+    """An unfinished folder goes, its lock last: a kill on the way leaves what `sweep` knows."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(part)):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif entry.name != LOCK:
+                Path(entry.path).unlink()
+        (part / LOCK).unlink(missing_ok=True)
+        part.rmdir()
 
 
 # --------------------------------------------------------------------------------------------- locks
