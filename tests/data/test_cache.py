@@ -215,7 +215,8 @@ def test_a_place_that_cannot_be_written_says_what_to_do(
     args = ["data", "prepare", str(pets), "--resolution", "8"]
     assert main([*args, "--export", str(tmp_path / "file")]) == 2
     assert main([*args, "--export", str(tmp_path / "file" / "below")]) == 2
-    assert "give another folder to --export" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("give another folder to --export") == 2
+    assert not (root() / "prepared").exists(), "it is refused before any work"
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "file" / "cache"))
     assert main(args) == 2
     assert "set TRIPTYCH_CACHE to a folder that can" in capsys.readouterr().err

@@ -17,6 +17,7 @@ import re
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +28,7 @@ JSON_LIMIT = 256 << 20
 """Bytes of the largest JSON or text file that is read."""
 _OTHER = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a folder in place of a file, or a file in place of a folder
 PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
+LEGACY = re.compile(r"\.tmp\w{6}|\.\d+\..+")
 LOCK = ".lock"
 """The lock file of a folder."""
 
@@ -169,6 +171,17 @@ def system_errors(path: Path, advice: str) -> Iterator[None]:
         raise
 
 
+def refuse_unwritable(path: str | Path, advice: str = "write to another place") -> None:
+    """UserError, before any work, where no file or folder can be made at `path`; nothing is made now."""
+    path = Path(path).absolute()
+    with system_errors(path, advice):
+        near = next(p for p in (path, *path.parents) if os.path.lexists(p))
+        if near != path and not near.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(near if near.is_dir() else near.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 @contextlib.contextmanager
 def making_folder(path: str | Path, advice: str = "write to another place") -> Iterator[Path]:
     """An unfinished folder that becomes `path` when the block ends well; else nothing of it is left.
@@ -224,6 +237,23 @@ def sweep(folder: str | Path) -> int:
                     count += _sweep_file(Path(entry.path))
                 elif entry.is_dir(follow_symlinks=False):
                     count += _sweep_folder(Path(entry.path))
+    return count
+
+
+def sweep_legacy(folder: str | Path) -> int:
+    """`sweep` for what version 0.1 left in the cache, which had no lock: only what is an hour old; how many there were.
+
+    Its own part files were `.PID.NAME`, those of the library that wrote its tensors `.tmpXXXXXX`.
+    """
+    count = 0
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if not LEGACY.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+                continue
+            with contextlib.suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > 3600:
+                    Path(entry.path).unlink()
+                    count += 1
     return count
 
 
