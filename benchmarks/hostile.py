@@ -1,8 +1,7 @@
 """Hostile run folders, archives, pictures, arrays, tables, study files: does one act, write outside, hang or crash?
 
 The inputs come from tests/hostile; each is tried in a forked child that is watched, where extractors of features are
-trained on a few hundred examples only. `--list` prints every trial that
-failed, `--kinds` and `--each` try a part.
+trained on two thousand examples only. `--list` prints every trial that failed, `--kinds` and `--each` try a part.
 """
 
 from __future__ import annotations

@@ -545,7 +545,16 @@ def test_sigterm_saves_between_two_steps_and_nothing_changes(
 
 @pytest.mark.skipif(os.name == "nt", reason="signals end a process at once there")
 def test_sigterm_from_outside_is_answered(tmp_path: Path) -> None:
-    command = ["train", "gan-8gaussians", "--train.images", "100000000", "--out", str(tmp_path / "run")]
+    command = [
+        "train",
+        "gan-8gaussians",
+        "--train.images",
+        "100000000",
+        "--train.checkpoint",
+        "640",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     child = subprocess.Popen([sys.executable, "-m", "triptych", *command], stderr=subprocess.PIPE, text=True)
     while not list((tmp_path / "run" / "checkpoints").glob("*.json")) and child.poll() is None:
         time.sleep(0.01)

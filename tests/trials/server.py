@@ -46,7 +46,7 @@ def prepare() -> None:
             import_module(module.name)
     from triptych.metrics.features import self_trained
 
-    self_trained.EXAMPLES = (512, 512)  # a minute's training of an extractor says nothing of an input
+    self_trained.EXAMPLES = (2048, 2048)  # a minute's training of an extractor says nothing of an input
     warm_up()
 
 
