@@ -11,6 +11,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from common import HERE, record
@@ -26,15 +27,21 @@ def main() -> None:
     parser.add_argument("--subjects", nargs="*", default=list(SUBJECTS), choices=list(SUBJECTS))
     parser.add_argument("--random", type=int, default=200, help="kills at random moments, shared by the subjects")
     parser.add_argument("--every", type=int, default=1, help="every so many file operations")
+    parser.add_argument("--jobs", type=int, default=1, help="so many subjects at once")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
-    rng = random.Random(options.seed)
     points: Counter[str] = Counter()
     moments: Counter[str] = Counter()
     unlike: list[str] = []
-    with Trials() as trials, tempfile.TemporaryDirectory() as folder:
-        for i, name in enumerate(options.subjects):
+    shares = {
+        name: options.random // len(options.subjects) + (i < options.random % len(options.subjects))
+        for i, name in enumerate(options.subjects)
+    }
+
+    def one(name: str) -> None:
+        rng = random.Random(f"{options.seed} {name}")
+        with Trials() as trials:
             bench = Bench(trials, SUBJECTS[name], Path(folder) / name)
             print(f"{name}: {len(bench.operations)} file operations, {bench.seconds:.1f} s", flush=True)
             for k, operation, found in bench.every_point(range(1, len(bench.operations) + 1, options.every)):
@@ -42,8 +49,7 @@ def main() -> None:
                 if found:
                     unlike.append(f"{name} before operation {k} ({operation}): {'; '.join(found[:6])}")
                     print(f"  {unlike[-1]}", flush=True)
-            share = options.random // len(options.subjects) + (i < options.random % len(options.subjects))
-            for _ in range(share):
+            for _ in range(shares[name]):
                 after = rng.uniform(0, bench.seconds)
                 found = bench.cut(after=after)
                 moments[name] += 1
@@ -51,6 +57,9 @@ def main() -> None:
                     unlike.append(f"{name} after {after:.3f} s: {'; '.join(found[:6])}")
                     print(f"  {unlike[-1]}", flush=True)
             print(f"{name}: {points[name]} points, {moments[name]} moments; {len(unlike)} unlike so far", flush=True)
+
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as several:
+        list(several.map(one, options.subjects))
     n, m = sum(points.values()), sum(moments.values())
     if options.no_record:
         return

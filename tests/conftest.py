@@ -5,6 +5,7 @@ The real data sets are hidden from every test without the marker `data`, whereve
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from pathlib import Path
@@ -37,8 +38,17 @@ def pytest_configure() -> None:
     offline.block()
 
 
+def needs_unix(item: pytest.Function) -> bool:
+    """Whether a test makes pipes or links itself, or starts the forking server of trials."""
+    return "trials" in item.fixturenames or any(
+        word in inspect.getsource(item.function) for word in ("os.mkfifo", ".symlink_to(")
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if os.name == "nt" and isinstance(item, pytest.Function) and needs_unix(item):
+            item.add_marker(pytest.mark.skip(reason="pipes, links and forks are not for everyone on Windows"))
         if "real_data" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("data"):
             raise pytest.UsageError(f"{item.nodeid} reads the real data sets: mark it with pytest.mark.data")
         if item.get_closest_marker("data") and REAL_DATA is None:

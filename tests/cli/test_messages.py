@@ -34,7 +34,11 @@ from triptych.trainer import checks
             "0.7 to inf is no range of targets; give two",
         ),
         ("gan-8gaussians", ["--train.weight-decay", "nan"], "train.weight_decay is nan"),
-        ("gan-8gaussians", ["--objective.label-smoothing", "0.9"], "is 0.9; give two numbers, e.g. 0.7 0.9, or None"),
+        (
+            "gan-8gaussians",
+            ["--objective.label-smoothing", "0.9"],
+            "is 0.9; give two numbers with a space between, or None",
+        ),
         ("gan-8gaussians", ["--train.critic-lr", "fast"], "--train.critic-lr is fast; give a number, or None"),
         ("gan-8gaussians", ["--train.betas", "0.9", "x"], "--train.betas is 0.9 x; give 2 numbers"),
         ("gan-8gaussians", ["--train.images", "1.5"], "'1.5' is not a whole number"),

@@ -174,10 +174,10 @@ import os
 os.umask(0o002)
 import torch
 from triptych import data
-from triptych.metrics import features; from triptych.metrics.features import self_trained as offline
+from triptych.metrics.features import extractor, self_trained as offline
 d = data.load({str(pets)!r}, resolution=8)
 e = offline.finish(offline.RandomFeatures(3), "random", {{}})
-features.extract(e, d)
+extractor.extract(e, d)
 offline.EXAMPLES = (12, 12)
 offline.extractor_for(d, kind="autoencoder")
 """
@@ -215,7 +215,8 @@ def test_a_place_that_cannot_be_written_says_what_to_do(
     args = ["data", "prepare", str(pets), "--resolution", "8"]
     assert main([*args, "--export", str(tmp_path / "file")]) == 2
     assert main([*args, "--export", str(tmp_path / "file" / "below")]) == 2
-    assert "give another folder to --export" in capsys.readouterr().err
+    assert capsys.readouterr().err.count("give another folder to --export") == 2
+    assert not (root() / "prepared").exists(), "it is refused before any work"
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "file" / "cache"))
     assert main(args) == 2
     assert "set TRIPTYCH_CACHE to a folder that can" in capsys.readouterr().err

@@ -14,6 +14,7 @@ import pytest
 from encoded import chunk, packed, photo, png, tiff, with_chunk
 from PIL import Image, PngImagePlugin
 
+import triptych
 from triptych import data
 from triptych.data.prepare import decode, reasons, worker, workers
 from triptych.data.prepare.reasons import Unusable
@@ -55,24 +56,18 @@ def test_a_fault_of_the_program_ends_the_work_and_blames_no_picture(
 ) -> None:
     import shutil
 
-    home = Path(worker.__file__).parents[1]
-    copy = tmp_path / "copy" / "triptych"
-    (copy / "data").mkdir(parents=True)
-    for file in (*home.glob("data/*.py"), home / "errors.py"):
-        shutil.copy(file, copy / file.relative_to(home))
-    text = (copy / "data" / "decode.py").read_text()
-    (copy / "data" / "decode.py").write_text(text.replace('mode = {1: "L"', 'mode = {7: "L"'))
+    home, copy = Path(triptych.__file__).parent, tmp_path / "copy" / "triptych"
+    shutil.copytree(home, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    program, decoder = (copy / Path(m.__file__).relative_to(home) for m in (worker, decode))
+    text = decoder.read_text()
+    decoder.write_text(text.replace('mode = {1: "L"', 'mode = {7: "L"'))
     for i in range(3):
         (tmp_path / "pics").mkdir(exist_ok=True)
         photo().save(tmp_path / "pics" / f"{i}.png")
-    program = workers.WorkerPool.command[-1]
-    monkeypatch.setattr(
-        workers.WorkerPool, "command", (*workers.WorkerPool.command[:-1], str(copy / "data" / "worker.py"))
-    )
-    assert program != workers.WorkerPool.command[-1]
+    monkeypatch.setattr(workers.WorkerPool, "command", (*workers.WorkerPool.command[:-1], str(program)))
     with pytest.raises(RuntimeError, match=r"(?s)an error of the program itself.*KeyError"):
         data.load(tmp_path / "pics", resolution=8, channels=1)
-    (copy / "data" / "worker.py").write_text("raise SystemExit(1)")
+    program.write_text("raise SystemExit(1)")
     with pytest.raises(RuntimeError, match="a decoding process ended by an error"):
         data.load(tmp_path / "pics", resolution=8, channels=1)
 

@@ -48,6 +48,18 @@ def idx_set(folder: Path, train: str, test: str, low: int = 0, classes: int = 10
 # ---------------------------------------------------------------------------------------------- idx
 
 
+def test_letters_that_count_from_0_keep_their_numbers(tmp_path: Path) -> None:
+    """Copies are shared that were made to count so; both sides are looked at, since one may lack the first class."""
+    idx_set(tmp_path / "e", "emnist-letters-train", "emnist-letters-test", low=0, classes=26)
+    for split in ("train", "test"):
+        d = data.load(tmp_path / "e", split=split)
+        assert d.labels is not None
+        assert int(d.labels.min()) >= 0
+        assert int(d.labels.max()) <= 25
+        assert "labels count from 0 in these files, not from 1 as in the original" in d.about["taken"]
+    assert main(["data", "info", str(tmp_path / "e")]) == 0
+
+
 @pytest.mark.parametrize("name", ["letters", "emnist-letters"])
 def test_emnist_is_turned_and_counts_from_zero(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     x = idx_set(tmp_path / "e", "emnist-letters-train", "emnist-letters-test", low=1, classes=26)

@@ -16,9 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
+import triptych
 from triptych import data
 from triptych.core.preparation import Preparation
-from triptych.data.prepare import prepared, worker, workers
+from triptych.data.prepare import prepared, workers
 from triptych.errors import UserError
 from triptych.system.cache import root
 
@@ -280,15 +281,21 @@ def test_cut_archives(folder: Path, tmp_path: Path, kind: str) -> None:
         data.load(path, resolution=8)
 
 
+@pytest.mark.parametrize("up", [-1, 0, 1])
+def test_a_link_to_a_folder_above_is_left_aside(folder: Path, up: int) -> None:
+    (folder.parent / "other.png").write_bytes((folder / "cat" / "2.png").read_bytes())
+    (folder / "dog" / "all").symlink_to(folder.parents[up])
+    d = data.load(folder, resolution=8)
+    assert len(d) == 10
+    assert index(d)["skipped"] == [{"name": "dog/all", "reason": "a link to a folder that holds this one"}]
+
+
 def test_a_worker_that_dies_costs_one_picture(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     deadly = (folder / "cat" / "2.png").read_bytes()
     script = tmp_path / "worker.py"
-    home = Path(worker.__file__).parents[1]
     script.write_text(
-        "import os, sys, types\n"
-        f"for name, home in (('triptych', {str(home)!r}), ('triptych.data', {str(home / 'data')!r})):\n"
-        "    sys.modules[name] = types.ModuleType(name)\n"
-        "    sys.modules[name].__path__ = [home]\n"
+        "import os, sys\n"
+        f"sys.path.insert(0, {str(Path(triptych.__file__).parents[1])!r})\n"
         "from triptych.data.prepare import decode, worker\n"
         "real = decode.decode\n"
         f"decode.decode = lambda d, limits: os.abort() if d == {deadly!r} else real(d, limits)\n"

@@ -460,6 +460,23 @@ def test_a_kill_while_the_folder_is_made_leaves_nothing_for_long(tmp_path: Path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c", "d"]
 
 
+@pytest.mark.parametrize("at", ["files.sync_folder", "files.Path.rename", "files.shutil.rmtree", "files.Path.unlink"])
+def test_a_kill_at_the_last_step_of_a_folder_or_while_it_is_removed_leaves_nothing(tmp_path: Path, at: str) -> None:
+    fails = "1 / 0" if "rm" in at or "unlink" in at else "pass"
+    code = (
+        "import os, sys; from triptych.system import files\n"
+        "with files.making_folder(sys.argv[1]) as part:\n"
+        "    (part / 'in').mkdir(); (part / 'x').touch(); (part / 'in' / 'y').touch()\n"
+        f"    {at} = lambda *_, **__: os._exit(9)\n"
+        f"    {fails}"
+    )
+    status = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=False).returncode
+    assert status == 9
+    assert len(list(tmp_path.iterdir())) == 1
+    assert files.sweep(tmp_path) == 1
+    assert not list(tmp_path.iterdir())
+
+
 def test_folders_that_version_0_1_left_unfinished_are_swept(tmp_path: Path) -> None:
     """They had no lock: only those that nobody can be at work on any more."""
     for name, hours in ((".run.4711.part", 2), (".run.4712.part", 0), (".other.4711.part", 2)):
@@ -529,7 +546,16 @@ def test_sigterm_saves_between_two_steps_and_nothing_changes(
 
 @pytest.mark.skipif(os.name == "nt", reason="signals end a process at once there")
 def test_sigterm_from_outside_is_answered(tmp_path: Path) -> None:
-    command = ["train", "gan-8gaussians", "--train.images", "100000000", "--out", str(tmp_path / "run")]
+    command = [
+        "train",
+        "gan-8gaussians",
+        "--train.images",
+        "100000000",
+        "--train.checkpoint",
+        "640",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     child = subprocess.Popen([sys.executable, "-m", "triptych", *command], stderr=subprocess.PIPE, text=True)
     while not list((tmp_path / "run" / "checkpoints").glob("*.json")) and child.poll() is None:
         time.sleep(0.01)

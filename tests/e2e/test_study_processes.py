@@ -119,6 +119,15 @@ def test_a_process_that_cannot_be_started_is_a_failed_run(tmp_path, monkeypatch)
     assert "no process could work on it" in outcome.message
 
 
+def test_what_a_kill_left_of_a_study_is_swept(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
+    (tmp_path / "out").mkdir()
+    for name in ("study.json", "report.html", "report.csv"):
+        (tmp_path / "out" / f".{name}.{'0' * 16}.part").touch()
+    carry_out(tiny(), tmp_path / "out", 1, "cpu", progress=False)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["logs", "study.json"]
+
+
 def test_logs_are_not_written_through_links(tmp_path):
     study, out = tiny(), tmp_path / "out"
     (job,) = study.jobs(out)

@@ -179,6 +179,7 @@ def studies() -> list[Hostile]:
         f"k{i}: &a{i + 1} [{', '.join([f'*a{i}'] * 10)}]\n" for i in range(12)
     )
     recipes = f"recipes: [{TINY}]\n"
+    sound = "samples: 64\nseeds: 1\n" + recipes
     texts: dict[str, str] = {
         "anchors that expand": bomb + "name: x\n" + recipes,
         "anchors that expand in a list": bomb + "name: x\nrecipes: *a9\n",
@@ -210,14 +211,14 @@ def studies() -> list[Hostile]:
         "a field of a field": "name: x\nrecipes: [{recipe: gan-8gaussians, train.images.real: 1}]\n",
         "keys that are lists": "name: x\n? [1, 2]\n: 3\n" + recipes,
         "keys twice": "name: x\nname: y\n" + recipes,
-        "a date as name": "name: 2020-01-01\n" + recipes,
+        "a date as name": "name: 2020-01-01\n" + sound,
         "escapes in the name": 'name: "\\e[31m[bold]x"\nrecipes: [{recipe: nonsense}]\n',
         "two documents": "name: x\n---\nname: y\n",
         "nothing": "",
         "only text": "hello\n",
         "a tab": "name:\tx\n\trecipes: []\n",
         "tags unknown": "name: !x y\nrecipes: !!binary aGVsbG8=\n",
-        "binary name": "name: !!binary aGVsbG8=\n" + recipes,
+        "binary name": "name: !!binary aGVsbG8=\n" + sound,
         "a path as recipe": "name: x\nrecipes: [{recipe: ../../outside/precious.txt}]\n",
         "a set": "name: x\nrecipes: !!set {a, b}\n",
         "NaN rate": "name: x\nrecipes: [{recipe: gan-8gaussians, train.lr: .nan}]\n",
@@ -235,7 +236,7 @@ def studies() -> list[Hostile]:
         "a\\0b",
         "",
     ):
-        text = f'name: "{name}"\nseeds: 1\n' + recipes
+        text = f'name: "{name}"\n' + sound
         found.append(study_trial(f"named {name!r}", text, asked_out=False))
     found.append(study_trial("64 MB of comments", "# x\n", times=1 << 24))
     found.append(study_trial("a line of 64 MB", "x", times=1 << 26))

@@ -10,7 +10,9 @@ import pytest
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
+import triptych
 from triptych.system import console as terminal
+from triptych.system import notices
 from triptych.system.console import console, printable, say
 from triptych.system.progress import Progress
 
@@ -79,16 +81,29 @@ def test_streams_replace_what_they_cannot_hold(encoding):
         assert "- \\xe9 ?" in text
 
 
-SOURCE = Path(terminal.__file__).parent
+SOURCE = Path(triptych.__file__).parent
 
 
 def test_nothing_is_printed_past_the_door():
-    """Neither print() nor a console of one's own."""
+    """Neither print(), nor a console of one's own, nor a stream written to."""
     past = []
     for file in SOURCE.rglob("*.py"):
-        if file.name == "terminal.py":
+        if file == Path(terminal.__file__):
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "Console"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "print", "Console", "sys.stderr.write", "sys.stdout.write",
+            ):  # fmt: skip
                 past.append((file.name, node.lineno))
     assert past == []
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_notice_goes_through_the_door(monkeypatch, encoding):
+    """From a notebook, too, where no command has prepared the streams."""
+    held = io.BytesIO()
+    monkeypatch.setattr("sys.stderr", io.TextIOWrapper(held, encoding=encoding))
+    notices.say(f"header of {encoding}: \x1b[31mred, \udce9, →")
+    shown = held.getvalue().decode(encoding)
+    assert shown.startswith(f"header of {encoding}: \\x1b[31mred, \\xe9, ")
+    assert shown.endswith(("→\n", "->\n"))

@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,25 @@ def test_nothing_is_swept_where_there_are_no_locks(tmp_path, monkeypatch):
         files.write_text(tmp_path / "b", "written all the same")
     assert files.sweep(tmp_path) == 1
     assert names(tmp_path) == ["b"]
+
+
+def test_what_version_0_1_left_in_the_cache_goes_after_an_hour(tmp_path):
+    for name, hours in ((".tmpA1b2C3", 2), (".tmpD4e5F6", 0), (".4711.abc.safetensors", 2), ("kept.safetensors", 2)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - 3600 * hours,) * 2)
+    (tmp_path / ".tmpfolder").mkdir()
+    assert files.sweep_legacy(tmp_path) == 2
+    assert sorted(names(tmp_path)) == [".tmpD4e5F6", ".tmpfolder", "kept.safetensors"]
+    assert files.sweep_legacy(tmp_path / "none") == 0
+
+
+@pytest.mark.parametrize("place", ["file/below", "file/below/more"])
+def test_a_place_is_refused_before_any_work(tmp_path, place):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot be written .*; write to another place"):
+        files.refuse_unwritable(tmp_path / place)
+    files.refuse_unwritable(tmp_path / "new" / "and" / "deep")
+    assert names(tmp_path) == ["file"], "nothing is made"
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ class Trials:
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
+        self.fonts = tempfile.TemporaryDirectory()
+        """Where matplotlib keeps its list of fonts, made once for all trials."""
 
     def run(self, trial: dict[str, Any]) -> dict[str, Any]:
         if self.process is None:
@@ -24,7 +27,7 @@ class Trials:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env=os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
+                env=os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "MPLCONFIGDIR": self.fonts.name},
             )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -41,6 +44,7 @@ class Trials:
                 assert p.stdin is not None
                 p.stdin.close()
             self.process = None
+        self.fonts.cleanup()
 
     def __enter__(self) -> Trials:
         return self

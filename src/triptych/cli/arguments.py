@@ -73,7 +73,12 @@ def any_number(text: str, kind: str = "a number") -> float:
         raise ValueError(f"{text!r} is not {kind}") from None
 
 
-KINDS = {"{None}": "None", "FLOAT": "a number", "INT": "a whole number", "{FLOAT FLOAT}": "two numbers, e.g. 0.7 0.9"}
+KINDS = {
+    "{None}": "None",
+    "FLOAT": "a number",
+    "INT": "a whole number",
+    "{FLOAT FLOAT}": "two numbers with a space between",
+}
 """What a parser's placeholders ask for, in words."""
 
 

@@ -45,6 +45,10 @@ def prepare(
 
     Says what became of every file; the cache's index.json names them all.
     """
+    if export is not None:
+        from triptych.data.export import refuse
+
+        refuse(export)
     parts = splits(data, preparation)
     out = console()
 

@@ -85,9 +85,10 @@ def resume(
     from triptych.run.folder import Run
     from triptych.trainer.loop import resume as go_on
 
-    before = Run(run).status["images"]
+    before = Run(run)
+    nothing = images is None and before.finished and before.status["images"] >= before.recipe.train.images
     ended = go_on(run, device, images=images, data=data, announce=say)
-    if images is None and before >= ended.recipe.train.images:
+    if nothing:
         say(f"{run} is finished already; nothing to do (--train.images N goes on for longer)")
         return
     finished(ended)

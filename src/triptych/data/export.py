@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from PIL import Image
@@ -10,7 +9,9 @@ from PIL import Image
 from triptych.core import Data
 from triptych.data.prepare.layouts import safe_names
 from triptych.errors import UserError
-from triptych.system.files import sync_folder, system_errors
+from triptych.system.files import making_folder, refuse_unwritable
+
+ADVICE = "give another folder to --export"
 
 
 def export(parts: dict[str, Data], folder: Path) -> int:
@@ -18,26 +19,19 @@ def export(parts: dict[str, Data], folder: Path) -> int:
 
     Read back as a folder, they are the same set.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists and is no empty folder; give a new one")
+    refuse(folder)
     for data in parts.values():
         if not data.is_images:
             raise UserError(f"{data.name} holds vectors, not pictures; only pictures are exported")
-    folder = folder.resolve()
-    beside = folder.with_name(f".{folder.name}.partial")
-    with system_errors(folder, "give another folder to --export"):
-        if beside.is_symlink():
-            beside.unlink()
-        shutil.rmtree(beside, ignore_errors=True)  # what a kill left
-        try:
-            count = _write(parts, beside)
-            if folder.exists():
-                folder.rmdir()  # it is empty
-            beside.rename(folder)
-            sync_folder(folder.parent)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    return count
+    with making_folder(folder.resolve(), ADVICE) as part:
+        return _write(parts, part)
+
+
+def refuse(folder: Path) -> None:
+    """UserError, before anything is prepared, where `export` could not write there."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists and is no empty folder; {ADVICE}")
+    refuse_unwritable(folder, ADVICE)
 
 
 def _write(parts: dict[str, Data], folder: Path) -> int:

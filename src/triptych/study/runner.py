@@ -48,6 +48,7 @@ def carry_out(
     earlier = recorded(out)
     with files.system_errors(out, ELSEWHERE):
         out.mkdir(parents=True, exist_ok=True)
+        files.sweep(out)  # of study.json and the report
     if earlier and earlier.get("samples", study.samples) != study.samples:
         evaluated_otherwise(todo)
     ended = {job.path: Outcome(job, job.state, job.message) for job in todo if job.done}

@@ -85,8 +85,9 @@ def console(stderr: bool = False) -> Console:
 
 
 def say(*texts: object, stderr: bool = False) -> None:
-    """A line for each text, through the door."""
+    """A line for each text, through the door, whether or not the stream was prepared."""
     stream = sys.stderr if stderr else sys.stdout
+    encoding = stream.encoding or "utf-8"
     for text in texts:
-        stream.write(f"{printable(str(text))}\n")
+        stream.write(printable(str(text)).encode(encoding, "triptych.plainer").decode(encoding) + "\n")
     stream.flush()

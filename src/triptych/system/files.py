@@ -17,6 +17,7 @@ import re
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +28,7 @@ JSON_LIMIT = 256 << 20
 """Bytes of the largest JSON or text file that is read."""
 _OTHER = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a folder in place of a file, or a file in place of a folder
 PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
+LEGACY = re.compile(r"\.tmp\w{6}|\.\d+\..+")
 LOCK = ".lock"
 """The lock file of a folder."""
 
@@ -169,6 +171,17 @@ def system_errors(path: Path, advice: str) -> Iterator[None]:
         raise
 
 
+def refuse_unwritable(path: str | Path, advice: str = "write to another place") -> None:
+    """UserError, before any work, where no file or folder can be made at `path`; nothing is made now."""
+    path = Path(path).absolute()
+    with system_errors(path, advice):
+        near = next(p for p in (path, *path.parents) if os.path.lexists(p))
+        if near != path and not near.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(near if near.is_dir() else near.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 @contextlib.contextmanager
 def making_folder(path: str | Path, advice: str = "write to another place") -> Iterator[Path]:
     """An unfinished folder that becomes `path` when the block ends well; else nothing of it is left.
@@ -184,15 +197,15 @@ def making_folder(path: str | Path, advice: str = "write to another place") -> I
         try:
             with lock:
                 yield part
-                if os.name == "nt":  # an open file cannot be removed there
+                if os.name == "nt":  # an open file cannot be moved there
                     lock.close()
-                (part / LOCK).unlink()
                 sync_folder(part)
                 if path.exists():
                     path.rmdir()
                 part.rename(path)
+                (path / LOCK).unlink()  # not before: `sweep` knows by it what a kill left
         except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
+            _remove(part)
             raise
         sync_folder(path.parent)
 
@@ -227,6 +240,23 @@ def sweep(folder: str | Path) -> int:
     return count
 
 
+def sweep_legacy(folder: str | Path) -> int:
+    """`sweep` for what version 0.1 left in the cache, which had no lock: only what is an hour old; how many there were.
+
+    Its own part files were `.PID.NAME`, those of the library that wrote its tensors `.tmpXXXXXX`.
+    """
+    count = 0
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if not LEGACY.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+                continue
+            with contextlib.suppress(OSError):
+                if time.time() - entry.stat(follow_symlinks=False).st_mtime > 3600:
+                    Path(entry.path).unlink()
+                    count += 1
+    return count
+
+
 def _sweep_file(path: Path) -> bool:
     with path.open("rb+") as f:
         if not try_lock(f):
@@ -246,10 +276,22 @@ def _sweep_folder(path: Path) -> bool:
         if not try_lock(f):
             return False
         if os.name != "nt":
-            shutil.rmtree(path, ignore_errors=True)
-    if os.name == "nt":
-        shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
+    if os.name == "nt":  # an open file cannot be removed there
+        _remove(path)
     return True
+
+
+def _remove(part: Path) -> None:
+    """An unfinished folder goes, its lock last: a kill on the way leaves what `sweep` knows."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(part)):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            elif entry.name != LOCK:
+                Path(entry.path).unlink()
+        (part / LOCK).unlink(missing_ok=True)
+        part.rmdir()
 
 
 # --------------------------------------------------------------------------------------------- locks

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
+
+from triptych.system import console
 
 
 @cache
 def say(text: str) -> None:
     """What was guessed, skipped or left out, told on standard error once."""
-    sys.stderr.write(
-        text.encode(sys.stderr.encoding or "utf-8", "replace").decode(sys.stderr.encoding or "utf-8") + "\n"
-    )
+    console.say(text, stderr=True)

@@ -251,6 +251,7 @@ def _read_texts(listing: Listing) -> None:
 def _folder(path: Path) -> Listing:
     listing = Listing(path, [])
     todo: list[tuple[str, str, str | None]] = [(str(path), "", None)]
+    above = set(map(str, Path(os.path.realpath(path)).parents))
     visited = set()
     while todo:
         top, prefix, left = todo.pop()
@@ -259,6 +260,9 @@ def _folder(path: Path) -> Listing:
             listing.skipped.append((prefix.rstrip("/"), "a link to a folder that is listed already"))
             continue
         visited.add(real)
+        if prefix and real in above:  # everything else in there would come along
+            listing.skipped.append((prefix.rstrip("/"), "a link to a folder that holds this one"))
+            continue
         try:
             with os.scandir(top) as scan:
                 found = sorted(scan, key=lambda item: item.name)

@@ -28,7 +28,7 @@ from triptych.data.prepare.workers import Result, WorkerPool
 from triptych.data.source import digest
 from triptych.errors import UserError
 from triptych.system.cache import ADVICE, plain, root
-from triptych.system.console import printable
+from triptych.system.console import printable, say
 from triptych.system.files import (
     exclusive,
     json_text,
@@ -84,7 +84,7 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
                         partial.rename(folder)
                         sync_folder(home)
                     write_text(pointer, folder.name, ADVICE)
-                    sys.stderr.write(report(about) + "\n")
+                    say(report(about), stderr=True)
     return cache.Prepared(folder)
 
 

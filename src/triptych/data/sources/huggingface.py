@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from triptych.data.prepare import decode, prepared
 from triptych.data.prepare.pipeline import UNREADABLE
 from triptych.data.source import Source, digest
 from triptych.errors import UserError
+from triptych.system.notices import say
 
 PREFIX = "hf:"
 
@@ -41,7 +41,7 @@ class Hub(Source):
             parts = self._parts()
             first = next(iter(parts.values()))
             picture, label = columns(self.repo, first.features)
-            sys.stderr.write(f"{self.repo}: pictures from {picture!r}, labels from {label!r}\n")
+            say(f"{self.repo}: pictures from {picture!r}, labels from {label!r}")
             rows, skipped, notes = [], Counter[str](), Counter[str]()
             for split, part in parts.items():
                 for i in range(len(part)):

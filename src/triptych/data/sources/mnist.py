@@ -181,6 +181,12 @@ class Idx(Source):
             )
         return next(iter(found.values()), {}) if not self.prefix else {}
 
+    def _counts_from_first(self, files: Mapping[str, Path]) -> bool:
+        """Whether no label of any side is below `first`: people share copies that were made to count from 0."""
+        return all(
+            int(read_idx(file, LABELS).min()) >= self.first for kind, file in files.items() if kind.endswith("labels")
+        )
+
     def state(self) -> str:
         return "ready" if self.here() else "will be fetched"
 
@@ -196,16 +202,19 @@ class Idx(Source):
         for file in files.values():
             check_trusted(file)
         sides = {"train": ["train"], "test": ["test"], "all": ["train", "test"]}[split]
-        most = len(self.classes) + self.first if self.classes else 256
+        first = self.first if self.first and self._counts_from_first(files) else 0
+        most = len(self.classes) + first if self.classes else 256
         parts = [read_pair(files, side, home, most) for side in sides]
         x, y = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
         taken = []
         if self.turned:
             x = x.mT.contiguous()
             taken.append("EMNIST's files hold pictures with rows and columns exchanged: they were turned")
-        if self.first:
-            y = y - self.first
-            taken.append(f"labels count from {self.first} in the files: they were made to count from 0")
+        if first:
+            y = y - first
+            taken.append(f"labels count from {first} in the files: they were made to count from 0")
+        elif self.first:
+            taken.append(f"labels count from 0 in these files, not from {self.first} as in the original")
         for text in taken:
             say(f"{name}: {text}")
         original = digest(x, y)

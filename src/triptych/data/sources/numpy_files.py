@@ -128,8 +128,11 @@ class Npz:
             )
         with self.file.open(f"{name}.npy") as f:
             f.read(entry.start)
-            raw = bytearray(f.read(entry.size))
-        if len(raw) != entry.size:
+            raw, at = memoryview(bytearray(entry.size)), 0
+            while part := f.read(min(entry.size - at, CHUNK)):  # never twice the array at once
+                raw[at : at + len(part)] = part
+                at += len(part)
+        if at != entry.size:
             raise UserError(f"{name} in {self.path} is cut off; save it again with numpy")
         return np.frombuffer(raw, entry.dtype).reshape(entry.shape, order="F" if entry.fortran else "C")
 

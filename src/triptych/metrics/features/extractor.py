@@ -21,7 +21,7 @@ from triptych.metrics.features.resize import RESIZES
 from triptych.system.cache import ADVICE, root
 from triptych.system.device import keep_freed_memory
 from triptych.system.download import Remote, download
-from triptych.system.files import exclusive, sweep, system_errors, writing
+from triptych.system.files import exclusive, sweep, sweep_legacy, system_errors, writing
 from triptych.system.progress import Count as Progress
 
 WEIGHTS = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")
@@ -117,6 +117,7 @@ def extract(extractor: Extractor, data: Data, batch: int = 64, progress: Progres
         with system_errors(file, ADVICE):
             file.parent.mkdir(parents=True, exist_ok=True)
             sweep(file.parent)
+            sweep_legacy(file.parent)
         with writing(file, ADVICE) as f:
             f.write(save({k: v.contiguous() for k, v in found.items()}))
     return found

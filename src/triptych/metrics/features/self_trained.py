@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from triptych.core import Data
 from triptych.metrics.features.extractor import Extractor
 from triptych.system.cache import ADVICE, root
-from triptych.system.files import exclusive, sweep, system_errors, writing
+from triptych.system.files import exclusive, sweep, sweep_legacy, system_errors, writing
 from triptych.system.progress import Count as Progress
 
 VERSION = 1
@@ -237,6 +237,7 @@ def made(train: Data, test: Data | None, kind: Kind, file: Path, progress: Progr
 
     net, kind, about = make(train, test, kind, progress)
     sweep(file.parent)
+    sweep_legacy(file.parent)
     with writing(file, ADVICE) as f:
         f.write(save({k: v.contiguous() for k, v in net.state_dict().items()}, about))
     return finish(net, kind, about)
