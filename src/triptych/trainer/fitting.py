@@ -93,6 +93,7 @@ def resume(
     """
     run = Run(path)
     check_train(run.recipe.train)
+    run.check_plugins()
     check_checkpoints(run)
     if images is None and run.finished and run.status["images"] >= run.recipe.train.images:
         _check_unchanged(run)
