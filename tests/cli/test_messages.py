@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from fake_runs import make_run, picture_recipe, toy_recipe
 
-from triptych import trainer
 from triptych.cli import data, evaluate, main
 from triptych.core import DataSpec, Recipe, Train
 from triptych.errors import UserError
@@ -18,6 +17,7 @@ from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.autoencoder import VAE
 from triptych.objectives.gan import WGANGP
 from triptych.recipes.override import with_field
+from triptych.trainer import fitting
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_whole_numbers_as_people_write_them(tmp_path, text):
     [
         (["data", "prepare", "8gaussians"], (data, "splits"), "the same command goes on with"),
         (["evaluate", "RUN"], (evaluate, "show"), "runs that were judged keep their eval.json"),
-        (["train", "gan-8gaussians"], (trainer, "load_data"), "triptych resume RUN"),
+        (["train", "gan-8gaussians"], (fitting, "load_data"), "triptych resume RUN"),
     ],
 )
 def test_an_interrupt_is_told_what_is_true(tmp_path, monkeypatch, capsys, argv, where, said):

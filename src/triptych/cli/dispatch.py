@@ -50,9 +50,8 @@ def overview() -> None:
         "COMMAND ...",
         "GANs, VAEs and normalizing flows, side by side: train, judge and contrast them under one protocol.\n\n"
         + "\n".join(lines)
-        + "\n\n`triptych COMMAND --help` explains a command. Everywhere, --plugin MODULE_OR_FILE takes the parts of"
-        "\na module or .py file as if they were ours (give it several times for several), and --debug shows the traceback"
-        "\nof an error.",
+        + "\n\n`triptych COMMAND --help` explains a command. Everywhere, --plugin MODULE_OR_FILE takes the parts of a\n"
+        "module or .py file as if they were ours (several times for several), and --debug shows an error's traceback.",
     )
 
 
