@@ -68,7 +68,5 @@ def test_a_study_becomes_gallery_and_advice(tmp_path):
     assert (tmp_path / "docs" / "figures" / "tiny-25gaussians-wgan-gp-25gaussians.png").is_file()
     assert (tmp_path / "docs" / "figures" / "objective-WGANGP-25gaussians.png").is_file()
     assert "objective-WGANGP-25gaussians.png" in (tmp_path / "docs" / "objectives" / "WGANGP.md").read_text()
-    assert "wgan-gp-25gaussians has the best mean" in (tmp_path / "docs" / "which-model.md").read_text() or (
-        "clearly better than gan-25gaussians" in (tmp_path / "docs" / "which-model.md").read_text()
-    )
+    assert "clearly better than gan-25gaussians" in (tmp_path / "docs" / "which-model.md").read_text()
     assert docs.main([str(tmp_path / "docs"), str(tmp_path)]) == 2

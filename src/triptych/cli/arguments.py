@@ -6,8 +6,9 @@ import contextlib
 import functools
 import inspect
 import io
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tyro
@@ -16,23 +17,55 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from triptych.errors import UserError
 
 
-def parse(what: Any, name: str, argv: Sequence[str], **how: Any) -> Any:
-    """tyro, with its framed errors as one line. A function is called; what it writes to stderr is shown."""
-    printed = io.StringIO()
+def parse(
+    what: Any, name: str, argv: Sequence[str], *, more: Callable[[], str] = lambda: "", unknown: bool = False
+) -> Any:
+    """A value of the type `what` from the words of a command line. A function is called with what they say.
+
+    `more` is added to the help. With `unknown`, words that are no options come back beside the value. UserError, one
+    line, for words that cannot be meant.
+    """
     later = inspect.isfunction(what)
 
     @functools.wraps(what, updated=())
     def bound(*args: Any, **options: Any) -> Any:
         return functools.partial(what, *args, **options)
 
+    how: dict[str, Any] = {"return_unknown_args": True} if unknown else {}
+    asked = not {"-h", "--help"}.isdisjoint(argv)
+    if asked and (added := more()):
+        how["description"] = f"{inspect.cleandoc(what.__doc__ or '')}\n\n{added}"
+
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(printed), numbers():
+        with contextlib.redirect_stderr(printed), numbers(), contextlib.nullcontext() if asked else room():
             parsed = tyro.cli(bound if later else what, prog=f"triptych {name}", args=list(argv), **how)
     except SystemExit as e:
         if e.code in (0, None):
             raise
-        raise UserError(one_line(printed.getvalue(), name)) from None
+        raise UserError(own_words(e) or one_line(printed.getvalue(), name)) from None
     return parsed() if later else parsed
+
+
+def own_words(e: BaseException) -> str:
+    """The message of our own error that made the parser give up, from a dataclass that refused its values."""
+    cause = e.__context__
+    while cause is not None and not isinstance(cause, UserError):
+        cause = cause.__context__
+    return str(cause or "")
+
+
+@contextlib.contextmanager
+def room() -> Iterator[None]:
+    """A terminal so wide that the parser cuts no word of a complaint in two."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "10000"
+    try:
+        yield
+    finally:
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
 
 
 def numbers() -> ConstructorRegistry:
@@ -82,29 +115,50 @@ KINDS = {
 """What a parser's placeholders ask for, in words."""
 
 
-def one_line(framed: str, name: str) -> str:
-    """`what is wrong; what to do` out of a parser's panel."""
-    lines = [re.sub(r"[│╭╮╰╯]", "", line).strip() for line in re.sub(r"\x1b\[[0-9;]*m", "", framed).splitlines()]
-    rules = [bool(line) and set(line) <= set("─-") for line in lines]  # drawn in ASCII where the stream has no more
-    first = next((i for i in range(1, len(lines)) if not rules[i]), 1)
-    body, rules = lines[first:-1], rules[first:-1]
-    rule = next((i for i, drawn in enumerate(rules) if drawn), len(body))
-    what = " ".join(body[:rule]).rstrip(".")
-    own = re.match(r"Error parsing [\w.]+: (.+; .+)", what)
-    if own:  # a message of our own, from a dataclass that refused its values
-        return own[1]
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+SIDES = "│┃║|"
+TOP_OR_BOTTOM = re.compile(r"[╭┌┏╔╰└┗╚+][─━═-].*")
+RULE = re.compile(r"[─━═-]+")
+
+
+def paragraphs(said: str) -> list[list[str]]:
+    """What a parser said without the frame it draws around it, in whatever signs: lines, parted where it drew rules.
+
+    Its title goes as well: it stands in the frame's upper side or, where the stream has no such signs, above a rule.
+    """
+    found: list[list[str]] = [[]]
+    framed = False
+    for line in ANSI.sub("", said).splitlines():
+        text = line.strip()
+        if TOP_OR_BOTTOM.fullmatch(text) or text.startswith("usage:"):
+            framed = True
+            continue
+        text = text.strip(SIDES).strip()
+        if RULE.fullmatch(text):
+            found.append([])
+        elif text:
+            found[-1].append(re.sub(r"^triptych [\w -]*: error: ", "", text))
+    found = [lines for lines in found if lines]
+    return (found if framed else found[1:] or found) or [["the options are not understood"]]
+
+
+def one_line(said: str, name: str) -> str:
+    """`what is wrong; what to do` out of a parser's complaint."""
+    first, *rest = paragraphs(said)
+    hints = [line for lines in rest for line in lines]
+    what = " ".join(first).rstrip(".")
     mixed = re.match(r"Error parsing (\S+): no type matching (.+?) could be instantiated from \[(.*?)\]", what)
     if mixed:
         option, kinds, given = mixed.groups()
         known = [KINDS.get(k, k.strip("{}")) for k in kinds.split("|") if k != "{None}"]
         return f"{option} is {listed(given)}; give {' or '.join(known)}, or None"
-    several = re.match(r"Error parsing (\S+): Could not parse arguments \[(.*?)\] into tuple type .*\[(.*)\]", what)
+    several = re.match(r"Error parsing (\S+): Could not parse arguments \[(.*?)\] into tuple type", what)
     if several:
-        option, given, kinds = several.groups()
-        return f"{option} is {listed(given)}; give {kinds.count(',') + 1} numbers"
+        option, given = several[1], listed(several[2])
+        return f"{option} is {given}; give {len(given.split())} numbers"
     what = re.sub(r"^Error parsing (\S+): ", r"\1: ", what)
-    near = [line.split()[0] for line in body[rule:] if line.startswith("--")]
-    if "you meant" in " ".join(body[rule:]).lower() and near:
+    near = [line.split()[0] for line in hints if line.startswith("--")]
+    if near and any("you mean" in line.lower() or "similar" in line.lower() for line in hints):
         return f"{what}; did you mean {', '.join(near[:3])}?"
     return f"{what}; `triptych {name} --help` lists the options"
 

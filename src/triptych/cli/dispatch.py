@@ -1,4 +1,4 @@
-"""The command line. Each command is a function; its annotations are its options.
+"""The command line: which command is meant, and how every error ends.
 
 Heavy modules are imported inside the commands, so that every `--help` answers at once.
 """
@@ -9,54 +9,74 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from triptych.cli import evaluate, explore, report, study
-from triptych.cli.arguments import parse
+from triptych.cli.commands import Command, from_function
 from triptych.cli.data import data
 from triptych.cli.options import print_help
+from triptych.cli.parts import parts
 from triptych.cli.train import recipes, resume, train
+from triptych.core.discovery import plugged
 from triptych.errors import Diverged, UserError, nearest
 from triptych.system.console import prepare_streams, printable, say
 
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "recipes": recipes,
-    "train": train,
-    "resume": resume,
-    "evaluate": evaluate.evaluate,
-    "sample": explore.sample,
-    "reconstruct": explore.reconstruct,
-    "encode": explore.encode,
-    "decode": explore.decode,
-    "nearest": explore.nearest,
-    "flow": explore.flow,
-    "interpolate": explore.interpolate,
-    "sweep": explore.sweep,
-    "study": study.study,
-    "report": report.report,
-    "data": data,
+COMMANDS = {
+    "recipes": from_function("recipes", recipes),
+    "parts": from_function("parts", parts),
+    "train": Command("Train a recipe: `triptych train RECIPE [--data NAME_OR_FOLDER] [options]`.", train),
+    "resume": from_function("resume", resume),
+    "evaluate": from_function("evaluate", evaluate.evaluate),
+    "sample": from_function("sample", explore.sample),
+    "reconstruct": from_function("reconstruct", explore.reconstruct),
+    "encode": from_function("encode", explore.encode),
+    "decode": from_function("decode", explore.decode),
+    "nearest": from_function("nearest", explore.nearest),
+    "flow": from_function("flow", explore.flow),
+    "interpolate": from_function("interpolate", explore.interpolate),
+    "sweep": from_function("sweep", explore.sweep),
+    "study": from_function("study", study.study, study.named_studies),
+    "report": from_function("report", report.report),
+    "data": Command("List, describe and prepare data sets: `triptych data list|info|prepare`.", data),
 }
-OWN_PARSING = {"train", "data"}
 
 
 def overview() -> None:
     """The top-level help."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {(f.__doc__ or ' ').split('. ')[0].splitlines()[0]}" for name, f in COMMANDS.items()]
+    lines = [f"  {name:<{width}}  {command.about}" for name, command in COMMANDS.items()]
     print_help(
         "COMMAND ...",
         "GANs, VAEs and normalizing flows, side by side: train, evaluate and compare them under one protocol.\n\n"
         + "\n".join(lines)
-        + "\n\n`triptych COMMAND --help` explains a command; --debug anywhere shows the traceback of an error.",
+        + "\n\n`triptych COMMAND --help` explains a command. Everywhere, --plugin MODULE_OR_FILE takes the parts of a\n"
+        "module or .py file as if they were ours (several times for several), and --debug shows an error's traceback.",
     )
+
+
+def without_plugins(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words of a command line without its `--plugin X`, and these X."""
+    rest, named, words = [], [], iter(argv)
+    for word in words:
+        if word == "--plugin":
+            where = next(words, "")
+            if not where or where.startswith("--"):
+                raise UserError("--plugin names no plug-in; give it a .py file or the name of a module")
+            named.append(where)
+        elif word.startswith("--plugin="):
+            named.append(word.removeprefix("--plugin="))
+        else:
+            rest.append(word)
+    return rest, named
 
 
 def run_command(argv: Sequence[str]) -> int:
     """The exit status of a command that does not raise."""
+    words, named = without_plugins(argv)
     try:
-        dispatch(argv)
+        with plugged(named):
+            dispatch(words)
     except SystemExit as e:  # the parser's --help, or rich when nobody reads its output
         if isinstance(e.__context__, BrokenPipeError):
             raise e.__context__ from None
@@ -76,10 +96,7 @@ def dispatch(argv: Sequence[str]) -> None:
     name, rest = argv[0], argv[1:]
     if name not in COMMANDS:
         raise UserError(f"{name!r} is not a command; {nearest(name, COMMANDS, '`triptych --help` lists them')}")
-    if name in OWN_PARSING:
-        COMMANDS[name](rest)
-    else:
-        parse(COMMANDS[name], name, rest)
+    COMMANDS[name].run(rest)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"error: {printable(' '.join(in_words(e).split()))}", stderr=True)
         return 3 if isinstance(e, Diverged) else 2
     except KeyboardInterrupt:
-        name = argv[0] if argv else ""
+        name = next((word for word in argv if word in COMMANDS), "")
         say(f"interrupted; {AFTER.get(name, AGAIN)}", stderr=True)
         return 130
 

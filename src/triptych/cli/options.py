@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Device = Annotated[str, arg(help="auto, cpu, cuda or mps")]
 
 
+SWAP = "--objective NAME and --model NAME take another part, with its own options; `triptych parts` lists them."
+
+
 def preparation(spec: DataSpec) -> Any:
     """A dataclass of the options that say which data, prepared how; the defaults are `spec`'s."""
     from triptych.core import DataSpec
@@ -46,8 +49,11 @@ def data_spec(options: Any) -> DataSpec:
     return DataSpec(**{("name" if k == "data" else k): v for k, v in vars(options).items()})
 
 
-def parse_recipe(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, Any]:
-    """The recipe with the command line's changes, and the options beside it (seed, out, device)."""
+def parse_recipe(recipe: Recipe, argv: Sequence[str], named: str = "") -> tuple[Recipe, Any]:
+    """The recipe with the command line's changes, and the options beside it (seed, out, device).
+
+    `named` is what the person called it, where other parts were put into it since.
+    """
     data = preparation(recipe.data)
     run = [
         ("seed", Annotated[int, arg(help="random seed of everything")], 0),
@@ -60,7 +66,7 @@ def parse_recipe(recipe: Recipe, argv: Sequence[str]) -> tuple[Recipe, Any]:
     ]
     options_type: Any = dataclasses.make_dataclass("Options", run, frozen=True)
     options_type.__doc__ = recipe.about or f"Train {recipe.name}."
-    options = parse(options_type, f"train {recipe.name}", argv)
+    options = parse(options_type, f"train {named or recipe.name}", argv, more=lambda: SWAP)
     changed = dataclasses.replace(
         recipe,
         data=data_spec(options.preparation),

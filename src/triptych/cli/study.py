@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from triptych.study import named
-
 if TYPE_CHECKING:
     from triptych.study.jobs import Outcome
     from triptych.study.study import Scale
@@ -35,7 +33,11 @@ def study(
     contrast(name, out, seeds, scale, jobs, device, trust=trust)
 
 
-study.__doc__ = f"{study.__doc__}\n" + "\n".join(f"{name}: {about}\n" for name, about in named.listing().items())
+def named_studies() -> str:
+    """What the help ends with: every named study and what it asks."""
+    from triptych.study import named
+
+    return "\n\n".join(f"{name}: {about}" for name, about in named.listing().items())
 
 
 def contrast(

@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 from triptych.cli import explore
 from triptych.cli.arguments import parse
 from triptych.cli.options import Device, data_spec, parse_recipe, preparation, print_help
+from triptych.cli.swap import misfit, with_parts
 from triptych.errors import UserError
 from triptych.system.console import console, say
 
@@ -37,16 +38,27 @@ def train(argv: Sequence[str]) -> None:
         return
     from triptych.recipes.named import get
 
-    if argv[0].startswith("-"):
-        recipe, why = recommended(argv)
+    objective, words = taken_out("--objective", argv)
+    network, words = taken_out("--model", words)
+    if not words or words[0].startswith("-"):
+        recipe, why = recommended(words)
         say(f"taking the recommended recipe {why}")
-        rest = argv
+        rest = words
     else:
-        recipe, rest = get(argv[0]), argv[1:]
-    chosen, options = parse_recipe(recipe, rest)
+        recipe, rest = get(words[0]), words[1:]
+    named = recipe.name
+    if objective is not None or network is not None:
+        recipe = with_parts(recipe, objective, network)
+    chosen, options = parse_recipe(recipe, rest, named)
     from triptych.trainer.loop import fit
 
-    finished(fit(chosen, options.seed, options.out, options.device, announce=say))
+    try:
+        run = fit(chosen, options.seed, options.out, options.device, announce=say)
+    except UserError as e:
+        if recipe.name != named and (why := misfit(chosen)):
+            raise UserError(why) from e
+        raise
+    finished(run)
 
 
 TRAIN_HELP = """\
@@ -57,8 +69,22 @@ With --data FOLDER and no recipe, the recommended one for those pictures is take
   triptych train vae-mnist --seed 1 --train.images 200000 --out runs/mine
   triptych train --data my/pictures --resolution 32
 
-`triptych train RECIPE --help` lists every option of that recipe.
+`triptych train RECIPE --help` lists every option of that recipe. --objective NAME and --model NAME put another part in
+place of the recipe's own, with its own defaults, where the two fit; `triptych parts` lists them.
 """
+
+
+def taken_out(option: str, argv: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The value of an option, and the words without it."""
+    words = list(argv)
+    for i, word in enumerate(words):
+        if word.startswith(f"{option}="):
+            return word.removeprefix(f"{option}="), words[:i] + words[i + 1 :]
+        if word == option:
+            if i + 1 == len(words) or words[i + 1].startswith("-"):
+                raise UserError(f"{option} names no part; `triptych parts` lists them")
+            return words[i + 1], words[:i] + words[i + 2 :]
+    return None, words
 
 
 def recommended(argv: Sequence[str]) -> tuple[Recipe, str]:
@@ -69,7 +95,7 @@ def recommended(argv: Sequence[str]) -> tuple[Recipe, str]:
     if not any(a == "--data" or a.startswith("--data=") for a in argv):
         raise UserError("train needs a recipe or --data FOLDER; `triptych recipes` lists the recipes")
     mine = [a for a in argv if a not in ("-h", "--help")]
-    chosen, _ = parse(preparation(DataSpec("")), "train RECIPE", mine, return_unknown_args=True)
+    chosen, _ = parse(preparation(DataSpec("")), "train RECIPE", mine, unknown=True)
     return recommend(data_spec(chosen))
 
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from triptych.core.discovery import dataclasses_of
+from triptych.core.discovery import recipe_types
+from triptych.core.plugins import forgotten
 from triptych.errors import UserError
 
 
@@ -92,25 +93,20 @@ def _class(name: Any) -> type:
 
     if not isinstance(name, str):
         raise UserError("the type of a part of the recipe is not a name; restore it from a copy")
-    found = _known().get(name) or _loaded(Objective, name) or _loaded(ModelSpec, name)
-    if found is None or not dataclasses.is_dataclass(found):
-        raise UserError(f"unknown type {name!r}; import the module that defines it, or use the version that wrote it")
-    return found
-
-
-@functools.cache
-def _known() -> dict[str, type]:
-    """Every dataclass a recipe may hold: those of `core` and those of `objectives/` and `models/`."""
-    from triptych.core.recipe import DataSpec, Recipe, Train
-
-    known: dict[str, type] = {c.__name__: c for c in (DataSpec, Train, Recipe)}
-    return known | dict(dataclasses_of("objectives")) | dict(dataclasses_of("models"))
+    part = recipe_types().get(name)
+    found = part.value if part is not None else _loaded(Objective, name) or _loaded(ModelSpec, name)
+    if isinstance(found, type) and dataclasses.is_dataclass(found):
+        return found
+    raise UserError(
+        f"unknown type {name!r}; give --plugin the file or module that defines it (in Python: import it), "
+        "or use the version that wrote it"
+    )
 
 
 def _loaded(base: type, name: str) -> type | None:
     """A class of that name derived from `base` anywhere in this process: somebody's own objective or network."""
     for cls in base.__subclasses__():
-        if cls.__name__ == name and not inspect.isabstract(cls):
+        if cls.__name__ == name and not inspect.isabstract(cls) and not forgotten(cls.__module__):
             return cls
         if found := _loaded(cls, name):
             return found

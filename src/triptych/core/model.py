@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -103,21 +104,19 @@ class Density(Model):
 class ModelSpec(ABC):
     """Abstract base of the frozen dataclasses in `models/` that build a model for a data shape.
 
-    Their numbers are sizes: UserError where one is below 0, or is 0 and is not so by default, or is absurdly large.
+    A field annotated as `int` is a size: at least 1, or at least 0 where its default is 0, and at most `LARGEST`;
+    UserError otherwise. Other fields a class checks itself.
     """
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not isinstance(value, int | float) or isinstance(value, bool):
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            if f.type not in (int, "int"):
                 continue
+            value, least = getattr(self, f.name), 0 if f.default == 0 else 1
+            if value < least:
+                raise UserError(f"model.{f.name} is {value}; it must be {'0 or more' if least == 0 else 'above 0'}")
             if value > LARGEST:
-                raise UserError(f"model.{name} is {value}; it must be at most {LARGEST:,}")
-            if value > 0:
-                continue
-            if getattr(type(self), name, None) != 0:
-                raise UserError(f"model.{name} is {value}; it must be above 0")
-            if value < 0:
-                raise UserError(f"model.{name} is {value}; it must be 0 or more")
+                raise UserError(f"model.{f.name} is {value}; it must be at most {LARGEST:,}")
 
     @abstractmethod
     def build(self, shape: Shape) -> Model:

@@ -1,4 +1,4 @@
-"""Data sets. Each module here may hold kinds of sources, and list named ones in `SOURCES`; a new file is all it takes.
+"""Data sets: named ones, and whatever lies at a path. A module in `sources/` has kinds of sources, and `SOURCES`.
 
 >>> data = load("8gaussians")
 >>> data.shape, len(data), len(data.modes)
@@ -11,8 +11,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from triptych.core import Data, DataSpec, Split, discover
-from triptych.core.discovery import modules_of
+from triptych.core import Data, DataSpec, Split
+from triptych.core.discovery import parts
 from triptych.core.preparation import Preparation
 from triptych.data.prepare.listing import refuse_special
 from triptych.data.source import Source
@@ -21,13 +21,12 @@ from triptych.errors import UserError, nearest
 
 def all_sources() -> dict[str, Source]:
     """Every named source, by name."""
-    found: dict[str, Source] = {}
-    for module in modules_of("data.sources"):
-        for name, source in getattr(module, "SOURCES", {}).items():
-            if name in found:
-                raise TypeError(f"two sources are named {name}")
-            found[name] = source
-    return found
+    return {name: part.value for name, part in parts("data set").items()}
+
+
+def all_kinds() -> list[type[Source]]:
+    """Every kind of source, by the names of their classes."""
+    return [part.value for _, part in sorted(parts("source").items())]
 
 
 def names() -> list[str]:
@@ -44,8 +43,7 @@ def find(name_or_path: str | Path) -> Source:
     known = all_sources()
     if text in known:
         return known[text]
-    kinds = discover("data", Source).values()
-    for kind in kinds:
+    for kind in all_kinds():
         if (there := kind.called(text)) is not None:
             return there
     path = Path(name_or_path).expanduser()
@@ -61,7 +59,7 @@ def find(name_or_path: str | Path) -> Source:
 def at(path: Path) -> Source:
     """What lies at a path that exists: the source whose layout it is, else whatever pictures are there."""
     refuse_special(path)
-    found = [source for kind in discover("data", Source).values() if (source := kind.at(path)) is not None]
+    found = [source for kind in all_kinds() if (source := kind.at(path)) is not None]
     return min(found, key=lambda source: source.general)
 
 

@@ -5,19 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from triptych.core import Recipe
-from triptych.core.discovery import modules_of
+from triptych.core.discovery import parts
 from triptych.errors import UserError, nearest
 
 
 def all_recipes() -> dict[str, Recipe]:
     """Every named recipe, sorted by name."""
-    found: dict[str, Recipe] = {}
-    for module in modules_of("recipes"):
-        for name, recipe in getattr(module, "RECIPES", {}).items():
-            if name in found:
-                raise TypeError(f"two recipes are named {name}")
-            found[name] = replace(recipe, name=name)
-    return dict(sorted(found.items()))
+    return {name: replace(part.value, name=name) for name, part in sorted(parts("recipe").items())}
 
 
 def get(name: str) -> Recipe:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from triptych.core import Data, Model, Recipe, Split, encode
 from triptych.errors import UserError
-from triptych.run import checkpoint, schema
+from triptych.run import checkpoint, plugins, schema
 from triptych.system import files
 
 Which = Literal["last", "best"]
@@ -70,7 +70,9 @@ class Run:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             hint = f"`triptych resume {path}` continues it, " if (path / "recipe.json").exists() else ""
             raise UserError(f"{path} exists already; {hint}--out NAME starts elsewhere")
-        asked = {"format": schema.FORMAT, "recipe": encode(recipe), "seed": seed}
+        asked: dict[str, Any] = {"format": schema.FORMAT, "recipe": encode(recipe), "seed": seed}
+        if needs := plugins.needed(recipe):
+            asked["plugins"] = needs
         status = {"state": "running", "images": 0, "budget": recipe.train.images, "alarms": []}
         _sweep_old_parts(path)
         with files.making_folder(path, "--out NAME starts elsewhere") as part:
@@ -81,6 +83,11 @@ class Run:
             files.write_json(part / "status.json", status)
             files.write_text(part / "metrics.jsonl", "")
         return cls(path)
+
+    def check_plugins(self) -> None:
+        """UserError where a plug-in has changed since this run was made, so that it could not go on as it began."""
+        if how := plugins.changed(schema.read_asked(self.path)):
+            raise UserError(f"{self.path}: {how}; put the old one back, or start a new run with `triptych train`")
 
     @property
     def budgets(self) -> list[int]:
@@ -276,6 +283,8 @@ class Run:
         from triptych.models.families import build
         from triptych.system.device import pick_device, place
 
+        if how := plugins.changed(schema.read_asked(self.path)):
+            schema.note(f"{self.path}: {how}; what it makes may differ")
         images, tensors, _ = self.newest() if which == "last" else self._read_best()
         model = build(self.recipe.model, self.shape())
         contents = checkpoint.Contents.unpack(tensors)

@@ -157,7 +157,7 @@ def read_asked(folder: Path) -> dict[str, Any]:
     """recipe.json: `recipe`, still as JSON, and `seed`."""
     path = folder / "recipe.json"
     before = listed(record(images=is_count, at=is_count))
-    fields = {"format": is_count, "recipe": RECIPE, "seed": is_count, "continued": before}
+    fields = {"format": is_count, "recipe": RECIPE, "seed": is_count, "continued": before, "plugins": PLUGINS}
     asked = read(path, fields, ("recipe", "seed"))
     if asked.get("format", 1) > FORMAT:
         raise UserError(newer(path, asked["format"]))
@@ -173,11 +173,16 @@ RECIPE = record(
 )
 
 
+PLUGINS = listed(both(record(name=is_text), having(**dict.fromkeys(("file", "sha256", "package", "version"), is_text))))
+
+
 def read_recipe(folder: Path) -> tuple[Any, int]:
     """The recipe and the seed of recipe.json."""
     from triptych.core import Recipe
+    from triptych.run.plugins import check_present
 
     path, asked = folder / "recipe.json", read_asked(folder)
+    check_present(path, asked)
     try:
         recipe = decode(asked["recipe"])
     except UserError as e:

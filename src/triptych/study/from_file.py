@@ -4,6 +4,7 @@ YAML:
 
     name: my-study
     seeds: 3
+    plugins: [mine]  # optional: each must be installed, or given by --plugin; a file imports nothing
     recipes:
       - recipe: wgan-gp-25gaussians
         train.images: 200_000
@@ -21,13 +22,13 @@ from typing import Any
 
 import yaml
 
-from triptych.core import Recipe
+from triptych.core import Recipe, plugins
 from triptych.errors import UserError
 from triptych.recipes.override import meant, with_field
 from triptych.study.study import Study
 from triptych.system import files
 
-KEYS = ("name", "seeds", "about", "samples", "recipes")
+KEYS = ("name", "seeds", "about", "samples", "plugins", "recipes")
 LARGEST = 1 << 20
 """Bytes of a study file."""
 DEEPEST, NODES, LONGEST = 20, 100_000, 3_000
@@ -84,6 +85,7 @@ def from_yaml(path: Path) -> Study:
     if not isinstance(entries, yaml.SequenceNode) or not entries.value:
         raise reader.wrong(entries, "`recipes:` is not a list of recipes; begin each with a dash")
     plain = {key: reader.value(node) for key, node in top.items() if key != "recipes"}
+    reader.check_plugins(top.get("plugins"), plain.pop("plugins", []))
     for key in ("seeds", "samples"):
         given = plain.get(key, 1)
         if type(given) is not int or given < 1:
@@ -148,6 +150,16 @@ class _Reader:
                 raise self.wrong(key_node, f"{key!r} is given twice; remove one")
             found[key] = value
         return found
+
+    def check_plugins(self, node: Any, named: Any) -> None:
+        """UserError where a plug-in that the study requires is neither installed nor given."""
+        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+            raise self.wrong(node, "`plugins:` is not a list of names; write plugins: [NAME]")
+        for name in named:
+            if plugins.called(name) is None:
+                raise self.wrong(
+                    node, f"the plug-in {name} is not here; install it, or give --plugin its file or module"
+                )
 
     def recipe(self, node: Any) -> Recipe:
         from triptych.recipes.named import get

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from triptych.core.discovery import first_line, parts
 from triptych.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -154,11 +155,6 @@ def quickstart(scale: Scale) -> Recipes:
     return tuple(replace(made, data=small) if made.data.name == "glyphs" else made for made in found)
 
 
-def first_line(function: Callable[..., object]) -> str:
-    """A docstring's first line."""
-    return next(iter((function.__doc__ or "").splitlines()), "")  # none under python -OO
-
-
 STUDIES: dict[str, tuple[Callable[[Scale], Recipes], int]] = {
     "quickstart": (quickstart, 2),
     "toys": (toys, 5),
@@ -177,9 +173,14 @@ LINES_ABOUT = "Two parallel lines drawn apart: divergence, Wasserstein estimate 
 """This one trains no generator: see `parallel_lines.py`."""
 
 
+def studies() -> dict[str, tuple[Callable[[Scale], Recipes], int]]:
+    """Every named study, of plug-ins too."""
+    return {name: part.value for name, part in parts("study").items()}
+
+
 def listing() -> dict[str, str]:
     """Every named study and what it asks."""
-    return {name: first_line(make) for name, (make, _) in STUDIES.items()} | {LINES: LINES_ABOUT}
+    return {name: first_line(make) for name, (make, _) in studies().items()} | {LINES: LINES_ABOUT}
 
 
 def get(name: str, scale: Scale = "quick") -> Study:
@@ -189,8 +190,9 @@ def get(name: str, scale: Scale = "quick") -> Study:
     """
     from triptych.study.study import Study
 
-    if name not in STUDIES:
-        hint = nearest(name, [*STUDIES, LINES], f"known: {', '.join([*STUDIES, LINES])}")
+    known = studies()
+    if name not in known:
+        hint = nearest(name, [*known, LINES], f"known: {', '.join([*known, LINES])}")
         raise UserError(f"no study is named {name!r}; {hint}")
-    make, seeds = STUDIES[name]
+    make, seeds = known[name]
     return Study(name, make(scale), seeds, first_line(make), 2_500 if scale == "quick" else None)

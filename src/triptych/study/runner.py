@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from triptych.core import encode
+from triptych.core import encode, plugins
 from triptych.errors import UserError
 from triptych.run.folder import Run
 from triptych.study.display import display
@@ -151,7 +151,7 @@ class Worker:
         with files.appending(log) as errors:
             self.process = subprocess.Popen(
                 # -P: what lies in the current folder is not imported
-                [sys.executable, "-P", "-m", "triptych.study.worker"],
+                [sys.executable, "-P", "-m", "triptych.study.worker", *(p.given for p in plugins.given())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -1,4 +1,4 @@
-"""A process of a study: `python -P -m triptych.study.worker` reads jobs and trains, judges and draws them one by one.
+"""A process of a study: `python -P -m triptych.study.worker PLUGIN...` reads jobs, and trains, judges and draws each.
 
 Each job is a JSON line on standard input, answered by a JSON line on standard output. Both are private from the start:
 what a run, a library in C or a program of theirs prints goes to a file of the run's name in the study's folder `logs/`.
@@ -16,19 +16,22 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from triptych.core import Recipe, decode
+from triptych.core.discovery import add_plugin
 from triptych.errors import Diverged, UserError
 from triptych.study.runner import log_of
 from triptych.system import files
 
 
-def serve() -> None:
-    """Answer jobs until the input ends."""
+def serve(plugins: Sequence[str] = ()) -> None:
+    """Answer jobs until the input ends; with the parts of the plug-ins that the study was given."""
     orders, answers = private_streams()
+    for where in plugins:
+        add_plugin(where)
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def listen() -> None:
@@ -134,4 +137,4 @@ def judge(path: Path, samples: int | None, device: str) -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(sys.argv[1:])

@@ -89,6 +89,7 @@ def go_on(
     """A run and its state at the last checkpoint, locked; no state where the run is finished; see `resume`."""
     run = Run(path)
     check_train(run.recipe.train)
+    run.check_plugins()
     check_checkpoints(run)
     if images is None and run.finished and run.status["images"] >= run.recipe.train.images:
         _check_unchanged(run)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape
+from triptych.core.data import LARGEST
 from triptych.errors import UserError
 from triptych.models.families import FlowModel
 from triptych.models.layers.bijections import (
@@ -188,6 +189,11 @@ class NSF(ModelSpec):
     """bins of each spline; twice as many in the first, elementwise one"""
     bound: float = 3.0
     """the splines bend within [-bound, bound] standard deviations"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.bound <= LARGEST:
+            raise UserError(f"model.bound is {self.bound}; it must be above 0, and at most {LARGEST:,}")
 
     def build(self, shape: Shape) -> FlowModel:
         d = columns(shape, "NSF")

@@ -1,0 +1,54 @@
+"""What every objective and network promises, as checks that a stranger's own tests can call."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import torch
+
+from triptych.core import Clock, Data, Model, ModelSpec, Move, Objective, decode, encode
+from triptych.data.batches import Batches
+
+
+def check_objective(objective: Objective, network: ModelSpec, data: Data, steps: int = 2) -> None:
+    """AssertionError, saying which, where an objective breaks a promise while it trains a network on some data.
+
+    Losses are finite scalars; a move changes the parameters of its players alone; every player moves; the same seed
+    gives the same losses; the objective is a frozen dataclass that a recipe's JSON can hold.
+    """
+    name = type(objective).__name__
+    assert dataclasses.is_dataclass(objective), f"{name} is no dataclass; its fields are its hyper-parameters"
+    frozen = getattr(type(objective), "__dataclass_params__").frozen  # noqa: B009 - no type checker knows it
+    assert frozen, f"{name} is not frozen; an objective has no state: a resumed run could not restore it"
+    assert decode(encode(objective)) == objective, f"{name} does not survive a recipe's JSON"
+    losses: list[list[float]] = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        model = network.build(data.shape)
+        objective.check(model, data, steps)
+        objective.prepare(model, data)
+        moved: set[str] = set()
+        losses.append([])
+        for move, changed in moves(objective, model, data, steps):
+            assert move.loss.shape == (), f"a loss of {name} has the shape {tuple(move.loss.shape)}; give a scalar"
+            assert torch.isfinite(move.loss), f"a loss of {name} is {move.loss.item()}"
+            assert changed == sorted(move.names), f"a move of {name} for {move.names} changed {changed}"
+            losses[-1].append(move.loss.item())
+            moved |= set(move.names)
+        assert moved == set(model.players), f"{name} never moves {sorted(set(model.players) - moved)}"
+    assert losses[0] == losses[1], f"{name} gives other losses from the same seed: is there state in it?"
+
+
+def moves(objective: Objective, model: Model, data: Data, steps: int) -> Iterator[tuple[Move, list[str]]]:
+    """Each move of some steps, carried out by plain gradient descent, and the players whose parameters it changed."""
+    batches = Batches(data, min(32, len(data)), 0, torch.device("cpu"))
+    for step in range(steps):
+        for move in objective.step(model, batches, Clock(step, batches.drawn, step / steps, steps)):
+            before = {k: v.detach().clone() for k, v in model.named_parameters()}
+            mine = [w for name in move.names for w in model.players[name].parameters()]
+            for w, g in zip(mine, torch.autograd.grad(move.loss, mine, allow_unused=True), strict=True):
+                if g is not None:
+                    w.data -= 0.01 * g
+            after = model.named_parameters()
+            yield move, sorted({k.split(".")[0] for k, v in after if not torch.equal(v, before[k])})
