@@ -36,11 +36,10 @@ def plain(kind: str, name: str) -> Any:
 
 def misfit(recipe: Recipe) -> str:
     """Why the objective cannot train the network on the data, and which objectives can; empty where it can."""
-    from triptych.models.families import build
-    from triptych.trainer.checks import load_data
+    from triptych.trainer.checks import Plan
 
-    data, _ = load_data(recipe)
-    model = build(recipe.model, data.shape)
+    plan = Plan(recipe, 0, "cpu")
+    (data, _), model = plan.examples, plan.model
     try:
         recipe.objective.check(model, data)
     except UserError as e:
