@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from triptych import evaluate, trainer
-from triptych.evaluate import protocol
+from triptych.evaluate import Samples
 from triptych.run import Run, load
 
 RUNS = Path(__file__).resolve().parent.parent / "fixtures" / "runs-0.1"
@@ -54,7 +54,7 @@ def test_an_old_run_goes_on_to_the_end_it_would_have_had(name: str, tmp_path: Pa
                 assert mine[key] == pytest.approx(theirs[key], rel=1e-4, abs=1e-6), (key, mine["images"])
     made = run.load(device="cpu").sample(4, seed=5).numpy()
     np.testing.assert_allclose(made, samples["whole"], rtol=1e-3, atol=1e-4)
-    assert evaluate.evaluate_run(path, protocol.Options(n=64, device="cpu"))
+    assert evaluate.evaluate_run(path, samples=Samples(n=64), device="cpu")
     assert (path / "eval.json").is_file()
 
 

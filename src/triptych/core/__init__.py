@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from triptych.core.data import Shape as Shape
     from triptych.core.data import Split as Split
     from triptych.core.discovery import discover as discover
+    from triptych.core.features import Extractor as Extractor
+    from triptych.core.features import Space as Space
+    from triptych.core.metric import Comparison as Comparison
     from triptych.core.metric import Metric as Metric
     from triptych.core.metric import Value as Value
     from triptych.core.model import Density as Density
@@ -34,10 +37,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Clock",
+    "Comparison",
     "Data",
     "DataSpec",
     "Density",
     "Encoder",
+    "Extractor",
     "Latent",
     "Law",
     "Metric",
@@ -48,6 +53,7 @@ __all__ = [
     "Recipe",
     "Sampler",
     "Shape",
+    "Space",
     "Split",
     "Train",
     "Value",
@@ -63,10 +69,12 @@ __getattr__, __dir__ = handed_on(
     __name__,
     {
         "Clock": "objective",
+        "Comparison": "metric",
         "Data": "data",
         "DataSpec": "recipe",
         "Density": "model",
         "Encoder": "model",
+        "Extractor": "features",
         "Latent": "model",
         "Law": "data",
         "Metric": "metric",
@@ -77,6 +85,7 @@ __getattr__, __dir__ = handed_on(
         "Recipe": "recipe",
         "Sampler": "model",
         "Shape": "data",
+        "Space": "features",
         "Split": "data",
         "Train": "recipe",
         "Value": "metric",

@@ -8,7 +8,8 @@ import torch
 
 from triptych.core import Data, Density, Model, Sampler
 from triptych.errors import TooFew
-from triptych.evaluate.protocol import CHEAP, Options, draw, halves, load_inception
+from triptych.evaluate.options import Features
+from triptych.evaluate.protocol import CHEAP, draw, halves, load_inception
 from triptych.metrics.coverage import mode_coverage
 from triptych.metrics.features import extractor as features
 from triptych.metrics.features import self_trained
@@ -66,7 +67,7 @@ def during_training(
         extractors: list[features.Extractor] = []
         if budget >= LONG or self_trained.cached(data):
             extractors.append(self_trained.extractor_for(data, test))
-        net = load_inception(Options(device=str(model.device)), True) if inception else None
+        net = load_inception(Features(), images=True, device=str(model.device)) if inception else None
         if net is not None:
             extractors.append(net)
         if not isinstance(model, Sampler) or not extractors:

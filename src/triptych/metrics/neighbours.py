@@ -8,9 +8,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from triptych.core import Metric, Value
+from triptych.core import Comparison, Metric, Value
 from triptych.metrics.arrays import at_least, pair
-from triptych.metrics.comparison import Case
 
 BLOCK = 2048
 ROUNDING = 1e-12
@@ -31,7 +30,7 @@ def prdc(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, k: int = 5) -> dict
     few blocks of distances. Sources: Kynkäänniemi et al. 2019, section 2; Naeem et al. 2020, section 3.
     """
     at_least(1, k=k)
-    real, fake = pair(real, fake, least=k + 1, wide=False)
+    real, fake = pair(real, fake, least=k + 1, keep_floats=True)
     centre = real.mean(0, dtype=torch.float64)  # smaller norms, smaller rounding errors
     real_radius, fake_radius = radii(real, k, centre), radii(fake, k, centre)
     inside_real = torch.zeros(len(fake), dtype=torch.int64)
@@ -55,12 +54,12 @@ def prdc(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, k: int = 5) -> dict
 
 
 def nearest(
-    x: Tensor, y: Tensor, k: int = 1, same: bool = False, centre: Tensor | float = 0.0
+    x: Tensor, y: Tensor, k: int = 1, *, exclude_self: bool = False, centre: Tensor | float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Distances and indices of the k nearest rows of y to each row of x, (n, k), nearest first.
 
-    With `same`, x is y, and a row is not its own neighbour. `centre` (d,) is taken off both in float64, a block at a
-    time.
+    With `exclude_self`, x is y, and a row is not its own neighbour. `centre` (d,) is taken off both in float64, a block
+    at a time.
     """
     best, index = [], []
     for i in range(0, len(x), BLOCK):
@@ -69,7 +68,7 @@ def nearest(
         who = torch.zeros_like(near, dtype=torch.int64)
         for j in range(0, len(y), BLOCK):
             distance = squared_distances(a, y[j : j + BLOCK].double() - centre)[0]
-            if same and i == j:
+            if exclude_self and i == j:
                 distance.fill_diagonal_(torch.inf)
             part, column = distance.topk(min(k, distance.shape[1]), largest=False)
             near, order = torch.cat([near, part], 1).topk(k, largest=False)
@@ -81,7 +80,7 @@ def nearest(
 
 def radii(x: Tensor, k: int, centre: Tensor | float = 0.0) -> Tensor:
     """Squared distance of each row to its k-th nearest other row, (n,)."""
-    return nearest(x, x, k, same=True, centre=centre)[0][:, -1].square()
+    return nearest(x, x, k, exclude_self=True, centre=centre)[0][:, -1].square()
 
 
 def squared_distances(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,11 +100,11 @@ class Neighbours(Metric):
     k: int = 5
     """neighbours that a ball reaches to"""
 
-    def applies(self, case: Case) -> str:
+    def applies(self, comparison: Comparison) -> str:
         return ""
 
-    def __call__(self, case: Case) -> dict[str, Value]:
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
-        for space in case.spaces:
-            found |= case.measure(lambda x, y: prdc(x, y, self.k), space, note=f"k = {self.k}")
+        for space in comparison.spaces:
+            found |= comparison.measure(lambda x, y: prdc(x, y, self.k), space, note=f"k = {self.k}")
         return found
