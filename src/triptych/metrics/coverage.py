@@ -85,6 +85,8 @@ class ModeCoverage(Metric):
             "modes": f"of {len(modes)}",
             "high_quality": f"a perfect sampler scores {ceiling(modes.shape[1]):.4f} on average",
         }
+        if math.isnan(got["reverse_kl"]):
+            notes["reverse_kl"] = "not defined: no sample is close to a mode"
         return {
             k: dataclasses.replace(comparison.value(v, floor=ideal[k], floor_n=n, note=notes.get(k, "")), n=n)
             for k, v in got.items()

@@ -263,6 +263,7 @@ class Likelihood(Metric):
                 (kl, math.hypot((gap.std() / n**0.5).item(), more_se)),
                 seed=self.seed,
                 floor=0.0,
+                floor_n=n,
                 note=f"KL(data ‖ model), nats{above}",
             )
         plain = dataclasses.asdict(card)
