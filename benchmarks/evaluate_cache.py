@@ -10,8 +10,9 @@ import torch
 from common import record
 
 from triptych.core import Data
+from triptych.core.features import Extractors
 from triptych.evaluate.protocol import measure
-from triptych.metrics.comparison import Case
+from triptych.metrics.comparison import Comparison
 from triptych.metrics.features import self_trained
 
 N = 10_000
@@ -37,7 +38,7 @@ def main() -> None:
 
             type(extractor).__call__ = counting  # type: ignore[method-assign]
             began = time.perf_counter()
-            measure(Case(real, fake, spare, extractors=(extractor,)))
+            measure(Comparison(real, fake, extra_real=spare, extractors=Extractors(own=extractor)))
             seconds.append(time.perf_counter() - began)
             looked.append(seen)
             type(extractor).__call__ = call  # type: ignore[method-assign]

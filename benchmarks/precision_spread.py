@@ -15,8 +15,7 @@ from pathlib import Path
 from common import record, spread
 
 from triptych.core.statistics import welch
-from triptych.evaluate import evaluate_run
-from triptych.evaluate.protocol import Options
+from triptych.evaluate import Samples, evaluate_run
 from triptych.recipes import get
 from triptych.run import Run
 from triptych.trainer import fit, resume
@@ -28,7 +27,7 @@ def one(args: argparse.Namespace, precision: str, seed: int) -> dict[str, float]
     train = replace(recipe.train, images=args.images, log=args.images // 100, best="", precision=precision)
     run = resume(folder) if folder.exists() else fit(replace(recipe, train=train), seed, folder, args.device)
     lines = [line for line in run.lines() if args.loss in line and line["images"] > 0.75 * args.images]
-    kid = evaluate_run(folder, Options(n=5_000))["kernel"].value
+    kid = evaluate_run(folder, samples=Samples(n=5_000))["kernel"].value
     assert kid is not None
     row = {
         "loss": statistics.fmean(line[args.loss] for line in lines),

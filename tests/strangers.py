@@ -70,21 +70,24 @@ METRIC = '''
 
 from dataclasses import dataclass
 
-from triptych.core import Metric
+from triptych.core import Metric, Quantity
 
 
 @dataclass(frozen=True)
 class MeanError(Metric):
-    """`mean_error`: Euclidean distance between the two means, lower is better."""
+    """`mean_error`: Euclidean distance between the two means."""
 
-    def applies(self, case):
-        return "" if not case.images else "only vectors have such a mean"
+    quantities = {"mean_error": Quantity("Error of the mean", "lower")}
 
-    def __call__(self, case):
-        left, right = case.pair
+    def applies(self, comparison):
+        return "" if not comparison.is_images else "only vectors have such a mean"
+
+    def __call__(self, comparison):
+        left, right = comparison.floor_sides
         floor = (left.x.mean(0) - right.x.mean(0)).norm().item()
-        value = (case.real.x.mean(0) - case.fake.x.mean(0)).norm().item()
-        return {"mean_error": case.value(value, floor=floor, floor_n=len(right), note="Euclidean distance")}
+        value = (comparison.real.x.mean(0) - comparison.fake.x.mean(0)).norm().item()
+        number = comparison.value(value, floor=floor, floor_n=len(right), note="Euclidean distance")
+        return {"mean_error": number}
 '''
 
 SOURCE = '''

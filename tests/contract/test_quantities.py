@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 
 import triptych
-from triptych.core import Clock, Data, Metric, Objective, Quantity, Value, discover
+from triptych.core import Clock, Data, Extractor, Metric, Objective, Quantity, Value, discover
+from triptych.core.features import Extractors
 from triptych.core.metric import described
 from triptych.core.quantity import BOOKKEEPING, live, read_back, undeclared
 from triptych.data import load
 from triptych.data.batches import Batches, in_order
 from triptych.errors import UserError
-from triptych.metrics.comparison import Case, subset
-from triptych.metrics.features.extractor import Extractor, Inception
+from triptych.metrics.comparison import Comparison, subset
+from triptych.metrics.features.extractor import Inception
 from triptych.metrics.features.self_trained import Offline
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import RealNVP
@@ -56,41 +57,47 @@ def classifier() -> Offline:
     return Offline(Told(), "classifier", "classifier:0", accuracy=0.95, accuracy_n=100)
 
 
-def cases() -> Iterator[Case]:
+def comparisons() -> Iterator[Comparison]:
     """Small comparisons, among them one that every metric applies to."""
     toy = load("8gaussians")
     real, fake = (dataclasses.replace(toy, x=toy.sample(80, seed)) for seed in (1, 2))
     vae = MLPAutoencoder(latent=2, width=8, variational=True)
     for model in (MLPGAN(width=8).build((2,)), RealNVP(width=8, layers=2).build((2,)), vae.build((2,))):
-        yield Case(real, Data("samples", fake.x), model=model, objective=VAE(), train=toy)
+        yield Comparison(real, Data("samples", fake.x), model=model, objective=VAE(), train=toy)
     glyphs = load("glyphs")
     some = [subset(glyphs, 120, seed) for seed in range(3)]
     shape = glyphs.shape
     models = (vae.build(shape), MLPGAN(latent=2, width=8).build(shape))
     for model in models:
-        case = Case(some[0], Data("samples", some[1].x), model=model, objective=VAE(), train=some[2])
-        case.extractors = (classifier(), inception())
-        yield case
+        yield Comparison(
+            some[0],
+            Data("samples", some[1].x),
+            model=model,
+            objective=VAE(),
+            train=some[2],
+            extractors=Extractors(own=classifier(), inception=inception()),
+        )
     stacked = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    yield Case(Data("stacked", stacked[:20]), Data("samples", stacked[20:]), digits=classifier())
+    digits = Extractors(digits=classifier())
+    yield Comparison(Data("stacked", stacked[:20]), Data("samples", stacked[20:]), extractors=digits)
 
 
 @pytest.fixture(scope="module")
 def values() -> dict[str, dict[str, Value]]:
-    """What every metric makes of the cases."""
+    """What every metric makes of the comparisons."""
     found: dict[str, dict[str, Value]] = {}
-    for case in cases():
+    for comparison in comparisons():
         for name, cls in METRICS.items():
             names = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
             metric = cls(**{k: v for k, v in SMALL.items() if k in names})
-            if (case.model is None or isinstance(case.model, cls.needs)) and not metric.applies(case):
-                found.setdefault(name, {}).update(metric.evaluated(case))
+            if (comparison.model is None or isinstance(comparison.model, cls.needs)) and not metric.applies(comparison):
+                found.setdefault(name, {}).update(metric.evaluated(comparison))
     return found
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_number_of_a_metric_has_a_direction_or_says_why_not(name: str, values) -> None:
-    assert values[name], "no case of this test makes the metric run"
+    assert values[name], "no comparison of this test makes the metric run"
     for key, value in values[name].items():
         assert value.title, key
         assert bool(value.better) != bool(value.neither), key
@@ -107,11 +114,11 @@ def test_every_declared_quantity_is_made(values) -> None:
 
 def test_what_metrics_log_on_the_way_is_declared_for_those_data() -> None:
     seen = set()
-    for case in cases():
-        kind = "images" if case.images else "vectors"
+    for comparison in comparisons():
+        kind = "images" if comparison.is_images else "vectors"
         for cls in METRICS.values():
-            if case.model is not None and isinstance(case.model, cls.needs):
-                for key in cls().along(case):
+            if comparison.model is not None and isinstance(comparison.model, cls.needs):
+                for key in cls().along(comparison):
                     assert cls.quantities[key].logged == kind, key
                     seen.add(key)
     assert seen == {k for cls in METRICS.values() for k, q in cls.quantities.items() if q.logged}
@@ -167,8 +174,8 @@ def test_extractors_name_variants() -> None:
     class Mine(Extractor):
         label = "mine"
 
-        def __call__(self, images: Tensor) -> Mapping[str, Tensor]:
-            return {"features": images.flatten(1).float()}
+        def __call__(self, examples: Tensor) -> Mapping[str, Tensor]:
+            return {"features": examples.flatten(1).float()}
 
         def name(self, base: str) -> str:
             return f"{base}_mine"
@@ -176,8 +183,8 @@ def test_extractors_name_variants() -> None:
     mine = Mine()
     mine.id, mine.resize, mine.dtype = "mine", "none", "float32"
     x = torch.randint(0, 256, (30, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    case = Case(Data("a", x[:15]), Data("b", x[15:]), extractors=(mine,))
-    found = METRICS["Neighbours"]().evaluated(case) | METRICS["Frechet"]().evaluated(case)
+    comparison = Comparison(Data("a", x[:15]), Data("b", x[15:]), extractors=Extractors(own=mine))
+    found = METRICS["Neighbours"]().evaluated(comparison) | METRICS["Frechet"]().evaluated(comparison)
     assert {k: v.better for k, v in found.items()} == {
         "precision_mine": "higher",
         "recall_mine": "higher",

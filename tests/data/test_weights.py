@@ -63,7 +63,7 @@ def test_every_place_in_its_order(places, server, monkeypatch):
     assert server.asked == []
     places["hub"].with_name(WEIGHTS[0]).unlink()
     with pytest.raises(UserError, match="found nowhere"):
-        find_inception(fetched=False)
+        find_inception(may_download=False)
     assert server.asked == []
     assert find_inception() == places["cache"]
     assert places["cache"].read_bytes() == BODY

@@ -7,9 +7,8 @@ import torch
 
 from triptych.core import DataSpec, Recipe, Train
 from triptych.data import load_spec
-from triptych.evaluate import evaluate_run
-from triptych.evaluate.protocol import Options
-from triptych.metrics.comparison import Case
+from triptych.evaluate import Samples, evaluate_run
+from triptych.metrics.comparison import Comparison
 from triptych.metrics.disentanglement import Disentanglement
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.objectives.autoencoder import VAE
@@ -35,7 +34,7 @@ def test_a_trained_encoder_is_above_an_untrained_one_and_above_chance(run):
     data = load_spec(RECIPE.data, "test")
     torch.manual_seed(0)
     models = {"trained": run.load(), "untrained": RECIPE.model.build(data.shape).eval()}
-    found = {k: Disentanglement()(Case(data, data, model=m)) for k, m in models.items()}
+    found = {k: Disentanglement()(Comparison(data, data, model=m)) for k, m in models.items()}
     assert set(found["trained"]) == SCORES
     for name, value in found["trained"].items():
         raw = found["untrained"][name]
@@ -52,7 +51,7 @@ def test_a_trained_encoder_is_above_an_untrained_one_and_above_chance(run):
 def test_evaluate_reports_them_with_everything_a_vae_has(run, tmp_path, monkeypatch):
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("triptych.metrics.features.self_trained.EXAMPLES", (500, 500))
-    values = evaluate_run(run.path, Options(n=60))
+    values = evaluate_run(run.path, samples=Samples(n=60))
     assert set(values) >= SCORES
     assert {"nll_elbo", "nll_iwae", "bits_per_dim_elbo", "bits_per_dim_iwae", "separability", "hole_prior"} <= set(
         values

@@ -150,17 +150,17 @@ def test_fid_along_the_way_where_it_is_asked_for_and_can_be_had(pictures_run, mo
 
     model, data = load(pictures_run), Run(pictures_run).data()
     monkeypatch.setattr(
-        "triptych.evaluate.of_run.load_inception", lambda options, images: Inception(features, "inception-v3:t")
+        "triptych.evaluate.of_run.load_inception", lambda *a, **k: Inception(features, "inception-v3:t")
     )
     monkeypatch.setattr(
-        "triptych.evaluate.while_training.load_inception", lambda options, images: Inception(features, "inception-v3:t")
+        "triptych.evaluate.while_training.load_inception", lambda *a, **k: Inception(features, "inception-v3:t")
     )
     state = torch.get_rng_state()
     found = while_training.during_training(model, data, None, 50, 0, inception=True)
     assert set(found) == {"fid", "kid", "frechet", "kernel", "coverage"}
     assert set(while_training.during_training(model, data, None, 50, 0)) == {"frechet", "kernel", "coverage"}
-    monkeypatch.setattr("triptych.evaluate.of_run.load_inception", lambda options, images: None)
-    monkeypatch.setattr("triptych.evaluate.while_training.load_inception", lambda options, images: None)
+    monkeypatch.setattr("triptych.evaluate.of_run.load_inception", lambda *a, **k: None)
+    monkeypatch.setattr("triptych.evaluate.while_training.load_inception", lambda *a, **k: None)
     assert set(while_training.during_training(model, data, None, 50, 0, inception=True)) == {
         "frechet",
         "kernel",

@@ -7,8 +7,7 @@ import torch
 
 from triptych import recipes, trainer
 from triptych.core import DataSpec
-from triptych.evaluate import evaluate_run
-from triptych.evaluate.protocol import Options
+from triptych.evaluate import Samples, evaluate_run
 from triptych.run import Run
 
 pytestmark = [
@@ -67,7 +66,9 @@ def test_samples_of_one_seed_are_those_of_the_processor(tmp_path):
 
 def test_numbers_of_a_judged_run_are_those_of_the_processor(tmp_path):
     run = trainer.fit(short("wgan-gp-birds-quick"), 0, tmp_path / "run", "cuda", progress=False)
-    found = [evaluate_run(run.path, Options(n=200, device=d), tmp_path / f"{d}.json") for d in ("cpu", "cuda")]
+    found = [
+        evaluate_run(run.path, samples=Samples(n=200), device=d, out=tmp_path / f"{d}.json") for d in ("cpu", "cuda")
+    ]
     for name in ("frechet", "kernel", "precision"):
         a, b = (values[name].value for values in found)
         assert a == pytest.approx(b, rel=0.02, abs=1e-3), name

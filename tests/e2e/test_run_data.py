@@ -14,7 +14,7 @@ from triptych.cli import main
 from triptych.core import DataSpec, Recipe, Train
 from triptych.data import load_spec
 from triptych.errors import UserError
-from triptych.evaluate import protocol
+from triptych.evaluate import Samples
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import RealNVP
 from triptych.models.gans.mlp import MLPGAN
@@ -304,7 +304,7 @@ def test_so_few_pictures_are_trained_on(tmp_path, capsys, family, n):
     run = trainer.fit(recipe, out=tmp_path / "run", device="cpu", progress=False, announce=said.append)
     assert run.status["state"] == "done"
     assert any("fid, frechet, kid, kernel, coverage are left out on the way" in line for line in said)
-    assert evaluate.evaluate_run(run.path, protocol.Options(device="cpu"))["sliced_wasserstein"].value is not None
+    assert evaluate.evaluate_run(run.path, device="cpu")["sliced_wasserstein"].value is not None
 
 
 def test_a_held_out_part_of_one(tmp_path, capsys):
@@ -333,11 +333,11 @@ def test_four_evaluations_at_once(home):
     """Each ends well, and who reads meets whole numbers: those of the last."""
     bad, done = [], threading.Event()
     file = home / "run" / "eval.json"
-    evaluate.evaluate_run(home / "run", protocol.Options(n=8, device="cpu"))
+    evaluate.evaluate_run(home / "run", samples=Samples(n=8), device="cpu")
 
     def judge(seed):
         try:
-            evaluate.evaluate_run(home / "run", protocol.Options(n=8, seed=seed, device="cpu"))
+            evaluate.evaluate_run(home / "run", samples=Samples(n=8, seed=seed), device="cpu")
         except Exception as e:
             bad.append(e)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from triptych import evaluate, trainer
-from triptych.evaluate import protocol
+from triptych.evaluate import Samples
 from triptych.metrics.features import self_trained
 from triptych.run import Run, load
 
@@ -60,7 +60,7 @@ def test_an_old_run_goes_on_to_the_end_it_would_have_had(
                 assert mine[key] == pytest.approx(theirs[key], rel=1e-4, abs=1e-6), (key, mine["images"])
     made = run.load(device="cpu").sample(4, seed=5).numpy()
     np.testing.assert_allclose(made, samples["whole"], rtol=1e-3, atol=1e-4)
-    assert evaluate.evaluate_run(path, protocol.Options(n=64, device="cpu"))
+    assert evaluate.evaluate_run(path, samples=Samples(n=64), device="cpu")
     assert (path / "eval.json").is_file()
 
 

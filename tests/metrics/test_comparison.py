@@ -1,4 +1,4 @@
-"""One case: features made once, floors from disjoint real sets, caches, offline extractors, statistics files."""
+"""One comparison: features made once, floors from disjoint real sets, caches, offline extractors, statistics files."""
 
 import json
 
@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from triptych.core import Data, Metric, discover
+from triptych.core.features import Extractors
 from triptych.errors import UserError
 from triptych.metrics.classes import InceptionScore, inception_score, stacked_modes
-from triptych.metrics.comparison import Case, subset
+from triptych.metrics.comparison import Comparison, subset
 from triptych.metrics.features import extractor, self_trained
 from triptych.metrics.features.extractor import Inception, read_statistics, write_statistics
 from triptych.metrics.frechet import Frechet, FrechetInfinity, frechet_infinity, moments
@@ -40,6 +41,10 @@ class Counting:
         return {"features": flat[:, :5], "logits": flat[:, :4], "logits_unbiased": flat[:, :4]}
 
 
+def counting():
+    return Extractors(inception=Inception(Counting(), "inception-v3:t"))
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
@@ -50,21 +55,23 @@ def test_features_are_made_once_and_real_ones_never_again(cache):
     real, fake, spare = noise(40, fingerprint="r"), noise(30, seed=1), noise(60, seed=2, fingerprint="s")
     for again in (False, True):
         net = Counting()
-        case = Case(real, fake, spare, extractors=(Inception(net, "inception-v3:test"),))
+        comparison = Comparison(
+            real, fake, extra_real=spare, extractors=Extractors(inception=Inception(net, "inception-v3:test"))
+        )
         for metric in discover("metrics", Metric).values():
-            if not metric().applies(case):
-                metric()(case)
+            if not metric().applies(comparison):
+                metric()(comparison)
         assert net.images == (30 if again else 40 + 30 + 30)
     assert (cache / "features").is_dir()
 
 
 def test_floor_is_the_metric_between_disjoint_real_sets(cache):
     real, fake = noise(40, fingerprint="r"), noise(30, seed=1)
-    left, right = Case(real, fake).pair
+    left, right = Comparison(real, fake).floor_sides
     assert (len(left), len(right)) == (20, 20)
     rows = [tuple(x.flatten().tolist()) for x in (*left.x, *right.x)]
     assert len(set(rows)) == 40
-    value = Frechet()(Case(real, fake, extractors=(Inception(Counting(), "inception-v3:t"),)))["fid"]
+    value = Frechet()(Comparison(real, fake, extractors=counting()))["fid"]
     assert (value.n, value.n_real, value.floor_n) == (30, 40, 20)
     assert value.floor is not None
     assert value.floor > 0
@@ -72,8 +79,8 @@ def test_floor_is_the_metric_between_disjoint_real_sets(cache):
 
 
 def test_names_tell_inception_from_others(cache):
-    space = (Inception(Counting(), "inception-v3:t"), self_trained.extractor_for(noise(9)))
-    got = Frechet()(Case(noise(40), noise(40, seed=1), extractors=space))
+    space = Extractors(inception=Inception(Counting(), "inception-v3:t"), own=self_trained.extractor_for(noise(9)))
+    got = Frechet()(Comparison(noise(40), noise(40, seed=1), extractors=space))
     assert set(got) == {"fid", "frechet"}
     assert "not comparable" in got["frechet"].note
     assert not got["fid"].note
@@ -82,8 +89,8 @@ def test_names_tell_inception_from_others(cache):
 def test_broken_samples_leave_metrics_undefined():
     x = torch.randn(20, 2)
     x[3, 1] = torch.nan
-    case = Case(Data("real", torch.randn(20, 2)), Data("samples", x))
-    value = Frechet()(case)["frechet"]
+    comparison = Comparison(Data("real", torch.randn(20, 2)), Data("samples", x))
+    value = Frechet()(comparison)["frechet"]
     assert value.value is None
     assert "1 of 20 samples are not finite" in value.note
     assert value.floor is not None
@@ -91,9 +98,9 @@ def test_broken_samples_leave_metrics_undefined():
 
 def test_sides_of_different_shape_are_refused():
     with pytest.raises(UserError, match="prepare both alike"):
-        Case(noise(9), Data("rgb", torch.zeros(9, 3, 8, 8, dtype=torch.uint8)))
+        Comparison(noise(9), Data("rgb", torch.zeros(9, 3, 8, 8, dtype=torch.uint8)))
     with pytest.raises(UserError, match="no examples"):
-        Case(noise(9), noise(0))
+        Comparison(noise(9), noise(0))
 
 
 def test_classifier_is_trained_once_and_says_its_accuracy(cache, monkeypatch):
@@ -168,8 +175,8 @@ def test_frechet_infinity_takes_the_bias_away():
 
 
 def test_frechet_infinity_of_few_real_examples_is_not_defined(cache):
-    case = Case(noise(9), noise(40, seed=1), extractors=(Inception(Counting(), "inception-v3:t"),))
-    value = FrechetInfinity()(case)["fid_infinity"]
+    comparison = Comparison(noise(9), noise(40, seed=1), extractors=counting())
+    value = FrechetInfinity()(comparison)["fid_infinity"]
     assert value.value is None
     assert "9 real examples for 5 dimensions" in value.note
 
@@ -190,7 +197,7 @@ def test_inception_score_of_known_predictions():
     assert inception_score(torch.zeros(40, 4)) == (pytest.approx(1), pytest.approx(0))
     with pytest.raises(UserError, match="at least 10"):
         inception_score(sure[:5])
-    assert InceptionScore().applies(Case(noise(9), noise(9, seed=1)))
+    assert InceptionScore().applies(Comparison(noise(9), noise(9, seed=1)))
 
 
 def test_stacked_modes_are_triples_of_digits():
@@ -215,7 +222,7 @@ def test_subsets_are_reproducible():
 def test_values_are_plain_json():
     import dataclasses
 
-    value = Frechet()(Case(Data("a", torch.randn(20, 2)), Data("b", torch.randn(20, 2))))["frechet"]
+    value = Frechet()(Comparison(Data("a", torch.randn(20, 2)), Data("b", torch.randn(20, 2))))["frechet"]
     assert json.loads(json.dumps(dataclasses.asdict(value)))["n"] == 20
 
 
@@ -234,3 +241,12 @@ def test_statistics_stand_for_the_real_side(tmp_path):
     write_statistics(tmp_path / "s.npz", torch.zeros(7), torch.eye(7))
     with pytest.raises(UserError, match="7 dimensions"):
         against_statistics(tmp_path / "s.npz", fake, inception)
+
+
+def test_features_of_one_extractor_alone():
+    digits = self_trained.extractor_for(noise(9))
+    both = Extractors(own=digits, inception=Inception(Counting(), "inception-v3:t"), digits=digits)
+    assert [e.id for e in both.of_features] == [digits.id, "inception-v3:t"]
+    assert both.only("inception-v3:t") == Extractors(inception=both.inception, digits=digits)
+    assert both.only(digits.id) == Extractors(own=digits, digits=digits)
+    assert both.only(None) == Extractors(digits=digits)

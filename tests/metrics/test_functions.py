@@ -175,7 +175,7 @@ def test_one_outlier_lifts_precision_alone(g):
 def test_nearest_neighbours_exclude_self_by_index(monkeypatch):
     monkeypatch.setattr("triptych.metrics.neighbours.BLOCK", 3)
     x = torch.tensor([[0.0], [0.0], [1.0], [4.0], [4.5]], dtype=torch.float64)
-    distance, index = nearest(x, x, 2, same=True)
+    distance, index = nearest(x, x, 2, exclude_self=True)
     assert distance.tolist() == [[0, 1], [0, 1], [1, 1], [0.5, 3], [0.5, 3.5]]
     assert index[:2, 0].tolist() == [1, 0]
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from triptych.core import Data, Density
 from triptych.errors import UserError
-from triptych.metrics.comparison import Case
+from triptych.metrics.comparison import Comparison
 from triptych.metrics.likelihood import Card, Likelihood, exact, gaussian_bits, rank, variational
 from triptych.models import GANModel, VAEModel
 from triptych.objectives.autoencoder import VAE
@@ -72,7 +72,7 @@ def test_a_uniform_density_has_eight_bits():
         assert log_p.abs().max() < 1e-12
     assert (card.dequantisation, card.draws, card.bound, card.space) == ("uniform", 3, "lower bound", "[0, 1]^D")
     data = Data("noise", x)
-    found = Likelihood()(Case(data, data, model=Uniform((1, 4, 4))))
+    found = Likelihood()(Comparison(data, data, model=Uniform((1, 4, 4))))
     assert found["bits_per_dim"].value == 8
     assert found["bits_per_dim"].card["estimator"] == "exact"
 
@@ -88,7 +88,7 @@ def test_gaussian_reference_of_uniform_noise():
 def test_a_gan_has_no_density():
     data = Data("points", torch.randn(10, 2))
     model = GANModel((2,), 2, nn.Linear(2, 2), nn.Linear(2, 1))
-    value = Likelihood()(Case(data, data, model=model))["nll"]
+    value = Likelihood()(Comparison(data, data, model=model))["nll"]
     assert value.value is None
     assert "not defined: GANModel has no density" in value.note
 
@@ -110,7 +110,7 @@ def test_non_finite_likelihoods_are_counted():
             return torch.where(x[:, 0] > 0, 0.0, -math.inf)
 
     data = Data("points", torch.tensor([[0.0], [0.5], [0.7], [0.0]]))
-    value = Likelihood()(Case(data, data, model=Half((1,))))["nll"]
+    value = Likelihood()(Comparison(data, data, model=Half((1,))))["nll"]
     assert value.value is None
     assert value.card["non_finite"] == 2
     assert "2 of 4 not finite" in value.note

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from triptych.core import Data
-from triptych.metrics.comparison import Case
+from triptych.metrics.comparison import Comparison
 from triptych.metrics.prior_hole import PriorHole
 from triptych.models import VAEModel
 
@@ -26,7 +26,7 @@ def test_the_hole_is_seen_and_filled() -> None:
     model.register_parameter("unused", nn.Parameter(torch.zeros(())))
     x = torch.randn(1500, 2, generator=torch.Generator().manual_seed(0))
     train, test = Data("a", x[:1000]), Data("b", x[1000:], "test")
-    found = PriorHole(points=500)(Case(test, test, None, model, train=train))
+    found = PriorHole(points=500)(Comparison(test, test, model=model, train=train))
     assert {v.n for v in found.values()} == {500}
     value = {k: v.value for k, v in found.items()}
     assert value["hole_prior"] > 3

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Model
 from triptych.errors import UserError
-from triptych.metrics.comparison import Case
+from triptych.metrics.comparison import Comparison
 from triptych.metrics.round_trip import RoundTrip
 from triptych.models import FlowModel
 from triptych.models.flows.autoregressive import MAF
@@ -170,14 +170,14 @@ def test_an_inverse_that_fails_is_not_called_exact():
     points = torch.randn(20, 2)
     assert math.isnan(NLL().validate(model, [points], Clock(0, 0, 0.0))["round_trip"])
     real = Data("points", points)
-    found = RoundTrip()(Case(real, real, None, model, NLL(), real, 0))["round_trip"]
+    found = RoundTrip()(Comparison(real, real, model=model, objective=NLL(), train=real))["round_trip"]
     assert found.value is None or math.isnan(found.value)
 
 
 def test_the_metric_is_the_largest_error_of_the_round_trip():
     model = perturbed(NSF(layers=2, width=8, bins=4).build((3,)))
     real = Data("points", torch.randn(300, 3))
-    found = RoundTrip()(Case(real, real, None, model, NLL(), real, 0))["round_trip"].value
+    found = RoundTrip()(Comparison(real, real, model=model, objective=NLL(), train=real))["round_trip"].value
     with torch.no_grad():
         worst = (model.flow.inverse(model.flow(real.x)[0]) - real.x).abs().max().item()
     assert found == pytest.approx(worst, rel=0.5)

@@ -10,7 +10,7 @@ from triptych.core import Data, Encoder, Sampler
 from triptych.errors import UserError
 from triptych.explore import neighbours
 from triptych.figures import tiles
-from triptych.models import GANModel, latent_space
+from triptych.models import AEModel, GANModel, latent_space
 
 
 class Plain(Sampler, Encoder):
@@ -40,6 +40,9 @@ class Flips(Plain):
 class OwnPrior(Plain):
     def prior(self, n, generator=None):
         return 5 + 2 * super().prior(n, generator)
+
+    def prior_moments(self):
+        return torch.full((6,), 5.0), torch.full((6,), 2.0)
 
 
 def test_linear_walk_passes_every_code():
@@ -96,10 +99,28 @@ def test_a_number_that_moves_the_picture_goes_before_one_that_only_flips_it():
     assert latent_space.strongest(model, torch.zeros(6), latent_space.codes_of(model), rows=5) == [4, 3, 2, 1, 0]
 
 
-def test_a_prior_of_its_own_is_measured():
-    codes = latent_space.codes_of(OwnPrior())
-    torch.testing.assert_close(codes.mean, torch.full((6,), 5.0), atol=0.15, rtol=0)
-    torch.testing.assert_close(codes.sd, torch.full((6,), 2.0), atol=0.1, rtol=0)
+def fitted() -> AEModel:
+    """An autoencoder that has seen codes around (1, 2, 3), two of them correlated."""
+    model = AEModel((4,), 3, nn.Linear(4, 3), nn.Linear(3, 4))
+    mix = torch.tensor([[2.0, 1.5, 0.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.1]])
+    model.observe(torch.randn(500, 3) @ mix + torch.tensor([1.0, 2.0, 3.0]), 0.0, torch.ones(()))
+    return model
+
+
+@pytest.mark.parametrize("make", [Plain, OwnPrior, fitted])
+def test_the_moments_of_a_prior_are_those_of_its_draws(make):
+    model = make()
+    codes, z = latent_space.codes_of(model), latent_space.draw(model, 20_000, seed=0)
+    torch.testing.assert_close(codes.mean, z.mean(0), atol=0.1, rtol=0)
+    torch.testing.assert_close(codes.sd, z.std(0), atol=0, rtol=0.04)
+
+
+def test_a_prior_without_its_moments_is_refused_where_it_is_defined():
+    with pytest.raises(TypeError, match="prior_moments"):
+
+        class Forgot(Plain):
+            def prior(self, n, generator=None):
+                return super().prior(n, generator) + 1
 
 
 def test_drawn_codes_are_those_of_the_samples_and_leave_the_random_state_alone():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
+from triptych.cli.options import Device, field_docs
 from triptych.core.statistics import format_number
 from triptych.errors import UserError
+from triptych.evaluate.options import Features, Reference, Samples
 from triptych.system.console import console, say
 
 if TYPE_CHECKING:
@@ -20,42 +23,27 @@ OWN = "not comparable with published FID"
 Runs = Annotated[tuple[Path, ...], Positional, arg(metavar="RUN", help="run folders, each gets an eval.json")]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Samples):
+    """What is drawn from a model."""
+
+    # the short flag, which only a command line has
+    n: Annotated[int | None, arg(aliases=["-n"], help=field_docs(Samples)["n"])] = None
+
+
 def evaluate(
     runs: Runs = (),
     real: Annotated[str | None, arg(help="real side: a folder, an archive, an array file or a data set's name")] = None,
     fake: Annotated[str | None, arg(help="generated side, likewise; no run is needed")] = None,
     out: Annotated[Path | None, arg(help="JSON file to write; default: eval.json in the run folder")] = None,
-    n: Annotated[int | None, arg(aliases=["-n"], help="samples (of --real and --fake: examples a side)")] = None,
-    seed: Annotated[int, arg(help="seed of the samples and of everything random in the metrics")] = 0,
-    split: Annotated[
-        Literal["train", "test", "all"] | None, arg(help="reference; default: the test split where there is one")
-    ] = None,
-    data: Annotated[
-        str | None,
-        arg(metavar="WHERE", help="where a run's data are now, or another set to judge it by, prepared alike"),
-    ] = None,
-    which: Annotated[Literal["last", "best"], arg(help="checkpoint to judge")] = "last",
-    bn: Annotated[
-        Literal["eval", "train"],
-        arg(help="batch normalisation: eval, averages kept while training; train, statistics of the batch at hand"),
-    ] = "eval",
-    inception: Annotated[
-        str | None, arg(help="weights for FID, or `download`; default: used where they are found")
-    ] = None,
-    resize: Annotated[
-        Literal["clean", "tf1-bilinear", "torch-bilinear"],
-        arg(help="resize before Inception: as clean-fid, as torch-fidelity, as pytorch-fid"),
-    ] = "clean",
-    precision: Annotated[
-        Literal["fp32", "bf16"], arg(help="of Inception; bf16 is several times faster, and no reference number")
-    ] = "fp32",
-    stats: Annotated[Path | None, arg(help="clean-fid .npz (mu, sigma) as the real side of FID")] = None,
-    save_stats: Annotated[Path | None, arg(help="write the real side's Inception statistics as such a file")] = None,
     resolution: Annotated[
         int | str | None, arg(help="side in pixels, or WIDTHxHEIGHT, that --real and --fake are brought to")
     ] = None,
     channels: Annotated[int | None, arg(help="1 (grey) or 3 (RGB) for --real and --fake")] = None,
-    device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
+    device: Device = "auto",
+    samples: OmitArgPrefixes[Drawn] = Drawn(),
+    reference: OmitArgPrefixes[Reference] = Reference(),  # noqa: B008
+    features: OmitArgPrefixes[Features] = Features(),  # noqa: B008
 ) -> None:
     """Judge runs, or any two sets of pictures, by every metric that applies.
 
@@ -64,37 +52,23 @@ def evaluate(
     two sets of real examples.
     """
     from triptych.evaluate.of_run import judge_run
-    from triptych.evaluate.protocol import Options
 
-    options = Options(
-        n,
-        seed,
-        split,
-        data,
-        which,
-        bn,
-        inception,
-        stats,
-        save_stats,
-        resize,
-        precision,
-        device,
-        progress=True,
-    )
+    n = samples.n
     if n is not None and n < 2:
         raise UserError(f"{n} examples were asked for; every metric needs at least 2: give -n 2 or more")
     if bool(runs) == (fake is not None or real is not None):
         raise UserError("give either run folders, or --real A --fake B")
     if runs and (resolution is not None or channels is not None):
         raise UserError("a run's data are prepared as its recipe says; drop --resolution and --channels")
+    chosen: dict[str, Any] = {"samples": samples, "reference": reference, "features": features}
     if runs:
         if out is not None and len(runs) > 1:
             raise UserError(f"--out names one file, for {len(runs)} runs; leave it out: each gets an eval.json")
-        if save_stats is not None and len(runs) > 1:
+        if features.save_stats is not None and len(runs) > 1:
             raise UserError(f"--save-stats names one file, for {len(runs)} runs; give one run")
         results = []
         for run in runs:
-            results.append(judge_run(run, options, out))
+            results.append(judge_run(run, **chosen, device=device, out=out, progress=True))
             show(results[-1])
             console().print(f"written: {out or run / 'eval.json'}")
         if len(results) > 1:
@@ -102,11 +76,11 @@ def evaluate(
         return
     if fake is None:
         raise UserError("there is no generated side; give --fake FOLDER")
-    if data is not None:
-        raise UserError("--data is the real side of a run; give --real FOLDER")
     from triptych.evaluate.of_sets import judge_sets
 
-    result = judge_sets(real, fake, options, out=out, resolution=resolution, channels=channels)
+    result = judge_sets(
+        real, fake, **chosen, resolution=resolution, channels=channels, device=device, out=out, progress=True
+    )
     show(result)
     if out is not None:
         console().print(f"written: {out}")

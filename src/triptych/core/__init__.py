@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from triptych.core.data import Shape as Shape
     from triptych.core.data import Split as Split
     from triptych.core.discovery import discover as discover
+    from triptych.core.features import Extractor as Extractor
+    from triptych.core.features import Space as Space
+    from triptych.core.metric import Comparison as Comparison
     from triptych.core.metric import Metric as Metric
     from triptych.core.metric import Value as Value
     from triptych.core.model import Density as Density
@@ -35,10 +38,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Clock",
+    "Comparison",
     "Data",
     "DataSpec",
     "Density",
     "Encoder",
+    "Extractor",
     "Latent",
     "Distribution",
     "Metric",
@@ -50,6 +55,7 @@ __all__ = [
     "Recipe",
     "Sampler",
     "Shape",
+    "Space",
     "Split",
     "Train",
     "Value",
@@ -65,10 +71,12 @@ __getattr__, __dir__ = handed_on(
     __name__,
     {
         "Clock": "objective",
+        "Comparison": "metric",
         "Data": "data",
         "DataSpec": "recipe",
         "Density": "model",
         "Encoder": "model",
+        "Extractor": "features",
         "Latent": "model",
         "Distribution": "data",
         "Metric": "metric",
@@ -80,6 +88,7 @@ __getattr__, __dir__ = handed_on(
         "Recipe": "recipe",
         "Sampler": "model",
         "Shape": "data",
+        "Space": "features",
         "Split": "data",
         "Train": "recipe",
         "Value": "metric",

@@ -59,6 +59,10 @@ class Data:
     """Where the rows of x lie side by side on disk: the file and the byte at which the first begins."""
     intensities: Tensor | None = None
     """Grey levels behind binary pictures: where given, training draws each pixel anew, 255 with probability / 255."""
+    channels_are: str = ""
+    """Name of the data set of grey images that each channel is one of, with a class of its own; "" for most sets."""
+    usual_samples: int | None = None
+    """How many samples are customary where numbers on this set are published; None where nothing is."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """Source, preparation options, licence terms, citation, counts: plain JSON values."""
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-from triptych.core.model import Sampler
+from torch import Tensor
+
+from triptych.core.data import Data
+from triptych.core.features import Classifier, Extractor, Extractors, Space
+from triptych.core.model import Model, Sampler
+from triptych.core.objective import Objective
 from triptych.core.quantity import Better, Quantity
+
+Number = float | tuple[float, float]
+"""A value, or a value and its standard error."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,99 @@ class Value:
     rank: int = 50
 
 
-class Metric(ABC):
-    """Abstract base of the frozen dataclasses in `metrics/`.
+class Comparison(Protocol):
+    """What a metric is called with: two sides of examples, complete, and their features, made once for all metrics.
 
-    A metric is called with a `triptych.metrics.comparison.Case`, which makes samples and features once for all metrics.
+    `triptych.metrics.comparison.Comparison` is the one that evaluation builds.
     """
+
+    @property
+    def real(self) -> Data:
+        """The reference."""
+        ...
+
+    @property
+    def fake(self) -> Data:
+        """The samples: uint8 images like `real`, or vectors, which may hold numbers that are not finite."""
+        ...
+
+    @property
+    def train(self) -> Data | None:
+        """What the model was trained on."""
+        ...
+
+    @property
+    def model(self) -> Model | None: ...
+    @property
+    def objective(self) -> Objective | None:
+        """What the model was trained with: the likelihood of a VAE."""
+        ...
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def is_images(self) -> bool: ...
+    @property
+    def extractors(self) -> Extractors: ...
+    @property
+    def classifier(self) -> Classifier | None:
+        """The set's own extractor, where it is a classifier."""
+        ...
+
+    @property
+    def spaces(self) -> tuple[Space, ...]:
+        """Features of both sides and of the floor's, one space an extractor. Vectors are their own."""
+        ...
+
+    @property
+    def floor_sides(self) -> tuple[Data, Data]:
+        """Two sets of real examples with none in common, as large as `real` and `fake` where that can be."""
+        ...
+
+    def sides(self, extractor: Extractor) -> tuple[Tensor, Tensor]:
+        """Features (n, d), (m, d) of the two sides alone, for what is cheap."""
+        ...
+
+    def number(self, name: str, f: Callable[..., float], *args: Tensor) -> dict[str, float]:
+        """`f(*args)` under that name; nothing, and a warning by it, where there are too few examples."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Tell the person something beside the numbers, once."""
+
+    def measure(
+        self,
+        f: Callable[[Tensor, Tensor], Mapping[str, Number]],
+        space: Space,
+        *,
+        of: str = "features",
+        seed: int | None = None,
+        dtype: str | None = None,
+        note: str = "",
+    ) -> dict[str, Value]:
+        """`f(real, fake)` on one kind of features (n, d), (m, d), beside `f` on two real sets: the floor."""
+        ...
+
+    def value(
+        self,
+        number: Number,
+        *,
+        extractor: str | None = None,
+        resize: str | None = None,
+        dtype: str = "float64",
+        seed: int | None = None,
+        floor: float | None = None,
+        floor_n: int | None = None,
+        note: str = "",
+        quantity: str = "",
+        variant: str = "",
+    ) -> Value:
+        """A `Value` that carries the counts and the reference; what is not finite is None: not defined."""
+        ...
+
+
+class Metric(ABC):
+    """Abstract base of the frozen dataclasses in `metrics/`."""
 
     needs: ClassVar[type] = Sampler
     """Capability a model must have."""
@@ -65,18 +161,18 @@ class Metric(ABC):
     that is enough; where the variant has a name of its own among people (`fid`), that may be declared too."""
 
     @abstractmethod
-    def applies(self, case: Any) -> str:
-        """Empty when the metric is defined for this case, else the reason why not."""
+    def applies(self, comparison: Comparison) -> str:
+        """Empty when the metric is defined for this comparison, else the reason why not."""
 
     @abstractmethod
-    def __call__(self, case: Any) -> dict[str, Value]:
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
         """Named numbers."""
 
-    def evaluated(self, case: Any) -> dict[str, Value]:
+    def evaluated(self, comparison: Comparison) -> dict[str, Value]:
         """Named numbers, each with what is declared of it: what evaluations run."""
-        return described(self(case), self.quantities)
+        return described(self(comparison), self.quantities)
 
-    def along(self, case: Any) -> dict[str, float]:
+    def along(self, comparison: Comparison) -> dict[str, float]:
         """Numbers for a line of the log while training: cheap ones, without floors. Default: none.
 
         Each is declared with the data it is `logged` on. What takes more examples than there are is left out, by

@@ -62,6 +62,11 @@ class Latent(Model):
     latent: int
     """Number of latent dimensions."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "prior" in vars(cls) and "prior_moments" not in vars(cls):
+            raise TypeError(f"{cls.__name__} has a prior of its own; define prior_moments beside it")
+
     @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
         """z (n, latent) to public examples, differentiable."""
@@ -70,6 +75,10 @@ class Latent(Model):
         """n draws of z ~ N(0, I), (n, latent), on the model's device."""
         where = self.device if generator is None else generator.device
         return torch.randn(n, self.latent, generator=generator, device=where).to(self.device)
+
+    def prior_moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each latent dimension under the prior, (latent,) each, on the CPU."""
+        return torch.zeros(self.latent), torch.ones(self.latent)
 
 
 class Sampler(Latent):

@@ -8,12 +8,18 @@ from triptych.core.discovery import handed_on
 
 if TYPE_CHECKING:
     from triptych.evaluate.of_run import evaluate_run as evaluate_run
+    from triptych.evaluate.options import Features as Features
+    from triptych.evaluate.options import Reference as Reference
+    from triptych.evaluate.options import Samples as Samples
 
-__all__ = ["evaluate_run"]
+__all__ = ["Features", "Reference", "Samples", "evaluate_run"]
 
 __getattr__, __dir__ = handed_on(
     __name__,
     {
+        "Features": "options",
+        "Reference": "options",
+        "Samples": "options",
         "evaluate_run": "of_run",
     },
 )

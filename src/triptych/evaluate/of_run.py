@@ -10,21 +10,23 @@ from pathlib import Path
 
 import torch
 
-from triptych.core import Data, Metric, Sampler, Value, discover
+from triptych.core import Data, Metric, Model, Sampler, Value, discover
+from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
-    Options,
     against_statistics,
+    check_writable,
+    collected_warnings,
     default_count,
     draw,
     halves,
-    heard,
     load_inception,
     make_extractors,
     measure,
     save_statistics,
-    writable,
+    without_fid,
 )
-from triptych.metrics.comparison import Case, fresh
+from triptych.metrics.comparison import Comparison, fresh
+from triptych.metrics.features.extractor import Inception
 from triptych.models.latent_space import use_batch_statistics
 from triptych.run import data as run_data
 from triptych.run.folder import Run
@@ -46,72 +48,153 @@ class Evaluation:
         write_json(file, {k: dataclasses.asdict(v) for k, v in self.values.items()})
 
 
-def evaluate_run(path: str | Path, options: Options = Options(), out: str | Path | None = None) -> dict[str, Value]:  # noqa: B008
-    """Judge a run by every metric that applies, and write `eval.json` into it (or to `out`)."""
-    return judge_run(path, options, out).values
+@dataclass(frozen=True)
+class Built:
+    """The comparison of a run with its reference, and what was learned while it was built."""
+
+    comparison: Comparison
+    pace: dict[str, object] | None
+    """examples per second that were drawn, and on what; None for a model that cannot sample"""
+    notes: tuple[str, ...]
 
 
-def judge_run(path: str | Path, options: Options, out: str | Path | None = None) -> Evaluation:
+def evaluate_run(
+    path: str | Path,
+    *,
+    samples: Samples = Samples(),  # noqa: B008
+    reference: Reference = Reference(),  # noqa: B008
+    features: Features = Features(),  # noqa: B008
+    model: Model | None = None,
+    device: str = "auto",
+    out: str | Path | None = None,
+    progress: bool = False,
+) -> dict[str, Value]:
+    """Judge a run by every metric that applies, and write `eval.json` into it (or to `out`).
+
+    `model` is the run's checkpoint `samples.which` where the caller has loaded it already; it comes back in eval mode.
+    """
+    return judge_run(
+        path,
+        samples=samples,
+        reference=reference,
+        features=features,
+        model=model,
+        device=device,
+        out=out,
+        progress=progress,
+    ).values
+
+
+def judge_run(
+    path: str | Path,
+    *,
+    samples: Samples = Samples(),  # noqa: B008
+    reference: Reference = Reference(),  # noqa: B008
+    features: Features = Features(),  # noqa: B008
+    model: Model | None = None,
+    device: str = "auto",
+    out: str | Path | None = None,
+    progress: bool = False,
+) -> Evaluation:
     """`evaluate_run`, with its warnings and notes.
 
     Where the recipe chose a best checkpoint on one half of the reference, both `best` and `last` are also judged by
     that metric on the other half.
     """
-    for file in (out, options.save_stats):
-        writable(file)
+    for file in (out, features.save_stats):
+        check_writable(file)
     run = Run(path)
-    model = run.load(options.which, options.device)
-    if options.bn == "train":
+    model = run.load(samples.which, device) if model is None else model.eval()
+    if samples.bn == "train":
         use_batch_statistics(model)
-    found = run_data.own_or_other(run, options.data)
-    train = found.train
-    real, spare = reference(found, options)
-    n = options.n or default_count(real)
-    torch_warnings: list[str] = []
-    case_notes: list[str] = [] if found.own else [found.said()]
-    if real is train and real.law is None:
-        case_notes.append("samples and likelihoods are judged against the training examples: there is no held-out part")
-    with heard(torch_warnings):
-        inception = load_inception(options, real.is_images)
-        if isinstance(model, Sampler):
-            fake, pace = timed_draw(model, n, options.seed, real)
-            if out is None:
-                write_json(run.path / "sampling.json", pace)  # apart: eval.json is the same whenever it is made
-        else:
-            fake = real
-            case_notes.append(f"{type(model).__name__} cannot sample: metrics of samples are left out")
-        if real.law is not None:
-            real = fresh(real, n, options.seed + 1)
-        case = Case(
-            real, fake, spare, model, run.recipe.objective, train, options.seed, progress=bars(options.progress)
-        )
-        case.extractors, notes, case.digits = make_extractors(real, train, options, inception)
-        values = measure(case)
-        if inception is not None and options.stats is not None:
-            values |= against_statistics(options.stats, fake, inception, bars(options.progress))
-        if inception is not None and options.save_stats is not None:
-            save_statistics(options.save_stats, real, inception, options)
-        own = options.split is None and found.own  # else the reference has no half that chose
-        if own and options.which == "last" and run.best is not None and isinstance(model, Sampler):
-            values |= selected(run, case, options, n, values)
-    notes = [*case_notes, *notes]
-    if options.bn == "train":
-        notes.append("batch normalisation used the statistics of each batch of samples (--bn train)")
-    unlike = {f"--which {options.which}": options.which != "last", f"--bn {options.bn}": options.bn != "eval"}
-    if how := ", ".join(k for k, v in unlike.items() if v):
-        values = {k: dataclasses.replace(v, how=how) for k, v in values.items()}
-    result = Evaluation(run.name, values, (*case.warnings, *torch_warnings), tuple(notes))
+    try:
+        result, pace = judge_model(run, model, samples, reference, features, device=device, progress=progress)
+    finally:
+        model.eval()
+    if out is None and pace is not None:
+        write_json(run.path / "sampling.json", pace)  # apart: eval.json is the same whenever it is made
     result.write(Path(out) if out is not None else run.path / "eval.json")
     return result
 
 
-def reference(found: run_data.Found, options: Options) -> tuple[Data, Data | None]:
+def judge_model(
+    run: Run,
+    model: Model,
+    samples: Samples,
+    reference: Reference,
+    features: Features,
+    *,
+    device: str,
+    progress: bool,
+) -> tuple[Evaluation, dict[str, object] | None]:
+    """The numbers of a run's model as it stands, and its pace; writes only `features.save_stats`."""
+    found = run_data.own_or_other(run, reference.data)
+    bar = bars(progress)
+    said: list[str] = []
+    with collected_warnings(said):
+        inception = load_inception(features, images=found.train.is_images, device=device)
+        built = compare(run, model, found, samples, reference, inception, progress=progress)
+        comparison = built.comparison
+        values = measure(comparison)
+        if inception is not None and features.stats is not None:
+            values |= against_statistics(features.stats, comparison.fake, inception, bar)
+        if inception is not None and features.save_stats is not None:
+            save_statistics(features.save_stats, comparison.real, inception, bar)
+        own = reference.split is None and found.own  # else the reference has no half that chose
+        if own and samples.which == "last" and run.best is not None and isinstance(model, Sampler):
+            values |= selected(run, comparison, model, samples, device, values)
+    notes = [*built.notes, *without_fid(comparison)]
+    if samples.bn == "train":
+        notes.append("batch normalisation used the statistics of each batch of samples (--bn train)")
+    if samples.how:
+        values = {k: dataclasses.replace(v, how=samples.how) for k, v in values.items()}
+    return Evaluation(run.name, values, (*comparison.warnings, *said), tuple(notes)), built.pace
+
+
+def compare(
+    run: Run,
+    model: Model,
+    found: run_data.Found,
+    samples: Samples,
+    reference: Reference,
+    inception: Inception | None,
+    *,
+    progress: bool,
+) -> Built:
+    """Samples of a run's model beside its reference, complete: whatever a metric asks of a comparison is there."""
+    train = found.train
+    real, extra_real = reference_of(found, reference)
+    notes = [] if found.own else [found.said()]
+    if real is train and real.law is None:
+        notes.append("samples and likelihoods are judged against the training examples: there is no held-out part")
+    n, pace = samples.n or default_count(real), None
+    if isinstance(model, Sampler):
+        fake, pace = timed_draw(model, n, samples.seed, real)
+    else:
+        fake = real
+        notes.append(f"{type(model).__name__} cannot sample: metrics of samples are left out")
+    extractors = make_extractors(real, train, inception, bars(progress))
+    comparison = Comparison(
+        real if real.law is None else fresh(real, n, samples.seed + 1),
+        fake,
+        extra_real=extra_real,
+        model=model,
+        objective=run.recipe.objective,
+        train=train,
+        seed=samples.seed,
+        extractors=extractors,
+        progress=bars(progress),
+    )
+    return Built(comparison, pace, tuple(notes))
+
+
+def reference_of(found: run_data.Found, reference: Reference) -> tuple[Data, Data | None]:
     """The real side of a run, and further real examples for floors."""
     train = found.train
     if train.law is not None:
         return train, None
-    if options.split is not None:
-        real = found.load(options.split)
+    if reference.split is not None:
+        real = found.load(reference.split)
         return real, None if real.split == train.split or train.split == "all" else train
     test = found.test()
     return (train, None) if test is None else (test, train)
@@ -131,21 +214,25 @@ def timed_draw(model: Sampler, n: int, seed: int, real: Data) -> tuple[Data, dic
     }
 
 
-def selected(run: Run, case: Case, options: Options, n: int, values: Mapping[str, Value]) -> dict[str, Value]:
+def selected(
+    run: Run, comparison: Comparison, last: Sampler, samples: Samples, device: str, values: Mapping[str, Value]
+) -> dict[str, Value]:
     """The metric that chose the best checkpoint, of `best` and of `last`, on the half that did not choose."""
     name = run.recipe.train.best.removeprefix("-")
     metric = next((m for m in discover("metrics", Metric).values() if name in m.quantities), None)
-    if not case.images or metric is None or name not in values:
+    if not comparison.is_images or metric is None or name not in values:
         return {}
-    extractors = tuple(e for e in case.extractors if e.id == values[name].extractor)
-    real = halves(case.real)[1]
+    best = run.load("best", device)
+    assert isinstance(best, Sampler)
+    if samples.bn == "train":
+        use_batch_statistics(best)
+    extractors = comparison.extractors.only(values[name].extractor)
+    real = halves(comparison.real)[1]
+    n = min(len(comparison.fake), len(real))
     found: dict[str, Value] = {}
-    for which in ("last", "best"):
-        model = run.load(which, options.device)
-        assert isinstance(model, Sampler)
-        if options.bn == "train":
-            use_batch_statistics(model)
-        half = Case(real, draw(model, min(n, len(real)), options.seed, real), case.spare, extractors=extractors)
+    for which, model in (("last", last), ("best", best)):
+        fake = draw(model, n, samples.seed, real)
+        half = Comparison(real, fake, extra_real=comparison.extra_real, extractors=extractors)
         value = metric().evaluated(half).get(name)  # pyright: ignore[reportAbstractUsage]
         if value is not None:
             note = "; ".join(filter(None, [value.note, "on the half that chose nothing"]))

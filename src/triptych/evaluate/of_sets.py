@@ -13,94 +13,121 @@ from triptych.core.preparation import Preparation
 from triptych.data.sources.array_files import Table
 from triptych.errors import NoSplit, UserError
 from triptych.evaluate.of_run import Evaluation
+from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
-    Options,
     against_statistics,
-    heard,
+    check_writable,
+    collected_warnings,
     load_inception,
     make_extractors,
     measure,
     save_statistics,
-    writable,
+    without_fid,
 )
-from triptych.metrics.comparison import Case, subset
+from triptych.metrics.comparison import Comparison, subset
+from triptych.metrics.features.extractor import Inception
 from triptych.system.progress import bars
 
 
 def judge_sets(
     real: str | Path | None,
     fake: str | Path,
-    options: Options,
     *,
-    out: str | Path | None = None,
+    samples: Samples = Samples(),  # noqa: B008
+    reference: Reference = Reference(),  # noqa: B008
+    features: Features = Features(),  # noqa: B008
     resolution: int | str | None = None,
     channels: int | None = None,
+    device: str = "auto",
+    out: str | Path | None = None,
+    progress: bool = False,
 ) -> Evaluation:
-    """Judge two folders, archives, array files or named sets, both sides whole unless `n` says less.
+    """Judge two folders, archives, array files or named sets, both sides whole unless `samples.n` says less.
 
-    The real side is a set's test split where it has one, or `options.split`; samples are taken whole. The real side's
+    The real side is a set's test split where it has one, or `reference.split`; samples are taken whole. The real side's
     own extractor is then trained on the training split, as for a run, and that split is the floor's other side. With
-    `options.stats` the real side may be left out.
+    `features.stats` the real side may be left out.
     """
-    for file in (out, options.save_stats):
-        writable(file)
-    if real is None and options.stats is None:
+    for file in (out, features.save_stats):
+        check_writable(file)
+    if reference.data is not None:
+        raise UserError("--data is the real side of a run; give --real FOLDER")
+    if real is None and features.stats is None:
         raise UserError("there is no real side; give --real FOLDER or --stats FILE.npz")
-    if real is None and options.save_stats is not None:
+    if real is None and features.save_stats is not None:
         raise UserError("--save-stats writes the statistics of the real side; give --real FOLDER")
+    how = Preparation(resolution=resolution, channels=channels)
+    bar = bars(progress)
     said: list[str] = []
     notes: list[str] = []
     values: dict[str, Value] = {}
-    with heard(said):
-        samples = examples(fake, "all", resolution, channels)
-        if options.n is not None:
-            samples = subset(samples, options.n, options.seed)
-        inception = load_inception(options, samples.is_images)
+    with collected_warnings(said):
+        generated = examples(fake, "all", how)
+        if samples.n is not None:
+            generated = subset(generated, samples.n, samples.seed)
+        inception = load_inception(features, images=generated.is_images, device=device)
         if real is not None:
-            whole = side(real, options, resolution, channels)
-            if whole.shape == samples.shape:
-                samples = samples.counted_from(whole.origin)
-            train = whole
-            if whole.split != "train":
-                train = examples(real, "train", resolution, channels)
-            truth = whole if options.n is None else subset(whole, options.n, options.seed)
-            spare = train if whole.split == "test" else None
-            for name, data in (("real", truth), ("generated", samples)):
-                if len(data) == 1:  # of two sets there is then nothing to say; a run has more to it
-                    raise UserError(
-                        f"the {name} side {data.name!r} has 1 example; every distance needs at least 2, give more"
-                    )
-            case = Case(truth, samples, spare, train=train, seed=options.seed, progress=bars(options.progress))
-            case.extractors, notes, case.digits = make_extractors(whole, train, options, inception)
-            values = measure(case)
-            said = [*case.warnings, *said]
-            if options.save_stats is not None and inception is not None:
-                save_statistics(options.save_stats, truth, inception, options)
-        if options.stats is not None and inception is not None:
-            values |= against_statistics(options.stats, samples, inception, bars(options.progress))
+            comparison = compare(real, generated, samples, reference, inception, how, progress=progress)
+            values = measure(comparison)
+            notes = without_fid(comparison)
+            said = [*comparison.warnings, *said]
+            if features.save_stats is not None and inception is not None:
+                save_statistics(features.save_stats, comparison.real, inception, bar)
+        if features.stats is not None and inception is not None:
+            values |= against_statistics(features.stats, generated, inception, bar)
     result = Evaluation(f"{Path(fake).name}", values, tuple(said), tuple(notes))
     if out is not None:
         result.write(Path(out))
     return result
 
 
-def side(name: str | Path, options: Options, resolution: int | str | None, channels: int | None) -> Data:
-    """The real side: the test split of a set that has one, else everything. Vectors have to be finite."""
-    if options.split is not None:
-        found = examples(name, options.split, resolution, channels)
+def compare(
+    real: str | Path,
+    generated: Data,
+    samples: Samples,
+    reference: Reference,
+    inception: Inception | None,
+    how: Preparation,
+    *,
+    progress: bool,
+) -> Comparison:
+    """Generated examples beside a set, complete. UserError where one side has a single example."""
+    whole = real_side(real, reference.split, how)
+    if whole.shape == generated.shape:
+        generated = generated.counted_from(whole.origin)
+    train = whole if whole.split == "train" else examples(real, "train", how)
+    chosen = whole if samples.n is None else subset(whole, samples.n, samples.seed)
+    for name, data in (("real", chosen), ("generated", generated)):
+        if len(data) == 1:  # of two sets there is then nothing to say; a run has more to it
+            raise UserError(f"the {name} side {data.name!r} has 1 example; every distance needs at least 2, give more")
+    return Comparison(
+        chosen,
+        generated,
+        extra_real=train if whole.split == "test" else None,
+        train=train,
+        seed=samples.seed,
+        extractors=make_extractors(whole, train, inception, bars(progress)),
+        progress=bars(progress),
+    )
+
+
+def real_side(name: str | Path, split: Split | None, how: Preparation) -> Data:
+    """The test split of a set that has one, else everything, or the `split` asked for. Vectors have to be finite."""
+    if split is not None:
+        found = examples(name, split, how)
     else:
         try:
-            found = examples(name, "test", resolution, channels)
+            found = examples(name, "test", how)
         except NoSplit:
-            found = examples(name, "all", resolution, channels)
+            found = examples(name, "all", how)
     if not found.is_images and (bad := int((~torch.isfinite(found.x)).any(1).sum())):
         raise UserError(f"{name} holds NaN or infinite numbers in {bad} of {len(found)} rows; remove or repair them")
     return found
 
 
-def examples(name: str | Path, split: Split, resolution: int | str | None, channels: int | None) -> Data:
+def examples(name: str | Path, split: Split, how: Preparation) -> Data:
     """One split, and vectors whatever they are: a collapsed or broken generator's are judged, not refused."""
     source = data_sets.find(name)
     if isinstance(source, Table):
         source = dataclasses.replace(source, learnable=False)
-    return source.load(str(name), split, Preparation(resolution=resolution, channels=channels))
+    return source.load(str(name), split, how)

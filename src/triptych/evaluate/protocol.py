@@ -1,4 +1,4 @@
-"""What every evaluation shares: options, samples, extractors, measuring."""
+"""What every evaluation shares: samples, extractors, measuring."""
 
 from __future__ import annotations
 
@@ -6,65 +6,36 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from triptych import data as data_sets
-from triptych.core import Data, Metric, Sampler, Split, Value, discover, to_bytes
+from triptych.core import Data, Metric, Sampler, Value, discover, to_bytes
+from triptych.core.features import Extractors
 from triptych.core.metric import described
 from triptych.errors import TooFew, UserError
-from triptych.metrics.comparison import Case, pick
+from triptych.evaluate.options import Features
+from triptych.metrics.comparison import Comparison, pick
 from triptych.metrics.features import extractor as features
 from triptych.metrics.features import self_trained
 from triptych.metrics.frechet import Frechet, frechet_distance, moments
-from triptych.run.folder import Which
-from triptych.system.device import check_seed, pick_device
-from triptych.system.progress import bars
+from triptych.system.device import pick_device
+from triptych.system.progress import Count
+
+Bars = Callable[[str], Count]
+"""Makes a progress bar of a name."""
 
 IMAGES, VECTORS = 10_000, 5_000
 """Samples, unless asked otherwise; never more than the reference has, where it is finite."""
-STACKED = 26_000
-"""Samples of stacked MNIST, by convention."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What can be chosen about an evaluation."""
-
-    n: int | None = None
-    seed: int = 0
-    split: Split | None = None
-    """reference: default the test split where there is one, else everything the run was trained on"""
-    data: str | None = None
-    """of a run: where its data are now, or another set as the real side, prepared alike; default: where they were"""
-    which: Which = "last"
-    bn: Literal["eval", "train"] = "eval"
-    inception: str | None = None
-    """path of the weights, or `download`; default: use them where they are found"""
-    stats: str | Path | None = None
-    """clean-fid's `.npz` (mu, sigma) as the real side of FID"""
-    save_stats: str | Path | None = None
-    """where to write the real side's"""
-    resize: str = "clean"
-    precision: Literal["fp32", "bf16"] = "fp32"
-    device: str = "auto"
-    progress: bool = False
-
-    def __post_init__(self) -> None:
-        check_seed(self.seed)
 
 
 def default_count(real: Data) -> int:
     """As many samples as is customary, and no more than the reference has."""
     if real.law is not None:
         return VECTORS
-    if real.name == "stackedmnist":
-        return STACKED
-    return min(IMAGES, len(real))
+    return real.usual_samples or min(IMAGES, len(real))
 
 
 @torch.no_grad()
@@ -87,7 +58,7 @@ def against_statistics(
     file: str | Path,
     samples: Data,
     inception: features.Inception,
-    progress: Callable[[str], features.Progress] | None = None,
+    progress: Bars | None = None,
 ) -> dict[str, Value]:
     """FID of samples against stored statistics."""
     mu, sigma = features.read_statistics(file)
@@ -100,29 +71,28 @@ def against_statistics(
     return described({inception.name("frechet"): fid}, Frechet.quantities)
 
 
-def save_statistics(file: str | Path, real: Data, inception: features.Inception, options: Options) -> None:
+def save_statistics(file: str | Path, real: Data, inception: features.Inception, progress: Bars | None = None) -> None:
     """Write the real side's Inception statistics as clean-fid does."""
-    bar = bars(options.progress)
-    x = features.extract(inception, real, progress=bar and bar("fid: statistics"))["features"]
+    x = features.extract(inception, real, progress=progress and progress("fid: statistics"))["features"]
     features.write_statistics(file, *moments(x))
 
 
-def measure(case: Case) -> dict[str, Value]:
+def measure(comparison: Comparison) -> dict[str, Value]:
     """Every metric of `metrics/` that applies; one that has too few examples for any value is told of in a warning."""
     found: dict[str, Value] = {}
     for name, metric in discover("metrics", Metric).items():
-        if case.model is not None and not isinstance(case.model, metric.needs):
+        if comparison.model is not None and not isinstance(comparison.model, metric.needs):
             continue
         one = metric()  # pyright: ignore[reportAbstractUsage]
         try:
-            if not one.applies(case):
-                found |= one.evaluated(case)
+            if not one.applies(comparison):
+                found |= one.evaluated(comparison)
         except TooFew as e:
-            case.warn(f"{name} is left out: {e}")
+            comparison.warn(f"{name} is left out: {e}")
     return found
 
 
-def writable(file: str | Path | None) -> None:
+def check_writable(file: str | Path | None) -> None:
     """UserError before the work where a file could not be written after it."""
     if file is None:
         return
@@ -136,46 +106,49 @@ def writable(file: str | Path | None) -> None:
 
 
 def make_extractors(
-    real: Data, train: Data, options: Options, inception: features.Inception | None
-) -> tuple[tuple[features.Extractor, ...], list[str], self_trained.Offline | None]:
-    """Extractors of an image set, a note where FID has to be left out, and a stacked set's digit classifier."""
+    real: Data, train: Data, inception: features.Inception | None, progress: Bars | None = None
+) -> Extractors:
+    """The extractors of a set, its own trained on `train` where it is not kept already; none for vectors.
+
+    `real` is the whole reference: a classifier is tested on it where it is held out.
+    """
     if not real.is_images:
-        return (), [], None
-    bar = bars(options.progress)
+        return Extractors()
     held_out = real if real is not train and real.split == "test" else None
-    own = self_trained.extractor_for(train, held_out, progress=bar and bar("training the extractor"))
+    own = self_trained.extractor_for(train, held_out, progress=progress and progress("training the extractor"))
     digits = None
-    if real.name == "stackedmnist":
-        mnist = data_sets.load("mnist", "train")
-        digits = self_trained.extractor_for(
-            mnist, data_sets.load("mnist", "test"), progress=bar and bar("digit classifier")
-        )
-    notes = []
-    if inception is None:
-        notes.append("fid is left out: the Inception weights are not here (--inception PATH, or --inception download)")
-    return (own,) if inception is None else (own, inception), notes, digits
+    if real.channels_are:
+        one, test = (data_sets.load(real.channels_are, split) for split in ("train", "test"))
+        digits = self_trained.extractor_for(one, test, progress=progress and progress("digit classifier"))
+    return Extractors(own=own, inception=inception, digits=digits)
 
 
-def load_inception(options: Options, images: bool) -> features.Inception | None:
+def without_fid(comparison: Comparison) -> list[str]:
+    """Why there is no FID of images, in words for a reader; empty where there is one."""
+    if not comparison.is_images or comparison.extractors.inception is not None:
+        return []
+    return ["fid is left out: the Inception weights are not here (--inception PATH, or --inception download)"]
+
+
+def load_inception(chosen: Features, *, images: bool, device: str = "auto") -> features.Inception | None:
     """As asked for; where nothing was asked that needs it and nothing is found, none."""
-    asked = options.inception
-    needed = asked is not None or options.stats is not None or options.save_stats is not None
+    asked = chosen.inception
     if not images:
-        if needed:
+        if chosen.needed:
             raise UserError("the examples are vectors and Inception takes pictures; drop --inception and --stats")
         return None
     path = None if asked == "download" else asked
     try:
-        where = features.find_inception(path, needed and asked in (None, "download"))
+        where = features.find_inception(path, may_download=chosen.needed and asked in (None, "download"))
     except UserError:
-        if needed or os.environ.get("TRIPTYCH_INCEPTION"):  # that is asking for it, too
+        if chosen.needed or os.environ.get("TRIPTYCH_INCEPTION"):  # that is asking for it, too
             raise
         return None
-    return features.load_inception(where, options.resize, options.precision, device=pick_device(options.device))
+    return features.load_inception(where, chosen.resize, chosen.precision, device=pick_device(device))
 
 
 @contextmanager
-def heard(said: list[str]) -> Iterator[None]:
+def collected_warnings(said: list[str]) -> Iterator[None]:
     """Warnings of the code below are collected, to be told in one place."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")

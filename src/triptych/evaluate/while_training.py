@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from triptych.core import Data, Metric, Model, Quantity, Sampler, discover
-from triptych.evaluate.protocol import Options, draw, halves, load_inception
-from triptych.metrics.comparison import Case, fresh
-from triptych.metrics.features import extractor as features
+from triptych.core.features import Extractors
+from triptych.evaluate.options import Features
+from triptych.evaluate.protocol import draw, halves, load_inception
+from triptych.metrics.comparison import Comparison, fresh
 from triptych.metrics.features import self_trained
 
 LONG = 1_000_000
@@ -64,15 +65,13 @@ def during_training(
 
     Leaves the global random state alone.
     """
-    extractors: list[features.Extractor] = []
+    own = net = None
     if data.is_images:
         if budget >= LONG or self_trained.cached(data):
-            extractors.append(self_trained.extractor_for(data, test))
-        net = load_inception(Options(device=str(model.device)), True) if inception else None
-        if net is not None:
-            extractors.append(net)
+            own = self_trained.extractor_for(data, test)
+        net = load_inception(Features(), images=True, device=str(model.device)) if inception else None
         real = halves(test if test is not None else data)[0]
-        if not extractors or len(real) < 2:  # `left_out_along` says so
+        if (own is None and net is None) or len(real) < 2:  # `left_out_along` says so
             return {}
     elif data.law is None:
         return {}
@@ -80,12 +79,13 @@ def during_training(
         real = fresh(data, n, seed + 1)
     if not isinstance(model, Sampler):
         return {}
-    case = Case(real, draw(model, n, seed, real), model=model, extractors=tuple(extractors))
-    case.warnings.clear()  # a generator begins with one sample for all codes: its alarms are the trainer's
+    extractors = Extractors(own=own, inception=net)
+    comparison = Comparison(real, draw(model, n, seed, real), model=model, extractors=extractors)
+    comparison.warnings.clear()  # a generator begins with one sample for all codes: its alarms are the trainer's
     found: dict[str, float] = {}
     for metric in discover("metrics", Metric).values():
         if isinstance(model, metric.needs):
-            found |= metric().along(case)  # pyright: ignore[reportAbstractUsage]
-    for text in case.warnings:
+            found |= metric().along(comparison)  # pyright: ignore[reportAbstractUsage]
+    for text in comparison.warnings:
         tell(text)
     return found

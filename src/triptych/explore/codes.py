@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from triptych.core import Model
 from triptych.data.sources.array_files import numbers
 from triptych.errors import UserError
 from triptych.explore.output import check_target, examples, opened, shows_data, train_data, write_array, write_examples
@@ -24,6 +25,7 @@ def write_codes(
     *,
     which: Which = "last",
     device: str = "auto",
+    model: Model | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> Path:
     """Encode examples, all or the first n of them, into an `.npy` of shape (n, latent); returns it.
@@ -33,7 +35,7 @@ def write_codes(
     target = Path(out)
     if target.suffix != ".npy":
         raise UserError(f"--out {target.name} is no array; give a name that ends in .npy")
-    found, model = opened(run, which, device=device)
+    found, model = opened(run, which, device=device, model=model)
     chosen, _ = examples(found, data, n, announce)
     rows = range(len(chosen))
     parts = [latent_space.encode(model, latent_space.public(chosen, rows[i : i + 4096])) for i in rows[::4096]]
@@ -49,10 +51,11 @@ def write_decoded(
     *,
     which: Which = "last",
     device: str = "auto",
+    model: Model | None = None,
     data: str | None = None,
 ) -> Path:
     """Decode an array file of codes (n, latent) into what the name of `out` asks for, as `write_samples` does."""
-    found, model = opened(run, which, device=device)
+    found, model = opened(run, which, device=device, model=model)
     space = latent_space.latent_of(model)
     pictures = len(model.shape) == 3
     kind = check_target(Path(out), pictures, model.shape)
@@ -77,13 +80,14 @@ def write_reconstructions(
     *,
     which: Which = "last",
     device: str = "auto",
+    model: Model | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> tuple[Path, float]:
     """Encode and decode the first n examples; returns the file and the mean squared error in public units.
 
     A `.png` shows each image beside its reconstruction; other endings hold the reconstructions alone.
     """
-    found, model = opened(run, which, device=device)
+    found, model = opened(run, which, device=device, model=model)
     pictures = len(model.shape) == 3
     target = Path(out) if out is not None else found.path / f"reconstructions-{n}{'.png' if pictures else '.npy'}"
     kind = check_target(target, pictures, model.shape)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from triptych.core import Model
 from triptych.errors import UserError
 from triptych.explore.output import opened, train_data
 from triptych.figures import flows
@@ -19,6 +20,7 @@ def write_flow_figures(
     *,
     which: Which = "last",
     device: str = "auto",
+    model: Model | None = None,
     data: str | None = None,
 ) -> list[Path]:
     """What only a flow can show; returns the files.
@@ -26,7 +28,7 @@ def write_flow_figures(
     In the plane its density beside the true one, where it takes a grid of z, and samples at temperatures from 0.5 to
     1; of images the temperatures.
     """
-    found, model = opened(run, which, device=device)
+    found, model = opened(run, which, device=device, model=model)
     if not isinstance(model, FlowModel):
         raise UserError(f"{found.path} holds {type(model).__name__}; these figures are of flows, choose a run of one")
     draw = {"temperatures": flows.temperatures}

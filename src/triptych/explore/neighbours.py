@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from triptych.core import Data, Sampler, to_inner, to_public
+from triptych.core import Data, Model, Sampler, to_inner, to_public
 from triptych.errors import UserError
 from triptych.explore.output import opened, train_data
 from triptych.figures import tiles
@@ -24,6 +24,7 @@ def write_neighbours(
     *,
     which: Which = "last",
     device: str = "auto",
+    model: Model | None = None,
     data: str | None = None,
 ) -> tuple[Path, Tensor]:
     """Each of n samples beside the training image nearest to it; returns the grid and the distances, (n,).
@@ -31,7 +32,7 @@ def write_neighbours(
     Distances are Euclidean on [0, 1] over all pixels. A model that has memorised its training set shows it.
     """
     check_seed(seed)
-    found, model = opened(run, which, device=device)
+    found, model = opened(run, which, device=device, model=model)
     if not isinstance(model, Sampler) or len(model.shape) != 3:
         raise UserError(f"{found.path} makes no images; nearest neighbours are drawn for runs that sample images")
     if n < 1:

@@ -25,10 +25,17 @@ from triptych.system.files import making_folder, write_text, writing
 BatchNorm = Literal["eval", "train"]
 
 
-def opened(run: str | Path, which: Which = "last", bn: BatchNorm = "eval", device: str = "auto") -> tuple[Run, Model]:
-    """A run and its trained model, batch normalisation as asked."""
+def opened(
+    run: str | Path,
+    which: Which = "last",
+    *,
+    bn: BatchNorm = "eval",
+    device: str = "auto",
+    model: Model | None = None,
+) -> tuple[Run, Model]:
+    """A run and its trained model, batch normalisation as asked; `model` where the caller has loaded it already."""
     found = Run(run)
-    model = found.load(which, device)
+    model = found.load(which, device) if model is None else model.eval()
     if bn == "train":
         latent_space.use_batch_statistics(model)
     return found, model

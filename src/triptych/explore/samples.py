@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from triptych.core import Sampler
+from triptych.core import Model, Sampler
 from triptych.errors import UserError
 from triptych.explore.output import BatchNorm, check_target, opened, shows_data, train_data, write_examples
 from triptych.models import code_density, latent_space
@@ -28,6 +28,7 @@ def write_samples(
     which: Which = "last",
     batch: int = 256,
     device: str = "auto",
+    model: Model | None = None,
     codes: Codes = "prior",
     components: int | None = None,
     data: str | None = None,
@@ -50,7 +51,7 @@ def write_samples(
         raise UserError("--temperature scales draws from the prior; leave it out, or leave --codes at prior")
     if codes != "mixture" and components is not None:
         raise UserError("--components is the size of a mixture; add --codes mixture")
-    found, model = opened(run, which, bn, device)
+    found, model = opened(run, which, bn=bn, device=device, model=model)
     if not isinstance(model, Sampler):
         raise UserError(f"{found.path} holds {type(model).__name__}, which cannot sample; choose another run")
     pictures = len(model.shape) == 3

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from triptych.core import Latent
+from triptych.core import Latent, Model
 from triptych.errors import UserError
 from triptych.explore.output import BatchNorm, opened
 from triptych.figures import planes, tiles
@@ -37,6 +37,7 @@ def write_interpolation(
     bn: BatchNorm = "eval",
     which: Which = "last",
     device: str = "auto",
+    model: Model | None = None,
     data: str | None = None,
 ) -> list[Path]:
     """Write a sheet of interpolations (a row each) and a 2-D traversal of z[0] × z[1]; returns the files.
@@ -49,7 +50,7 @@ def write_interpolation(
         raise UserError(f"{rows} interpolations of {steps} steps show nothing; use at least 1 and 2")
     if any(i < 0 for i in through):
         raise UserError(f"there is no sample {min(through)}; samples are counted from 0")
-    found, model = opened(run, which, bn, device)
+    found, model = opened(run, which, bn=bn, device=device, model=model)
     space = latent_space.latent_of(model)
     folder = Path(out) if out is not None else found.path / "interpolation"
     there = run_data.own(found, data) if real or model.shape == (2,) else None
@@ -101,6 +102,7 @@ def write_sweep(
     bn: BatchNorm = "eval",
     which: Which = "last",
     device: str = "auto",
+    model: Model | None = None,
     data: str | None = None,
 ) -> tuple[list[Path], list[int]]:
     """Write a latent traversal: row j changes one latent dimension alone; returns the files and the dimensions.
@@ -111,7 +113,7 @@ def write_sweep(
     check_seed(seed)
     if not 0 < reach < math.inf:
         raise UserError(f"--reach is {reach}; it must be a finite number above 0")
-    found, model = opened(run, which, bn, device)
+    found, model = opened(run, which, bn=bn, device=device, model=model)
     space = latent_space.latent_of(model)
     if columns < 2 or rows < 1:
         raise UserError(f"a latent traversal of {rows} rows and {columns} columns shows nothing; use at least 1 and 2")

@@ -14,13 +14,13 @@ def double(x: Tensor | ArrayLike) -> Tensor:
     return torch.as_tensor(x).detach().to(torch.float64)
 
 
-def rows(x: Tensor | ArrayLike, what: str, least: int = 1, wide: bool = True) -> Tensor:
+def rows(x: Tensor | ArrayLike, what: str, *, least: int = 1, keep_floats: bool = False) -> Tensor:
     """(n, d), finite, n at least `least`; UserError otherwise. More dimensions are flattened per example.
 
-    float64, unless `wide` is off: then floats keep their type (for arrays too large to double).
+    float64; with `keep_floats` floats keep their type (for arrays too large to double).
     """
     x = torch.as_tensor(x).detach()
-    if wide or not x.is_floating_point():
+    if not (keep_floats and x.is_floating_point()):
         x = x.to(torch.float64)
     if x.dim() < 2:
         raise UserError(f"{what} have shape {tuple(x.shape)}; give one row per example, (n, d)")
@@ -33,9 +33,12 @@ def rows(x: Tensor | ArrayLike, what: str, least: int = 1, wide: bool = True) ->
     return x
 
 
-def pair(x: Tensor | ArrayLike, y: Tensor | ArrayLike, least: int = 1, wide: bool = True) -> tuple[Tensor, Tensor]:
-    """Two sets of rows of one width."""
-    x, y = rows(x, "real examples", least, wide), rows(y, "generated examples", least, wide)
+def pair(
+    x: Tensor | ArrayLike, y: Tensor | ArrayLike, *, least: int = 1, keep_floats: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Two sets of rows of one width, (n, d) and (m, d)."""
+    x = rows(x, "real examples", least=least, keep_floats=keep_floats)
+    y = rows(y, "generated examples", least=least, keep_floats=keep_floats)
     if x.shape[1] != y.shape[1]:
         raise UserError(
             f"real examples have {x.shape[1]} numbers each, generated ones {y.shape[1]}; compare sets of one shape"

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from triptych.core import Metric, Quantity, Value
+from triptych.core import Comparison, Metric, Quantity, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
-from triptych.metrics.comparison import Case
 from triptych.metrics.coverage import kl_to_uniform
 from triptych.metrics.features.extractor import Inception
-from triptych.metrics.features.self_trained import Offline
 
 TRUSTED = 0.9
 """A classifier of less accuracy says little about samples."""
@@ -44,23 +42,25 @@ class Classes(Metric):
     }
     confidence: float = 0.9
 
-    def applies(self, case: Case) -> str:
-        classifier = case.classifier
+    def applies(self, comparison: Comparison) -> str:
+        classifier = comparison.classifier
         if classifier is None:
-            return "there is no classifier: the set has no labels" if case.images else "the examples are vectors"
+            return (
+                "there is no classifier: the set has no labels" if comparison.is_images else "the examples are vectors"
+            )
         if (classifier.accuracy or 0) < TRUSTED:
             return f"the classifier is right on {classifier.accuracy:.1%} of held-out examples only"
         return ""
 
-    def __call__(self, case: Case) -> dict[str, Value]:
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
-        for space in case.spaces:
-            e = space.extractor
-            if isinstance(e, Offline) and e.accuracy is not None:
-                note = f"the classifier is right on {e.accuracy:.2%} of {e.accuracy_n:,} held-out examples"
+        e = comparison.classifier
+        for space in comparison.spaces:
+            if space.extractor is e and e is not None:
+                note = f"the classifier is right on {e.accuracy or 0:.2%} of {e.accuracy_n:,} held-out examples"
                 # the floor is the reference itself: the other real set may be what the classifier was trained on
-                swapped = dataclasses.replace(space, left=space.right, right=space.left)
-                found |= case.measure(self.compare, swapped, of="logits", note=note)
+                swapped = dataclasses.replace(space, floor_a=space.floor_b, floor_b=space.floor_a)
+                found |= comparison.measure(self.compare, swapped, of="logits", note=note)
         return found
 
     def compare(self, real: Tensor, fake: Tensor) -> dict[str, float]:
@@ -85,15 +85,18 @@ class InceptionScore(Metric):
     }
     splits: int = 10
 
-    def applies(self, case: Case) -> str:
-        found = any(isinstance(e, Inception) for e in case.extractors)
-        return "" if case.images and found else "there are no Inception weights"
+    def applies(self, comparison: Comparison) -> str:
+        return (
+            ""
+            if comparison.is_images and comparison.extractors.inception is not None
+            else "there are no Inception weights"
+        )
 
-    def __call__(self, case: Case) -> dict[str, Value]:
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
-        for space in case.spaces:
+        for space in comparison.spaces:
             if isinstance(space.extractor, Inception) and "logits_unbiased" in space.fake:
-                found |= case.measure(
+                found |= comparison.measure(
                     self.score, space, of="logits_unbiased", note=f"{self.splits} splits in order, 1008 classes"
                 )
         return found
@@ -104,7 +107,7 @@ class InceptionScore(Metric):
 
 def inception_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
     """Mean and standard deviation over consecutive splits of exp E KL(p(y|x) ‖ p(y)), from logits (n, k)."""
-    logits = rows(logits, "generated examples", splits)
+    logits = rows(logits, "generated examples", least=splits)
     scores = []
     for i in range(splits):
         part = logits[i * len(logits) // splits : (i + 1) * len(logits) // splits]
@@ -128,22 +131,24 @@ class StackedDigits(Metric):
         "stacked_kl": Quantity("Evenness over modes (reverse KL)", "lower", unit="nats", rank=12),
     }
 
-    def applies(self, case: Case) -> str:
-        return "" if case.digits is not None else "the set is not stacked MNIST"
+    def applies(self, comparison: Comparison) -> str:
+        return "" if comparison.extractors.digits is not None else "the set is not stacked MNIST"
 
-    def __call__(self, case: Case) -> dict[str, Value]:
-        digits = case.digits
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
+        digits = comparison.extractors.digits
         if digits is None:
             raise UserError("there is no digit classifier; stacked MNIST needs the MNIST files beside it")
-        got, ideal = (stacked_modes(digits, d.x) for d in (case.fake, case.pair[1]))
+        got, ideal = (stacked_modes(digits, d.x) for d in (comparison.fake, comparison.floor_sides[1]))
         note = f"digits told by a classifier right on {digits.accuracy or 0:.2%} of held-out MNIST; of 1000"
         return {
-            k: case.value(v, extractor=digits.id, floor=ideal[k], floor_n=len(case.pair[1]), note=note)
+            k: comparison.value(
+                v, extractor=digits.id, floor=ideal[k], floor_n=len(comparison.floor_sides[1]), note=note
+            )
             for k, v in got.items()
         }
 
 
-def stacked_modes(digits: Offline, x: Tensor) -> dict[str, float]:
+def stacked_modes(digits: Callable[[Tensor], Mapping[str, Tensor]], x: Tensor) -> dict[str, float]:
     """Modes hit and KL to uniform of uint8 images (n, 3, h, w), each channel a digit."""
     told = [
         torch.cat([digits(part[:, c : c + 1])["logits"].argmax(1) for part in x.split(512)]) for c in range(x.shape[1])

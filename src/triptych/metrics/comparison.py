@@ -6,37 +6,24 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from triptych.core import Data, Model, Objective, Value
+from triptych.core import Data, Model, Objective, Space, Value
+from triptych.core.features import Classifier, Extractor, Extractors
+from triptych.core.metric import Number
 from triptych.errors import TooFew, UserError
-from triptych.metrics.features.extractor import Extractor, Identity, extract
+from triptych.metrics.features.extractor import Identity, extract
 from triptych.metrics.features.self_trained import Offline
 from triptych.system.progress import Count as Progress
 
-Number = float | tuple[float, float]
-"""A value, or a value and its standard error."""
-
 
 @dataclass(frozen=True, eq=False)
-class Space:
-    """Features of the four sets in one extractor, (n, d) float32 each."""
-
-    extractor: Extractor
-    real: Mapping[str, Tensor]
-    fake: Mapping[str, Tensor]
-    left: Mapping[str, Tensor]
-    """of `right`: two sets of real examples with none in common, for the floor"""
-    right: Mapping[str, Tensor]
-
-
-@dataclass(eq=False)
-class Case:
-    """What a `Metric` is called with.
+class Comparison:
+    """What a `Metric` is called with: made whole, then only read; features are made when they are first asked for.
 
     `fake` may hold non-finite vectors: they are counted, and metrics that need features are then not defined.
     """
@@ -45,7 +32,8 @@ class Case:
     """the reference"""
     fake: Data
     """the samples: uint8 images like `real`, or vectors"""
-    spare: Data | None = None
+    _: KW_ONLY
+    extra_real: Data | None = None
     """further real examples, none of them in `real`: for floors"""
     model: Model | None = None
     objective: Objective | None = None
@@ -53,13 +41,11 @@ class Case:
     train: Data | None = None
     """what the model was trained on"""
     seed: int = 0
-    extractors: tuple[Extractor, ...] = ()
-    digits: Offline | None = None
-    """for stacked MNIST: the classifier of its channels"""
-    gaussian: float | None = None
-    """bits per dimension of held-out pictures under one Gaussian, once somebody made it"""
+    extractors: Extractors = field(default_factory=Extractors)
+    """of images"""
     progress: Callable[[str], Progress] | None = None
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list, init=False)
+    """what a reader should be told beside the numbers"""
     _sides: dict[Extractor, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +57,7 @@ class Case:
                 f"real examples have shape {self.real.shape}, generated ones {self.fake.shape}; prepare both alike "
                 "(--resolution, --channels)"
             )
-        if self.fake is not self.real and self.same:
+        if self.fake is not self.real and self.sides_identical:
             self.warn("the two sides are the same examples: distances are 0 by construction")
         for name, data in (("real", self.real), ("generated", self.fake)):
             if len(data) > 1 and bool((data.x[1:] == data.x[:1]).all()):
@@ -82,17 +68,17 @@ class Case:
             self.warnings.append(text)
 
     @property
-    def images(self) -> bool:
+    def is_images(self) -> bool:
         return self.real.is_images
 
     @cached_property
-    def same(self) -> bool:
+    def sides_identical(self) -> bool:
         return len(self.real) == len(self.fake) and bool(torch.equal(self.real.x, self.fake.x))
 
     @cached_property
-    def broken(self) -> int:
+    def non_finite_samples(self) -> int:
         """Samples with NaN or infinite numbers."""
-        return 0 if self.images else int((~torch.isfinite(self.fake.x.flatten(1))).any(1).sum())
+        return 0 if self.is_images else int((~torch.isfinite(self.fake.x.flatten(1))).any(1).sum())
 
     @property
     def reference(self) -> str:
@@ -100,26 +86,35 @@ class Case:
         fingerprint = "/".join(part[:12] for part in self.real.fingerprint.split("/"))
         return " ".join(filter(None, [self.real.name, self.real.split, fingerprint]))
 
+    @property
+    def floor_sides(self) -> tuple[Data, Data]:
+        """Two sets of real examples with none in common, as large as `real` and `fake` where that can be."""
+        return self._floor_sides
+
     @cached_property
-    def pair(self) -> tuple[Data, Data]:
-        """Two sets of real examples with none in common, as large as the case's sides where that can be."""
+    def _floor_sides(self) -> tuple[Data, Data]:
         n = len(self.fake)
         if self.real.law is not None:
             return self.real, fresh(self.real, len(self.real), self.seed + 2)
-        if self.spare is not None and len(self.spare) >= min(n, len(self.real) // 2):
-            return self.real, subset(self.spare, n, self.seed)
+        if self.extra_real is not None and len(self.extra_real) >= min(n, len(self.real) // 2):
+            return self.real, subset(self.extra_real, n, self.seed)
         half = len(self.real) // 2
         order = torch.randperm(len(self.real), generator=torch.Generator().manual_seed(self.seed))
         return pick(self.real, order[:half], "left"), pick(self.real, order[half : half + min(n, half)], "right")
 
-    @cached_property
+    @property
     def spaces(self) -> tuple[Space, ...]:
-        """Features, once. Vectors are their own."""
-        return tuple(self.space(e) for e in (self.extractors if self.images else (Identity(),)))
+        """Features of all four sets, one space an extractor, made once. Vectors are their own."""
+        return self._spaces
+
+    @cached_property
+    def _spaces(self) -> tuple[Space, ...]:
+        return tuple(self.space(e) for e in (self.extractors.of_features if self.is_images else (Identity(),)))
 
     def space(self, extractor: Extractor) -> Space:
-        left, right = self.pair
-        sides = {"real": self.real, "samples": self.fake, "floor": left, "floor 2": right}
+        """Features of all four sets in one extractor."""
+        floor_a, floor_b = self.floor_sides
+        sides = {"real": self.real, "samples": self.fake, "floor": floor_a, "floor 2": floor_b}
         made: dict[int, dict[str, Tensor]] = {}
         for name, data in sides.items():
             if id(data) not in made:
@@ -145,10 +140,10 @@ class Case:
             return {}
 
     @property
-    def classifier(self) -> Offline | None:
-        """The classifier of this set, where there is one."""
-        found = [e for e in self.extractors if isinstance(e, Offline) and e.kind == "classifier"]
-        return found[0] if found else None
+    def classifier(self) -> Classifier | None:
+        """The set's own extractor, where it is a classifier."""
+        own = self.extractors.own
+        return own if isinstance(own, Offline) and own.kind == "classifier" else None
 
     # ---------------------------------------------------------------------------------- values
 
@@ -171,11 +166,11 @@ class Case:
         note = "; ".join(filter(None, [note, e.note]))
         floors: Mapping[str, Number]
         try:
-            floors = f(space.left[of], space.right[of])
+            floors = f(space.floor_a[of], space.floor_b[of])
         except TooFew:
             floors = {}
-        if self.broken:
-            values, note = dict.fromkeys(floors, math.nan), f"{self.broken} of {len(self.fake)} samples are not finite"
+        if bad := self.non_finite_samples:
+            values, note = dict.fromkeys(floors, math.nan), f"{bad} of {len(self.fake)} samples are not finite"
         else:
             try:
                 values = f(space.real[of], space.fake[of])
@@ -183,7 +178,7 @@ class Case:
                 if not floors:
                     raise
                 values, note = dict.fromkeys(floors, math.nan), str(error)
-        floor_n = min(len(d) for d in self.pair)
+        floor_n = min(len(d) for d in self.floor_sides)
         return {
             e.name(name): self.value(
                 number,
@@ -214,7 +209,7 @@ class Case:
         quantity: str = "",
         variant: str = "",
     ) -> Value:
-        """A `Value` that carries this case's counts and reference; what is not finite is None: not defined."""
+        """A `Value` that carries the counts and the reference; what is not finite is None: not defined."""
         value, se = number if isinstance(number, tuple) else (number, None)
         if floor is not None and not math.isfinite(floor):
             floor = None

@@ -6,18 +6,15 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from triptych.core import Metric, Quantity, Value
+from triptych.core import Comparison, Metric, Quantity, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import double
-
-if TYPE_CHECKING:
-    from triptych.metrics.comparison import Case
 
 WITHIN = 3.0
 """A sample is of high quality when its nearest mode is closer than this many standard deviations."""
@@ -82,25 +79,27 @@ class ModeCoverage(Metric):
     points: int = 2500
     """samples, by convention: more of them reach more modes"""
 
-    def applies(self, case: Case) -> str:
-        law = case.real.law
-        return "" if law is not None and law.modes is not None else f"{case.real.name} has no known modes"
+    def applies(self, comparison: Comparison) -> str:
+        law = comparison.real.law
+        return "" if law is not None and law.modes is not None else f"{comparison.real.name} has no known modes"
 
-    def __call__(self, case: Case) -> dict[str, Value]:
-        modes, std = case.real.modes, case.real.std
-        n = min(self.points, len(case.fake))
-        got = mode_coverage(case.fake.x[:n], modes, std)
-        ideal = mode_coverage(case.pair[1].x[:n], modes, std)
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
+        modes, std = comparison.real.modes, comparison.real.std
+        n = min(self.points, len(comparison.fake))
+        got = mode_coverage(comparison.fake.x[:n], modes, std)
+        ideal = mode_coverage(comparison.floor_sides[1].x[:n], modes, std)
         notes = {
             "modes": f"of {len(modes)}",
             "high_quality": f"a perfect sampler scores {ceiling(modes.shape[1]):.4f} on average",
         }
+        if math.isnan(got["reverse_kl"]):
+            notes["reverse_kl"] = "not defined: no sample is close to a mode"
         return {
-            k: dataclasses.replace(case.value(v, floor=ideal[k], floor_n=n, note=notes.get(k, "")), n=n)
+            k: dataclasses.replace(comparison.value(v, floor=ideal[k], floor_n=n, note=notes.get(k, "")), n=n)
             for k, v in got.items()
         }
 
-    def along(self, case: Case) -> dict[str, float]:
-        if case.real.law is None or case.real.law.modes is None:
+    def along(self, comparison: Comparison) -> dict[str, float]:
+        if comparison.real.law is None or comparison.real.law.modes is None:
             return {}
-        return mode_coverage(case.fake.x, case.real.modes, case.real.std)
+        return mode_coverage(comparison.fake.x, comparison.real.modes, comparison.real.std)

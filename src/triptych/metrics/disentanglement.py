@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.core import Encoder, Latent, Metric, Quantity, Value
+from triptych.core import Comparison, Encoder, Latent, Metric, Quantity, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
-from triptych.metrics.comparison import Case, counted, subset
+from triptych.metrics.comparison import counted, subset
 
 BINS = 20
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
@@ -45,7 +45,7 @@ def categorical(v: Tensor) -> bool:
 
 def varying(codes: Tensor, factors: Factors) -> tuple[Tensor, dict[str, Tensor]]:
     """Codes as float64 and the factors that take more than one value; UserError where there are none."""
-    z = rows(codes, "codes", 8)
+    z = rows(codes, "codes", least=8)
     kept = {k: v for k, v in factors.items() if len(v.unique()) > 1}
     if not kept:
         raise UserError("no factor takes more than one value; give data with known factors, such as glyphs")
@@ -261,7 +261,7 @@ def separability(codes: Tensor, labels: Tensor) -> dict[str, float]:
     accuracy of one linear classifier of all classes. Source: Karras et al. 2019, section 4.2 (a sum, there, over 40
     binary attributes).
     """
-    z = rows(codes, "codes", 8)
+    z = rows(codes, "codes", least=8)
     y = discrete(labels, len(labels))
     half, entropies = len(z) // 2, []
     for k in range(int(y.max()) + 1):
@@ -300,22 +300,22 @@ class Disentanglement(Metric):
     """latent dimensions that are still judged axis by axis"""
     seed: int = 0
 
-    def applies(self, case: Case) -> str:
-        if not isinstance(case.model, Encoder) or not 1 < case.model.latent <= self.widest:
+    def applies(self, comparison: Comparison) -> str:
+        if not isinstance(comparison.model, Encoder) or not 1 < comparison.model.latent <= self.widest:
             return f"axes are judged one by one, for encoders with 2 to {self.widest} of them"
-        varied = [k for k, v in case.real.factors.items() if len(v.unique()) > 1]
-        return "" if len(varied) > 1 else f"{case.real.name} has no known factors of variation"
+        varied = [k for k, v in comparison.real.factors.items() if len(v.unique()) > 1]
+        return "" if len(varied) > 1 else f"{comparison.real.name} has no known factors of variation"
 
-    def __call__(self, case: Case) -> dict[str, Value]:
-        data = subset(case.real, self.points, self.seed)
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
+        data = subset(comparison.real, self.points, self.seed)
         varied = sum(len(v.unique()) > 1 for v in data.factors.values())
-        assert isinstance(case.model, Encoder)
-        codes = encoded(case.model, data.x)
+        assert isinstance(comparison.model, Encoder)
+        codes = encoded(comparison.model, data.x)
         shuffled = codes[torch.randperm(len(codes), generator=torch.Generator().manual_seed(self.seed))]
         got, chance = self.scores(codes, data.factors), self.scores(shuffled, data.factors)
         notes = {"mig": f"histograms of {BINS} bins; ", "dci_informativeness": "1 - RMSE/σ; "}
         found = {
-            k: case.value(
+            k: comparison.value(
                 v,
                 seed=self.seed,
                 floor=chance[k],
@@ -360,34 +360,35 @@ class Separability(Metric):
     widest: int = 512
     seed: int = 0
 
-    def applies(self, case: Case) -> str:
-        if not isinstance(case.model, Latent) or case.model.latent > self.widest:
+    def applies(self, comparison: Comparison) -> str:
+        if not isinstance(comparison.model, Latent) or comparison.model.latent > self.widest:
             return f"planes are fitted in at most {self.widest} dimensions"
-        if isinstance(case.model, Encoder):
-            return "" if case.real.labels is not None and len(case.real.labels.unique()) > 1 else "there are no labels"
-        return "" if case.classifier is not None else "there is no classifier of the samples"
+        if isinstance(comparison.model, Encoder):
+            labels = comparison.real.labels
+            return "" if labels is not None and len(labels.unique()) > 1 else "there are no labels"
+        return "" if comparison.classifier is not None else "there is no classifier of the samples"
 
-    def __call__(self, case: Case) -> dict[str, Value]:
-        model = case.model
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
+        model = comparison.model
         if isinstance(model, Encoder):
-            data = subset(case.real, self.points, self.seed)
+            data = subset(comparison.real, self.points, self.seed)
             assert data.labels is not None
             codes, labels, note = encoded(model, data.x), data.labels, "codes of real examples"
         else:
             assert isinstance(model, Latent)
-            assert case.classifier is not None
-            codes, labels = self.told(model, case.classifier)
+            assert comparison.classifier is not None
+            codes, labels = self.told(model, comparison.classifier)
             note = "noise of samples, labelled by the classifier"
         if len(labels.unique()) < 2:
-            case.warn("separability: all samples are of one class")
+            comparison.warn("separability: all samples are of one class")
             return {}
-        found = {k: case.value(v, seed=self.seed, note=note) for k, v in separability(codes, labels).items()}
+        found = {k: comparison.value(v, seed=self.seed, note=note) for k, v in separability(codes, labels).items()}
         return counted(found, len(codes))
 
     @torch.no_grad()
     def told(self, model: Latent, classifier: Callable[[Tensor], Mapping[str, Tensor]]) -> tuple[Tensor, Tensor]:
         z = model.prior(2 * self.points, torch.Generator().manual_seed(self.seed))
-        parts = [classifier(model.decode(part).cpu() * 255)["logits"].softmax(1) for part in z.split(256)]
+        parts = [classifier(model.decode(part))["logits"].softmax(1).cpu() for part in z.split(256)]
         sure, label = torch.cat(parts).max(1)
         kept = sure.argsort(descending=True, stable=True)[: self.points]
         kept = kept[torch.randperm(len(kept), generator=torch.Generator().manual_seed(self.seed))]

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from triptych.core import Metric, Quantity, Value
+from triptych.core import Comparison, Metric, Quantity, Space, Value
 from triptych.errors import TooFew, UserError
 from triptych.metrics.arrays import double, pair
-from triptych.metrics.comparison import Case, Space
 from triptych.metrics.features.extractor import Extractor, Identity
 
 ROUNDING = 1e-5
@@ -117,23 +116,23 @@ class Frechet(Metric):
         "fid": Quantity("FID", "lower", rank=26, logged="images"),
     }
 
-    def applies(self, case: Case) -> str:
+    def applies(self, comparison: Comparison) -> str:
         return ""
 
-    def __call__(self, case: Case) -> dict[str, Value]:
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
-        for space in case.spaces:
-            n, d = min(len(case.real), len(case.fake)), space.real["features"].shape[1]
+        for space in comparison.spaces:
+            n, d = min(len(comparison.real), len(comparison.fake)), space.real["features"].shape[1]
             note = f"{n} examples for {d} dimensions: strongly biased" if n < d else ""
             if note:
-                case.warn(f"{space.extractor.name('frechet')}: {note}; prefer {space.extractor.name('kernel')}")
-            found |= case.measure(lambda x, y: {"frechet": frechet_from_features(x, y)}, space, note=note)
+                comparison.warn(f"{space.extractor.name('frechet')}: {note}; prefer {space.extractor.name('kernel')}")
+            found |= comparison.measure(lambda x, y: {"frechet": frechet_from_features(x, y)}, space, note=note)
         return found
 
-    def along(self, case: Case) -> dict[str, float]:
+    def along(self, comparison: Comparison) -> dict[str, float]:
         found: dict[str, float] = {}
-        for e in case.extractors:
-            found |= case.number(e.name("frechet"), frechet_from_features, *case.sides(e))
+        for e in comparison.extractors.of_features:
+            found |= comparison.number(e.name("frechet"), frechet_from_features, *comparison.sides(e))
         return found
 
 
@@ -155,24 +154,31 @@ class FrechetInfinity(Metric):
     seed: int = 0
     """of the subsets"""
 
-    def applies(self, case: Case) -> str:
-        return "" if case.images else "vectors have few dimensions: the bias is small at any n"
+    def applies(self, comparison: Comparison) -> str:
+        return "" if comparison.is_images else "vectors have few dimensions: the bias is small at any n"
 
-    def __call__(self, case: Case) -> dict[str, Value]:
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
-        for space in case.spaces:
+        for space in comparison.spaces:
             e, d = space.extractor, space.real["features"].shape[1]
             few = [
                 f"{n} {what}"
-                for n, what in ((len(case.fake), "samples"), (len(case.real), "real examples"))
+                for n, what in ((len(comparison.fake), "samples"), (len(comparison.real), "real examples"))
                 if n < 2 * d
             ]
             if few:
                 note = f"not defined: {' and '.join(few)} for {d} dimensions; extrapolation needs at least {2 * d}"
-                refused = case.value(math.nan, extractor=e.id, resize=e.resize, dtype=e.dtype, note=note)
-                found[e.name("frechet_infinity")] = replace(refused, quantity="frechet_infinity", variant=e.label)
+                found[e.name("frechet_infinity")] = comparison.value(
+                    math.nan,
+                    extractor=e.id,
+                    resize=e.resize,
+                    dtype=e.dtype,
+                    note=note,
+                    quantity="frechet_infinity",
+                    variant=e.label,
+                )
                 continue
-            found |= case.measure(self.extrapolated, space, seed=self.seed, note="extrapolated in the samples")
+            found |= comparison.measure(self.extrapolated, space, seed=self.seed, note="extrapolated in the samples")
         return found
 
     def extrapolated(self, x: Tensor, y: Tensor) -> dict[str, float]:
@@ -212,17 +218,20 @@ class PixelFrechet(Metric):
     quantities: ClassVar[Mapping[str, Quantity]] = {"frechet": Frechet.quantities["frechet"]}
     components: int = 64
 
-    def applies(self, case: Case) -> str:
-        return "" if case.images else "the examples are vectors: frechet is the same"
+    def applies(self, comparison: Comparison) -> str:
+        return "" if comparison.is_images else "the examples are vectors: frechet is the same"
 
-    def __call__(self, case: Case) -> dict[str, Value]:
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            pixels = case.real.x.flatten(1).float() / 255
+            pixels = comparison.real.x.flatten(1).float() / 255
             mean = pixels.mean(0)
             q = min(self.components, *pixels.shape)
             _, _, basis = torch.svd_lowrank((pixels - mean), q=q, niter=4)
-        sets = [(d.x.flatten(1).float() / 255 - mean) @ basis for d in (case.real, case.fake, *case.pair)]
-        pca = Pixels(f"pixels-pca{q}:{case.real.fingerprint[:12]}", "none", "float32", Extractor.note)
+        sets = [
+            (d.x.flatten(1).float() / 255 - mean) @ basis
+            for d in (comparison.real, comparison.fake, *comparison.floor_sides)
+        ]
+        pca = Pixels(f"pixels-pca{q}:{comparison.real.fingerprint[:12]}", "none", "float32", Extractor.note)
         space = Space(pca, *({"features": s} for s in sets))
-        return case.measure(lambda x, y: {"frechet": frechet_from_features(x, y)}, space, seed=0)
+        return comparison.measure(lambda x, y: {"frechet": frechet_from_features(x, y)}, space, seed=0)

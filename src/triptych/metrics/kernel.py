@@ -11,10 +11,9 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from triptych.core import Metric, Quantity, Value
+from triptych.core import Comparison, Metric, Quantity, Value
 from triptych.errors import TooFew
 from triptych.metrics.arrays import at_least, pair
-from triptych.metrics.comparison import Case
 from triptych.metrics.features.extractor import Inception
 
 BLOCK = 1024
@@ -124,22 +123,22 @@ class Kernel(Metric):
     seed: int = 0
     """of the subsets"""
 
-    def applies(self, case: Case) -> str:
+    def applies(self, comparison: Comparison) -> str:
         return ""
 
-    def __call__(self, case: Case) -> dict[str, Value]:
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
-        for space in case.spaces:
-            found |= case.measure(lambda x, y: {"kernel": kernel_statistics(x, y)}, space)
-            if isinstance(space.extractor, Inception) and min(len(case.real), len(case.fake)) >= self.size:
+        for space in comparison.spaces:
+            found |= comparison.measure(lambda x, y: {"kernel": kernel_statistics(x, y)}, space)
+            if isinstance(space.extractor, Inception) and min(len(comparison.real), len(comparison.fake)) >= self.size:
                 note = f"{self.subsets} subsets of {self.size:,}; se: their spread"
-                found |= case.measure(self.over_subsets, space, seed=self.seed, note=note)
+                found |= comparison.measure(self.over_subsets, space, seed=self.seed, note=note)
         return found
 
-    def along(self, case: Case) -> dict[str, float]:
+    def along(self, comparison: Comparison) -> dict[str, float]:
         found: dict[str, float] = {}
-        for e in case.extractors:
-            found |= case.number(e.name("kernel"), kernel_distance, *case.sides(e))
+        for e in comparison.extractors.of_features:
+            found |= comparison.number(e.name("kernel"), kernel_distance, *comparison.sides(e))
         return found
 
     def over_subsets(self, x: Tensor, y: Tensor) -> dict[str, tuple[float, float]]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from triptych.core import Data, Density, Metric, Model, Quantity, Value, to_inner
+from triptych.core import Comparison, Data, Density, Metric, Model, Quantity, Value, to_inner
 from triptych.core.units import bits_per_dim
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
-from triptych.metrics.comparison import Case, fresh, subset
+from triptych.metrics.comparison import fresh, subset
 from triptych.models.families import FlowModel, VAEModel
-from triptych.objectives.autoencoder import Variational, kl_to_prior
+from triptych.objectives.autoencoder import Variational
+from triptych.objectives.posterior import importance_draws, kl_to_prior
 
 
 @dataclass(frozen=True)
@@ -124,13 +126,10 @@ def variational(
             continue
         weights = []
         for some in torch.ones(draws).split(max(1, chunk // len(part))):
-            k = len(some)
-            noise = torch.randn(k, *mu.shape, device=mu.device)
-            z = mu + log_sigma.exp() * noise
-            log_ratio = (0.5 * noise.square() + log_sigma - 0.5 * z.square()).sum(2).double()
-            many = inner.expand(k, *inner.shape).flatten(0, 1)
-            log_p = objective.log_likelihood(many, model.decoder(z.flatten(0, 1)), model).view(k, -1).double()
-            weights.append((log_p + log_ratio).cpu())
+            noise = torch.randn(len(some), *mu.shape, device=mu.device)
+            z, log_ratio = importance_draws(mu, log_sigma, noise)
+            log_p = objective.log_likelihoods(inner, model.decoder(z.flatten(0, 1)), model)
+            weights.append((log_p.double() + log_ratio.double()).cpu())
         found.append(torch.logsumexp(torch.cat(weights), 0) - math.log(draws))
     bound = torch.cat(found)
     if images and density:
@@ -193,25 +192,25 @@ class Likelihood(Metric):
     """examples of the importance-weighted bound: pictures, whose decoders cost the most of an evaluation; vectors"""
     seed: int = 0
 
-    def applies(self, case: Case) -> str:
-        return "" if case.model is not None else "there is no model, only samples"
+    def applies(self, comparison: Comparison) -> str:
+        return "" if comparison.model is not None else "there is no model, only samples"
 
-    def __call__(self, case: Case) -> dict[str, Value]:
-        model, real = case.model, subset(case.real, self.points, self.seed)
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
+        model, real = comparison.model, subset(comparison.real, self.points, self.seed)
         if real.law is not None:
-            real = fresh(real, self.drawn, case.seed + 3)
+            real = fresh(real, self.drawn, comparison.seed + 3)
+        tell = functools.partial(self.tell, comparison, real, functools.cache(lambda: self.beside(comparison, real)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if isinstance(model, Density):
-                found = self.tell(case, real, "", "", *exact(model, real.x))
-            elif isinstance(model, VAEModel) and isinstance(case.objective, Variational):
-                elbo = variational(model, case.objective, real.x)
-                iwae, gain = self.tighter(model, case.objective, real, *elbo)
-                found = self.tell(case, real, "_elbo", "ELBO", *elbo)
-                found |= self.tell(case, real, "_iwae", "IWAE", elbo[0], iwae, gain)
+                found = tell("", "", *exact(model, real.x))
+            elif isinstance(model, VAEModel) and isinstance(comparison.objective, Variational):
+                elbo = variational(model, comparison.objective, real.x)
+                iwae, gain = self.tighter(model, comparison.objective, real, *elbo)
+                found = tell("_elbo", "ELBO", *elbo) | tell("_iwae", "IWAE", elbo[0], iwae, gain)
             else:
                 note = f"not defined: {type(model).__name__} has no density"
-                found = {"nll": case.value(math.nan, seed=self.seed, note=note)}
+                found = {"nll": comparison.value(math.nan, seed=self.seed, note=note)}
         return found
 
     def tighter(
@@ -228,19 +227,28 @@ class Likelihood(Metric):
         broken = card.non_finite + found.non_finite
         return dataclasses.replace(found, examples=len(elbo), non_finite=broken), bound - elbo[rows]
 
-    def beside(self, case: Case, real: Data) -> str:
-        """Bits of two densities that know little, for scale; made once."""
-        train = case.train
+    def beside(self, comparison: Comparison, real: Data) -> str:
+        """Bits of two densities that know little, for scale."""
+        train = comparison.train
         if train is None or len(train) <= math.prod(real.shape):
             return "uniform 8 bits"
-        if case.gaussian is None:
-            case.gaussian = gaussian_bits(train, real, self.seed)
-        return f"uniform 8, one Gaussian {case.gaussian:.2f} bits"
+        return f"uniform 8, one Gaussian {gaussian_bits(train, real, self.seed):.2f} bits"
 
     def tell(
-        self, case: Case, real: Data, suffix: str, variant: str, log_p: Tensor, card: Card, gain: Tensor | None = None
+        self,
+        comparison: Comparison,
+        real: Data,
+        beside: Callable[[], str],
+        suffix: str,
+        variant: str,
+        log_p: Tensor,
+        card: Card,
+        gain: Tensor | None = None,
     ) -> dict[str, Value]:
-        """Values of log p per example, with the standard error over examples; plus the mean gain on some of them."""
+        """Values of log p per example (n,), with the standard error over examples; plus the mean gain on some of them.
+
+        `beside` is asked for only where bits of a density are told: it may have to fit one.
+        """
         n, note, shape = len(log_p), str(card), real.shape
         more = more_se = 0.0
         if gain is not None:
@@ -249,23 +257,24 @@ class Likelihood(Metric):
         mean, se = log_p.mean().item() + more, math.hypot((log_p.std() / n**0.5).item(), more_se)
         if card.non_finite:
             mean = se = math.nan
-        floor = -case.real.log_prob(real.x).double().mean().item() if case.real.law is not None else None
-        found = {"nll": case.value((-mean, se), seed=self.seed, floor=floor, floor_n=n, note=note)}
+        floor = -comparison.real.log_prob(real.x).double().mean().item() if comparison.real.law is not None else None
+        found = {"nll": comparison.value((-mean, se), seed=self.seed, floor=floor, floor_n=n, note=note)}
         if real.is_images and card.space == "[0, 1]^D":
             scale = math.prod(shape) * math.log(2)
             bits = (bits_per_dim(mean, shape), se / scale)
-            found["bits_per_dim"] = case.value(bits, seed=self.seed, note=f"{note}; {self.beside(case, real)}")
+            found["bits_per_dim"] = comparison.value(bits, seed=self.seed, note=f"{note}; {beside()}")
         elif real.is_images:
             bits = (-mean / (math.prod(shape) * math.log(2)), se / (math.prod(shape) * math.log(2)))
-            found["bits_per_dim"] = case.value(bits, seed=self.seed, note=note)
+            found["bits_per_dim"] = comparison.value(bits, seed=self.seed, note=note)
         if floor is not None:
-            gap = case.real.log_prob(real.x).double() - log_p
+            gap = comparison.real.log_prob(real.x).double() - log_p
             kl = math.nan if card.non_finite else gap.mean().item() - more
             above = "" if card.bound == "exact" else " (an upper bound)"
-            found["kl"] = case.value(
+            found["kl"] = comparison.value(
                 (kl, math.hypot((gap.std() / n**0.5).item(), more_se)),
                 seed=self.seed,
                 floor=0.0,
+                floor_n=n,
                 note=f"KL(data ‖ model), nats{above}",
             )
         plain = dataclasses.asdict(card)
@@ -274,9 +283,9 @@ class Likelihood(Metric):
             for k, v in found.items()
         }
 
-    def along(self, case: Case) -> dict[str, float]:
+    def along(self, comparison: Comparison) -> dict[str, float]:
         """`kl_data`: of fresh points under a density, against their own."""
-        model, real = case.model, case.real
+        model, real = comparison.model, comparison.real
         if not isinstance(model, Density) or real.law is None:
             return {}
         with torch.no_grad():

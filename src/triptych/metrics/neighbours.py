@@ -10,9 +10,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from triptych.core import Metric, Quantity, Value
+from triptych.core import Comparison, Metric, Quantity, Value
 from triptych.metrics.arrays import at_least, pair
-from triptych.metrics.comparison import Case
 
 BLOCK = 2048
 ROUNDING = 1e-12
@@ -33,7 +32,7 @@ def prdc(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, k: int = 5) -> dict
     few blocks of distances. Sources: Kynkäänniemi et al. 2019, section 2; Naeem et al. 2020, section 3.
     """
     at_least(1, k=k)
-    real, fake = pair(real, fake, least=k + 1, wide=False)
+    real, fake = pair(real, fake, least=k + 1, keep_floats=True)
     centre = real.mean(0, dtype=torch.float64)  # smaller norms, smaller rounding errors
     real_radius, fake_radius = radii(real, k, centre), radii(fake, k, centre)
     inside_real = torch.zeros(len(fake), dtype=torch.int64)
@@ -57,12 +56,12 @@ def prdc(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, k: int = 5) -> dict
 
 
 def nearest(
-    x: Tensor, y: Tensor, k: int = 1, same: bool = False, centre: Tensor | float = 0.0
+    x: Tensor, y: Tensor, k: int = 1, *, exclude_self: bool = False, centre: Tensor | float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Distances and indices of the k nearest rows of y to each row of x, (n, k), nearest first.
 
-    With `same`, x is y, and a row is not its own neighbour. `centre` (d,) is taken off both in float64, a block at a
-    time.
+    With `exclude_self`, x is y, and a row is not its own neighbour. `centre` (d,) is taken off both in float64, a block
+    at a time.
     """
     best, index = [], []
     for i in range(0, len(x), BLOCK):
@@ -71,7 +70,7 @@ def nearest(
         who = torch.zeros_like(near, dtype=torch.int64)
         for j in range(0, len(y), BLOCK):
             distance = squared_distances(a, y[j : j + BLOCK].double() - centre)[0]
-            if same and i == j:
+            if exclude_self and i == j:
                 distance.fill_diagonal_(torch.inf)
             part, column = distance.topk(min(k, distance.shape[1]), largest=False)
             near, order = torch.cat([near, part], 1).topk(k, largest=False)
@@ -83,7 +82,7 @@ def nearest(
 
 def radii(x: Tensor, k: int, centre: Tensor | float = 0.0) -> Tensor:
     """Squared distance of each row to its k-th nearest other row, (n,)."""
-    return nearest(x, x, k, same=True, centre=centre)[0][:, -1].square()
+    return nearest(x, x, k, exclude_self=True, centre=centre)[0][:, -1].square()
 
 
 def squared_distances(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,17 +110,17 @@ class Neighbours(Metric):
     logged: int = 1_000
     """examples a side for the log of a training, on the set's own features"""
 
-    def applies(self, case: Case) -> str:
+    def applies(self, comparison: Comparison) -> str:
         return ""
 
-    def __call__(self, case: Case) -> dict[str, Value]:
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
-        for space in case.spaces:
-            found |= case.measure(lambda x, y: prdc(x, y, self.k), space, note=f"k = {self.k}")
+        for space in comparison.spaces:
+            found |= comparison.measure(lambda x, y: prdc(x, y, self.k), space, note=f"k = {self.k}")
         return found
 
-    def along(self, case: Case) -> dict[str, float]:
-        if not case.extractors:
+    def along(self, comparison: Comparison) -> dict[str, float]:
+        if not comparison.extractors.of_features:
             return {}
-        real, fake = (x[: self.logged] for x in case.sides(case.extractors[0]))
-        return case.number("coverage", lambda: prdc(real, fake, self.k)["coverage"])
+        real, fake = (x[: self.logged] for x in comparison.sides(comparison.extractors.of_features[0]))
+        return comparison.number("coverage", lambda: prdc(real, fake, self.k)["coverage"])

@@ -11,8 +11,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from triptych.core import Latent, Metric, Quantity, Value
-from triptych.metrics.comparison import Case
+from triptych.core import Comparison, Latent, Metric, Quantity, Value
 from triptych.models.families import AEModel
 from triptych.models.latent_space import slerp
 
@@ -59,24 +58,25 @@ class PathLength(Metric):
     epsilon: float = 1e-4
     seed: int = 0
 
-    def applies(self, case: Case) -> str:
-        if case.model is None or not case.images or not case.extractors:
-            return "path length needs a model of images"
-        if not isinstance(case.model, Latent) or case.model.latent >= math.prod(case.model.shape):
+    def applies(self, comparison: Comparison) -> str:
+        if comparison.model is None or not comparison.is_images or comparison.extractors.own is None:
+            return "path length needs a model of images, and the set's own extractor"
+        if not isinstance(comparison.model, Latent) or comparison.model.latent >= math.prod(comparison.model.shape):
             return "the latent space is as large as the image: its paths leave the data"
         return ""
 
-    def __call__(self, case: Case) -> dict[str, Value]:
-        model, extractor = case.model, case.extractors[0]
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
+        model, extractor = comparison.model, comparison.extractors.own
         assert isinstance(model, Latent)
+        assert extractor is not None
         path: Literal["slerp", "lerp"] = "lerp" if isinstance(model, AEModel) else "slerp"
 
         def features(x: Tensor) -> Tensor:
-            return extractor(x.cpu() * 255)["features"]
+            return extractor(x)["features"].cpu()
 
         length = path_length(model, features, self.points, self.epsilon, path, self.seed)
         note = f"{path}, ε = {self.epsilon:g}, outer 1 % left out; any extractor's own scale"
-        number = case.value(
+        number = comparison.value(
             length, extractor=extractor.id, resize=extractor.resize, dtype="float32", seed=self.seed, note=note
         )
         return {"path_length": dataclasses.replace(number, n=self.points, n_real=None)}

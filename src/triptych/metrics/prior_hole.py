@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from triptych.core import Metric, Quantity, Value, to_inner, to_public
-from triptych.metrics.comparison import Case, counted, subset
+from triptych.core import Comparison, Metric, Quantity, Value, to_inner, to_public
+from triptych.metrics.comparison import counted, subset
 from triptych.metrics.transport import sliced_wasserstein
 from triptych.models.code_density import codes_of_data, fit_codes
 from triptych.models.families import AEModel, Autoencoder
@@ -44,16 +44,16 @@ class PriorHole(Metric):
     """Gaussians in the mixture"""
     seed: int = 0
 
-    def applies(self, case: Case) -> str:
-        if not isinstance(case.model, Autoencoder):
+    def applies(self, comparison: Comparison) -> str:
+        if not isinstance(comparison.model, Autoencoder):
             return "the model is no autoencoder"
-        return "" if case.train is not None else "the training examples are not at hand"
+        return "" if comparison.train is not None else "the training examples are not at hand"
 
-    def __call__(self, case: Case) -> dict[str, Value]:
-        model, train = case.model, case.train
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
+        model, train = comparison.model, comparison.train
         assert isinstance(model, Autoencoder)
         assert train is not None
-        real = subset(case.real, self.points, self.seed)
+        real = subset(comparison.real, self.points, self.seed)
         x, n = to_public(to_inner(real.x)), len(real)
         z = codes_of_data(model, train, seed=self.seed)
         made: dict[str, Tensor] = {}
@@ -66,5 +66,5 @@ class PriorHole(Metric):
         found = {}
         for name, codes in made.items():
             distance = sliced_wasserstein(x.flatten(1), decode(model, codes).flatten(1), seed=self.seed)
-            found[f"hole_{name}"] = case.value(distance, seed=self.seed, note=note)
+            found[f"hole_{name}"] = comparison.value(distance, seed=self.seed, note=note)
         return counted(found, n)

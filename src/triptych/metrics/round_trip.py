@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import torch
 
-from triptych.core import Metric, Quantity, Value, to_inner
-from triptych.metrics.comparison import Case, counted, subset
+from triptych.core import Comparison, Metric, Quantity, Value, to_inner
+from triptych.metrics.comparison import counted, subset
 from triptych.models.families import FlowModel
 
 
@@ -23,11 +23,11 @@ class RoundTrip(Metric):
     """held-out examples"""
     seed: int = 0
 
-    def applies(self, case: Case) -> str:
-        return "" if isinstance(case.model, FlowModel) else "only flows are inverted exactly"
+    def applies(self, comparison: Comparison) -> str:
+        return "" if isinstance(comparison.model, FlowModel) else "only flows are inverted exactly"
 
-    def __call__(self, case: Case) -> dict[str, Value]:
-        model, real = case.model, subset(case.real, self.points, self.seed)
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
+        model, real = comparison.model, subset(comparison.real, self.points, self.seed)
         assert isinstance(model, FlowModel)
         worst = []
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -35,5 +35,7 @@ class RoundTrip(Metric):
             for part in real.x.split(256):
                 x, _ = model.dequantise(to_inner(part).to(model.device))
                 worst.append((model.flow.inverse(model.flow(x)[0]) - x).abs().max())
-        found = case.value(torch.stack(worst).max().item(), seed=self.seed, note="largest |f⁻¹(f(x)) − x|, float32")
+        found = comparison.value(
+            torch.stack(worst).max().item(), seed=self.seed, note="largest |f⁻¹(f(x)) − x|, float32"
+        )
         return counted({"round_trip": found}, len(real))

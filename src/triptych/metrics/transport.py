@@ -11,11 +11,11 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from triptych.core import Data, Metric, Quantity, Value
+from triptych.core import Comparison, Data, Metric, Quantity, Space, Value
 from triptych.core.assignment import assignment
 from triptych.errors import UserError
 from triptych.metrics.arrays import at_least, pair
-from triptych.metrics.comparison import Case, Space, counted, subset
+from triptych.metrics.comparison import counted, subset
 from triptych.metrics.features.extractor import Identity
 
 
@@ -77,31 +77,31 @@ class Transport(Metric):
     seed: int = 0
     """of the projections"""
 
-    def applies(self, case: Case) -> str:
+    def applies(self, comparison: Comparison) -> str:
         return ""
 
-    def __call__(self, case: Case) -> dict[str, Value]:
-        sides = (case.real, case.fake, *case.pair)
-        n = min(self.points if case.images else self.matched, len(case.real), len(case.fake))
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
+        sides = (comparison.real, comparison.fake, *comparison.floor_sides)
+        n = min(self.points if comparison.is_images else self.matched, len(comparison.real), len(comparison.fake))
         some = [subset(d, n, self.seed) for d in sides]
-        sliced = self.space(case, some if case.images else sides)
-        found = case.measure(self.sliced, sliced, seed=self.seed, note=f"{self.projections} projections")
-        if not case.images:
-            return found | counted(case.measure(self.exact, self.space(case, some), dtype="float64"), n)
+        sliced = self.space(comparison, some if comparison.is_images else sides)
+        found = comparison.measure(self.sliced, sliced, seed=self.seed, note=f"{self.projections} projections")
+        if not comparison.is_images:
+            return found | counted(comparison.measure(self.exact, self.space(comparison, some), dtype="float64"), n)
         return counted(found, n)
 
-    def along(self, case: Case) -> dict[str, float]:
-        if case.images:
+    def along(self, comparison: Comparison) -> dict[str, float]:
+        if comparison.is_images:
             return {}
-        if case.broken:
+        if not bool(torch.isfinite(comparison.fake.x).all()):
             return {"sliced_wasserstein": math.nan}
-        return {"sliced_wasserstein": self.sliced(case.real.x, case.fake.x)["sliced_wasserstein"]}
+        return {"sliced_wasserstein": self.sliced(comparison.real.x, comparison.fake.x)["sliced_wasserstein"]}
 
-    def space(self, case: Case, sides: Sequence[Data]) -> Space:
+    def space(self, comparison: Comparison, sides: Sequence[Data]) -> Space:
         """The examples as they are, in the data's units (pixels in [0, 1])."""
-        scale = 255 if case.images else 1
+        scale = 255 if comparison.is_images else 1
         sets = [{"features": d.x.flatten(1).float() / scale} for d in sides]
-        return Space(Identity("pixels" if case.images else "data"), *sets)
+        return Space(Identity("pixels" if comparison.is_images else "data"), *sets)
 
     def sliced(self, x: Tensor, y: Tensor) -> dict[str, float]:
         return {"sliced_wasserstein": sliced_wasserstein(x, y, self.projections, self.seed)}

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from triptych.core import Metric, Quantity, Value
+from triptych.core import Comparison, Metric, Quantity, Value
 from triptych.metrics.arrays import pair
-from triptych.metrics.comparison import Case, counted
+from triptych.metrics.comparison import counted
 from triptych.metrics.neighbours import nearest
 
 
@@ -69,16 +69,16 @@ class TwoSample(Metric):
     most: int = 2000
     """examples a side"""
 
-    def applies(self, case: Case) -> str:
+    def applies(self, comparison: Comparison) -> str:
         return ""
 
-    def __call__(self, case: Case) -> dict[str, Value]:
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
-        for space in case.spaces:
-            found |= case.measure(
+        for space in comparison.spaces:
+            found |= comparison.measure(
                 lambda x, y: two_sample(x, y, self.seed, self.most),
                 space,
                 seed=self.seed,
                 note="held-out accuracy, on half of the examples",
             )
-        return counted(found, min(len(case.real), len(case.fake), self.most) // 2 * 2)
+        return counted(found, min(len(comparison.real), len(comparison.fake), self.most) // 2 * 2)

@@ -205,6 +205,10 @@ class AEModel(Autoencoder):
         """n draws from the ex-post Gaussian of the codes, (n, latent)."""
         return self.codes(n, generator)
 
+    def prior_moments(self) -> tuple[Tensor, Tensor]:
+        """Those of the codes."""
+        return self.code_mean.cpu(), self.code_cov.diagonal().clamp_min(0).sqrt().cpu()
+
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
         """n new public examples, (n, *shape); `temperature` scales the spread of the codes around their mean."""
         z = self.codes(n, torch.Generator().manual_seed(seed), temperature)

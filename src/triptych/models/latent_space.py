@@ -31,11 +31,8 @@ class Codes:
 
 
 def codes_of(model: Latent) -> Codes:
-    """Mean and standard deviation of a model's prior: 0 and 1 for N(0, I), else estimated from 4,096 draws."""
-    if type(model).prior is Latent.prior:
-        return Codes(torch.zeros(model.latent), torch.ones(model.latent))
-    z = draw(model, 4_096, seed=0)
-    return Codes(z.mean(dim=0), z.std(dim=0))
+    """Mean and standard deviation of a model's prior."""
+    return Codes(*model.prior_moments())
 
 
 def latent_of(model: Model) -> Latent:

@@ -21,6 +21,7 @@ from triptych.errors import UserError
 from triptych.models.families import AEModel, VAEModel
 from triptych.models.layers.data_init import SubtractMean
 from triptych.objectives.collapse import ACTIVE_UNITS, PANEL, collapse_panel
+from triptych.objectives.posterior import active, importance_draws, kl_to_prior
 
 BOTH = ("encoder", "decoder")
 TRAINED_ON = "it is of the batches that are trained on"
@@ -35,11 +36,6 @@ def sse(x: Tensor, mean: Tensor) -> Tensor:
     """‖x − mean‖² per example, (n,)."""
     # not flattened first: that would turn the gradient of channels_last images into the other layout
     return (x - mean).square().sum(tuple(range(1, x.dim())))
-
-
-def kl_to_prior(mu: Tensor, log_sigma: Tensor) -> Tensor:
-    """KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² − 2 log σ − 1) per dimension, in nats."""
-    return 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1)
 
 
 def centre(encoder: nn.Module, data: Data) -> None:
@@ -80,7 +76,7 @@ class AE(Objective):
             total += sse(x, model.mean(model.decoder(z))).sum().item()
             codes.append(z)
         z = torch.cat(codes)
-        return {"val_recon": total / len(z), "active_units": float((z.var(0, correction=0) > 0.01).sum())}
+        return {"val_recon": total / len(z), "active_units": float(active(z).sum())}
 
 
 RATE = "it is what the codes say about an example: little is collapse, much is a prior that samples badly"
@@ -131,6 +127,11 @@ class Variational(Objective):
             return discretised_logistic(x, mean, model.noise.sqrt() * (math.sqrt(3) / math.pi)).flatten(1).sum(1)
         variance = mean.new_tensor(self.sigma**2) if self.likelihood == "gaussian" else model.noise
         return -0.5 * (sse(x, mean) / variance + x[0].numel() * (2 * math.pi * variance).log())
+
+    def log_likelihoods(self, x: Tensor, y: Tensor, model: VAEModel) -> Tensor:
+        """`log_likelihood` of x (n, ...) under k draws each, (k, n), for decoder outputs y (k n, ...), draw by draw."""
+        k = len(y) // len(x)
+        return self.log_likelihood(x.expand(k, *x.shape).flatten(0, 1), y, model).view(k, -1)
 
     def bits_per_dim(self, elbo: float, x: Tensor) -> float:
         """An upper bound on bits per dimension; a density on [-1, 1] counts bins of width 2/256."""
@@ -309,14 +310,11 @@ class IWAE(Variational):
         x, k = next(batches), self.samples
         mu, log_sigma = model.posterior(x)
         noise = torch.randn(k, *mu.shape, dtype=mu.dtype, device=mu.device)
-        z = mu + log_sigma.exp() * noise
+        z, log_ratio = importance_draws(mu, log_sigma, noise)
         y = model.decoder(z.flatten(0, 1))
         recon = sse(x, model.mean(y[: len(x)]).detach()).mean()  # of the first draw, as in a VAE
         model.observe(mu.detach(), log_sigma.detach().exp().square().mean(0), recon / x[0].numel())
-        # log p(z) − log q(z|x): the constants of the two Gaussians cancel
-        log_ratio = (0.5 * noise.square() + log_sigma - 0.5 * z.square()).sum(2)
-        many = x.expand(k, *x.shape).flatten(0, 1)
-        log_w = self.log_likelihood(many, y, model).view(k, -1) + log_ratio
+        log_w = self.log_likelihoods(x, y, model) + log_ratio
         loss = -(torch.logsumexp(log_w, 0) - math.log(k)).mean()
         kl = kl_to_prior(mu, log_sigma).detach().sum(1).mean()
         yield Move(BOTH, loss, {"loss": loss, "recon": recon, "kl": kl, "beta_eff": 1.0})

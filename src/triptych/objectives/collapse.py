@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Quantity
+from triptych.objectives.posterior import ACTIVE, active, kl_to_prior
 
 POINTS = 512
 """Examples that the pairwise estimates use: their cost is its square."""
@@ -29,11 +30,6 @@ PANEL: Mapping[str, Quantity] = {
 }
 
 
-def active_units(mu: Tensor) -> int:
-    """Latent dimensions with Var_x E[z|x] > 0.01 (Burda et al. 2016, section 5.2)."""
-    return int((mu.var(0, correction=0) > 0.01).sum())
-
-
 def collapse_panel(mu: Tensor, log_sigma: Tensor) -> dict[str, Any]:
     """Use of the latent space by q(z|x) = N(μ, diag σ²) for held-out examples (n, latent).
 
@@ -41,10 +37,10 @@ def collapse_panel(mu: Tensor, log_sigma: Tensor) -> dict[str, Any]:
     and E KL(q(z|x) ‖ p) split into mutual information and the aggregate posterior's gap to the prior, beside the
     total correlation (nats; see `decompose`).
     """
-    kl = 0.5 * (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).mean(0)
+    kl = kl_to_prior(mu, log_sigma).mean(0)
     used = kl[kl >= 0.01].sort(descending=True).values
     return {
-        "active_units": float(active_units(mu)),
+        "active_units": float(active(mu).sum()),
         "kl_per_dim": [round(v, 4) for v in used.tolist()],
         **decompose(mu, log_sigma),
     }
@@ -68,7 +64,7 @@ def decompose(mu: Tensor, log_sigma: Tensor, points: int = POINTS) -> dict[str, 
     log_pair = -0.5 * quadratic - log_sigma.double().sum(1) - 0.5 * z.shape[1] * math.log(2 * math.pi)
     log_q = torch.logsumexp(log_pair, 1).float() - math.log(m)
     # Dimensions that follow the prior factorise in q(z): leaving them out of the product changes nothing.
-    used = mu.var(0, correction=0) > 0.01 / 4
+    used = active(mu, above=ACTIVE / 4)
     log_product = torch.zeros(m, device=mu.device)
     inverse = (-log_sigma).exp()
     # a row a dimension: each pass over the pairs then reads one stretch of memory, and writes where the last one wrote

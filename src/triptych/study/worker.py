@@ -122,18 +122,19 @@ def train(job: dict[str, Any], path: Path) -> None:
 def judge(path: Path, samples: int | None, device: str) -> None:
     """Walks through the latent space, nearest neighbours, then eval.json, whose presence says that all is there."""
     from triptych.core import Latent, Sampler
-    from triptych.evaluate import of_run, protocol
+    from triptych.evaluate import of_run
+    from triptych.evaluate.options import Samples
     from triptych.explore import neighbours, walks
     from triptych.run.folder import Run
 
     model = Run(path).load(device=device)
     if isinstance(model, Latent) and (len(model.shape) == 3 or model.shape == (2,)):
-        walks.write_interpolation(path, device=device)
-        walks.write_sweep(path, device=device)
+        walks.write_interpolation(path, model=model)
+        walks.write_sweep(path, model=model)
     if isinstance(model, Sampler) and len(model.shape) == 3:
-        neighbours.write_neighbours(path, device=device)
+        neighbours.write_neighbours(path, model=model)
     if not (path / "eval.json").exists():
-        of_run.evaluate_run(path, protocol.Options(n=samples, device=device))
+        of_run.evaluate_run(path, samples=Samples(n=samples), model=model, device=device)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from triptych import __version__
 from triptych.core import Model
+from triptych.core.seeds import check_seed as check_seed
 from triptych.errors import UserError
 
 
@@ -166,12 +167,6 @@ def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
         torch.cuda.set_rng_state(state["cuda"], device)
     if device.type == "mps" and "mps" in state:
         torch.mps.set_rng_state(state["mps"])
-
-
-def check_seed(seed: int) -> None:
-    """UserError for a seed that not every generator takes."""
-    if not 0 <= seed < 2**63:
-        raise UserError(f"the seed is {seed}; it must be at least 0 and below 2**63")
 
 
 def describe(device: torch.device) -> dict[str, Any]:

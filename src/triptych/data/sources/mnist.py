@@ -285,6 +285,8 @@ class Stacked(Derived):
     Source: Metz et al. 2017, "Unrolled Generative Adversarial Networks"; the sizes are those of PacGAN.
     """
 
+    digits: str = "mnist"
+    """name of the set of digits"""
     train: int = 128_000
     test: int = 26_000
 
@@ -299,7 +301,7 @@ class Stacked(Derived):
             parts = [self.load(name, s, how) for s in ("train", "test")]
             x, y = torch.cat([p.x for p in parts]), torch.cat([p.labels for p in parts if p.labels is not None])
             mark = digest(*(p.fingerprint for p in parts))
-            return Data(name, x, split, y, fingerprint=mark, classes=parts[0].classes, about=parts[0].about)
+            return replace(parts[0], x=x, split=split, labels=y, fingerprint=mark)
         digits = self.base.load(name, split, how)
         assert digits.labels is not None
         n, seed = (self.train, 9_011) if split == "train" else (self.test, 9_012)
@@ -309,7 +311,17 @@ class Stacked(Derived):
         classes = tuple(f"{i:03d}" for i in range(1000))
         about = {**digits.about, "count": n, "modes": 1000}
         mark = digest(digits.fingerprint, f"stacked {n} {seed}")
-        return Data(name, x, split, y, fingerprint=mark, classes=classes, about=about)
+        return Data(
+            name,
+            x,
+            split,
+            y,
+            fingerprint=mark,
+            classes=classes,
+            channels_are=self.digits,
+            usual_samples=self.test,
+            about=about,
+        )
 
 
 def _remotes(base: str, sums: Mapping[str, str]) -> tuple[Remote, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from triptych.core import Data
+from triptych.core import Data, Extractor
+from triptych.core.features import grey_levels
 from triptych.errors import UserError
 from triptych.metrics.features.inception import InceptionV3
 from triptych.metrics.features.resize import RESIZES
@@ -34,26 +34,6 @@ ADDRESSES = (
 )
 
 
-class Extractor(ABC):
-    """Maps images to features. Its `id`, `resize` and `dtype` are part of every number made from them."""
-
-    id: str
-    """Name and weights hash, `classifier:0123456789ab`."""
-    resize: str
-    dtype: str
-    note: str = "not comparable with published FID"
-    label: ClassVar[str] = ""
-    """what is said of a metric on these features beside its title, where `name` changes its name"""
-
-    @abstractmethod
-    def __call__(self, images: Tensor) -> Mapping[str, Tensor]:
-        """uint8 (n, c, h, w) to `features` (n, d) float32 and, from a classifier, `logits` (n, k)."""
-
-    def name(self, base: str) -> str:
-        """What a metric is called on these features."""
-        return base
-
-
 @dataclass(frozen=True, eq=False)
 class Identity(Extractor):
     """Vectors are their own features."""
@@ -63,8 +43,8 @@ class Identity(Extractor):
     dtype: str = "float32"
     note: str = ""
 
-    def __call__(self, images: Tensor) -> Mapping[str, Tensor]:
-        return {"features": images.float().flatten(1)}
+    def __call__(self, examples: Tensor) -> Mapping[str, Tensor]:
+        return {"features": examples.float().flatten(1)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +58,8 @@ class Inception(Extractor):
     note: str = ""
     label: ClassVar[str] = "Inception"
 
-    def __call__(self, images: Tensor) -> Mapping[str, Tensor]:
-        return {k: v for k, v in self.net(images).items() if k in ("features", "logits", "logits_unbiased")}
+    def __call__(self, examples: Tensor) -> Mapping[str, Tensor]:
+        return {k: v for k, v in self.net(examples).items() if k in ("features", "logits", "logits_unbiased")}
 
     def name(self, base: str) -> str:
         known = {"frechet": "fid", "frechet_infinity": "fid_infinity", "kernel": "kid", "kernel_subsets": "kid_subsets"}
@@ -131,8 +111,8 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
-def find_inception(path: str | Path | None = None, fetched: bool = True) -> Path:
-    """The weights file: `path` → $TRIPTYCH_INCEPTION → cache → torch hub's cache → download, if it may be `fetched`.
+def find_inception(path: str | Path | None = None, *, may_download: bool = True) -> Path:
+    """The weights file: `path` → $TRIPTYCH_INCEPTION → cache → torch hub's cache → download, if it `may_download`.
 
     One UserError that lists every place looked in when there is none.
     """
@@ -147,7 +127,7 @@ def find_inception(path: str | Path | None = None, fetched: bool = True) -> Path
             if (folder / name).is_file():
                 return folder / name
     tried = "; ".join(str(f) for f in folders)
-    if fetched:
+    if may_download:
         try:
             return fetch(folders[0] / WEIGHTS[0])
         except UserError as e:
@@ -252,7 +232,7 @@ def load_torchscript(file: Path, resize: str, device: str | torch.device) -> Inc
 
     @torch.no_grad()
     def call(images: Tensor) -> Mapping[str, Tensor]:
-        x = (RESIZES[resize](images.to(device, torch.float32), 299) - 128) / 128
+        x = (RESIZES[resize](grey_levels(images.to(device)), 299) - 128) / 128
         return {"features": layers.forward(x.expand(-1, 3, -1, -1)).flatten(1)}
 
     return Inception(call, f"inception-script:{mark[:12]}", resize)

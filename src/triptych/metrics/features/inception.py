@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from triptych.core.features import grey_levels
 from triptych.errors import UserError
 from triptych.metrics.features.resize import RESIZES, resized
 
@@ -213,13 +214,7 @@ class InceptionV3(nn.Module):
         """To (n, 3, 299, 299), normalised as the named resize's home does it."""
         if images.dim() != 4 or images.shape[1] not in (1, 3):
             raise UserError(f"Inception takes images (n, 1 or 3, h, w), not {tuple(images.shape)}")
-        if images.dtype == torch.uint8:
-            x = images.to(self.fc.weight.device, torch.float32)
-        else:
-            if not (images.min() >= 0 and images.max() <= 1):  # NaN fails too
-                raise UserError("float images must lie in [0, 1] and be finite; or give uint8")
-            x = images.to(self.fc.weight.device, torch.float32) * 255
-        x = resized(self.resize, x, SIDE)
+        x = resized(self.resize, grey_levels(images.to(self.fc.weight.device)), SIDE)
         half = 127.5 if self.resize == "torch-bilinear" else 128
         x = x.sub_(half).div_(half)
         return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.core import Data
-from triptych.metrics.features.extractor import Extractor
+from triptych.core import Data, Extractor
+from triptych.core.features import grey_levels
 from triptych.system.cache import ADVICE, root
 from triptych.system.files import exclusive, sweep, sweep_legacy, system_errors, writing
 from triptych.system.progress import Count as Progress
@@ -52,14 +52,14 @@ class Offline(Extractor):
     dtype: str = "float32"
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> Mapping[str, Tensor]:
-        features, out = self.net(prepare(images))
+    def __call__(self, examples: Tensor) -> Mapping[str, Tensor]:
+        features, out = self.net(prepare(examples.cpu()))
         return {"features": features} | ({"logits": out} if self.kind == "classifier" else {})
 
 
 def prepare(images: Tensor) -> Tensor:
-    """uint8 (n, c, h, w) to float32 in [-1, 1], at most `SIDE` pixels a side."""
-    x = images.float()
+    """Bytes or public floats (n, c, h, w) to float32 in [-1, 1], at most `SIDE` pixels a side."""
+    x = grey_levels(images)
     if max(x.shape[-2:]) > SIDE:
         x = F.interpolate(x, (SIDE, SIDE), mode="area")
     return (x / 127.5 - 1).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,63 @@
+"""What can be chosen about an evaluation. No tensors here: the command line's help reads these classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from triptych.core.seeds import check_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """What is drawn from a model."""
+
+    n: int | None = None
+    """samples (of --real and --fake: examples a side)"""
+    seed: int = 0
+    """seed of the samples and of everything random in the metrics"""
+    which: Literal["last", "best"] = "last"
+    """checkpoint to judge"""
+    bn: Literal["eval", "train"] = "eval"
+    """batch normalisation: eval, averages kept while training; train, statistics of the batch at hand"""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+
+    @property
+    def how(self) -> str:
+        """What of it is unlike a plain evaluation, as options; empty where nothing is."""
+        unlike = {f"--which {self.which}": self.which != "last", f"--bn {self.bn}": self.bn != "eval"}
+        return ", ".join(k for k, v in unlike.items() if v)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What samples are compared with."""
+
+    split: Literal["train", "test", "all"] | None = None
+    """reference; default: the test split where there is one"""
+    data: str | None = None
+    """where a run's data are now, or another set to judge it by, prepared alike"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """What images are compared by beside the set's own extractor: Inception."""
+
+    inception: str | None = None
+    """weights for FID, or `download`; default: used where they are found"""
+    resize: Literal["clean", "tf1-bilinear", "torch-bilinear"] = "clean"
+    """resize before Inception: as clean-fid, as torch-fidelity, as pytorch-fid"""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """of Inception; bf16 is several times faster, and no reference number"""
+    stats: Path | None = None
+    """clean-fid .npz (mu, sigma) as the real side of FID"""
+    save_stats: Path | None = None
+    """write the real side's Inception statistics as such a file"""
+
+    @property
+    def needed(self) -> bool:
+        """Whether something was asked for that takes Inception's weights."""
+        return not (self.inception is None and self.stats is None and self.save_stats is None)
