@@ -33,9 +33,8 @@ def main() -> None:
     for label in table.labels:
         found = table.estimate(label, kernel)
         assert found is not None
-        said.append(
-            f"{label} {found.mean:.4f} ± {found.half_width:.4f}" + (f" (p = {p[label]:.2g})" if label in p else "")
-        )
+        text = f"{label} {found.mean:.4f} ± {found.half_width:.4f}"
+        said.append(text + (f" (p = {p[label]:.2g})" if label in p else ""))
     lower = all(sum(best) / len(best) < sum(values[k][kernel]) / len(values[k][kernel]) for k in p)
     seconds = {e.path.name: e.status["seconds"] for e in entries}
     record(

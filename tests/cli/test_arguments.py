@@ -1,4 +1,4 @@
-"""What the option parser complains of, as one line: whatever frame its version draws, however narrow the terminal."""
+"""What the option parser complains of, as one line: whatever its version draws around it, and in narrow terminals."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_every_metric_is_judged_by_its_direction(tmp_path, metric, best):
 
 
 def test_a_strangers_metric_is_judged_as_its_file_says(tmp_path):
-    told = {"title": "Crispness", "better": "higher", "unit": "dB", "comparable": "pictures of one size", "rank": 1}
+    told = {"title": "Crispness", "better": "higher", "unit": "dB", "comparable": "size of pictures", "rank": 1}
     runs = [
         *group(tmp_path, "gan-x", [{"value": v, **told} for v in (1, 1.1, 1.2)], "crisp"),
         *group(tmp_path, "vae-x", [{"value": v, **told} for v in (3, 3.1, 3.2)], "crisp"),
@@ -147,7 +147,7 @@ def test_a_strangers_metric_is_judged_as_its_file_says(tmp_path):
     table = only_table(runs)
     assert "Crispness (dB): vae-x is best" in sentence(judge(table, "crisp"), table)
     text, _ = page_of(runs, tmp_path)
-    assert "higher is better; to be compared between pictures of one size" in text
+    assert "higher is better; comparable where models share the size of pictures" in text
 
 
 def test_a_number_without_a_direction_says_why_and_is_not_judged(tmp_path):

@@ -59,6 +59,7 @@ KINDS = (
     Kind("metric", "metrics", "triptych.core.metric.Metric"),
     Kind("source", "data.sources", "triptych.data.source.Source"),
     Kind("data set", "data.sources", "triptych.data.source.Source", "SOURCES", lambda source: source.summary),
+    Kind("sink", "run.sinks", "triptych.run.sinks.Sink"),
     Kind("recipe", "recipes", "triptych.core.recipe.Recipe", "RECIPES", lambda recipe: recipe.about),
     Kind("study", "study.named", "builtins.tuple", "STUDIES", lambda study: first_line(study[0])),
 )

@@ -81,7 +81,7 @@ class InceptionScore(Metric):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "inception_score": Quantity("Inception score", "higher", comparable="pictures like ImageNet's")
+        "inception_score": Quantity("Inception score", "higher", comparable="kind of pictures (such as ImageNet's)")
     }
     splits: int = 10
 
@@ -128,7 +128,7 @@ class StackedDigits(Metric):
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
         "stacked_modes": Quantity("Modes found", "higher", unit="of 1,000", rank=10),
-        "stacked_kl": Quantity("Evenness over modes (reverse KL)", "lower", unit="nats", rank=12),
+        "stacked_kl": Quantity("Reverse KL over modes", "lower", unit="nats", rank=12),
     }
 
     def applies(self, comparison: Comparison) -> str:

@@ -74,7 +74,7 @@ class ModeCoverage(Metric):
     quantities: ClassVar[Mapping[str, Quantity]] = {
         "modes": Quantity("Modes found", "higher", rank=10, live=True, logged="vectors"),
         "high_quality": Quantity("High-quality samples", "higher", rank=11, live=True, logged="vectors"),
-        "reverse_kl": Quantity("Evenness over modes (reverse KL)", "lower", unit="nats", rank=12, logged="vectors"),
+        "reverse_kl": Quantity("Reverse KL over modes", "lower", unit="nats", rank=12, logged="vectors"),
     }
     points: int = 2500
     """samples, by convention: more of them reach more modes"""

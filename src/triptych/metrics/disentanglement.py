@@ -346,13 +346,13 @@ class Separability(Metric):
         "separability": Quantity(
             "Separability of classes",
             "lower",
-            comparable="models that both have an encoder, or both have none",
+            comparable="source of codes (an encoder, or a generator's noise)",
             rank=53,
         ),
         "linear_accuracy": Quantity(
             "Accuracy of a linear classifier of codes",
             "higher",
-            comparable="models that both have an encoder, or both have none",
+            comparable="source of codes (an encoder, or a generator's noise)",
             rank=53,
         ),
     }

@@ -161,7 +161,7 @@ def gaussian_bits(train: Data, test: Data, seed: int = 0, most: int = 20_000) ->
     return bits_per_dim(log_p.item(), test.shape)
 
 
-CARDS = "likelihoods of one kind: exact with exact, and a bound with the same bound"
+CARDS = "kind of likelihood (exact, or the same bound)"
 
 
 @dataclass(frozen=True)

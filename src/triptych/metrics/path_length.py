@@ -52,7 +52,7 @@ class PathLength(Metric):
 
     needs = Latent
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "path_length": Quantity("Path length", "lower", comparable="one kind of path, straight or along the sphere")
+        "path_length": Quantity("Path length", "lower", comparable="kind of path (straight, or along the sphere)")
     }
     points: int = 2000
     epsilon: float = 1e-4

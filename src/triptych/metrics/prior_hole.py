@@ -28,9 +28,7 @@ class PriorHole(Metric):
 
     needs = Autoencoder
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        f"hole_{name}": Quantity(
-            f"Sliced Wasserstein distance of decoded {codes}", "lower", comparable="autoencoders alone have it", rank=55
-        )
+        f"hole_{name}": Quantity(f"Sliced Wasserstein distance of decoded {codes}", "lower", rank=55)
         for name, codes in {
             "prior": "draws of the prior",
             "gaussian": "draws of a Gaussian fitted to codes",

@@ -39,7 +39,7 @@ class NLL(Objective):
         "loss": Quantity("Loss", neither=TRAINED_ON, rank=43, live=True),
         "nll": Quantity("Negative log-likelihood", "lower", unit="nats", rank=21, live=True),
         "nll_se": Quantity("Standard error of the negative log-likelihood", neither=SPREAD, unit="nats"),
-        "nonfinite": Quantity("Held-out examples of no finite likelihood", "lower", rank=61),
+        "nonfinite": Quantity("Held-out examples of no finite likelihood", neither="any above 0 is a fault"),
         "round_trip": Quantity("Error of inversion", "lower", rank=60),
         "max_log_scale": Quantity(
             "Largest log scale", neither="it only warns: near its bound of 2 the flow is strained"

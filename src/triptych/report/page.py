@@ -170,7 +170,7 @@ def column(table: Table, metric: str) -> dict[str, Any]:
 def meaning(quantity: Quantity) -> str:
     """Which direction is better or why neither is, and between which models it may be compared, in words."""
     text = f"{quantity.better} is better" if quantity.better else f"no direction is better: {quantity.neither}"
-    return f"{text}; to be compared between {quantity.comparable}" if quantity.comparable else text
+    return f"{text}; comparable where models share the {quantity.comparable}" if quantity.comparable else text
 
 
 def begun_by(entry: Entry) -> str:

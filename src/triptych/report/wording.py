@@ -66,7 +66,7 @@ def headline(table: Table, verdicts: Sequence[Verdict]) -> str:
 
 
 def count(n: int) -> str:
-    return f"{n} judged metric{'s' if n > 1 else ''}"
+    return f"{n} metric{'s' if n > 1 else ''}"
 
 
 def p_text(p: float) -> str:

@@ -7,6 +7,7 @@ thread, in the order of the steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from PIL import Image
@@ -38,37 +39,34 @@ class Sink:
         """Called once, however the training ended."""
 
 
+@dataclass(eq=False)
 class JSONLines(Sink):
     """metrics.jsonl: a line of JSON each."""
 
     essential = True
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    run: Run
 
     def scalars(self, images: int, step: int, values: Values) -> None:
         self.run.append({"images": images, "step": step, **values})
 
 
+@dataclass(eq=False)
 class PictureFiles(Sink):
     """samples/IMAGES.png and reconstructions/IMAGES.png."""
 
     essential = True
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    run: Run
 
     def images(self, name: str, images: int, picture: Image.Image) -> None:
         canvas.save_picture(picture, self.run.path / name / f"{images:09d}.png")
 
 
+@dataclass(eq=False)
 class Terminal(Sink):
     """A few numbers beside the progress bar, and messages above it."""
 
     essential = True
-
-    def __init__(self, bar: Progress) -> None:
-        self.bar = bar
+    bar: Progress
 
     def scalars(self, images: int, step: int, values: Values) -> None:
         self.bar.show({"images": images, "step": step, **values})

@@ -58,9 +58,7 @@ def apply(move: Move, state: State) -> None:
     state.check_reached(move.names)
     if state.train.clip:
         norm = nn.utils.clip_grad_norm_(parameters, state.train.clip, foreach=True)
-        state.check_finite(
-            norm, move.names
-        )  # clipped by an infinite norm, gradients are 0: nothing would move any more
+        state.check_finite(norm, move.names)  # clipped by an infinite norm, gradients are 0 and nothing moves
         state.accumulate({"grad_norm": norm})
     for player in move.names:
         state.optimizers[player].step()
