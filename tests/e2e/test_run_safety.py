@@ -642,3 +642,12 @@ def test_numbers_that_are_not_finite_are_refused_before_a_folder_is_made(tmp_pat
             device="cpu",
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_name_is_no_utf8_works_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(tmp_path / os.fsdecode(b"run\xe9"))
+    asked = ["train", "gan-8gaussians", "--train.images", "512", "--out", run, "--device", "cpu"]
+    out = str(tmp_path / "r.html")
+    for argv in (asked, ["sample", run, "-n", "4"], ["resume", run], ["evaluate", run, "-n", "100"]):
+        assert main(argv) == 0, capsys.readouterr().err
+    assert main(["report", run, "--out", out]) == 0

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from triptych.errors import UserError
 from triptych.run import schema
 from triptych.system import files
+from triptych.system.tensor_files import unpack
 
 KEEP = 2
 """Checkpoints kept beside the best."""
@@ -151,20 +152,17 @@ def read_note(folder: Path, images: int) -> dict[str, Any]:
 def read(folder: Path, images: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and note of a checkpoint, verified; Spoilt where they are not as they were written."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     note, path = read_note(folder, images), tensors_file(folder, images)
     try:
-        with path.open("rb") as f:
-            size = f.seek(0, 2)
-            f.seek(0)
-            if size != note["bytes"]:
-                raise Spoilt(f"it has {size} bytes, not {note['bytes']}")
-            if "sha256" not in note:
-                schema.note(f"{folder} is of version 0.1, without checksums: its checkpoints are taken as they are")
-            elif hashlib.file_digest(f, "sha256").hexdigest() != note["sha256"]:
-                raise Spoilt("its bytes are not those that were written: the checksum differs")
-        return load_file(path), note
+        if (size := path.stat().st_size) != note["bytes"]:
+            raise Spoilt(f"it has {size} bytes, not {note['bytes']}")
+        raw = path.read_bytes()
+        if "sha256" not in note:
+            schema.note(f"{folder} is of version 0.1, without checksums: its checkpoints are taken as they are")
+        elif hashlib.sha256(raw).hexdigest() != note["sha256"]:
+            raise Spoilt("its bytes are not those that were written: the checksum differs")
+        return unpack(raw)[0], note
     except (OSError, SafetensorError, ValueError) as e:
         if isinstance(e, Spoilt):
             raise

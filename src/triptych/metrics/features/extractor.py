@@ -23,6 +23,7 @@ from triptych.system.device import keep_freed_memory
 from triptych.system.download import Remote, download
 from triptych.system.files import exclusive, sweep, sweep_legacy, system_errors, writing
 from triptych.system.progress import Count as Progress
+from triptych.system.tensor_files import unpack
 
 WEIGHTS = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")
 SHA256 = "6726825d"
@@ -72,7 +73,7 @@ class Inception(Extractor):
 def extract(extractor: Extractor, data: Data, batch: int = 64, progress: Progress | None = None) -> dict[str, Tensor]:
     """Features of every example, float32 on the CPU: from the cache where the data has a fingerprint."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file, save
+    from safetensors.torch import save
 
     file = None
     if data.fingerprint and data.is_images:
@@ -82,7 +83,7 @@ def extract(extractor: Extractor, data: Data, batch: int = 64, progress: Progres
         file = root() / "features" / f"{key.hexdigest()[:32]}.safetensors"
         if file.exists():
             try:
-                return load_file(file)
+                return unpack(file.read_bytes())[0]
             except (SafetensorError, OSError) as e:
                 warnings.warn(f"cached features {file} cannot be read ({e}); made anew", stacklevel=2)
     parts: dict[str, list[Tensor]] = {}

@@ -24,6 +24,7 @@ from triptych.core.features import grey_levels
 from triptych.system.cache import ADVICE, root
 from triptych.system.files import exclusive, sweep, sweep_legacy, system_errors, writing
 from triptych.system.progress import Count as Progress
+from triptych.system.tensor_files import unpack
 
 VERSION = 1
 SIDE = 64
@@ -215,14 +216,12 @@ def build(train: Data, kind: Kind) -> Classifier | Autoencoder:
 
 def from_file(train: Data, kind: Kind, file: Path) -> Offline | None:
     """A kept extractor; None, with a warning where it is damaged, when it must be made."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     if not file.exists():
         return None
     try:
-        with safe_open(file, "pt") as f:
-            state = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118
-            about = f.metadata() or {}
+        state, about = unpack(file.read_bytes())
         net = build(train, kind)
         net.load_state_dict(state)
     except (SafetensorError, RuntimeError, OSError) as e:
