@@ -110,14 +110,14 @@ def mixture() -> Comparison:
     real = dataclasses.replace(real, x=real.x[:N])
     torch.manual_seed(3)
     model = RealNVP(width=8, layers=2).build((2,)).eval()
-    fake = Data("samples", real.sample(N, 5), law=real.law)
+    fake = Data("samples", real.sample(N, 5), distribution=real.distribution)
     return Comparison(real, fake, train=real, model=model, objective=NLL())
 
 
 def astray() -> Comparison:
     """The same, and samples that reach no mode."""
     right = mixture()
-    return dataclasses.replace(right, fake=Data("samples", 50 + right.fake.x, law=right.real.law))
+    return dataclasses.replace(right, fake=Data("samples", 50 + right.fake.x, distribution=right.real.distribution))
 
 
 def vectors() -> Comparison:

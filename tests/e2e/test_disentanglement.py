@@ -1,4 +1,4 @@
-"""Known factors: a short training on glyphs, judged axis by axis as `evaluate` does it."""
+"""Known factors: a short training on glyphs, evaluated axis by axis as `evaluate` does it."""
 
 import dataclasses
 

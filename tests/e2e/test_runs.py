@@ -208,7 +208,7 @@ def test_numbers_of_earlier_weights_are_set_aside(
     write_json(run.path / "eval.json", {"modes": {"value": 1}})
     monkeypatch.undo()
     trainer.resume(run.path)
-    assert "eval.json judged earlier weights and is now eval-old.json" in capsys.readouterr().err
+    assert "eval.json was of earlier weights and is now eval-old.json" in capsys.readouterr().err
     assert not (run.path / "eval.json").exists()
     assert (run.path / "eval-old.json").exists()
     assert run.status["state"] == "done"

@@ -48,8 +48,8 @@ def linear_gaussian():
     decoder.weight.data = w
     model = VAEModel((4,), 2, Linear(w, sigma), decoder)
     x = (torch.randn(400, 2, generator=g) @ w.T + sigma * torch.randn(400, 4, generator=g)).float()
-    law = torch.distributions.MultivariateNormal(torch.zeros(4), w @ w.T + sigma**2 * torch.eye(4))
-    return model, VAE(sigma=sigma), x, law.log_prob(x).double().mean().item()
+    distribution = torch.distributions.MultivariateNormal(torch.zeros(4), w @ w.T + sigma**2 * torch.eye(4))
+    return model, VAE(sigma=sigma), x, distribution.log_prob(x).double().mean().item()
 
 
 def test_elbo_and_iwae_bound_the_exact_value_from_below():

@@ -105,7 +105,7 @@ def info(
     if first.factors:
         names = list(first.factors)
         rows.append(("factors", ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")))
-    if first.law is not None and first.law.modes is not None:
+    if first.distribution is not None and first.distribution.modes is not None:
         rows.append(("modes", f"{len(first.modes)}, standard deviation {first.std:.5f}"))
     rows += [("taken" if i == 0 else "", text) for i, text in enumerate(first.about.get("taken", ()))]
     for kind in ("skipped", "notes"):

@@ -45,7 +45,7 @@ def evaluate(
     reference: OmitArgPrefixes[Reference] = Reference(),  # noqa: B008
     features: OmitArgPrefixes[Features] = Features(),  # noqa: B008
 ) -> None:
-    """Judge runs, or any two sets of pictures, by every metric that applies.
+    """Evaluate runs, or any two sets of images, by every metric that applies.
 
     `triptych evaluate RUN...` samples from each run and compares with its data. `triptych evaluate --real A --fake B`
     compares two folders, arrays or prepared sets. Every number is printed beside its floor: the same metric between

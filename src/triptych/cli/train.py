@@ -63,7 +63,7 @@ def train(argv: Sequence[str]) -> None:
 
 TRAIN_HELP = """\
 Train a named recipe (`triptych recipes` lists them) and leave a run folder.
-With --data FOLDER and no recipe, the recommended one for those pictures is taken, and said.
+With --data FOLDER and no recipe, the recommended one for those images is taken and named.
 
   triptych train wgan-gp-25gaussians
   triptych train vae-mnist --seed 1 --train.images 200000 --out runs/mine

@@ -49,7 +49,7 @@ class Data:
     """Known factors of variation by name, each (n,)."""
     fingerprint: str = ""
     """Hex digest that changes when the examples or their preparation change."""
-    law: Distribution | None = None
+    distribution: Distribution | None = None
     """The distribution behind a toy set."""
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
@@ -95,16 +95,16 @@ class Data:
     @property
     def modes(self) -> Tensor:
         """(m, d) centres of the modes of a toy set."""
-        if self.law is None or self.law.modes is None:
+        if self.distribution is None or self.distribution.modes is None:
             raise TypeError(f"{self.name} has no known modes")
-        return self.law.modes
+        return self.distribution.modes
 
     @property
     def std(self) -> float:
         """Standard deviation of one mode of a toy set."""
-        if self.law is None or self.law.std is None:
+        if self.distribution is None or self.distribution.std is None:
             raise TypeError(f"{self.name} has no known modes")
-        return self.law.std
+        return self.distribution.std
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """n fresh points of a toy set, (n, d)."""
@@ -115,9 +115,9 @@ class Data:
         return self._law().log_prob(x)
 
     def _law(self) -> Distribution:
-        if self.law is None:
+        if self.distribution is None:
             raise TypeError(f"{self.name} has no known density: only toy sets do")
-        return self.law
+        return self.distribution
 
 
 LARGEST = 2**20

@@ -32,7 +32,7 @@ class Batches:
         self.data, self.batch, self.seed, self.device, self.flip = data, batch, seed, device, flip
         self.drawn = 0
         self._generator = torch.Generator().manual_seed(seed)
-        self._rows = None if data.law is not None else _rows(data, device)
+        self._rows = None if data.distribution is not None else _rows(data, device)
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
         self._coming: deque[Future[Tensor]] = deque()
 
@@ -41,9 +41,9 @@ class Batches:
 
     def __next__(self) -> Tensor:
         if self._rows is None:
-            assert self.data.law is not None
+            assert self.data.distribution is not None
             self.drawn += self.batch
-            return self.data.law.draw(self.batch, self._generator).to(self.device)
+            return self.data.distribution.draw(self.batch, self._generator).to(self.device)
         x = to_inner(self._gather(self._rows))
         self.drawn += self.batch
         if self.data.intensities is not None:

@@ -36,7 +36,7 @@ from triptych.system.progress import bars
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Named values, and what a reader should be told beside them."""
+    """Named values, and what a reader should know beside them."""
 
     name: str
     values: dict[str, Value]
@@ -98,7 +98,7 @@ def judge_run(
 ) -> Evaluation:
     """`evaluate_run`, with its warnings and notes.
 
-    Where the recipe chose a best checkpoint on one half of the reference, both `best` and `last` are also judged by
+    Where the recipe chose a best checkpoint on one half of the reference, both `best` and `last` are also evaluated by
     that metric on the other half.
     """
     for file in (out, features.save_stats):
@@ -165,8 +165,8 @@ def compare(
     train = found.train
     real, extra_real = reference_of(found, reference)
     notes = [] if found.own else [found.said()]
-    if real is train and real.law is None:
-        notes.append("samples and likelihoods are judged against the training examples: there is no held-out part")
+    if real is train and real.distribution is None:
+        notes.append("samples and likelihoods are evaluated on the training examples: there is no held-out part")
     n, pace = samples.n or default_count(real), None
     if isinstance(model, Sampler):
         fake, pace = timed_draw(model, n, samples.seed, real)
@@ -175,7 +175,7 @@ def compare(
         notes.append(f"{type(model).__name__} cannot sample: metrics of samples are left out")
     extractors = make_extractors(real, train, inception, bars(progress))
     comparison = Comparison(
-        real if real.law is None else fresh(real, n, samples.seed + 1),
+        real if real.distribution is None else fresh(real, n, samples.seed + 1),
         fake,
         extra_real=extra_real,
         model=model,
@@ -191,7 +191,7 @@ def compare(
 def reference_of(found: run_data.Found, reference: Reference) -> tuple[Data, Data | None]:
     """The real side of a run, and further real examples for floors."""
     train = found.train
-    if train.law is not None:
+    if train.distribution is not None:
         return train, None
     if reference.split is not None:
         real = found.load(reference.split)

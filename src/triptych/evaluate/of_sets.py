@@ -126,7 +126,7 @@ def real_side(name: str | Path, split: Split | None, how: Preparation) -> Data:
 
 
 def examples(name: str | Path, split: Split, how: Preparation) -> Data:
-    """One split, and vectors whatever they are: a collapsed or broken generator's are judged, not refused."""
+    """One split, and vectors whatever they are: a collapsed or broken generator's are evaluated, not refused."""
     source = data_sets.find(name)
     if isinstance(source, Table):
         source = dataclasses.replace(source, learnable=False)

@@ -18,7 +18,7 @@ class Samples:
     seed: int = 0
     """seed of the samples and of everything random in the metrics"""
     which: Literal["last", "best"] = "last"
-    """checkpoint to judge"""
+    """checkpoint to evaluate"""
     bn: Literal["eval", "train"] = "eval"
     """batch normalisation: eval, averages kept while training; train, statistics of the batch at hand"""
 
@@ -39,7 +39,7 @@ class Reference:
     split: Literal["train", "test", "all"] | None = None
     """reference; default: the test split where there is one"""
     data: str | None = None
-    """where a run's data are now, or another set to judge it by, prepared alike"""
+    """where a run's data are now, or another set to compare it with, prepared alike"""
 
 
 @dataclass(frozen=True, kw_only=True)

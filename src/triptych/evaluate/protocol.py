@@ -33,7 +33,7 @@ IMAGES, VECTORS = 10_000, 5_000
 
 def default_count(real: Data) -> int:
     """As many samples as is customary, and no more than the reference has."""
-    if real.law is not None:
+    if real.distribution is not None:
         return VECTORS
     return real.usual_samples or min(IMAGES, len(real))
 
@@ -44,7 +44,7 @@ def draw(model: Sampler, n: int, seed: int, real: Data) -> Data:
     if n < 1:
         raise UserError(f"{n} samples were asked for; give at least 1")
     if not real.is_images:
-        return Data("samples", model.sample(n, seed=seed).cpu(), law=real.law)
+        return Data("samples", model.sample(n, seed=seed).cpu(), distribution=real.distribution)
     parts: list[Tensor] = []
     while (done := sum(map(len, parts))) < n:
         x = model.sample(min(10_000, n - done), seed=seed + 1_000_003 * len(parts))
@@ -78,7 +78,7 @@ def save_statistics(file: str | Path, real: Data, inception: features.Inception,
 
 
 def measure(comparison: Comparison) -> dict[str, Value]:
-    """Every metric of `metrics/` that applies; one that has too few examples for any value is told of in a warning."""
+    """Every metric of `metrics/` that applies; one that has too few examples for any value is named in a warning."""
     found: dict[str, Value] = {}
     for name, metric in discover("metrics", Metric).items():
         if comparison.model is not None and not isinstance(comparison.model, metric.needs):
@@ -149,7 +149,7 @@ def load_inception(chosen: Features, *, images: bool, device: str = "auto") -> f
 
 @contextmanager
 def collected_warnings(said: list[str]) -> Iterator[None]:
-    """Warnings of the code below are collected, to be told in one place."""
+    """Warnings of the code below are collected, to be shown in one place."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         yield

@@ -73,7 +73,7 @@ def during_training(
         real = halves(test if test is not None else data)[0]
         if (own is None and net is None) or len(real) < 2:  # `left_out_along` says so
             return {}
-    elif data.law is None:
+    elif data.distribution is None:
         return {}
     else:
         real = fresh(data, n, seed + 1)

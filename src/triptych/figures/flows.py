@@ -28,7 +28,7 @@ def density(model: FlowModel, data: Data, path: str | Path, pixels: int = 240) -
     axis = torch.linspace(-half, half, pixels)
     points = torch.cartesian_prod(axis + centre[1], axis + centre[0]).flip(1)
     maps = [("model", _exp(model.log_prob, points, model.device))]
-    if data.law is not None:
+    if data.distribution is not None:
         maps.insert(0, ("truth", _exp(data.log_prob, points, torch.device("cpu"))))
     top = torch.quantile(maps[0][1], 0.995).item()
     figure, panels = _panels(len(maps))

@@ -120,7 +120,7 @@ def inception_score(logits: Tensor, splits: int = 10) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class StackedDigits(Metric):
-    """The thousand modes of stacked MNIST: three digits as red, green and blue, each told by a digit classifier.
+    """The thousand modes of stacked MNIST: three digits as red, green and blue, each classified by a digit classifier.
 
     `stacked_modes` counts the triples that occur among the samples; `stacked_kl` is the KL in nats from their
     histogram to the uniform one. Customary with 26,000 samples (Metz et al. 2017; Lin et al. 2018).
@@ -139,7 +139,7 @@ class StackedDigits(Metric):
         if digits is None:
             raise UserError("there is no digit classifier; stacked MNIST needs the MNIST files beside it")
         got, ideal = (stacked_modes(digits, d.x) for d in (comparison.fake, comparison.floor_sides[1]))
-        note = f"digits told by a classifier right on {digits.accuracy or 0:.2%} of held-out MNIST; of 1000"
+        note = f"digits classified by a classifier right on {digits.accuracy or 0:.2%} of held-out MNIST; of 1000"
         return {
             k: comparison.value(
                 v, extractor=digits.id, floor=ideal[k], floor_n=len(comparison.floor_sides[1]), note=note

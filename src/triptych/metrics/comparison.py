@@ -94,7 +94,7 @@ class Comparison:
     @cached_property
     def _floor_sides(self) -> tuple[Data, Data]:
         n = len(self.fake)
-        if self.real.law is not None:
+        if self.real.distribution is not None:
             return self.real, fresh(self.real, len(self.real), self.seed + 2)
         if self.extra_real is not None and len(self.extra_real) >= min(n, len(self.real) // 2):
             return self.real, subset(self.extra_real, n, self.seed)
@@ -261,5 +261,5 @@ def subset(data: Data, n: int, seed: int) -> Data:
 
 
 def fresh(data: Data, n: int, seed: int) -> Data:
-    """n new draws of a toy set's law."""
+    """n new draws of a toy set's distribution."""
     return dataclasses.replace(data, x=data.sample(n, seed), labels=None, fingerprint=f"{n}:{seed}:{data.name}")

@@ -69,7 +69,7 @@ def ceiling(d: int) -> float:
 
 @dataclass(frozen=True)
 class ModeCoverage(Metric):
-    """`mode_coverage` of a toy mixture. The floor is what fresh draws of the law score: a perfect sampler."""
+    """`mode_coverage` of a toy mixture. The floor is the score of a perfect sampler: fresh draws."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
         "modes": Quantity("Modes found", "higher", rank=10, live=True, logged="vectors"),
@@ -80,8 +80,12 @@ class ModeCoverage(Metric):
     """samples, by convention: more of them reach more modes"""
 
     def applies(self, comparison: Comparison) -> str:
-        law = comparison.real.law
-        return "" if law is not None and law.modes is not None else f"{comparison.real.name} has no known modes"
+        distribution = comparison.real.distribution
+        return (
+            ""
+            if distribution is not None and distribution.modes is not None
+            else f"{comparison.real.name} has no known modes"
+        )
 
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
         modes, std = comparison.real.modes, comparison.real.std
@@ -100,6 +104,6 @@ class ModeCoverage(Metric):
         }
 
     def along(self, comparison: Comparison) -> dict[str, float]:
-        if comparison.real.law is None or comparison.real.law.modes is None:
+        if comparison.real.distribution is None or comparison.real.distribution.modes is None:
             return {}
         return mode_coverage(comparison.fake.x, comparison.real.modes, comparison.real.std)

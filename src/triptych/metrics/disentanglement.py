@@ -1,6 +1,6 @@
 """What a latent space is like: axes that match factors of variation, classes that planes divide.
 
-The functions take codes (n, d) and factors by name, (n,) each, so that any encoder can be judged.
+The functions take codes (n, d) and factors by name, (n,) each, so that any encoder can be evaluated.
 """
 
 from __future__ import annotations
@@ -297,12 +297,12 @@ class Disentanglement(Metric):
     }
     points: int = 5000
     widest: int = 512
-    """latent dimensions that are still judged axis by axis"""
+    """latent dimensions that are still evaluated axis by axis"""
     seed: int = 0
 
     def applies(self, comparison: Comparison) -> str:
         if not isinstance(comparison.model, Encoder) or not 1 < comparison.model.latent <= self.widest:
-            return f"axes are judged one by one, for encoders with 2 to {self.widest} of them"
+            return f"axes are evaluated one by one, for encoders with 2 to {self.widest} of them"
         varied = [k for k, v in comparison.real.factors.items() if len(v.unique()) > 1]
         return "" if len(varied) > 1 else f"{comparison.real.name} has no known factors of variation"
 

@@ -171,7 +171,7 @@ class Likelihood(Metric):
     - a density: `nll`, and `bits_per_dim` of images or `kl` (data ‖ model) of toy sets, whose density is known;
     - a VAE: `nll_elbo` and `nll_iwae`, two upper bounds of the negative log-likelihood, and their bits.
 
-    The floor of a toy set is the entropy of the law, estimated on the same points.
+    The floor of a toy set is the entropy of the distribution, estimated on the same points.
     """
 
     needs = Model
@@ -197,7 +197,7 @@ class Likelihood(Metric):
 
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
         model, real = comparison.model, subset(comparison.real, self.points, self.seed)
-        if real.law is not None:
+        if real.distribution is not None:
             real = fresh(real, self.drawn, comparison.seed + 3)
         tell = functools.partial(self.tell, comparison, real, functools.cache(lambda: self.beside(comparison, real)))
         with torch.random.fork_rng(devices=[]):
@@ -257,7 +257,11 @@ class Likelihood(Metric):
         mean, se = log_p.mean().item() + more, math.hypot((log_p.std() / n**0.5).item(), more_se)
         if card.non_finite:
             mean = se = math.nan
-        floor = -comparison.real.log_prob(real.x).double().mean().item() if comparison.real.law is not None else None
+        floor = (
+            -comparison.real.log_prob(real.x).double().mean().item()
+            if comparison.real.distribution is not None
+            else None
+        )
         found = {"nll": comparison.value((-mean, se), seed=self.seed, floor=floor, floor_n=n, note=note)}
         if real.is_images and card.space == "[0, 1]^D":
             scale = math.prod(shape) * math.log(2)
@@ -286,7 +290,7 @@ class Likelihood(Metric):
     def along(self, comparison: Comparison) -> dict[str, float]:
         """`kl_data`: of fresh points under a density, against their own."""
         model, real = comparison.model, comparison.real
-        if not isinstance(model, Density) or real.law is None:
+        if not isinstance(model, Density) or real.distribution is None:
             return {}
         with torch.no_grad():
             log_prob = torch.cat([model.log_prob(part.to(model.device)) for part in real.x.split(4096)]).cpu().double()

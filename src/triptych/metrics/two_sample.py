@@ -22,7 +22,7 @@ def two_sample(
 ) -> dict[str, tuple[float, float]]:
     """Held-out accuracy of two classifiers that tell x (n, d) from y (m, d), each with its standard error.
 
-    `c2st` is a perceptron's, `c2st_knn` that of a vote of the 5 nearest neighbours. 0.5 is what equal laws give;
+    `c2st` is a perceptron's, `c2st_knn` that of a 5-nearest-neighbour classifier. 0.5 is what equal distributions give;
     at most `most` examples a side, half for training, half held out. Source: Lopez-Paz and Oquab 2017, section 3.
     """
     x, y = pair(x, y, least=8)
@@ -58,7 +58,7 @@ def accuracy(right: Tensor) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class TwoSample(Metric):
-    """`two_sample` on every extractor's features: 0.5 cannot be told from real, 1 always can."""
+    """`two_sample` on every extractor's features: 0.5: indistinguishable from real, 1: always told apart."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
         "c2st": Quantity("Two-sample test accuracy, perceptron", "lower"),

@@ -59,7 +59,7 @@ GAME = "two players pull it to and fro: in equilibrium it rests, at no value kno
 class Adversarial(Objective):
     """The game: `n_critic` critic moves, each on a fresh real batch, then one generator move."""
 
-    validates_averages = False  # a critic is judged against the generator that it plays with
+    validates_averages = False  # a critic is evaluated with the generator that it plays with
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
         "critic_loss": Quantity("Loss of the critic", neither=GAME, rank=41, live=True),

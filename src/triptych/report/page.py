@@ -137,7 +137,7 @@ class Cell:
 
 
 def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
-    """Everything the page shows of one table; pictures that cannot be shown are told in `omitted`."""
+    """Everything the page shows of one table; pictures that cannot be shown are named in `omitted`."""
     labels = table.labels
     verdicts = {m: v for m in table.metrics if (v := judge(table, m)) is not None}
     return {

@@ -81,9 +81,9 @@ def walks(table: Table, kind: str, omitted: list[str]) -> list[dict[str, Any]]:
     told = {
         "linear": (
             "Straight lines between codes",
-            "Each row walks from one code to another in a straight line.",
+            "Each row is a linear interpolation between two codes.",
         ),
-        "spherical": ("Great arcs between codes", "Each row walks from one code to another along the sphere."),
+        "spherical": ("Spherical interpolations", "Each row is a spherical interpolation between two codes."),
         "square": (
             "z[0] × z[1]",
             "z[0] grows from −1 to 1 down the rows, z[1] along the columns; all other numbers are held.",

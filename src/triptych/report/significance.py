@@ -21,11 +21,11 @@ class Verdict:
     best: str = ""
     """label with the best mean; empty where nothing can be ranked"""
     worse: tuple[tuple[str, float], ...] = ()
-    """labels that are worse beyond doubt, with the corrected p value against the best"""
+    """labels that are significantly worse, with the corrected p value against the best"""
     tied: tuple[tuple[str, float], ...] = ()
     """labels with no clear difference from the best"""
     clear: tuple[tuple[str, str], ...] = ()
-    """every pair with a difference beyond doubt, the better label first"""
+    """every pair with a significant difference, the better label first"""
     unjudged: tuple[str, ...] = ()
     """labels with fewer than two seeds"""
     tests: int = 0

@@ -68,7 +68,7 @@ class Table:
         return estimate(values) if values else None
 
     def floor(self, metric: str) -> float | None:
-        """Mean of the floors told with a metric's values."""
+        """Mean of the floors that stand with a metric's values."""
         floors = [f for e in self.entries if number(f := e.values.get(metric, {}).get("floor"))]
         return math.fsum(floors) / len(floors) if floors else None
 
@@ -102,7 +102,7 @@ class Table:
 def evaluator(told: Mapping[str, Any]) -> tuple[Any, ...]:
     """What two values of one metric must share to be compared.
 
-    A law's reference ends in the count and seed of fresh points (`2500:1:...`), which need not agree.
+    A known distribution's reference ends in the count and seed of fresh points (`2500:1:...`), which need not agree.
     """
     real = str(told.get("reference") or "")
     head, _, mark = real.rpartition(" ")

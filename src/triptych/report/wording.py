@@ -15,7 +15,9 @@ def sentence(verdict: Verdict, table: Table) -> str:
     assert best is not None
     name = table.quantity(verdict.metric).name
     if verdict.best in verdict.unjudged or not (verdict.worse or verdict.tied):
-        return f"{name}: cannot judge, {seeds_missing(verdict, table)}; {verdict.best} has {format_number(best.mean)}."
+        return (
+            f"{name}: cannot be tested, {seeds_missing(verdict, table)}; {verdict.best} has {format_number(best.mean)}."
+        )
     told = str(best)
     parts = []
     if verdict.worse:
@@ -25,14 +27,14 @@ def sentence(verdict: Verdict, table: Table) -> str:
         parts.append(f"no clear difference from {listed([k for k, _ in verdict.tied])}")
     others = [k for k in verdict.unjudged if k != verdict.best]
     if others:
-        parts.append(f"{listed(others)} cannot be judged with one seed")
+        parts.append(f"{listed(others)} cannot be tested with one seed")
     part = [
         f"{k} by {n} of its {all_} seeds"
         for k in table.labels
         if 0 < (n := len(table.numbers(k, verdict.metric))) < (all_ := len(table.of(k)))
     ]
     if part:
-        parts.append(f"judged {listed(part)}, the others have no such number")
+        parts.append(f"tested {listed(part)}, the others have no such number")
     lead = "is best" if verdict.worse else "has the best mean"
     return f"{name}: {verdict.best} {lead}, {told}: {'; '.join(parts)}."
 
@@ -44,14 +46,14 @@ def headline(table: Table, verdicts: Sequence[Verdict]) -> str:
     """
     judged = [v for v in verdicts if v.worse or v.tied]
     most = max(len(table.of(label)) for label in table.labels)
-    alone = " With one seed this report cannot judge in any case." if most < 2 else ""
+    alone = " With one seed nothing can be tested in any case." if most < 2 else ""
     if len(table.labels) < 2:
-        return f"On {table.data} there is one recipe, {table.labels[0]}: nothing to contrast.{alone}"
+        return f"On {table.data} there is one recipe, {table.labels[0]}: nothing to compare.{alone}"
     if not verdicts:
-        return f"On {table.data} no number is shared by two recipes: nothing to contrast.{alone}"
+        return f"On {table.data} no number is shared by two recipes: nothing to compare.{alone}"
     if not judged:
         return (
-            f"On {table.data} this report cannot judge: a difference over {most} seed{'s' if most > 1 else ''} "
+            f"On {table.data} nothing can be tested: a difference over {most} seed{'s' if most > 1 else ''} "
             "says nothing about the next one. Train at least 3 seeds of each recipe."
         )
     clear = [pair for v in judged for pair in v.clear]

@@ -2,7 +2,7 @@
 
 A name or a path says where examples were, not which they were: a folder gets more pictures, a relative path means
 another folder elsewhere, `TRIPTYCH_DATA` is pointed at another collection. Every command that needs the data of a run
-asks `own` or `own_or_other`, so that none of them shows, judges or continues a run on other examples than its own,
+asks `own` or `own_or_other`, so that none of them shows, evaluates or continues a run on other examples than its own,
 unless it is asked to by name, and then says so.
 """
 

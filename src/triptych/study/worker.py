@@ -94,7 +94,7 @@ def attempt(job: dict[str, Any], path: Path) -> tuple[str, str]:
     try:
         judge(path, job["samples"], job["device"])
     except Exception as e:
-        return "done", f"not judged: {told(e)}"
+        return "done", f"not evaluated: {told(e)}"
     return "done", ""
 
 

@@ -139,7 +139,7 @@ def check_train(train: Train) -> None:
 
 @contextmanager
 def enough_memory() -> Iterator[None]:
-    """Running out of memory, told with the option that helps."""
+    """Running out of memory, as an error that names the option that helps."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as e:

@@ -1,4 +1,4 @@
-"""What goes wrong silently in training, told in plain words.
+"""What goes wrong silently in training, in plain words.
 
 The trainer asks at every evaluation; what is found goes to status.json and the screen, once per kind. A non-finite
 loss or gradient is the trainer's own alarm: it stops the run or rolls it back.
@@ -24,7 +24,7 @@ FALL = 0.5
 COVERAGE = 0.1
 """Best coverage below which a fall says nothing: hardly anything was covered."""
 WARM_UP, FIRST_STEPS = 0.1, 50
-"""Share of the budget and steps before which nothing is judged: every generator begins with one sample for all z."""
+"""Share of the budget and steps before which nothing is evaluated: every generator begins with one sample for all z."""
 COPIES = 0.25
 """Share of samples much closer to training than to held-out examples that counts as memorised."""
 
@@ -40,7 +40,7 @@ def check(
         return []
     history = [{k: v for k, v in h.items() if isinstance(v, int | float)} for h in history]
     found = [critic_saturated(line, history), collapsed(line, history, data), latent_collapsed(line)]
-    if isinstance(model, Sampler) and test is not None and data.law is None:
+    if isinstance(model, Sampler) and test is not None and data.distribution is None:
         found.append(memorised(model.sample(256, seed=1).cpu(), data, test))
     return [alarm for alarm in found if alarm]
 

@@ -255,7 +255,7 @@ class Checkpoint(Observer):
         """A checkpoint from which training goes on exactly; `passing`: one that the cadence does not ask for."""
         if self.run.archive_evaluation():
             self.sink.text(
-                "eval.json judged earlier weights and is now eval-old.json; `triptych evaluate` judges again"
+                "eval.json was of earlier weights and is now eval-old.json; `triptych evaluate` makes a new one"
             )
         state.best = self.run.better(state.best, state.images, line)
         state.averages.reestimate()

@@ -72,7 +72,7 @@ def foretell(plan: Plan, env: dict[str, Any], announce: Say) -> None:
     recipe, (data, test) = plan.recipe, plan.examples
     with enough_memory(), runtime.threads(env["threads"]):
         announce(forecast(recipe, data, plan.target, env["precision"]))
-    if test is None and data.law is None:
+    if test is None and data.distribution is None:
         announce(
             f"{data.name} has no held-out part here: what is logged as held out is of training "
             "examples; --holdout 0.1 sets some aside"

@@ -187,7 +187,7 @@ def grid() -> Mixture:
 class Toy(Source):
     """Fixed train and test draws of a known distribution; `Data.sample` makes fresh ones."""
 
-    law: Distribution
+    distribution: Distribution
     about: str
     train: int = 100_000
     test: int = 50_000
@@ -205,9 +205,11 @@ class Toy(Source):
             raise UserError(f"{name} is a distribution on the plane, not pictures; drop the preparation options")
         wanted = {"train": ["train"], "test": ["test"], "all": ["train", "test"]}[split]
         sizes, seeds = {"train": self.train, "test": self.test}, {"train": 7_001, "test": 7_002}
-        x = torch.cat([self.law.draw(sizes[s], torch.Generator().manual_seed(seeds[s])) for s in wanted])
+        x = torch.cat([self.distribution.draw(sizes[s], torch.Generator().manual_seed(seeds[s])) for s in wanted])
         about = {"summary": self.about, **self.card}
-        return Data(name, x, split, fingerprint=digest(x), law=self.law, columns=("x", "y"), about=about)
+        return Data(
+            name, x, split, fingerprint=digest(x), distribution=self.distribution, columns=("x", "y"), about=about
+        )
 
 
 SOURCES: dict[str, Source] = {

@@ -35,7 +35,7 @@ BATCH = 128
 EXAMPLES = (20_000, 180_000)
 """Least and most examples shown in training; in between, the set three times."""
 FEW = 500
-"""Sets with fewer examples get random convolutions: a net trained on them would know them by heart."""
+"""Sets with fewer examples get random convolutions: a net trained on them would memorise them."""
 Kind = Literal["classifier", "autoencoder", "random"]
 
 
