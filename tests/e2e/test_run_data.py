@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fake_runs import make_run, toy_recipe
 
 from triptych import evaluate, trainer
 from triptych.cli import main
@@ -22,6 +23,8 @@ from triptych.objectives.autoencoder import AE, VAE
 from triptych.objectives.flow import NLL
 from triptych.objectives.gan import GAN
 from triptych.run import Run, load
+from triptych.run import data as run_data
+from triptych.system.files import read_json, write_json
 from triptych.trainer import loop
 
 TRAIN = Train(images=64, batch=8)
@@ -355,3 +358,13 @@ def test_four_evaluations_at_once(home):
     reader.join()
     assert not bad
     assert not list((home / "run").glob(".*.part"))
+
+
+def test_a_set_that_the_program_draws_is_the_runs_own_whatever_the_last_bit(tmp_path: Path) -> None:
+    """Rounding differs between processors and numbers of threads; the words of the recipe do not."""
+    run = make_run(tmp_path / "run", toy_recipe(), 0, fingerprint="another processor's")
+    assert run_data.own(run).own
+    env = read_json(run.path / "env.json")
+    write_json(run.path / "env.json", env | {"data": env["data"] | {"examples": 7}})
+    with pytest.raises(UserError, match="was trained on"):
+        run_data.own(Run(run.path))

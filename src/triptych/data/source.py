@@ -25,6 +25,8 @@ class Source(ABC):
 
     encoded: ClassVar[bool] = False
     """Whether the examples are picture files, each of its own size."""
+    drawn: ClassVar[bool] = False
+    """Whether the program makes the examples itself, from the name and the options alone."""
     general: ClassVar[bool] = False
     """Whether `at` takes any path, when no other class does."""
 

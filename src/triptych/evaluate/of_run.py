@@ -104,6 +104,7 @@ def judge_run(
     for file in (out, features.save_stats):
         check_writable(file)
     run = Run(path)
+    run.sweep_parts()
     model = run.load(samples.which, device) if model is None else model.eval()
     if samples.bn == "train":
         use_batch_statistics(model)

@@ -102,10 +102,15 @@ class Run:
         self.set_status(budget=recipe.train.images)
         return Run(self.path)
 
-    def sweep(self) -> None:
-        """Remove what kills left. For the process that trains this run: nobody else writes checkpoints."""
+    def sweep_parts(self) -> None:
+        """Remove the part files that kills left and that no process holds. For everybody who writes into the folder."""
         for folder in (self.path, *(self.path / name for name in schema.FOLDERS)):
             files.sweep(folder)
+
+    def sweep(self) -> None:
+        """Remove whatever kills left. For the process that trains this run: nobody else writes checkpoints."""
+        self.sweep_parts()
+        for folder in (self.path, *(self.path / name for name in schema.FOLDERS)):
             # version 0.1: the part files of fixed names, and those of the library that wrote the tensors
             for stray in (*folder.glob(".*.part"), *folder.glob(".tmp??????")):
                 if not files.PART.fullmatch(stray.name) and stray.is_file():

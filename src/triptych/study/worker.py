@@ -127,7 +127,9 @@ def judge(path: Path, samples: int | None, device: str) -> None:
     from triptych.explore import neighbours, walks
     from triptych.run.folder import Run
 
-    model = Run(path).load(device=device)
+    run = Run(path)
+    run.sweep_parts()
+    model = run.load(device=device)
     if isinstance(model, Latent) and (len(model.shape) == 3 or model.shape == (2,)):
         walks.write_interpolation(path, model=model)
         walks.write_sweep(path, model=model)

@@ -163,6 +163,8 @@ def _ink(pieces: Tensor, f: Mapping[str, Tensor], pixels: Tensor, size: int) -> 
 class Glyphs(Source):
     """Fixed train and test pictures; `render(draw_factors(...))` makes more."""
 
+    drawn = True
+
     train: int = 20_000
     test: int = 4_000
     seed: int = 8_001

@@ -187,6 +187,8 @@ def grid() -> Mixture:
 class Toy(Source):
     """Fixed train and test draws of a known distribution; `Data.sample` makes fresh ones."""
 
+    drawn = True
+
     distribution: Distribution
     about: str
     train: int = 100_000
