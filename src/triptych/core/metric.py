@@ -15,6 +15,7 @@ from triptych.core.features import Classifier, Extractor, Extractors, Space
 from triptych.core.model import Model, Sampler
 from triptych.core.objective import Objective
 from triptych.core.quantity import Better, Quantity
+from triptych.errors import UserError
 
 Number = float | tuple[float, float]
 """A value, or a value and its standard error."""
@@ -182,16 +183,16 @@ class Metric(ABC):
 
 
 def described(values: Mapping[str, Value], quantities: Mapping[str, Quantity]) -> dict[str, Value]:
-    """Values with what is declared of them; TypeError for one of which nothing is."""
+    """Values with what is declared of them; UserError for one of which nothing is."""
     found = {}
     for name, value in values.items():
         # a name that people know needs no variant behind it: fid, not fid of Inception's features
         known = quantities.get(name)
         if known is None:
             if value.quantity not in quantities:
-                raise TypeError(f"{name!r} is not declared; add it to the `quantities` of its metric")
+                raise UserError(f"{name!r} is not declared; add it to the `quantities` of its metric")
             known = quantities[value.quantity].as_variant(value.variant)
         elif value.quantity not in ("", name) and value.quantity not in quantities:
-            raise TypeError(f"{value.quantity!r} is not declared; add it to the `quantities` of its metric")
+            raise UserError(f"{value.quantity!r} is not declared; add it to the `quantities` of its metric")
         found[name] = dataclasses.replace(value, quantity=value.quantity or name, **known.told())
     return found
