@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
 
+from triptych.core import controls
 from triptych.core.data import Data
 from triptych.core.features import Classifier, Extractor, Extractors, Space
 from triptych.core.model import Model, Sampler
@@ -48,6 +49,8 @@ class Value:
     note: str = ""
     card: Mapping[str, Any] | None = None
     """of a likelihood: what it is a likelihood of"""
+    controls: Mapping[str, Any] | None = None
+    """the same metric of real pictures that were spoilt: see `triptych.core.controls`"""
     quantity: str = ""
     """which of its metric's declared quantities it is; empty: the one of its own name"""
     variant: str = ""
@@ -59,6 +62,7 @@ class Value:
     unit: str = ""
     comparable: str = ""
     rank: int = 50
+    companion: str = ""
 
 
 class Comparison(Protocol):
@@ -97,7 +101,7 @@ class Comparison(Protocol):
     def extractors(self) -> Extractors: ...
     @property
     def classifier(self) -> Classifier | None:
-        """The set's own extractor, where it is a classifier."""
+        """The extractor of the set that is a classifier."""
         ...
 
     @property
@@ -130,8 +134,12 @@ class Comparison(Protocol):
         seed: int | None = None,
         dtype: str | None = None,
         note: str = "",
+        controlled: bool = False,
     ) -> dict[str, Value]:
-        """`f(real, fake)` on one kind of features (n, d), (m, d), beside `f` on two real sets: the floor."""
+        """`f(real, fake)` on one kind of features (n, d), (m, d), beside `f` on two real sets: the floor.
+
+        `controlled`: also on real pictures that were spoilt, the negative controls.
+        """
         ...
 
     def value(
@@ -170,8 +178,18 @@ class Metric(ABC):
         """Named numbers."""
 
     def evaluated(self, comparison: Comparison) -> dict[str, Value]:
-        """Named numbers, each with what is declared of it: what evaluations run."""
-        return described(self(comparison), self.quantities)
+        """Named numbers, each with what is declared of it: what evaluations run.
+
+        One that is better than real examples are is named in a warning, with the usual cause.
+        """
+        found = described(self(comparison), self.quantities)
+        for name, value in found.items():
+            cause = (self.quantities.get(name) or self.quantities[value.quantity]).beyond
+            if cause and controls.beyond(value):
+                comparison.warn(
+                    f"{name} {value.value:.3g} is better than between real examples ({value.floor:.3g}): {cause}"
+                )
+        return found
 
     def along(self, comparison: Comparison) -> dict[str, float]:
         """Numbers for a line of the log while training: cheap ones, without floors. Default: none.
@@ -194,5 +212,10 @@ def described(values: Mapping[str, Value], quantities: Mapping[str, Quantity]) -
             known = quantities[value.quantity].as_variant(value.variant)
         elif value.quantity not in ("", name) and value.quantity not in quantities:
             raise UserError(f"{value.quantity!r} is not declared; add it to the `quantities` of its metric")
-        found[name] = dataclasses.replace(value, quantity=value.quantity or name, **known.told())
+        found[name] = dataclasses.replace(
+            value,
+            quantity=value.quantity or name,
+            controls=controls.judged(value.controls, known.sign),
+            **known.told(),
+        )
     return found

@@ -13,6 +13,7 @@ import torch
 from triptych.core import Data, Metric, Model, Sampler, Value, discover
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
+    CONTROLS,
     against_statistics,
     check_writable,
     collected_warnings,
@@ -23,6 +24,7 @@ from triptych.evaluate.protocol import (
     make_extractors,
     measure,
     save_statistics,
+    strangers,
     without_fid,
 )
 from triptych.metrics.comparison import Comparison, fresh
@@ -184,6 +186,8 @@ def compare(
         train=train,
         seed=samples.seed,
         extractors=extractors,
+        controls=CONTROLS,
+        strangers=strangers(real),
         progress=bars(progress),
     )
     return Built(comparison, pace, tuple(notes))

@@ -15,6 +15,7 @@ from triptych.errors import NoSplit, UserError
 from triptych.evaluate.of_run import Evaluation
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
+    CONTROLS,
     against_statistics,
     check_writable,
     collected_warnings,
@@ -22,6 +23,7 @@ from triptych.evaluate.protocol import (
     make_extractors,
     measure,
     save_statistics,
+    strangers,
     without_fid,
 )
 from triptych.metrics.comparison import Comparison, subset
@@ -107,6 +109,8 @@ def compare(
         train=train,
         seed=samples.seed,
         extractors=make_extractors(whole, train, inception, bars(progress)),
+        controls=CONTROLS,
+        strangers=strangers(whole),
         progress=bars(progress),
     )
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from triptych.core import Data, Model, Objective, Space, Value
 from triptych.core.features import Classifier, Extractor, Extractors
 from triptych.core.metric import Number
 from triptych.errors import TooFew, UserError
+from triptych.metrics import negatives
 from triptych.metrics.features.extractor import Identity, extract
 from triptych.metrics.features.self_trained import Offline
 from triptych.system.progress import Count as Progress
@@ -43,6 +45,10 @@ class Comparison:
     seed: int = 0
     extractors: Extractors = field(default_factory=Extractors)
     """of images"""
+    controls: int = 0
+    """real pictures on each side of the negative controls, at most; 0: none are made"""
+    strangers: Data | None = None
+    """pictures of another set, as one of the controls"""
     progress: Callable[[str], Progress] | None = None
     warnings: list[str] = field(default_factory=list, init=False)
     """what a reader should be told beside the numbers"""
@@ -122,6 +128,48 @@ class Comparison:
                 made[id(data)] = extract(extractor, data, progress=bar)
         return Space(extractor, *(made[id(d)] for d in sides.values()))
 
+    @cached_property
+    def _control_rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows of the reference that controls are compared with, those they are made of, and as many of the samples."""
+        g = torch.Generator().manual_seed(self.seed)
+        n = min(self.controls, len(self.real) // 2, len(self.fake))
+        order = torch.randperm(len(self.real), generator=g)
+        return order[:n], order[n : 2 * n], torch.randperm(len(self.fake), generator=g)[:n]
+
+    @cached_property
+    def _controls(self) -> dict[str, dict[Extractor, Tensor]]:
+        """Features of the negative controls by name and extractor; none of them is kept as pictures."""
+        made: dict[str, dict[Extractor, Tensor]] = {}
+        extractors = [e for e in self.extractors.of_features if not e.costly]
+        bar = self.progress("negative controls") if self.progress is not None else None
+        for i, control in enumerate(negatives.controls(pick(self.real, self._control_rows[1], "controls"),
+                                                       self.strangers, self.seed)):
+            made[control.name] = {e: extract(e, control)["features"] for e in extractors}
+            if bar is not None:
+                bar(i + 1, len(negatives.SPOILT) + 2)
+        return made
+
+    def controlled(self, f: Callable[[Tensor, Tensor], Mapping[str, Number]], space: Space) -> dict[str, dict[str, Any]]:
+        """`f` of every negative control, by the names of its values; see `triptych.core.controls`."""
+        if not self.controls or not self.is_images or space.extractor.costly or len(self.real) < 4:
+            return {}
+        if space.extractor not in self.extractors.of_features:
+            return {}
+        against, of, drawn = self._control_rows
+        real = space.real["features"]
+        sides = {"floor": real[of], "samples": space.fake["features"][drawn]}
+        sides |= {name: features[space.extractor] for name, features in self._controls.items()}
+        try:
+            found = {name: f(real[against], side) for name, side in sides.items()}
+        except TooFew:
+            return {}
+        told: dict[str, dict[str, Any]] = {}
+        for name in found["floor"]:
+            values = {k: v if math.isfinite(v := first(numbers[name])) else None for k, numbers in found.items()}
+            floor, samples = values.pop("floor"), values.pop("samples")
+            told[name] = {"n": len(against), "floor": floor, "samples": samples, "values": values}
+        return told
+
     def sides(self, extractor: Extractor) -> tuple[Tensor, Tensor]:
         """Features of the two sides alone, for what is cheap."""
         if extractor not in self._sides:
@@ -141,9 +189,9 @@ class Comparison:
 
     @property
     def classifier(self) -> Classifier | None:
-        """The set's own extractor, where it is a classifier."""
-        own = self.extractors.own
-        return own if isinstance(own, Offline) and own.kind == "classifier" else None
+        """The extractor of the set that is a classifier."""
+        own = (e for e in self.extractors.of_features if isinstance(e, Offline) and e.kind == "classifier")
+        return next(own, None)
 
     # ---------------------------------------------------------------------------------- values
 
@@ -156,8 +204,9 @@ class Comparison:
         seed: int | None = None,
         dtype: str | None = None,
         note: str = "",
+        controlled: bool = False,
     ) -> dict[str, Value]:
-        """`f(real, fake)` on one kind of features, beside `f` on two real sets: the floor.
+        """`f(real, fake)` on one kind of features, beside `f` on two real sets: the floor; see the protocol.
 
         Where `f` has too few examples the value is None and the note says so; `TooFew` where not even the floor's
         sets tell what the values would be called.
@@ -179,6 +228,7 @@ class Comparison:
                     raise
                 values, note = dict.fromkeys(floors, math.nan), str(error)
         floor_n = min(len(d) for d in self.floor_sides)
+        controls = self.controlled(f, space) if controlled and not bad else {}
         return {
             e.name(name): self.value(
                 number,
@@ -191,6 +241,7 @@ class Comparison:
                 note=note,
                 quantity=name,
                 variant=e.label,
+                controls=controls.get(name),
             )
             for name, number in values.items()
         }
@@ -208,6 +259,7 @@ class Comparison:
         note: str = "",
         quantity: str = "",
         variant: str = "",
+        controls: Mapping[str, Any] | None = None,
     ) -> Value:
         """A `Value` that carries the counts and the reference; what is not finite is None: not defined."""
         value, se = number if isinstance(number, tuple) else (number, None)
@@ -228,6 +280,7 @@ class Comparison:
             note=note,
             quantity=quantity,
             variant=variant,
+            controls=controls,
         )
 
 
