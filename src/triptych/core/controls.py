@@ -43,12 +43,19 @@ def judged(controls: Mapping[str, Any] | None, sign: int) -> Mapping[str, Any] |
     return {**controls, "above": above, "within": within}
 
 
-def praise(controls: Mapping[str, Any] | None) -> str:
-    """Which spoilt pictures a metric takes for good ones, in words; empty where it takes none."""
-    told = controls or {}
-    parts = [f"cannot tell {', '.join(told['within'])} from real"] if told.get("within") else []
-    parts += [f"ranks {', '.join(told['above'])} above the samples"] if told.get("above") else []
-    return "; ".join(parts)
+def praise(*found: Mapping[str, Any] | None) -> str:
+    """Which spoilt pictures a metric takes for good ones in any of these evaluations, in words; empty: none."""
+    within, above = (
+        ", ".join(dict.fromkeys(name for told in found if told for name in told.get(kind, ())))
+        for kind in ("within", "above")
+    )
+    parts = [f"takes {within} for real"] if within else []
+    return "; ".join(parts + ([f"ranks {above} above the samples"] if above else []))
+
+
+def told(value: float | None, floor: float | None, cause: str) -> str:
+    """What `Value.beyond` means, in words."""
+    return f"{value:.3g} is better than between real examples ({floor:.3g}): {cause}"
 
 
 def beyond(found: Beside) -> bool:

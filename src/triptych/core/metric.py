@@ -51,6 +51,8 @@ class Value:
     """of a likelihood: what it is a likelihood of"""
     controls: Mapping[str, Any] | None = None
     """the same metric of real pictures that were spoilt: see `triptych.core.controls`"""
+    beyond: str = ""
+    """where it is clearly better than its floor: what that usually comes from"""
     quantity: str = ""
     """which of its metric's declared quantities it is; empty: the one of its own name"""
     variant: str = ""
@@ -186,9 +188,8 @@ class Metric(ABC):
         for name, value in found.items():
             cause = (self.quantities.get(name) or self.quantities[value.quantity]).beyond
             if cause and controls.beyond(value):
-                comparison.warn(
-                    f"{name} {value.value:.3g} is better than between real examples ({value.floor:.3g}): {cause}"
-                )
+                found[name] = dataclasses.replace(value, beyond=cause)
+                comparison.warn(f"{name} {controls.told(value.value, value.floor, cause)}")
         return found
 
     def along(self, comparison: Comparison) -> dict[str, float]:
@@ -212,10 +213,8 @@ def described(values: Mapping[str, Value], quantities: Mapping[str, Quantity]) -
             known = quantities[value.quantity].as_variant(value.variant)
         elif value.quantity not in ("", name) and value.quantity not in quantities:
             raise UserError(f"{value.quantity!r} is not declared; add it to the `quantities` of its metric")
-        found[name] = dataclasses.replace(
-            value,
-            quantity=value.quantity or name,
-            controls=controls.judged(value.controls, known.sign),
-            **known.told(),
-        )
+        base = value.quantity or name
+        fields = known.told() | {"companion": known.companion and name.replace(base, known.companion, 1)}
+        beside = controls.judged(value.controls, known.sign)
+        found[name] = dataclasses.replace(value, quantity=base, controls=beside, **fields)
     return found

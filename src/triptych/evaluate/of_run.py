@@ -238,8 +238,10 @@ def selected(
     for which, model in (("last", last), ("best", best)):
         fake = draw(model, n, samples.seed, real)
         half = Comparison(real, fake, extra_real=comparison.extra_real, extractors=extractors)
-        value = metric().evaluated(half).get(name)  # pyright: ignore[reportAbstractUsage]
-        if value is not None:
-            note = "; ".join(filter(None, [value.note, "on the half that chose nothing"]))
-            found[f"{name}_{which}"] = dataclasses.replace(value, variant=which, note=note)
+        measured = metric().evaluated(half)  # pyright: ignore[reportAbstractUsage]
+        for each in filter(None, (name, values[name].companion)):
+            if (value := measured.get(each)) is not None:
+                note = "; ".join(filter(None, [value.note, "on the half that chose nothing"]))
+                beside = value.companion and f"{value.companion}_{which}"
+                found[f"{each}_{which}"] = dataclasses.replace(value, variant=which, note=note, companion=beside)
     return found

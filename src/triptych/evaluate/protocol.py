@@ -20,8 +20,8 @@ from triptych.core.preparation import Preparation
 from triptych.errors import TooFew, UserError
 from triptych.evaluate.options import Features
 from triptych.metrics.comparison import Comparison, pick
-from triptych.metrics.features import extractor as features
 from triptych.metrics.features import contrasts, self_trained
+from triptych.metrics.features import extractor as features
 from triptych.metrics.frechet import Frechet, frechet_distance, moments
 from triptych.system.device import pick_device
 from triptych.system.progress import Count

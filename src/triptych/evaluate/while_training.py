@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor
 
 from triptych.core import Data, Metric, Model, Quantity, Sampler, discover
 from triptych.core.features import Extractors
@@ -19,14 +23,17 @@ LEAST = 5_000
 LONG = 1_000_000
 """Images of a budget from which on older versions made one."""
 FEW = 256
-"""Samples where there are no features to compare them by."""
+"""Samples whose diversity is told."""
 FEWEST = 4
 """Examples whose half has a covariance."""
 
 
+DIVERSITY = Quantity("Diversity of samples", neither="1 is as diverse as the data", unit="of the data's")
+
+
 def quantities() -> dict[str, Quantity]:
-    """What the metrics put in the log of a training, by name."""
-    return {
+    """What is put in the log of a training of any family that samples, by name."""
+    return {"diversity": DIVERSITY} | {
         name: quantity
         for metric in discover("metrics", Metric).values()
         for name, quantity in metric.quantities.items()
@@ -52,6 +59,17 @@ def left_out_along(data: Data, test: Data | None, budget: int) -> str:
     return f"a training of fewer than {LEAST:,} images is shorter than the making of an extractor"
 
 
+SAMPLES = (2_500, 10_000)
+"""Samples behind the numbers of a line: on a processor; on a GPU, which also makes FID where its weights are."""
+BRIEF = 1_000
+"""Of pictures, on a processor, in a training so short that more would take a good part of it."""
+
+
+def samples_along(data: Data, budget: int, *, graphics: bool) -> int:
+    """How many samples a line of the log is made from."""
+    return BRIEF if data.is_images and budget < LONG and not graphics else SAMPLES[graphics]
+
+
 def ready(data: Data) -> bool:
     """Whether the extractors of a set of images are kept, or need no making."""
     return self_trained.cached(data) and contrasts.cached(data)
@@ -70,7 +88,9 @@ def prepare(
     if ready(data):
         return own_extractors(data, test, contrasts.SEEDS[:1])
     if say is not None:
-        say(f"making the extractors that samples of {data.name} are judged by: once, before the training; they are kept")
+        say(
+            f"making the extractors that samples of {data.name} are judged by: once, before the training; they are kept"
+        )
     began = time.perf_counter()
     found = own_extractors(data, test, contrasts.SEEDS[:1], bars(shown))
     if say is not None:
@@ -102,8 +122,7 @@ def during_training(
     Vectors are compared where their law is known with fresh draws of it. Images are compared on the set's own
     extractors, as `prepare` gives them (None: those that are there already), with one half of the reference, so that
     the best checkpoint is chosen by examples that its final numbers are not made from. With `inception` also on
-    Inception's features, where the weights are here. Where there is nothing to compare by, it is told how diverse a few
-    samples are.
+    Inception's features, where the weights are here. `diversity` is there in any case.
 
     Leaves the global random state alone.
     """
@@ -111,23 +130,26 @@ def during_training(
         return {}
     if extractors is None:
         extractors = prepare(data, test, 0)
-    reference = test if test is not None else data
-    if data.is_images:
-        net = load_inception(Features(), images=True, device=str(model.device)) if inception else None
+    if inception and data.is_images:
+        net = load_inception(Features(), images=True, device=str(model.device))
         extractors = dataclasses.replace(extractors, inception=net)
-        real = halves(reference)[0] if len(reference) >= FEWEST else reference
-        if not extractors.of_features:
-            n = min(n, FEW)
-    elif data.distribution is not None:
-        real = fresh(data, n, seed + 1)
-    else:
-        real, n = reference, min(n, FEW)
+    real = test if test is not None else data
+    if not extractors.of_features and data.distribution is None:
+        return {"diversity": diversity(real.x, draw(model, min(n, FEW), seed, real).x)}
+    real = halves(real)[0] if data.is_images else fresh(data, n, seed + 1)
     comparison = Comparison(real, draw(model, n, seed, real), model=model, extractors=extractors)
     comparison.warnings.clear()  # a generator begins with one sample for all codes: its alarms are the trainer's
-    found: dict[str, float] = {}
+    found = {"diversity": diversity(real.x, comparison.fake.x)}
     for metric in discover("metrics", Metric).values():
         if isinstance(model, metric.needs):
             found |= metric().along(comparison)  # pyright: ignore[reportAbstractUsage]
     for text in comparison.warnings:
         tell(text)
     return found
+
+
+def diversity(real: Tensor, fake: Tensor) -> float:
+    """Mean distance between two samples over that between two real examples, of the first `FEW` of each; 1 is as
+    diverse as the data. NaN where that cannot be told."""
+    spread = [F.pdist(x[:FEW].flatten(1).float()).mean().item() for x in (fake, real)]
+    return spread[0] / spread[1] if spread[1] > 0 else math.nan

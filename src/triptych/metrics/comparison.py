@@ -17,9 +17,9 @@ from triptych.core import Data, Model, Objective, Space, Value
 from triptych.core.features import Classifier, Extractor, Extractors
 from triptych.core.metric import Number
 from triptych.errors import TooFew, UserError
-from triptych.metrics import negatives
 from triptych.metrics.features.extractor import Identity, extract
 from triptych.metrics.features.self_trained import Offline
+from triptych.metrics.negatives import SPOILT, controls
 from triptych.system.progress import Count as Progress
 
 
@@ -142,14 +142,16 @@ class Comparison:
         made: dict[str, dict[Extractor, Tensor]] = {}
         extractors = [e for e in self.extractors.of_features if not e.costly]
         bar = self.progress("negative controls") if self.progress is not None else None
-        for i, control in enumerate(negatives.controls(pick(self.real, self._control_rows[1], "controls"),
-                                                       self.strangers, self.seed)):
+        of = pick(self.real, self._control_rows[1], "controls")
+        for i, control in enumerate(controls(of, self.strangers, self.seed)):
             made[control.name] = {e: extract(e, control)["features"] for e in extractors}
             if bar is not None:
-                bar(i + 1, len(negatives.SPOILT) + 2)
+                bar(i + 1, len(SPOILT) + 2)
         return made
 
-    def controlled(self, f: Callable[[Tensor, Tensor], Mapping[str, Number]], space: Space) -> dict[str, dict[str, Any]]:
+    def controlled(
+        self, f: Callable[[Tensor, Tensor], Mapping[str, Number]], space: Space
+    ) -> dict[str, dict[str, Any]]:
         """`f` of every negative control, by the names of its values; see `triptych.core.controls`."""
         if not self.controls or not self.is_images or space.extractor.costly or len(self.real) < 4:
             return {}
@@ -228,7 +230,7 @@ class Comparison:
                     raise
                 values, note = dict.fromkeys(floors, math.nan), str(error)
         floor_n = min(len(d) for d in self.floor_sides)
-        controls = self.controlled(f, space) if controlled and not bad else {}
+        beside = self.controlled(f, space) if controlled and not bad else {}
         return {
             e.name(name): self.value(
                 number,
@@ -241,7 +243,7 @@ class Comparison:
                 note=note,
                 quantity=name,
                 variant=e.label,
-                controls=controls.get(name),
+                controls=beside.get(name),
             )
             for name, number in values.items()
         }

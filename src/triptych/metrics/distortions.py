@@ -1,4 +1,4 @@
-"""What can be wrong with a picture, by degrees: what features are taught to tell, and what negative controls are made of.
+"""What can be wrong with a picture, by degrees: features are taught to tell it, and negative controls are made of it.
 
 Every function takes public images (n, c, h, w), float32 in [0, 1], and returns as many of the same kind. A degree is
 one number for all pictures or one each, (n,).
@@ -38,7 +38,8 @@ def noisy(x: Tensor, sigma: Degree, g: torch.Generator) -> Tensor:
 
 def shuffled(x: Tensor, share: Degree, g: torch.Generator, grid: int = 4) -> Tensor:
     """A `share` of the patches of a grid × grid division changes places among themselves."""
-    n, c, h, w = x.shape
+    n, _, h, w = x.shape
+    grid = min(grid, h, w)
     ph, pw = h // grid, w // grid
     inner = x[..., : ph * grid, : pw * grid].unflatten(3, (grid, pw)).unflatten(2, (grid, ph))  # n c gy ph gx pw
     patches = inner.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)  # n, grid², c, ph, pw
@@ -48,9 +49,7 @@ def shuffled(x: Tensor, share: Degree, g: torch.Generator, grid: int = 4) -> Ten
     go = rank < moved
     target = torch.where(go, (rank + 1) % moved.clamp_min(1), rank).long()
     place = order.argsort(1)
-    patches = patches.gather(
-        1, place.gather(1, target)[:, :, None, None, None].expand_as(patches)
-    )
+    patches = patches.gather(1, place.gather(1, target)[:, :, None, None, None].expand_as(patches))
     y = x.clone()
     y[..., : ph * grid, : pw * grid] = (
         patches.unflatten(1, (grid, grid)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)

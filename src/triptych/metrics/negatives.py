@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, to_bytes
-from triptych.metrics import distortions
+from triptych.metrics.distortions import blurred, recompressed, scrambled
 
 PART = 250
 """Pictures that are spoilt at once: floats take four times the memory of bytes."""
 
 Spoil = Callable[[Tensor, torch.Generator], Tensor]
 SPOILT: Mapping[str, Spoil] = {
-    "blurred pictures": lambda x, g: distortions.blurred(x, x.shape[-1] / 16),
-    "scrambled phases": lambda x, g: distortions.scrambled(x, 1.0, g),
-    "JPEG of quality 10": lambda x, g: distortions.recompressed(x, 10),
+    "blurred pictures": lambda x, g: blurred(x, x.shape[-1] / 16),
+    "scrambled phases": lambda x, g: scrambled(x, 1.0, g),
+    "JPEG of quality 10": lambda x, g: recompressed(x, 10),
 }
 REPEATED = "one picture repeated"
 STRANGERS = "pictures of {}"
@@ -59,6 +59,8 @@ def ellipses(n: int, shape: tuple[int, ...], seed: int) -> Tensor:
     y, x = torch.linspace(0, 1, h)[:, None], torch.linspace(0, 1, w)
     picture = draw(c).expand(n, c, h, w)
     for _ in range(3):
-        from_middle = ((y - draw(1)) / (0.05 + 0.3 * draw(1))).square() + ((x - draw(1)) / (0.05 + 0.3 * draw(1))).square()
+        from_middle = ((y - draw(1)) / (0.05 + 0.3 * draw(1))).square() + (
+            (x - draw(1)) / (0.05 + 0.3 * draw(1))
+        ).square()
         picture = torch.where(from_middle < 1, draw(c), picture)
     return to_bytes(picture)

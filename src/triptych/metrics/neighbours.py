@@ -123,9 +123,7 @@ class Neighbours(Metric):
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
         for space in comparison.spaces:
-            found |= comparison.measure(
-                lambda x, y: prdc(x, y, self.k), space, note=f"k = {self.k}", controlled=True
-            )
+            found |= comparison.measure(lambda x, y: prdc(x, y, self.k), space, note=f"k = {self.k}", controlled=True)
         return found
 
     def along(self, comparison: Comparison) -> dict[str, float]:

@@ -28,8 +28,29 @@ def quantity(name: str) -> Quantity:
     words = name.split("_")
     for n in range(len(words) - 1, 0, -1):
         if (known := declared().get("_".join(words[:n]))) is not None:
-            return known.as_variant(" ".join(words[n:]))
+            variant = " ".join(words[n:])
+            return known.as_variant("offline-v1" if variant == "v1" else variant)
     return undeclared(name)
+
+
+FEATURES = ("frechet", "frechet_infinity", "kernel", "precision", "recall", "density", "coverage")
+"""Numbers from features: once of the classifier or autoencoder of the set, which is `offline-v1` today."""
+
+
+def of_features(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Values of eval.json under today's names: what is told of offline-v1 is `frechet_v1`, not `frechet`."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, value in values.items():
+        if name in FEATURES and str(value.get("extractor")).startswith(("classifier:", "autoencoder:")):
+            found[f"{name}_v1"] = {**value, **quantity(f"{name}_v1").told()}
+        else:
+            found[name] = value
+    return found
+
+
+def of_features_along(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the log of a run on images that was begun when there was no other extractor, likewise."""
+    return {f"{k}_v1" if k in FEATURES else k: v for k, v in line.items()}
 
 
 def renamed(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from triptych.core import Data, Model, Recipe, Train, decode, encode
+from triptych.core.features import Extractors
 from triptych.errors import UserError
-from triptych.evaluate.while_training import FEWEST, left_out_along, of_features
+from triptych.evaluate.while_training import FEWEST, as_before, left_out_along, of_features, prepare
 from triptych.models.families import build
 from triptych.recipes.command import command
 from triptych.run import data as run_data
@@ -38,14 +39,20 @@ def begin(
     plan = Plan(recipe, seed, device)
     check(plan)
     (data, test), model = plan.examples, plan.model
-    env = environment(plan)
+    extractors = prepare(data, test, recipe.train.images, announce, shown=announce is not None)
+    env = environment(plan) | marks(extractors)
     if announce is not None:
         foretell(plan, env, announce)
     runtime.place(model, plan.target, env["precision"])
     path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
     run = Run.create(path, recipe, seed, env)
     with training_lock(run), runtime.threads(env["threads"]):
-        yield run, State(recipe, model, data, test, seed)
+        yield run, State(recipe, model, data, test, seed, extractors=extractors)
+
+
+def marks(extractors: Extractors) -> dict[str, Any]:
+    """What env.json says of the extractors: that the log's numbers are of these."""
+    return {"extractors": [e.id for e in extractors.of_features]}
 
 
 def environment(plan: Plan) -> dict[str, Any]:
@@ -123,7 +130,12 @@ def restored(
     if env != run.env:
         write_json(run.path / "env.json", env)
     runtime.place(model, target, env["precision"])
-    state = State(run.recipe, model, train, test, run.seed, alarms=list(run.status.get("alarms", [])))
+    budget = run.recipe.train.images
+    # a log goes on with the numbers that it began with
+    features = prepare(train, test, budget, announce) if "extractors" in env else as_before(train, test, budget)
+    state = State(
+        run.recipe, model, train, test, run.seed, alarms=list(run.status.get("alarms", [])), extractors=features
+    )
     if saved:
         go_back(state, run)
     else:

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import Data, Extractor
-from triptych.metrics import distortions
+from triptych.metrics.distortions import blended, blurred, coarse, noisy, pale, scrambled, shuffled
 from triptych.metrics.features.self_trained import FEW, SIDE, Residual, prepare
 from triptych.system.cache import ADVICE, root
 from triptych.system.files import exclusive, system_errors, writing
@@ -41,13 +41,13 @@ THUMB = 4
 
 Fault = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 FAULTS: Mapping[str, Fault] = {
-    "blur": lambda x, s, g: distortions.blurred(x, 0.3 + 2.2 / 32 * x.shape[-1] * s**1.5),
-    "noise": lambda x, s, g: distortions.noisy(x, 0.4 * s**1.5, g),
-    "shuffled patches": distortions.shuffled,
-    "scrambled phases": distortions.scrambled,
-    "two at once": lambda x, s, g: distortions.blended(x, s / 2, g),
-    "coarse pixels": lambda x, s, g: distortions.coarse(x, 1 + 3 * s, g),
-    "pale": lambda x, s, g: distortions.pale(x, 0.9 * s),
+    "blur": lambda x, s, g: blurred(x, 0.3 + 2.2 / 32 * x.shape[-1] * s**1.5),
+    "noise": lambda x, s, g: noisy(x, 0.4 * s**1.5, g),
+    "shuffled patches": shuffled,
+    "scrambled phases": scrambled,
+    "two at once": lambda x, s, g: blended(x, s / 2, g),
+    "coarse pixels": lambda x, s, g: coarse(x, 1 + 3 * s, g),
+    "pale": lambda x, s, g: pale(x, 0.9 * s),
 }
 """By name: a degree in [0, 1] for each picture, and the random numbers."""
 
