@@ -43,6 +43,8 @@ class Quantity:
     """name of the quantity without which it is never shown: each alone is easily fooled"""
     beyond: str = ""
     """the usual cause of a value clearly better than the floor, in words; empty where that says nothing"""
+    features: bool = False
+    """whether it is made once of each extractor's features, and its name tells of which"""
     logged: Literal["", "vectors", "images"] = ""
     """of a metric: the data on which a training logs it on the way (`Metric.along`)"""
 

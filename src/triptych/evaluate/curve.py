@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core import Sampler
-from triptych.core.quantity import undeclared
 from triptych.errors import UserError
 from triptych.evaluate.protocol import own_extractors
-from triptych.evaluate.while_training import during_training, left_out_along, quantities, samples_along
+from triptych.evaluate.while_training import during_training, left_out_along, of_features, quantities, samples_along
 from triptych.figures.charts import panels
 from triptych.metrics.features.contrasts import SEEDS
 from triptych.run import data as run_data
@@ -19,10 +18,8 @@ from triptych.run.folder import Run
 from triptych.system.files import write_json
 from triptych.system.progress import bars
 
-SHOWN = ("frechet", "frechet_v1", "coverage")
-"""Numbers that are drawn, a panel each."""
-POWERS = SHOWN[:2]
-"""Of them those that fall by powers of ten."""
+SHOWN = 3
+"""Numbers that are drawn, a panel each, the first by their rank."""
 
 
 def judge_checkpoints(run: Run, data: str | None = None, device: str = "auto", *, progress: bool = False) -> Path:
@@ -73,12 +70,11 @@ def curve(run: Run) -> list[Mapping[str, Any]]:
 def draw_curve(run: Run) -> Path | None:
     """`curve.png` in the run folder: distance and coverage against images shown; None where there are no two points."""
     lines, known = curve(run), quantities()
-    charts = {}
-    for name in SHOWN:
+    charts, powers = {}, []
+    for name in of_features():
         points = [(float(line["images"]), float(line[name])) for line in lines if schema.is_number(line.get(name))]
-        if len(points) > 1:
-            charts[known.get(name, undeclared(name)).name] = {run.name: [points]}
-    if not charts:
-        return None
-    powers = [known[name].name for name in POWERS]
-    return panels(charts, run.path / "curve.png", xlabel="images shown", powers=powers)
+        if len(points) > 1 and len(charts) < SHOWN:
+            title = known[name].name
+            charts[title] = {run.name: [points]}
+            powers += [title] if known[name].better == "lower" else []
+    return panels(charts, run.path / "curve.png", xlabel="images shown", powers=powers) if charts else None

@@ -107,3 +107,12 @@ def coarse(x: Tensor, factor: Degree, g: torch.Generator) -> Tensor:
 def pale(x: Tensor, share: Degree) -> Tensor:
     """Every value moved by `share` of the way to the picture's mean."""
     return torch.lerp(x, x.mean((1, 2, 3), keepdim=True).expand_as(x), each(share, x)[:, None, None, None])
+
+
+def bent(x: Tensor, extent: Degree, g: torch.Generator) -> Tensor:
+    """Moved by a smooth random field of standard deviation `extent`, in halves of a side; bicubic, clipped to [0, 1]."""
+    n, _, h, w = x.shape
+    field = F.interpolate(torch.randn(n, 2, 4, 4, generator=g), (h, w), mode="bicubic", align_corners=True)
+    here = F.affine_grid(torch.eye(2, 3).expand(n, 2, 3), [n, 1, h, w], align_corners=False)
+    there = here + each(extent, x)[:, None, None, None] * field.permute(0, 2, 3, 1)
+    return F.grid_sample(x, there, mode="bicubic", padding_mode="border", align_corners=False).clamp(0, 1)

@@ -112,7 +112,7 @@ class Frechet(Metric):
     """Fréchet distance on every extractor's features: `fid` on Inception's, `frechet` on others."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "frechet": Quantity("Fréchet distance", "lower", rank=27, logged="images"),
+        "frechet": Quantity("Fréchet distance", "lower", rank=27, features=True, logged="images"),
         "fid": Quantity("FID", "lower", rank=26, logged="images"),
         "frechet_v1": Quantity("Fréchet distance", "lower", rank=47, variant="offline-v1", logged="images"),
     }
@@ -149,7 +149,7 @@ class FrechetInfinity(Metric):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "frechet_infinity": Quantity("Fréchet distance at n = ∞", "lower"),
+        "frechet_infinity": Quantity("Fréchet distance at n = ∞", "lower", features=True),
         "fid_infinity": Quantity("FID at n = ∞", "lower"),
     }
     points: int = 15

@@ -106,10 +106,10 @@ class Neighbours(Metric):
     """`precision`, `recall`, `density` and `coverage` on every extractor's features."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "precision": Quantity("Precision", "higher", rank=32, companion="recall", beyond=CAUSE),
-        "recall": Quantity("Recall", "higher", rank=33),
-        "density": Quantity("Density", "higher", rank=34, companion="coverage", beyond=CAUSE),
-        "coverage": Quantity("Coverage", "higher", rank=31, logged="images"),
+        "precision": Quantity("Precision", "higher", rank=32, features=True, companion="recall", beyond=CAUSE),
+        "recall": Quantity("Recall", "higher", rank=33, features=True),
+        "density": Quantity("Density", "higher", rank=34, features=True, companion="coverage", beyond=CAUSE),
+        "coverage": Quantity("Coverage", "higher", rank=31, features=True, logged="images"),
         "coverage_v1": Quantity("Coverage", "higher", rank=51, variant="offline-v1", logged="images"),
     }
     k: int = 5

@@ -96,7 +96,7 @@ def read_entry(path: Path) -> Entry:
         quantities = older.logged(lines)
     if "extractors" not in env and len(env.get("shape", ())) == 3:
         lines = [older.of_features_along(line) for line in lines]
-        quantities |= {f"{k}_v1": older.quantity(f"{k}_v1") for k in older.FEATURES if k in quantities}
+        quantities |= {f"{k}_v1": older.quantity(f"{k}_v1") for k in quantities if older.is_of_features(k)}
     lines = schema.with_curve(lines, made)
     values = {
         k: {**(v if v.get("title") else v | older.quantity(k).told()), "source": "eval"}

@@ -33,15 +33,16 @@ def quantity(name: str) -> Quantity:
     return undeclared(name)
 
 
-FEATURES = ("frechet", "frechet_infinity", "kernel", "precision", "recall", "density", "coverage")
-"""Numbers from features: once of the classifier or autoencoder of the set, which is `offline-v1` today."""
+def is_of_features(name: str) -> bool:
+    return name in declared() and declared()[name].features
 
 
 def of_features(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Values of eval.json under today's names: what is told of offline-v1 is `frechet_v1`, not `frechet`."""
+    """Values of eval.json under today's names: from the classifier or autoencoder of a set, which is offline-v1 today,
+    comes `frechet_v1`, not `frechet`."""
     found: dict[str, Mapping[str, Any]] = {}
     for name, value in values.items():
-        if name in FEATURES and str(value.get("extractor")).startswith(("classifier:", "autoencoder:")):
+        if is_of_features(name) and str(value.get("extractor")).startswith(("classifier:", "autoencoder:")):
             found[f"{name}_v1"] = {**value, **quantity(f"{name}_v1").told()}
         else:
             found[name] = value
@@ -50,7 +51,7 @@ def of_features(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[st
 
 def of_features_along(line: Mapping[str, Any]) -> dict[str, Any]:
     """A line of the log of a run on images that was begun when there was no other extractor, likewise."""
-    return {f"{k}_v1" if k in FEATURES else k: v for k, v in line.items()}
+    return {f"{k}_v1" if is_of_features(k) else k: v for k, v in line.items()}
 
 
 def renamed(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -1,9 +1,9 @@
 """Features that fog does not fool: of a small net that learned, on the set itself, what can be wrong with its pictures.
 
-Training pictures are spoilt by a random degree of one of the `FAULTS`. One head of the net says which fault it is and
-how much of it, as a share against the sound picture; another gives back the coarse layout, so that the features keep
-what the picture is of; a third tells quarter turns. No labels are used. Features of the self-supervised kind: Gidaris
-et al. 2018 (turns), Noroozi and Favaro 2016 (patches); shares as targets: Szegedy et al. 2016, section 7.
+Training pictures are spoilt by a random degree of one of the `FAULTS`. One head of the net tells how much there is of
+each, by squared error and linearly, so that distances between features grow with the degree; another gives back the
+coarse layout, so that the features keep what the picture is of; a third tells quarter turns. No labels are used.
+Features of the self-supervised kind: Gidaris et al. 2018 (turns), Noroozi and Favaro 2016 (patches).
 
 Two nets of different seeds are made of a set: what only one of them sees is a matter of chance.
 """
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import Data, Extractor
-from triptych.metrics.distortions import blended, blurred, coarse, noisy, pale, scrambled, shuffled
+from triptych.metrics.distortions import bent, blended, blurred, coarse, noisy, pale, scrambled, shuffled
 from triptych.metrics.features.self_trained import FEW, SIDE, Residual, prepare
 from triptych.system.cache import ADVICE, root
 from triptych.system.files import exclusive, system_errors, writing
@@ -34,8 +34,8 @@ SEEDS = (0, 1)
 WIDTHS = (24, 48, 96)
 FEATURES = 64
 BATCH = 128
-STEPS = (300, 800)
-"""Fewest and most steps of training; in between, the set thrice."""
+STEPS = 500
+"""Of training."""
 THUMB = 4
 """Side of the coarse layout."""
 
@@ -47,6 +47,7 @@ FAULTS: Mapping[str, Fault] = {
     "scrambled phases": scrambled,
     "two at once": lambda x, s, g: blended(x, s / 2, g),
     "coarse pixels": lambda x, s, g: coarse(x, 1 + 3 * s, g),
+    "bent": lambda x, s, g: bent(x, 0.2 * s, g),
     "pale": lambda x, s, g: pale(x, 0.9 * s),
 }
 """By name: a degree in [0, 1] for each picture, and the random numbers."""
@@ -61,7 +62,7 @@ class Net(nn.Module):
         self.stem = nn.Sequential(nn.Conv2d(channels, a, 4, 2, 1, bias=False), nn.BatchNorm2d(a), nn.ReLU(inplace=True))
         self.blocks = nn.Sequential(Residual(a, a, 1), Residual(a, b, 2), Residual(b, c, 2))
         self.features = nn.Linear(4 * c + a, FEATURES)
-        self.fault = nn.Linear(FEATURES, len(FAULTS) + 1)
+        self.fault = nn.Linear(FEATURES, len(FAULTS))
         self.turn = nn.Linear(FEATURES, 4)
         self.layout = nn.Linear(FEATURES, channels * THUMB**2)
 
@@ -70,12 +71,12 @@ class Net(nn.Module):
         late = self.blocks(early)
         return self.features(torch.cat([F.adaptive_avg_pool2d(late, 2).flatten(1), early.mean((2, 3))], 1))
 
-    def loss(self, x: Tensor, shares: Tensor, turns: Tensor) -> Tensor:
-        """Of inner images (n, c, h, w), the shares (n, faults + 1) of what is wrong, and how often each was turned."""
+    def loss(self, x: Tensor, degrees: Tensor, turns: Tensor) -> Tensor:
+        """Of inner images (n, c, h, w), the degree (n, faults) of what is wrong, and how often each was turned."""
         z = self(x)
         layout = F.mse_loss(self.layout(z), F.adaptive_avg_pool2d(x, THUMB).flatten(1))
         turned = F.cross_entropy(self.turn(z), turns)
-        return F.cross_entropy(self.fault(z), shares) + layout + 0.2 * turned
+        return 4 * (self.fault(z) - degrees).square().sum(1).mean() + layout + 0.2 * turned
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,10 +170,9 @@ def make(train: Data, seed: int, progress: Progress | None = None) -> Net:
         torch.manual_seed(seed)
         g = torch.Generator().manual_seed(seed)
         net = Net(train.shape[0]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        steps = min(max(3 * len(train) // BATCH, STEPS[0]), STEPS[1])
         optimizer = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=0.01, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, steps, pct_start=0.25)
-        for step in range(steps):
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, STEPS, pct_start=0.25)
+        for step in range(STEPS):
             rows = torch.randint(len(train), (BATCH,), generator=g)
             loss = net.loss(*lesson(prepare(train.x[rows]), g))
             optimizer.zero_grad()
@@ -180,22 +180,21 @@ def make(train: Data, seed: int, progress: Progress | None = None) -> Net:
             optimizer.step()
             schedule.step()
             if progress is not None:
-                progress(step + 1, steps)
+                progress(step + 1, STEPS)
     return net
 
 
 def lesson(x: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Inner images (n, c, h, w), most of them spoilt and some turned; shares (n, faults + 1), the last of the sound."""
+    """Inner images (n, c, h, w), most of them spoilt and some turned; of which fault how much, (n, faults)."""
     x = ((x + 1) / 2).contiguous()
     n, kinds = len(x), len(FAULTS)
-    shares, degree = torch.zeros(n, kinds + 1), torch.rand(n, generator=g)
+    degrees, degree = torch.zeros(n, kinds), torch.rand(n, generator=g)
     kind = torch.randint(kinds + 1, (n,), generator=g)
     for k, spoil in enumerate(FAULTS.values()):
         rows = (kind == k).nonzero().flatten()
         if len(rows):
             x[rows] = spoil(x[rows], degree[rows], g)
-            shares[rows, k] = degree[rows]
-    shares[:, kinds] = 1 - shares.sum(1)
+            degrees[rows, k] = degree[rows]
     turns = torch.randint(4, (n,), generator=g)
     turns[n // 4 :] = 0
     if x.shape[2] != x.shape[3]:
@@ -203,4 +202,4 @@ def lesson(x: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     for k in (1, 2, 3):
         rows = (turns == k).nonzero().flatten()
         x[rows] = torch.rot90(x[rows], k, (2, 3))
-    return (2 * x - 1).contiguous(memory_format=torch.channels_last), shares, turns
+    return (2 * x - 1).contiguous(memory_format=torch.channels_last), degrees, turns
