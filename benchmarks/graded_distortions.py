@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from common import record
 from torch import Tensor
 
-from triptych.core import Data, Extractor
+from triptych.core import Data, Extractor, to_bytes
 from triptych.data import load
 from triptych.metrics.comparison import pick
 from triptych.metrics.distortions import bent, blended, blurred, noisy, pale, recompressed, scrambled, shuffled
@@ -101,7 +101,7 @@ def tau(values: list[float]) -> float:
 
 
 def features(extractor: Extractor, x: Tensor) -> Tensor:
-    return torch.cat([extractor(part)["features"] for part in x.split(256)])
+    return torch.cat([extractor(part)["features"] for part in to_bytes(x).split(256)])
 
 
 def table(extractor: Extractor, real: Tensor, spoil: Tensor, others: Tensor, seed: int) -> dict[str, dict[str, float]]:
@@ -185,9 +185,8 @@ def main() -> None:
             min(means["contrasts"]) >= TARGET and all(found[s]["contrasts"]["blur"]["tau"] == 1 for s in found),
             {str(seed): rows for seed, rows in found.items()},
             notes="eight of the ways resemble the faults that the net is trained on; impulses, JPEG, holes and "
-            "strangers do not. A set of real pictures scores the floor itself. Bends and a mosaic stand for distortions "
-            "that resample: enlarging by factors that are no whole numbers was tried first, and is not graded, since "
-            "4/3 leaves coarser traces than 2.",
+            "strangers do not. Bends and a mosaic stand for distortions that resample: enlarging by factors that are "
+            "no whole numbers was tried first, and is not graded, since 4/3 leaves coarser traces than 2.",
         )
 
 

@@ -28,7 +28,7 @@ def blurred(x: Tensor, sigma: Degree) -> Tensor:
         weights = (-(at[:, None] - at).square() / (2 * s[:, None, None] ** 2)).exp()
         weights = (weights / weights.sum(2, keepdim=True))[:, None]
         x = weights @ x if dim == 2 else x @ weights.transpose(2, 3)
-    return x
+    return x.clamp(0, 1)
 
 
 def noisy(x: Tensor, sigma: Degree, g: torch.Generator) -> Tensor:
@@ -110,7 +110,7 @@ def pale(x: Tensor, share: Degree) -> Tensor:
 
 
 def bent(x: Tensor, extent: Degree, g: torch.Generator) -> Tensor:
-    """Moved by a smooth random field of standard deviation `extent`, in halves of a side; bicubic, clipped to [0, 1]."""
+    """Moved by a smooth random field of standard deviation `extent` in halves of a side; bicubic, clipped to [0, 1]."""
     n, _, h, w = x.shape
     field = F.interpolate(torch.randn(n, 2, 4, 4, generator=g), (h, w), mode="bicubic", align_corners=True)
     here = F.affine_grid(torch.eye(2, 3).expand(n, 2, 3), [n, 1, h, w], align_corners=False)

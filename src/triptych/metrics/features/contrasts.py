@@ -197,9 +197,10 @@ def lesson(x: Tensor, g: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
             degrees[rows, k] = degree[rows]
     turns = torch.randint(4, (n,), generator=g)
     turns[n // 4 :] = 0
-    if x.shape[2] != x.shape[3]:
+    square = x.shape[2] == x.shape[3]
+    if not square:
         turns = turns // 2 * 2
-    for k in (1, 2, 3):
+    for k in (1, 2, 3) if square else (2,):
         rows = (turns == k).nonzero().flatten()
         x[rows] = torch.rot90(x[rows], k, (2, 3))
     return (2 * x - 1).contiguous(memory_format=torch.channels_last), degrees, turns
