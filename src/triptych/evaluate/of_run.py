@@ -130,7 +130,7 @@ def judge_model(
 ) -> tuple[Evaluation, dict[str, object] | None]:
     """The numbers of a run's model as it stands, and its pace; writes only `features.save_stats`."""
     found = run_data.own_or_other(run, reference.data)
-    bar = bars(progress)
+    bar = bars(shown=progress)
     said: list[str] = []
     with collected_warnings(said):
         inception = load_inception(features, images=found.train.is_images, device=device)
@@ -174,7 +174,7 @@ def compare(
     else:
         fake = real
         notes.append(f"{type(model).__name__} cannot sample: metrics of samples are left out")
-    extractors = make_extractors(real, train, inception, bars(progress))
+    extractors = make_extractors(real, train, inception, bars(shown=progress))
     comparison = Comparison(
         real if real.distribution is None else fresh(real, n, samples.seed + 1),
         fake,
@@ -184,7 +184,7 @@ def compare(
         train=train,
         seed=samples.seed,
         extractors=extractors,
-        progress=bars(progress),
+        progress=bars(shown=progress),
     )
     return Built(comparison, pace, tuple(notes))
 

@@ -57,7 +57,7 @@ def judge_sets(
     if real is None and features.save_stats is not None:
         raise UserError("--save-stats writes the statistics of the real side; give --real FOLDER")
     how = Preparation(resolution=resolution, channels=channels)
-    bar = bars(progress)
+    bar = bars(shown=progress)
     said: list[str] = []
     notes: list[str] = []
     values: dict[str, Value] = {}
@@ -106,8 +106,8 @@ def compare(
         extra_real=train if whole.split == "test" else None,
         train=train,
         seed=samples.seed,
-        extractors=make_extractors(whole, train, inception, bars(progress)),
-        progress=bars(progress),
+        extractors=make_extractors(whole, train, inception, bars(shown=progress)),
+        progress=bars(shown=progress),
     )
 
 
