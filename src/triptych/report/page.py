@@ -29,6 +29,7 @@ from triptych.report.table import Table, tables
 from triptych.report.wording import headline, sentence
 from triptych.system import csv_files, files
 from triptych.system.console import printable, say
+from triptych.system.refusals import system_errors
 from triptych.system.shell import safe, shell
 
 MARK = '<meta name="generator" content="triptych">'
@@ -48,7 +49,7 @@ def write_report(paths: Sequence[str | Path], out: str | Path) -> Path:
     check_places(out)
     entries, lost = gather(paths)
     page, rows, omitted = render(entries, lost, paths, out)
-    with files.system_errors(out.parent, ELSEWHERE):
+    with system_errors(out.parent, ELSEWHERE):
         out.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(out, page, ELSEWHERE)
     export.write_csv(rows, out.with_suffix(".csv"), ELSEWHERE)

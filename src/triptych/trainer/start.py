@@ -19,7 +19,8 @@ from triptych.recipes.command import command
 from triptych.run import data as run_data
 from triptych.run.folder import Run, differences, fresh
 from triptych.system import device as runtime
-from triptych.system.files import exclusive, write_json
+from triptych.system.files import write_json
+from triptych.system.locks import exclusive
 from triptych.trainer.checks import Plan, check, check_checkpoints, check_train, enough_memory
 from triptych.trainer.cost import forecast
 from triptych.trainer.observe import go_back
