@@ -1,6 +1,7 @@
 """Tables, verdicts and the page, on runs with known numbers."""
 
 import csv
+import dataclasses
 import html
 import json
 import math
@@ -18,8 +19,9 @@ from triptych.core import DataSpec, Recipe, Train, encode
 from triptych.errors import UserError
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.objectives.autoencoder import VAE
+from triptych.objectives.gan import GAN
 from triptych.recipes import command, get
-from triptych.recipes.override import with_field
+from triptych.recipes.override import with_field, with_parts
 from triptych.report import write_report
 from triptych.report.entries import gather
 from triptych.report.page import cost
@@ -313,6 +315,29 @@ def test_the_command_of_a_run_gives_its_recipe_back(name, changes):
     again, options = parse_recipe(get(words[2]), words[3:])
     assert again == recipe
     assert options.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("objective", "network", "changes"),
+    [("WGANGP", None, {"objective.gp": 0.5}), (None, "NSF", {"train.lr": 0.01}), ("NLL", "RealNVP", {})],
+)
+def test_the_command_names_the_parts_that_were_swapped(objective, network, changes):
+    recipe = with_parts(get("gan-8gaussians"), objective, network)
+    for key, value in changes.items():
+        recipe = with_field(recipe, key, value)
+    words = command.command(encode(recipe), seed=0).split()[2:]
+    swapped = {s: words[words.index(f"--{s}") + 1] if f"--{s}" in words else None for s in ("objective", "model")}
+    assert swapped == {"objective": objective, "model": network}
+    rest = [w for s, n in swapped.items() if n for w in (f"--{s}", n)]
+    begun = with_parts(get(words[0]), objective, network)
+    assert parse_recipe(begun, words[1 + len(rest) :], words[0])[0] == recipe
+
+
+def test_a_part_that_no_command_can_name_has_no_command():
+    class Own(GAN):
+        pass
+
+    assert command.command(encode(dataclasses.replace(get("gan-8gaussians"), objective=Own())), seed=0) == ""
 
 
 def test_one_seed_twice_is_one_seed(tmp_path):

@@ -183,7 +183,7 @@ def test_a_place_is_refused_before_any_work(tmp_path, place):
 def test_a_file_is_refused_before_any_work_where_it_could_not_be_written_after_it(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"folder cannot be written \(Is a directory\)"):
+    with pytest.raises(UserError, match=r"folder cannot be written, since it is a folder"):
         refuse_unwritable(tmp_path / "folder", folder=False)
     with pytest.raises(UserError, match=r"there is no folder .*new to write eval.json in; make it"):
         refuse_unwritable(tmp_path / "new" / "eval.json", folder=False)

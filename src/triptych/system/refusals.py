@@ -10,7 +10,7 @@ from pathlib import Path
 
 from triptych.errors import UserError
 
-_OTHER = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a folder in place of a file, or a file in place of a folder
+_OTHER = (errno.ENOTDIR, errno.EEXIST)  # a file in place of a folder
 
 
 @contextlib.contextmanager
@@ -25,6 +25,8 @@ def system_errors(path: Path, advice: str) -> Iterator[None]:
             raise UserError(f"the disk is full while writing {path} ({e.strerror}); free space, or {advice}") from e
         if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, *_OTHER):
             raise UserError(f"{path} cannot be written ({e.strerror}); {advice}") from e
+        if e.errno == errno.EISDIR:
+            raise UserError(f"{path} cannot be written, since it is a folder; {advice}") from e
         if e.errno == errno.ENOENT:
             raise UserError(f"there is no folder {path.parent} to write {path.name} in; make it, or {advice}") from e
         if e.errno == errno.ENXIO:
