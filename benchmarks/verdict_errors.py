@@ -27,7 +27,7 @@ NOISE, UNEVEN = (1.0, 1.15, 1.35), (0.0, 1.0, 2.0)
 """Spread of a sample around its mode, of the data's; strength of the modes' inequality (softmax of normal numbers)."""
 NOISE_SEEDS, UNEVEN_SEEDS = 0.03, 0.15
 """Standard deviations over seeds."""
-QUANTITIES = Frechet.quantities | Neighbours.quantities
+QUANTITIES = {**Frechet.quantities, **Neighbours.quantities}
 
 
 def draw(rng: np.random.Generator, means: np.ndarray, noise: float, uneven: float, n: int = N) -> np.ndarray:

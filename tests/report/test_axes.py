@@ -60,14 +60,16 @@ def test_two_witnesses_make_a_difference_clear():
     (verdict,) = judge_axes(made)
     (pair,) = verdict.pairs
     assert (pair.better, pair.worse, pair.grade, pair.metric) == ("a", "b", "clear", "frechet")
-    assert pair.gap.value == pytest.approx(-10) and pair.gap.half_width < 1 and pair.gap.effect < -10
+    assert pair.gap.value == pytest.approx(-10)
+    assert pair.gap.half_width < 1
+    assert pair.gap.effect < -10
     said = axis_sentence(verdict, made)
     assert "a clearly better than b by 10 lower Fréchet distance (95 %:" in said
     assert "Witnesses: contrasts and offline-v1." in said
 
 
 def test_metrics_of_one_extractor_are_one_witness():
-    """The kernel distance cannot confirm the Fréchet distance of the same features; without a second witness nothing is clear."""
+    """The kernel distance cannot confirm the Fréchet distance of the same features."""
     made = table({"a": {"frechet": LOW, "kernel": LOW}, "b": {"frechet": HIGH, "kernel": HIGH}})
     assert grades(made) == {"distance": "probable"}
     assert "probably better than b, one witness alone" in axis_sentence(judge_axes(made)[0], made)
@@ -135,11 +137,15 @@ def test_a_recipe_further_away_than_one_gaussian_has_learned_nothing():
     rows = {"a": {"frechet": LOW}, "b": {"frechet": HIGH}, "gaussian": {"frechet": [8.0, 8.0, 8.0]}}
     made = table(rows, floors)
     found = gate(made)
-    assert found is not None and not found.learned and found.ratio == pytest.approx(9 / 7)
+    assert found is not None
+    assert not found.learned
+    assert found.ratio == pytest.approx(9 / 7)
     assert "none of these recipes has learned the set at this budget" in headline(made, judge_axes(made), found)
     assert all("gaussian" not in (p.better, p.worse) for v in judge_axes(made) for p in v.pairs)
     nearer = table(rows | {"c": {"frechet": [4.0, 4.1, 4.2]}}, floors)
-    assert (found := gate(nearer)) is not None and found.learned and found.best == "c"
+    assert (found := gate(nearer)) is not None
+    assert found.learned
+    assert found.best == "c"
 
 
 def test_without_a_yardstick_or_a_floor_there_is_no_gate():

@@ -27,7 +27,7 @@ from triptych.report.page import cost
 from triptych.report.significance import judge
 from triptych.report.table import tables
 from triptych.report.terminal import grid
-from triptych.report.wording import axis_sentence, headline, sentence
+from triptych.report.wording import headline, sentence
 from triptych.system import files
 
 

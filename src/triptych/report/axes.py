@@ -1,4 +1,4 @@
-"""Verdicts by axis: distance, fidelity, coverage, likelihood, codes, cost. One axis is one statement, however many metrics it has.
+"""Verdicts by axis, from distance to cost: one axis is one statement, however many metrics it has.
 
 The rule, which `docs/metrics.md` explains:
 
@@ -73,7 +73,7 @@ class AxisVerdict:
 
     @property
     def best(self) -> str:
-        """The recipe that most others are clearly or probably worse than; of several the one that the metric ranks first."""
+        """The recipe that most others are clearly or probably worse than; of several the one that is ahead of most."""
         score: dict[str, tuple[int, int]] = {}
         for pair in self.pairs:
             won, ahead = score.get(pair.better, (0, 0))
@@ -137,7 +137,7 @@ def compare(table: Table, axis: str, witnesses: Sequence[Witness], a: str, b: st
         g for g in objections if (g >= 0) != ahead
     ]
     significant = [p for p in agree if p < ALPHA]
-    needed = 1 if axis in ALONE or len(witnesses) == 1 and table.raw else 2
+    needed = 1 if axis in ALONE or (len(witnesses) == 1 and table.raw) else 2
     grade: Grade = "tied"
     if significant and against:
         grade = "mixed"
