@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg
 from triptych.cli import explore
 from triptych.cli.arguments import parse
 from triptych.cli.options import Device, data_spec, parse_recipe, preparation, print_help
-from triptych.cli.swap import misfit, with_parts
+from triptych.cli.swap import misfit
 from triptych.errors import UserError
 from triptych.system.console import console, say
 
@@ -37,6 +37,7 @@ def train(argv: Sequence[str]) -> None:
         print_help("train RECIPE [--data NAME_OR_FOLDER] [--seed N] [--out DIR] [options]", TRAIN_HELP)
         return
     from triptych.recipes.named import get
+    from triptych.recipes.override import with_parts
 
     objective, words = taken_out("--objective", argv)
     network, words = taken_out("--model", words)

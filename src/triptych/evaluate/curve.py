@@ -37,11 +37,11 @@ def judge_checkpoints(run: Run, data: str | None = None, device: str = "auto", *
     saved = run.checkpoints()
     if not saved:
         run.newest()  # says that there is none
-    extractors = own_extractors(train, test, SEEDS[:1], bars(progress))
+    extractors = own_extractors(train, test, SEEDS[:1], bars(shown=progress))
     ids = [e.id for e in extractors.of_features]
     known = schema.read_curve(run.path)
     lines = {line["images"]: line for line in known["lines"] if known["extractors"] == ids}
-    bar = bars(progress)
+    bar = bars(shown=progress)
     update = bar("checkpoints") if bar else None
     for i, images in enumerate(saved):
         model = run.load_at(images, device)

@@ -17,7 +17,6 @@ from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
     CONTROLS,
     against_statistics,
-    check_writable,
     collected_warnings,
     load_inception,
     make_extractors,
@@ -29,6 +28,7 @@ from triptych.evaluate.protocol import (
 from triptych.metrics.comparison import Comparison, subset
 from triptych.metrics.features.extractor import Inception
 from triptych.system.progress import bars
+from triptych.system.refusals import refuse_unwritable
 
 
 def judge_sets(
@@ -50,8 +50,8 @@ def judge_sets(
     own extractor is then trained on the training split, as for a run, and that split is the floor's other side. With
     `features.stats` the real side may be left out.
     """
-    for file in (out, features.save_stats):
-        check_writable(file)
+    for file in filter(None, (out, features.save_stats)):
+        refuse_unwritable(file, folder=False)
     if reference.data is not None:
         raise UserError("--data is the real side of a run; give --real FOLDER")
     if real is None and features.stats is None:
@@ -59,7 +59,7 @@ def judge_sets(
     if real is None and features.save_stats is not None:
         raise UserError("--save-stats writes the statistics of the real side; give --real FOLDER")
     how = Preparation(resolution=resolution, channels=channels)
-    bar = bars(progress)
+    bar = bars(shown=progress)
     said: list[str] = []
     notes: list[str] = []
     values: dict[str, Value] = {}
@@ -108,10 +108,10 @@ def compare(
         extra_real=train if whole.split == "test" else None,
         train=train,
         seed=samples.seed,
-        extractors=make_extractors(whole, train, inception, bars(progress)),
+        extractors=make_extractors(whole, train, inception, bars(shown=progress)),
         controls=CONTROLS,
         strangers=strangers(whole),
-        progress=bars(progress),
+        progress=bars(shown=progress),
     )
 
 

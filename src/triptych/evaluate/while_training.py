@@ -92,7 +92,7 @@ def prepare(
             f"making the extractors that samples of {data.name} are judged by: once, before the training; they are kept"
         )
     began = time.perf_counter()
-    found = own_extractors(data, test, contrasts.SEEDS[:1], bars(shown))
+    found = own_extractors(data, test, contrasts.SEEDS[:1], bars(shown=shown))
     if say is not None:
         say(f"made in {time.perf_counter() - began:.0f} s")
     return found
@@ -112,6 +112,7 @@ def during_training(
     n: int,
     seed: int,
     extractors: Extractors | None = None,
+    *,
     inception: bool = False,
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, float]:

@@ -112,9 +112,11 @@ class Frechet(Metric):
     """Fréchet distance on every extractor's features: `fid` on Inception's, `frechet` on others."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "frechet": Quantity("Fréchet distance", "lower", rank=27, features=True, logged="images"),
-        "fid": Quantity("FID", "lower", rank=26, logged="images"),
-        "frechet_v1": Quantity("Fréchet distance", "lower", rank=47, variant="offline-v1", logged="images"),
+        "frechet": Quantity("Fréchet distance", "lower", axis="distance", rank=27, features=True, logged="images"),
+        "fid": Quantity("FID", "lower", axis="distance", rank=26, logged="images"),
+        "frechet_v1": Quantity(
+            "Fréchet distance", "lower", axis="distance", rank=47, variant="offline-v1", logged="images"
+        ),
     }
 
     def applies(self, comparison: Comparison) -> str:

@@ -106,11 +106,15 @@ class Neighbours(Metric):
     """`precision`, `recall`, `density` and `coverage` on every extractor's features."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "precision": Quantity("Precision", "higher", rank=32, features=True, companion="recall", beyond=CAUSE),
-        "recall": Quantity("Recall", "higher", rank=33, features=True),
-        "density": Quantity("Density", "higher", rank=34, features=True, companion="coverage", beyond=CAUSE),
-        "coverage": Quantity("Coverage", "higher", rank=31, features=True, logged="images"),
-        "coverage_v1": Quantity("Coverage", "higher", rank=51, variant="offline-v1", logged="images"),
+        "precision": Quantity(
+            "Precision", "higher", axis="fidelity", rank=32, features=True, companion="recall", beyond=CAUSE
+        ),
+        "recall": Quantity("Recall", "higher", axis="coverage", rank=33, features=True),
+        "density": Quantity(
+            "Density", "higher", axis="fidelity", rank=34, features=True, companion="coverage", beyond=CAUSE
+        ),
+        "coverage": Quantity("Coverage", "higher", axis="coverage", rank=31, features=True, logged="images"),
+        "coverage_v1": Quantity("Coverage", "higher", axis="coverage", rank=51, variant="offline-v1", logged="images"),
     }
     k: int = 5
     """neighbours that a ball reaches to"""

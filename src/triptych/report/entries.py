@@ -20,6 +20,8 @@ MOST_NAMES = 500
 """Metrics of a run, and different numbers of its log."""
 HUGE = 1e100
 """Numbers beyond are taken for not finite: their squares would be."""
+SECONDS = Quantity("Training", "lower", unit="s", axis="cost", rank=900)
+"""Seconds of training alone, of which status.json and the log know."""
 ROW: dict[str, schema.Check] = dict.fromkeys(("run", "recipe", "state", "message"), schema.is_text) | {
     "seed": schema.is_count
 }
@@ -98,11 +100,8 @@ def read_entry(path: Path) -> Entry:
         lines = [older.of_features_along(line) for line in lines]
         quantities |= {f"{k}_v1": older.quantity(f"{k}_v1") for k in quantities if older.is_of_features(k)}
     lines = schema.with_curve(lines, made)
-    values = {
-        k: {**(v if v.get("title") else v | older.quantity(k).told()), "source": "eval"}
-        for k, v in older.of_features(evaluated).items()
-    }
-    return Entry(
+    values = {k: {**older.quantity(k).told(), **v, "source": "eval"} for k, v in older.of_features(evaluated).items()}
+    entry = Entry(
         path,
         asked["recipe"],
         asked["seed"],
@@ -115,6 +114,10 @@ def read_entry(path: Path) -> Entry:
         bad_lines=bad,
         quantities=quantities,
     )
+    if entry.training is None:
+        return entry
+    seconds = {"value": entry.training, "source": "log", "note": "without evaluations and pictures", **SECONDS.told()}
+    return replace(entry, values={**entry.values, "training_seconds": seconds})
 
 
 def logged(

@@ -10,11 +10,10 @@ import os
 import shutil
 import sys
 import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -30,19 +29,19 @@ from triptych.errors import UserError
 from triptych.system.cache import ADVICE, plain, root
 from triptych.system.console import printable, say
 from triptych.system.files import (
-    exclusive,
     json_text,
     read_object,
     read_text,
     sweep,
     sync_folder,
-    system_errors,
     write_bytes,
     write_json,
     write_text,
     writing,
 )
+from triptych.system.locks import exclusive
 from triptych.system.progress import Progress
+from triptych.system.refusals import system_errors
 
 VERSION = "2"  # part of the cache key: raise it when the same options make other pixels
 LISTING = "2"  # raise it when the same files are listed otherwise: it is looked again, and equal pictures stay equal
@@ -162,7 +161,7 @@ def _row(listing: Listing, options: dict[str, Any]) -> list[int]:
     options["channels"] = options["channels"] or 3
     if size := sides(options["resolution"]):
         return [options["channels"], size[1], size[0]]
-    archives: dict[str, zipfile.ZipFile] = {}
+    archives: dict[str, BinaryIO] = {}
     causes: Counter[str] = Counter()
     with warnings.catch_warnings(), contextlib.ExitStack() as opened:
         warnings.simplefilter("ignore")  # what a picture lacks is said in the index

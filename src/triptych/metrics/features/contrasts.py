@@ -161,7 +161,7 @@ def finish(net: Net, seed: int) -> Contrasts:
     for k, v in sorted(net.state_dict().items()):
         h.update(k.encode() + v.contiguous().numpy().tobytes())
     net = net.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Contrasts(net, f"contrasts:{h.hexdigest()[:12]}", seed)
+    return Contrasts(net, f"contrasts-{seed}:{h.hexdigest()[:12]}", seed)
 
 
 def make(train: Data, seed: int, progress: Progress | None = None) -> Net:
