@@ -9,14 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from triptych.errors import UserError
-
-if TYPE_CHECKING:
-    from triptych.core.recipe import Recipe
-
-SECTIONS = ("train", "objective", "model")
 
 
 @dataclass(frozen=True)
@@ -58,16 +53,3 @@ class Among:
 
 
 Space = Range | Among
-
-
-def declared(recipe: Recipe) -> dict[str, Space]:
-    """Every range that stands beside a field of the recipe, by option: `train.lr`, `objective.gp`, `model.width`."""
-    found: dict[str, Space] = {}
-    for section in SECTIONS:
-        part = getattr(recipe, section)
-        for name, hint in get_type_hints(type(part), include_extras=True).items():
-            if get_origin(hint) is Annotated and name in vars(part):
-                spaces = [x for x in get_args(hint)[1:] if isinstance(x, Range | Among)]
-                if spaces:
-                    found[f"{section}.{name}"] = spaces[0]
-    return found

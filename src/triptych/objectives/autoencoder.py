@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.core.search import Range
 from triptych.core import Clock, Data, Move, Objective, Quantity
+from triptych.core.search import Range
 from triptych.errors import UserError
 from triptych.models.families import AEModel, VAEModel
 from triptych.models.layers.data_init import SubtractMean

@@ -12,7 +12,7 @@ from triptych.core import Quantity
 from triptych.core.codec import flat
 from triptych.core.quantity import read_back, undeclared
 from triptych.errors import UserError
-from triptych.metrics.declared import quantity
+from triptych.metrics import declared
 from triptych.report import older
 from triptych.run import schema
 from triptych.run.folder import read_status
@@ -96,7 +96,7 @@ def read_entry(path: Path) -> Entry:
     else:
         lines = older.renamed(lines)
         quantities = older.logged(lines)
-    values = {k: {**quantity(k).told(), **v, "source": "eval"} for k, v in evaluated.items()}
+    values = {k: {**declared.quantity(k).told(), **v, "source": "eval"} for k, v in evaluated.items()}
     entry = Entry(
         path,
         asked["recipe"],

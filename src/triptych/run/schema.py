@@ -213,6 +213,8 @@ TEST = both(record(examples=is_count), having(fingerprint=is_text))
 ENV: dict[str, Check] = {
     "shape": is_shape,
     "precision": lambda v: v in ("fp32", "bf16"),
+    "arithmetic": both(is_object, having(kind=is_text, grounds=is_text, seconds=mapped(is_number))),
+    "minutes": is_number,
     "threads": lambda v: is_count(v) and 0 < v <= 4096,
     "device": is_text,
     "data": DATA,

@@ -4,6 +4,7 @@ YAML:
 
     name: my-study
     seeds: 3
+    minutes: 30  # optional: of all trainings together; instead of the recipes' budgets
     plugins: [mine]  # optional: each must be installed, or given by --plugin; a file imports nothing
     recipes:
       - recipe: wgan-gp-25gaussians
@@ -28,7 +29,7 @@ from triptych.recipes.override import meant, with_field
 from triptych.study.study import Study
 from triptych.system import files
 
-KEYS = ("name", "seeds", "about", "samples", "plugins", "recipes")
+KEYS = ("name", "seeds", "about", "samples", "minutes", "plugins", "recipes")
 LARGEST = 1 << 20
 """Bytes of a study file."""
 DEEPEST, NODES, LONGEST = 20, 100_000, 3_000
@@ -90,10 +91,15 @@ def from_yaml(path: Path) -> Study:
         given = plain.get(key, 1)
         if type(given) is not int or given < 1:
             raise reader.wrong(top[key], f"{key} is {given!r}; give a whole number of at least 1")
+    time = plain.get("minutes")
+    if time is not None and (isinstance(time, bool) or not isinstance(time, int | float)):
+        raise reader.wrong(top["minutes"], f"minutes is {time!r}; give the minutes of all trainings together")
     recipes = tuple(reader.recipe(node) for node in entries.value)
+    if time is not None:
+        reader.no_images_beside_minutes(entries)
     name, about = str(plain.get("name", path.stem)), str(plain.get("about", ""))
     try:
-        return Study(name, recipes, plain.get("seeds", 3), about, plain.get("samples"))
+        return Study(name, recipes, plain.get("seeds", 3), about, plain.get("samples"), time)
     except UserError as e:
         raise UserError(f"{path.name}: {e}") from e
 
@@ -160,6 +166,13 @@ class _Reader:
                 raise self.wrong(
                     node, f"the plug-in {name} is not here; install it, or give --plugin its file or module"
                 )
+
+    def no_images_beside_minutes(self, entries: yaml.SequenceNode) -> None:
+        """UserError where a recipe has a budget in images in a study that has minutes."""
+        for node in entries.value:
+            for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+                if key.value == "train.images":
+                    raise self.wrong(key, "`minutes:` and train.images both say how long to train; give one of them")
 
     def recipe(self, node: Any) -> Recipe:
         from triptych.recipes.named import get

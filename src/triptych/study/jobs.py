@@ -22,6 +22,8 @@ class Job:
     seed: int
     path: Path
     samples: int | None = None
+    minutes: float | None = None
+    """Train nothing, but tell the images that fit into this time"""
 
     @property
     def done(self) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 from triptych.core import encode, plugins
 from triptych.errors import UserError
 from triptych.run.folder import Run
+from triptych.study import minutes
 from triptych.study.display import display
 from triptych.study.jobs import Job, Outcome, Show
 from triptych.study.study import MOST, Study, counted
@@ -30,37 +31,65 @@ from triptych.system.refusals import system_errors
 ELSEWHERE = "give --out another place"
 
 
-def carry_out(
+def run_study(
     study: Study, out: str | Path, jobs: int | None = None, device: str = "auto", *, progress: bool = True
 ) -> list[Outcome]:
     """Train and evaluate what is missing of a study under `out`; how every run stands, in the order of `Study.jobs`.
 
     `jobs` processes work at once (default: one per processor core, one on a GPU), sharing the cores evenly unless
-    OMP_NUM_THREADS says how many threads each may have. A run that fails does not stop the others.
+    OMP_NUM_THREADS says how many threads each may have. A run that fails does not stop the others. Where the study has
+    minutes, budgets are found first, and kept in study.json.
     """
     out = Path(out)
     if jobs is not None and not 1 <= jobs <= MOST:
         raise UserError(f"--jobs is {counted(jobs)}; give at least 1, and at most {MOST:,}")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is not a folder; give --out another name")
-    todo = study.jobs(out)
-    for path in (out, *(job.path for job in todo)):
-        names.encodable(path)
+    names.encodable(out)
     earlier = recorded(out)
     with system_errors(out, ELSEWHERE):
         out.mkdir(parents=True, exist_ok=True)
         files.sweep(out)  # of study.json and the report
+    most, told = jobs or default_jobs(device), dict[str, Any]()
+    if study.minutes is not None:
+        study, told = fitted(study, out, most, earlier, device, progress=progress)
+    todo = study.jobs(out)
+    for job in todo:
+        names.encodable(job.path)
     if earlier and earlier.get("samples", study.samples) != study.samples:
         evaluated_otherwise(todo)
     ended = {job.path: Outcome(job, job.state, job.message) for job in todo if job.done}
     missing = [job for job in todo if job.path not in ended]
-    workers = max(1, min(jobs or default_jobs(device), len(missing)))
-    record(study, out, todo, ended)
+    workers = max(1, min(most, len(missing)))
+    record(study, out, todo, ended, told)
     with display(len(todo), len(ended), workers, shown=progress) as show:
         for outcome in work_through(missing, workers, threads_each(workers), device, show):
             ended[outcome.job.path] = outcome
-            record(study, out, todo, ended)
+            record(study, out, todo, ended, told)
     return [ended[job.path] for job in todo]
+
+
+def fitted(
+    study: Study, out: Path, most: int, earlier: dict[str, object], device: str, *, progress: bool
+) -> tuple[Study, dict[str, Any]]:
+    """The study with the budgets that fit into its minutes, and what study.json says of them.
+
+    Paces are measured side by side, as many as will be trained at a time.
+    """
+    workers = min(most, study.seeds * len(study.recipes))
+    each = minutes.minutes_each(study, workers)
+    if progress:
+        runs = study.seeds * len(study.recipes)
+        say(
+            f"{study.minutes:g} min for {runs} runs, {workers} at a time: {each:.3g} min of training each; their "
+            "evaluation comes on top",
+            stderr=True,
+        )
+    threads = threads_each(workers)
+    budgets = minutes.find_budgets(
+        study, out, workers, earlier, lambda todo: work_through(todo, workers, threads, device, lambda *_: None)
+    )
+    return minutes.with_budgets(study, budgets), budgets.told()
 
 
 def recorded(out: Path) -> dict[str, object]:
@@ -99,8 +128,8 @@ def default_jobs(device: str) -> int:
     return cores() if pick_device(device).type == "cpu" else 1
 
 
-def record(study: Study, out: Path, todo: list[Job], ended: dict[Path, Outcome]) -> None:
-    """study.json: what was asked, and how each run stands."""
+def record(study: Study, out: Path, todo: list[Job], ended: dict[Path, Outcome], told: dict[str, Any]) -> None:
+    """study.json: what was asked, what was `told` beside it, and how each run stands."""
     runs = []
     for job in todo:
         outcome = ended.get(job.path)
@@ -108,7 +137,7 @@ def record(study: Study, out: Path, todo: list[Job], ended: dict[Path, Outcome])
         runs.append(
             {"run": job.path.name, "recipe": job.recipe.name, "seed": job.seed, "state": state, "message": message}
         )
-    asked = {"name": study.name, "about": study.about, "seeds": study.seeds, "samples": study.samples}
+    asked = {"name": study.name, "about": study.about, "seeds": study.seeds, "samples": study.samples, **told}
     files.write_json(out / "study.json", {**asked, "runs": runs}, ELSEWHERE)
 
 
@@ -174,6 +203,7 @@ class Worker:
     def ask(self, job: Job, device: str, log: Path) -> tuple[str, str]:
         """State and message of a job, once it is done; `Ended` where the process is no more."""
         order = {"recipe": encode(job.recipe), "seed": job.seed, "path": str(job.path), "samples": job.samples}
+        order |= {} if job.minutes is None else {"minutes": job.minutes}
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps({**order, "device": device}) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,6 +32,9 @@ class Study:
     """The question that the study answers, a line."""
     samples: int | None = None
     """Examples that each run is evaluated on; default: the evaluation's own number"""
+    minutes: float | None = None
+    """Time of all trainings together, which sets their budgets by the pace of their first steps; default: the recipes'
+    own budgets"""
 
     def __post_init__(self) -> None:
         names.component(self.name, "the study")
@@ -46,6 +50,8 @@ class Study:
             )
         if self.samples is not None and not 0 < self.samples <= MOST_SAMPLES:
             raise UserError(f"study {self.name!r} asks for {counted(self.samples)} samples; give 1 to {MOST_SAMPLES:,}")
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise UserError(f"study {self.name!r} has {self.minutes:g} minutes; give a finite number above 0")
         for recipe in self.recipes:
             names.component(recipe.name or "run", "the recipe")
 

@@ -86,6 +86,8 @@ def everything_to(log: IO[bytes]) -> Iterator[None]:
 def attempt(job: dict[str, Any], path: Path) -> tuple[str, str]:
     """State and message of a job; no exception of one run reaches the next."""
     try:
+        if "minutes" in job:
+            return "done", str(images_within(job))
         train(job, path)
     except Diverged as e:
         return "diverged", str(e)
@@ -113,10 +115,21 @@ def train(job: dict[str, Any], path: Path) -> None:
     if (path / "recipe.json").exists():
         resume(path, progress=False)
         return
+    fit(recipe_of(job), job["seed"], path, job["device"], progress=False)
+
+
+def images_within(job: dict[str, Any]) -> int:
+    """The budget of a recipe that is to be trained for so many minutes."""
+    from triptych.trainer.start import prepared
+
+    return prepared(recipe_of(job), job["seed"], job["device"], job["minutes"]).plan.recipe.train.images
+
+
+def recipe_of(job: dict[str, Any]) -> Recipe:
     recipe = decode(job["recipe"])
     if not isinstance(recipe, Recipe):
         raise UserError("the job holds no recipe")
-    fit(recipe, job["seed"], path, job["device"], progress=False)
+    return recipe
 
 
 def judge(path: Path, samples: int | None, device: str) -> None:
