@@ -24,6 +24,8 @@ class Job:
     samples: int | None = None
     minutes: float | None = None
     """Train nothing, but tell the images that fit into this time"""
+    judged: bool = True
+    """whether the trained run is evaluated and drawn, too"""
 
     @property
     def done(self) -> bool:

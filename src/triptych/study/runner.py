@@ -204,6 +204,7 @@ class Worker:
         """State and message of a job, once it is done; `Ended` where the process is no more."""
         order = {"recipe": encode(job.recipe), "seed": job.seed, "path": str(job.path), "samples": job.samples}
         order |= {} if job.minutes is None else {"minutes": job.minutes}
+        order |= {} if job.judged else {"judged": False}
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps({**order, "device": device}) + "\n")
