@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from triptych.study.contract import Resource
+
 if TYPE_CHECKING:
+    from triptych.study.contract import Contract
     from triptych.study.jobs import Outcome
     from triptych.study.study import Scale
 
@@ -25,6 +28,10 @@ def study(
     minutes: Annotated[
         float | None, arg(help="time of all trainings together, instead of the recipes' own budgets")
     ] = None,
+    equal: Annotated[
+        Resource | None, arg(help="what every training gets the same of: seconds of processor time, images, or minutes")
+    ] = None,
+    budget: Annotated[float | None, arg(help="how much of it")] = None,
     *,
     trust: Annotated[bool, arg(help="leave out the line that says which .py file is run")] = False,
 ) -> None:
@@ -33,7 +40,19 @@ def study(
     Asking again skips the runs that are done and finishes those that were cut. Named studies:
     """
 
-    contrast(name, out, seeds, scale, jobs, device, minutes, trust=trust)
+    contrast(name, out, seeds, scale, jobs, device, minutes, contract(equal, budget), trust=trust)
+
+
+def contract(equal: Resource | None, budget: float | None) -> Contract | None:
+    """What --equal and --budget say together; UserError for one without the other."""
+    from triptych.errors import UserError
+    from triptych.study.contract import Contract
+
+    if equal is None and budget is None:
+        return None
+    if equal is None or budget is None:
+        raise UserError("--equal and --budget make one contract; give both, such as --equal seconds --budget 60")
+    return Contract(equal, budget)
 
 
 def named_studies() -> str:
@@ -51,6 +70,7 @@ def contrast(
     jobs: int | None,
     device: str = "auto",
     minutes: float | None = None,
+    contract: Contract | None = None,
     *,
     trust: bool = False,
 ) -> list[Outcome]:
@@ -79,8 +99,8 @@ def contrast(
     study = read_study(name) if from_file else named.get(name, scale)
     if seeds is not None:
         study = replace(study, seeds=seeds)
-    if minutes is not None:
-        study = replace(study, minutes=minutes)
+    if minutes is not None or contract is not None:
+        study = replace(study, minutes=minutes, contract=contract)
     folder = out or Path("runs") / (study.name if from_file else f"{name}-{scale}")
     names.encodable(folder)
     check_places(folder / "report.html")

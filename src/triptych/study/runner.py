@@ -20,7 +20,8 @@ from typing import Any
 from triptych.core import encode, plugins
 from triptych.errors import UserError
 from triptych.run.folder import Run
-from triptych.study import minutes
+from triptych.study import budgets
+from triptych.study.contract import Contract
 from triptych.study.display import display
 from triptych.study.jobs import Job, Outcome, Show
 from triptych.study.study import MOST, Study, counted
@@ -38,7 +39,7 @@ def run_study(
 
     `jobs` processes work at once (default: one per processor core, one on a GPU), sharing the cores evenly unless
     OMP_NUM_THREADS says how many threads each may have. A run that fails does not stop the others. Where the study has
-    minutes, budgets are found first, and kept in study.json.
+    minutes or a contract, budgets are found first, and kept in study.json.
     """
     out = Path(out)
     if jobs is not None and not 1 <= jobs <= MOST:
@@ -51,8 +52,9 @@ def run_study(
         out.mkdir(parents=True, exist_ok=True)
         files.sweep(out)  # of study.json and the report
     most, told = jobs or default_jobs(device), dict[str, Any]()
-    if study.minutes is not None:
-        study, told = fitted(study, out, most, earlier, device, progress=progress)
+    workers = min(most, study.seeds * len(study.recipes))
+    if (contract := budgets.contract_of(study, workers)) is not None:
+        study, told = fitted(study, contract, out, workers, earlier, device, progress=progress)
     todo = study.jobs(out)
     for job in todo:
         names.encodable(job.path)
@@ -70,26 +72,28 @@ def run_study(
 
 
 def fitted(
-    study: Study, out: Path, most: int, earlier: dict[str, object], device: str, *, progress: bool
+    study: Study,
+    contract: Contract,
+    out: Path,
+    workers: int,
+    earlier: dict[str, object],
+    device: str,
+    *,
+    progress: bool,
 ) -> tuple[Study, dict[str, Any]]:
-    """The study with the budgets that fit into its minutes, and what study.json says of them.
+    """The study with the budgets that its contract gives to each recipe, and what study.json says of them.
 
     Paces are measured side by side, as many as will be trained at a time.
     """
-    workers = min(most, study.seeds * len(study.recipes))
-    each = minutes.minutes_each(study, workers)
     if progress:
         runs = study.seeds * len(study.recipes)
-        say(
-            f"{study.minutes:g} min for {runs} runs, {workers} at a time: {each:.3g} min of training each; their "
-            "evaluation comes on top",
-            stderr=True,
-        )
+        total = "" if study.minutes is None else f"{study.minutes:g} min for {runs} runs, {workers} at a time; "
+        say(f"{total}{contract}", stderr=True)
     threads = threads_each(workers)
-    budgets = minutes.find_budgets(
-        study, out, workers, earlier, lambda todo: work_through(todo, workers, threads, device, lambda *_: None)
+    found = budgets.find_budgets(
+        study, contract, out, earlier, lambda todo: work_through(todo, workers, threads, device, lambda *_: None)
     )
-    return minutes.with_budgets(study, budgets), budgets.told()
+    return budgets.with_budgets(study, found), found.told()
 
 
 def recorded(out: Path) -> dict[str, object]:
@@ -203,7 +207,7 @@ class Worker:
     def ask(self, job: Job, device: str, log: Path) -> tuple[str, str]:
         """State and message of a job, once it is done; `Ended` where the process is no more."""
         order = {"recipe": encode(job.recipe), "seed": job.seed, "path": str(job.path), "samples": job.samples}
-        order |= {} if job.minutes is None else {"minutes": job.minutes}
+        order |= {} if job.pace is None else {"pace": job.pace.told()}
         order |= {} if job.judged else {"judged": False}
         assert self.process.stdin is not None
         try:

@@ -23,13 +23,14 @@ from triptych.metrics import declared
 from triptych.recipes.override import with_field
 from triptych.recipes.space import space_of
 from triptych.run import schema
+from triptych.study.contract import Contract
 from triptych.study.jobs import Job, run_id
 from triptych.study.runner import Ended, Worker, default_jobs, log_of, threads_each
 from triptych.system import files
 from triptych.system.console import say
 
 SEED = 10_000
-"""Seed of every trial: a study's own seeds count from 0 and end below it."""
+"""Seed of the first trial, from which on they count: a study's own seeds count from 0 and end below it."""
 LOOK = 0.5
 """Seconds between two looks at the logs of the trials at work."""
 FIRST, BEFORE = 4, 0.25
@@ -81,6 +82,7 @@ class Trial:
     recipe: Recipe
     """with the values that are tried"""
     path: Path
+    seed: int
     values: dict[str, Any]
     state: str = "waiting"
     """done, pruned, diverged or failed"""
@@ -90,6 +92,7 @@ class Trial:
     def told(self) -> dict[str, Any]:
         return {
             "run": self.path.name,
+            "seed": self.seed,
             "values": self.values,
             "value": self.value,
             "state": self.state,
@@ -155,7 +158,9 @@ class _Searched:
             # another space or budget is another search, under the same roof
             study_name=run_id(recipe, SEED) + f" {asked.by} {sorted((k, str(v)) for k, v in self.space.items())}",
             direction="maximize" if self.sign > 0 else "minimize",
-            sampler=optuna.samplers.TPESampler(seed=SEED, n_startup_trials=max(4, asked.trials // 3)),
+            sampler=optuna.samplers.TPESampler(
+                seed=SEED, n_startup_trials=max(4, asked.trials // 3), constant_liar=True
+            ),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST),
             load_if_exists=True,
         )
@@ -226,7 +231,8 @@ class _Searched:
                     proposed = self.study.ask()
                     values = self._values(proposed)
                 recipe = self._with(values)
-                trial = Trial(recipe, self.out / "trials" / run_id(recipe, SEED), values)
+                seed = SEED + proposed.number
+                trial = Trial(recipe, self.out / "trials" / run_id(recipe, seed), seed, values)
                 log = log_of(trial.path)
                 log.parent.mkdir(parents=True, exist_ok=True)
                 if worker is None or worker.process.poll() is not None:
@@ -248,14 +254,14 @@ class _Searched:
 
     def _train(self, trial: Trial, proposed: Any, worker: Worker, log: Path) -> None:
         if self.asked.minutes_each is not None:
-            pace = Job(trial.recipe, SEED, trial.path, minutes=self.asked.minutes_each)
+            pace = Job(trial.recipe, trial.seed, trial.path, pace=Contract("minutes", self.asked.minutes_each))
             trial.state, trial.message = worker.ask(pace, self.device, log)
             if trial.state != "done":
                 return
             images, trial.message = int(trial.message), ""
             trial.recipe = replace(trial.recipe, train=replace(trial.recipe.train, images=images))
         logged = self.asked.logged(self.recipe)
-        job = Job(trial.recipe, SEED, trial.path, judged=not logged)
+        job = Job(trial.recipe, trial.seed, trial.path, judged=not logged)
         ended: list[tuple[str, str] | Ended] = []
 
         def ask() -> None:
@@ -347,7 +353,7 @@ class _Searched:
         ended = self._ended()
         return {
             "trials": len(self.trials),
-            "seeds": [SEED],
+            "seeds": [t.seed for t in self.trials],
             "space": {k: str(v) for k, v in self.space.items()},
             "tried": [t.told() for t in self.trials],
             "best": ended[0].told() if ended else None,

@@ -86,8 +86,8 @@ def everything_to(log: IO[bytes]) -> Iterator[None]:
 def attempt(job: dict[str, Any], path: Path) -> tuple[str, str]:
     """State and message of a job; no exception of one run reaches the next."""
     try:
-        if "minutes" in job:
-            return "done", str(images_within(job))
+        if "pace" in job:
+            return "done", str(images_within(job, **job["pace"]))
         train(job, path)
     except Diverged as e:
         return "diverged", str(e)
@@ -120,11 +120,14 @@ def train(job: dict[str, Any], path: Path) -> None:
     fit(recipe_of(job), job["seed"], path, job["device"], progress=False)
 
 
-def images_within(job: dict[str, Any]) -> int:
-    """The budget of a recipe that is to be trained for so many minutes."""
-    from triptych.trainer.start import prepared
+def images_within(job: dict[str, Any], equal: str, budget: float) -> int:
+    """The budget of a recipe that is to be trained for so many minutes, or seconds of processor time."""
+    from triptych.trainer.start import affordable, prepared
 
-    return prepared(recipe_of(job), job["seed"], job["device"], job["minutes"]).plan.recipe.train.images
+    recipe, seed, device = recipe_of(job), job["seed"], job["device"]
+    if equal == "seconds":
+        return affordable(recipe, seed, device, budget)
+    return prepared(recipe, seed, device, budget).plan.recipe.train.images
 
 
 def recipe_of(job: dict[str, Any]) -> Recipe:

@@ -63,20 +63,29 @@ def one_step(
     return lambda: seconds_of_step(state)
 
 
-def seconds_of_step(state: State) -> float:
-    began = time.perf_counter()
+def seconds_of_step(state: State, clock: Callable[[], float] = time.perf_counter) -> float:
+    began = clock()
     step(state)
     runtime.synchronise(state.model.device)
-    return time.perf_counter() - began
+    return clock() - began
 
 
-def seconds_an_image(state: State, seconds: float) -> float:
+def processor_pace(
+    recipe: Recipe, data: Data, test: Data | None, device: torch.device, precision: str, seconds: float
+) -> float:
+    """Seconds of processor time that the steps of a training take for one image; on a GPU, of time."""
+    with rehearsing(device):
+        state = untrained(recipe, data, test, device, precision)
+        return seconds_an_image(state, seconds, time.process_time if device.type == "cpu" else time.perf_counter)
+
+
+def seconds_an_image(state: State, seconds: float, clock: Callable[[], float] = time.perf_counter) -> float:
     """Mean over the steps of about so many seconds, at least two, less the first ones, which are slower."""
     spent: list[tuple[float, int]] = []
     began = time.perf_counter()
     while len(spent) < 2 or time.perf_counter() - began < seconds:
         before = state.images
-        spent.append((seconds_of_step(state), state.images - before))
+        spent.append((seconds_of_step(state, clock), state.images - before))
         if len(spent) == 1 and spent[0][0] > max(HOPELESS, seconds):
             break
     warm = spent[-(-len(spent) // 4) :] or spent

@@ -29,7 +29,7 @@ from triptych.trainer.observe import go_back
 from triptych.trainer.optimizers import learning_rate
 from triptych.trainer.precision import Choice, choose
 from triptych.trainer.quantities import logged
-from triptych.trainer.rehearsal import Pace, budget_for, check_minutes
+from triptych.trainer.rehearsal import Pace, budget_for, check_minutes, processor_pace
 from triptych.trainer.state import State
 
 Say = Callable[[str], None]
@@ -82,6 +82,21 @@ def prepared(
     plan.recipe = replace(recipe, train=replace(recipe.train, images=images))
     check(plan)
     return Prepared(plan, env | {"minutes": minutes, "command": command(encode(plan.recipe), seed)}, pace)
+
+
+def affordable(recipe: Recipe, seed: int, device: str, seconds: float) -> int:
+    """The images that so many seconds pay for: of processor time for the steps alone, on a GPU of time.
+
+    UserError where they do not pay for a step.
+    """
+    ready = prepared(recipe, seed, device)
+    plan, threads = ready.plan, ready.env["threads"]
+    with enough_memory(), runtime.threads(threads):
+        pace = processor_pace(recipe, *plan.examples, plan.target, ready.env["precision"], min(seconds, 5.0))
+    images = int(seconds / pace) // recipe.train.batch * recipe.train.batch
+    if images < recipe.train.batch:
+        raise UserError(f"{seconds:g} s pay for no step of {pace * recipe.train.batch:.2g} s; give more")
+    return images
 
 
 def environment(plan: Plan, chosen: Choice) -> dict[str, Any]:
