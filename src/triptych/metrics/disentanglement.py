@@ -201,12 +201,12 @@ class Disentanglement(Metric):
 
     needs = Encoder
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "mig": Quantity("Mutual information gap", "higher", rank=52),
-        "dci_disentanglement": Quantity("DCI disentanglement", "higher", rank=52),
-        "dci_completeness": Quantity("DCI completeness", "higher", rank=52),
-        "dci_informativeness": Quantity("DCI informativeness", "higher", rank=52),
-        "sap": Quantity("Separated attribute predictability", "higher", rank=52),
-        "beta_vae_score": Quantity("β-VAE score", "higher", rank=52),
+        "mig": Quantity("Mutual information gap", "higher", axis="codes", rank=52),
+        "dci_disentanglement": Quantity("DCI disentanglement", "higher", axis="codes", rank=52),
+        "dci_completeness": Quantity("DCI completeness", "higher", axis="codes", rank=52),
+        "dci_informativeness": Quantity("DCI informativeness", "higher", axis="codes", rank=52),
+        "sap": Quantity("Separated attribute predictability", "higher", axis="codes", rank=52),
+        "beta_vae_score": Quantity("β-VAE score", "higher", axis="codes", rank=52),
     }
     points: int = 5000
     widest: int = 512

@@ -54,12 +54,14 @@ class Separability(Metric):
             "Separability of classes",
             "lower",
             comparable="source of codes (an encoder, or a generator's noise)",
+            axis="codes",
             rank=53,
         ),
         "linear_accuracy": Quantity(
             "Accuracy of a linear classifier of codes",
             "higher",
             comparable="source of codes (an encoder, or a generator's noise)",
+            axis="codes",
             rank=53,
         ),
     }
