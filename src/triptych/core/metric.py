@@ -17,7 +17,7 @@ from triptych.core.data import Data
 from triptych.core.features import Classifier, Extractor, Extractors, Space
 from triptych.core.model import Model, Sampler
 from triptych.core.objective import Objective
-from triptych.core.quantity import Better, Quantity
+from triptych.core.quantity import Axis, Better, Quantity
 from triptych.errors import TooFew, UserError
 
 Number = float | tuple[float, float]
@@ -61,6 +61,7 @@ class Value:
     neither: str = ""
     unit: str = ""
     comparable: str = ""
+    axis: Axis = ""
     rank: int = 50
 
 
