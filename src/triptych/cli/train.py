@@ -127,6 +127,8 @@ def resume(
 
 def finished(run: Run) -> None:
     """What a person wants to know when training ends."""
+    from triptych.evaluate.while_training import of_features
+
     status = run.status
     out = console()
     out.print(f"done: {run.path}  {status['images']:,} images in {status['seconds']:.0f} s")
@@ -135,9 +137,9 @@ def finished(run: Run) -> None:
     out.print("  " + "  ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in hidden))
     for alarm in status["alarms"]:
         out.print(f"  alarm: {alarm}")
-    if len(run.shape()) == 3 and "frechet" not in last:
+    if len(run.shape()) == 3 and not any(name in last for name in of_features()):
         why = "too few examples" if few(run.env) else f"no extractor yet: `triptych evaluate {run.path}` makes one"
-        out.print(f"  frechet and kernel were left out on the way ({why})")
+        out.print(f"  {', '.join(of_features())} were left out on the way ({why})")
     pictures = sorted((run.path / "samples").glob("*.png"))
     if pictures:
         out.print(f"  samples: {pictures[-1]}")

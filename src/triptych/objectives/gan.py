@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.core import Clock, Data, Move, Objective, Quantity
+from triptych.core import Clock, Data, Move, Objective, Quantity, Undefined
 from triptych.core.search import Among, Range
 from triptych.errors import UserError
 from triptych.objectives.gradients import input_gradient
@@ -116,12 +116,17 @@ class Adversarial(Objective):
         real = next(iter(batches))
         fake = G(model.prior(len(real)))
         d_real, d_fake = critic_scores(D, real, fake)
-        spread = torch.cat([d_real - d_real.mean(), d_fake - d_fake.mean()]).std().clamp_min(1e-12)
+        spread = torch.cat([d_real - d_real.mean(), d_fake - d_fake.mean()]).std()
+        apart = F.pdist(real.flatten(1)).mean()
         return {
             "d_real": d_real.mean().item(),
             "d_fake": d_fake.mean().item(),
-            "d_gap": ((d_real.mean() - d_fake.mean()) / spread).item(),
-            "diversity": (F.pdist(fake.flatten(1)).mean() / F.pdist(real.flatten(1)).mean()).item(),
+            "d_gap": ((d_real.mean() - d_fake.mean()) / spread.clamp_min(1e-12)).item()
+            if spread > 0
+            else Undefined("the critic gives all real examples one score, and all samples one"),
+            "diversity": (F.pdist(fake.flatten(1)).mean() / apart).item()
+            if apart > 0
+            else Undefined("no two held-out examples differ"),
         }
 
 

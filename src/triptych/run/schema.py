@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core import decode
+from triptych.core.quantity import AXES
 from triptych.errors import UserError
 from triptych.system import files
 from triptych.system.console import say
@@ -202,6 +203,7 @@ def newer(path: Path, number: int) -> str:
 QUANTITY: dict[str, Check] = {
     **dict.fromkeys(("title", "neither", "unit", "comparable", "variant"), is_text),
     "better": lambda v: v in ("lower", "higher", ""),
+    "axis": lambda v: v == "" or (is_text(v) and v in AXES),
     "rank": is_count,
 }
 """What a number is, beside its value or for the lines of the log."""

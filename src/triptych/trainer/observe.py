@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from statistics import fmean
 from typing import Any
 
-from triptych.core import Clock, Density, Encoder, Sampler, Train, quantity
+from triptych.core import Clock, Density, Encoder, Sampler, Train, Undefined, quantity
 from triptych.data.batches import in_order
 from triptych.errors import Diverged, UserError
 from triptych.evaluate.while_training import during_training, left_out_along, of_features
@@ -177,7 +177,12 @@ class Evaluate(Observer):
         batches = in_order(state.held_out, max(train.batch, 256), model.device, VALIDATED)
         with device.evaluation_mode(model, state.seed), compilation.eager(model):
             with state.averages.applied() if state.objective.validates_averages else nullcontext():
-                line |= state.objective.validate(model, batches, clock)
+                found = state.objective.validate(model, batches, clock)
+            for name, value in found.items():
+                if isinstance(value, Undefined):
+                    self.say_once(f"{name} is not defined: {value.why}")
+                else:
+                    line[name] = value
             if isinstance(model, Sampler):
                 graphics = model.device.type == "cuda"
                 with state.averages.applied():
