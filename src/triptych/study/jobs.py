@@ -11,6 +11,7 @@ from typing import Any
 
 from triptych.core import Recipe, encode
 from triptych.errors import UserError
+from triptych.study.contract import Contract
 from triptych.system import files, names
 
 
@@ -22,6 +23,10 @@ class Job:
     seed: int
     path: Path
     samples: int | None = None
+    pace: Contract | None = None
+    """train nothing, but tell the images that this pays for"""
+    judged: bool = True
+    """whether the trained run is evaluated and drawn, too"""
 
     @property
     def done(self) -> bool:
