@@ -42,8 +42,8 @@ def quantities() -> dict[str, Quantity]:
 
 
 def of_features() -> list[str]:
-    """Names of what needs an extractor along the way."""
-    found = {k: q for k, q in quantities().items() if q.logged == "images"}
+    """Names of what needs an extractor along the way, without those of older features."""
+    found = {k: q for k, q in quantities().items() if q.logged == "images" and not q.variant}
     return sorted(found, key=lambda k: found[k].rank)
 
 
