@@ -89,7 +89,7 @@ def prepare(
         return own_extractors(data, test, contrasts.SEEDS[:1])
     if say is not None:
         say(
-            f"making the extractors that samples of {data.name} are judged by: once, before the training; they are kept"
+            f"making the extractors that samples are compared with {data.name} by: once, before the training; they are kept"
         )
     began = time.perf_counter()
     found = own_extractors(data, test, contrasts.SEEDS[:1], bars(shown=shown))
