@@ -49,7 +49,7 @@ def untrained(recipe: Recipe, data: Data, test: Data | None, device: torch.devic
     """The state of a training that is about to make its first step."""
     model = runtime.place(build(recipe.model, data.shape), device, precision)
     state = State(recipe, model, data, test, 0)
-    recipe.objective.prepare(model, data)
+    state.prepare()
     model.train()
     return state
 
