@@ -7,8 +7,8 @@ resume one run, one may be turned away with a line that says so.
 from __future__ import annotations
 
 import argparse
-import os
 import json
+import os
 import shutil
 import sys
 import tempfile
