@@ -100,6 +100,13 @@ def critics(kind: str, batch: int, channels: int) -> dict[str, Callable[[], obje
     }
 
 
+def summary(gains: dict[str, float]) -> str:
+    """Where products win, and what layout and double backward give."""
+    won = [f"{name} {gain:.1f}×" for name, gain in gains.items() if "critic" not in name and gain >= 1.1]
+    critics = [f"{name} {gain:.2f}×" for name, gain in gains.items() if "critic" in name]
+    return f"products win at {', '.join(won)}, and lose or draw elsewhere; {'; '.join(critics)}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -126,7 +133,7 @@ def main() -> None:
         f"conv_paths_{machine.name}",
         f"hand-made convolution paths against oneDNN's, {machine.words}",
         "each path is taken where it is faster",
-        "; ".join(f"{name} {gain:.2f}×" for name, gain in gains.items()),
+        summary(gains),
         None,
         {"seconds": rows, "gain": gains, "clock": "processor time of one thread"},
     )
