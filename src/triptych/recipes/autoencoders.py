@@ -73,6 +73,8 @@ RECIPES: dict[str, Recipe] = {
     "vae-8gaussians": toy("8gaussians", 1.0),
     "vae-25gaussians": toy("25gaussians", 1.6),
     "vae-swissroll": toy("swissroll", 1.5),
+    "vae-spiral": toy("spiral", 1.5),
+    "vae-links": toy("links", 1.5),
     "vae-glyphs": characters("glyphs", 8, 0.4, "Gaussian VAE on drawn glyphs, 8 latent dimensions"),
     "vae-mnist": characters("mnist", 4, 0.5, "Gaussian VAE on MNIST, 4 latent dimensions"),
     "ae-mnist": Recipe(
