@@ -27,7 +27,7 @@ from triptych.models.code_density import (
 
 WIDEST = 4_608
 """Most dimensions of an example whose covariance is fitted in full: its axes take 85 MB, and a minute of two cores."""
-FITTED = 20_000
+FITTED = 10_000
 """Examples that a mixture is fitted to; mean and covariance are of all."""
 BIN = 1 / 256
 """Width of a grey level on [0, 1], dequantised: its uniform noise has the variance BIN² / 12."""

@@ -26,7 +26,18 @@ class Table:
 
     @property
     def labels(self) -> list[str]:
-        return list(dict.fromkeys(e.label for e in self.entries))
+        """Rows of the table, the yardsticks last."""
+        return [*self.contestants, *self.yardsticks]
+
+    @property
+    def contestants(self) -> list[str]:
+        """What is trained, tested and ranked."""
+        return list(dict.fromkeys(e.label for e in self.entries if not e.yardstick))
+
+    @property
+    def yardsticks(self) -> list[str]:
+        """What was fitted in closed form, for scale: no test is made of it, and it is in no ranking."""
+        return list(dict.fromkeys(e.label for e in self.entries if e.yardstick))
 
     def of(self, label: str) -> list[Entry]:
         return sorted((e for e in self.entries if e.label == label), key=lambda e: e.seed)

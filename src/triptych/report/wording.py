@@ -30,7 +30,7 @@ def sentence(verdict: Verdict, table: Table) -> str:
         parts.append(f"{listed(others)} cannot be tested with one seed")
     part = [
         f"{k} by {n} of its {all_} seeds"
-        for k in table.labels
+        for k in table.contestants
         if 0 < (n := len(table.numbers(k, verdict.metric))) < (all_ := len(table.of(k)))
     ]
     if part:
@@ -45,10 +45,11 @@ def headline(table: Table, verdicts: Sequence[Verdict]) -> str:
     Being tied counts for nothing: a recipe whose seeds scatter widely is tied with everything.
     """
     judged = [v for v in verdicts if v.worse or v.tied]
-    most = max(len(table.of(label)) for label in table.labels)
+    rows = table.contestants or table.labels
+    most = max(len(table.of(label)) for label in rows)
     alone = " With one seed nothing can be tested in any case." if most < 2 else ""
-    if len(table.labels) < 2:
-        return f"On {table.data} there is one recipe, {table.labels[0]}: nothing to compare.{alone}"
+    if len(rows) < 2:
+        return f"On {table.data} there is one recipe, {rows[0]}: nothing to compare.{alone}"
     if not verdicts:
         return f"On {table.data} no number is shared by two recipes: nothing to compare.{alone}"
     if not judged:
@@ -59,7 +60,7 @@ def headline(table: Table, verdicts: Sequence[Verdict]) -> str:
     clear = [pair for v in judged for pair in v.clear]
     if not clear:
         return f"On {table.data} there is no clear difference between the recipes ({count(len(judged))})."
-    record = {k: (sum(k == better for better, _ in clear), sum(k == worse for _, worse in clear)) for k in table.labels}
+    record = {k: (sum(k == better for better, _ in clear), sum(k == worse for _, worse in clear)) for k in rows}
     top = max(won - lost for won, lost in record.values())
     leaders = [label for label, (won, lost) in record.items() if won - lost == top]
     told = [f"{k} (clearly better in {record[k][0]} comparisons, clearly worse in {record[k][1]})" for k in leaders]

@@ -4,6 +4,7 @@ YAML:
 
     name: my-study
     seeds: 3
+    yardsticks: true  # optional: models fitted in closed form, to measure the others against
     plugins: [mine]  # optional: each must be installed, or given by --plugin; a file imports nothing
     recipes:
       - recipe: wgan-gp-25gaussians
@@ -28,7 +29,7 @@ from triptych.recipes.override import meant, with_field
 from triptych.study.study import Study
 from triptych.system import files
 
-KEYS = ("name", "seeds", "about", "samples", "plugins", "recipes")
+KEYS = ("name", "seeds", "about", "samples", "yardsticks", "plugins", "recipes")
 LARGEST = 1 << 20
 """Bytes of a study file."""
 DEEPEST, NODES, LONGEST = 20, 100_000, 3_000
@@ -90,10 +91,13 @@ def from_yaml(path: Path) -> Study:
         given = plain.get(key, 1)
         if type(given) is not int or given < 1:
             raise reader.wrong(top[key], f"{key} is {given!r}; give a whole number of at least 1")
+    beside = plain.get("yardsticks", True)
+    if type(beside) is not bool:
+        raise reader.wrong(top["yardsticks"], f"yardsticks is {beside!r}; give true or false")
     recipes = tuple(reader.recipe(node) for node in entries.value)
     name, about = str(plain.get("name", path.stem)), str(plain.get("about", ""))
     try:
-        return Study(name, recipes, plain.get("seeds", 3), about, plain.get("samples"))
+        return Study(name, recipes, plain.get("seeds", 3), about, plain.get("samples"), beside)
     except UserError as e:
         raise UserError(f"{path.name}: {e}") from e
 
