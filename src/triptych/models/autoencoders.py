@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
-from triptych.models.families import AEModel, Autoencoder, VAEModel
+from triptych.models.families import AEModel, Autoencoder, Scale, VAEModel
 from triptych.models.layers.conv import PlainDown, PlainUp
 from triptych.models.layers.data_init import SubtractMean
 from triptych.models.layers.mlp import Reshape, perceptron
@@ -25,15 +25,21 @@ class AutoencoderSpec(ModelSpec):
     latent: int
     variational: bool
     output: Literal["mean", "logit"]
+    scale: Scale
+
+    def outputs(self, shape: Shape) -> Shape:
+        """What the decoder gives for examples of `shape`: the mean, and behind it the scale where it gives one."""
+        more = {"set": 0, "pixel": shape[0], "picture": 1}[self.scale]
+        return (shape[0] + more, *shape[1:])
 
     def heads(self) -> int:
         """Outputs of the encoder."""
         return self.latent * (2 if self.variational else 1)
 
     def pair(self, shape: Shape, encoder: nn.Module, decoder: nn.Module) -> Autoencoder:
-        """The model of (n, *shape) to (n, `heads()`) and of (n, latent) to (n, *shape)."""
+        """The model of (n, *shape) to (n, `heads()`) and of (n, latent) to (n, *`outputs(shape)`)."""
         kind = VAEModel if self.variational else AEModel
-        return kind(shape, self.latent, encoder, decoder, logits=self.output == "logit")
+        return kind(shape, self.latent, encoder, decoder, logits=self.output == "logit", scale=self.scale)
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,14 @@ class MLPAutoencoder(AutoencoderSpec):
     """between the layers"""
     output: Literal["mean", "logit"] = "mean"
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
+    scale: Scale = field(default="set", metadata={"later": True})
+    """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
 
     def build(self, shape: Shape) -> Autoencoder:
-        d, act = math.prod(shape), ACTIVATIONS[self.activation]
+        d, act, out = math.prod(shape), ACTIVATIONS[self.activation], self.outputs(shape)
         first = [SubtractMean(d)] if len(shape) == 3 else []  # vectors come in any units and origin
         encoder = nn.Sequential(nn.Flatten(), *first, perceptron(d, self.heads(), self.width, self.depth, act))
-        decoder = nn.Sequential(perceptron(self.latent, d, self.width, self.depth, act), Reshape(shape))
+        decoder = nn.Sequential(perceptron(self.latent, math.prod(out), self.width, self.depth, act), Reshape(out))
         return self.pair(shape, encoder, decoder)
 
 
@@ -79,6 +87,8 @@ class ConvAutoencoder(AutoencoderSpec):
     """direct: one linear layer to (mean, log sigma); coded: the write-up's extra linear bottleneck before it"""
     output: Literal["mean", "logit"] = "mean"
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
+    scale: Scale = field(default="set", metadata={"later": True})
+    """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
 
     def build(self, shape: Shape) -> Autoencoder:
         heads = self.heads()
@@ -100,7 +110,7 @@ class ConvAutoencoder(AutoencoderSpec):
         ]
         for a, b in pairwise(widths[::-1]):
             up += [PlainUp(a, b), nn.ReLU()]
-        up += [nn.Conv2d(widths[0], shape[0], 3, padding=1)]
+        up += [nn.Conv2d(widths[0], self.outputs(shape)[0], 3, padding=1)]
         return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
 
 
@@ -131,6 +141,8 @@ class ResidualAutoencoder(AutoencoderSpec):
     """residual blocks at each resolution, on each side"""
     output: Literal["mean", "logit"] = "mean"
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
+    scale: Scale = field(default="set", metadata={"later": True})
+    """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
 
     def build(self, shape: Shape) -> Autoencoder:
         heads = self.heads()
@@ -148,7 +160,7 @@ class ResidualAutoencoder(AutoencoderSpec):
         for a, b in pairwise(widths[::-1]):
             up += [*stack(a), PlainUp(a, b)]
         down += [nn.SiLU(), nn.Flatten(), nn.Linear(features, heads)]
-        up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], shape[0], 3, padding=1)]
+        up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], self.outputs(shape)[0], 3, padding=1)]
         return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
 
 

@@ -59,7 +59,7 @@ class CodeDensity:
 
 
 def mixture_log_prob(u: Tensor, weights: Tensor, centres: Tensor, factors: Tensor) -> Tensor:
-    """log density of u (n, d): a mixture (k,), (k, p), (k, p, p) in the first p dimensions, the others N(0, 1); (n,)."""
+    """log density (n,) of u (n, d): a mixture (k,), (k, p), (k, p, p) in the first p dimensions, N(0, 1) elsewhere."""
     p = centres.shape[1]
     log_p = torch.logsumexp(component_log_prob(u[:, :p], centres, factors) + weights.log(), 1)
     rest = u[:, p:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,10 @@ from triptych.models.layers.bijections import Convolutions, Transform
 
 PARAMETERS, TENSORS = 2**30, 10_000
 """Most parameters of a model (4 GiB in float32), and most tensors that hold them."""
+WITHIN = 4.0
+"""How far log σ of a pixel or picture may be from that of the whole set."""
+Scale = Literal["set", "pixel", "picture"]
+"""What has a learned scale of its own in p(x|z): the whole set, each pixel of each picture, or each picture."""
 ORDINARY = 2**26
 """Product of a network's sizes, the largest of them squared, up to which it is built without counting first."""
 
@@ -147,12 +152,24 @@ class Autoencoder(Sampler, Encoder):
     seen: Tensor
 
     def __init__(
-        self, shape: Shape, latent: int, encoder: nn.Module, decoder: nn.Module, *, logits: bool = False
+        self,
+        shape: Shape,
+        latent: int,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        logits: bool = False,
+        scale: Scale = "set",
     ) -> None:
-        """`encoder`: (n, *shape) to codes; `decoder`: (n, latent) to the mean of p(x|z), or with `logits` to logits."""
+        """`encoder`: (n, *shape) to codes; `decoder`: (n, latent) to the mean of p(x|z), or with `logits` to logits.
+
+        With a `scale` of p(x|z) for each pixel or picture, the decoder gives it behind the mean: as many channels
+        again, or one more.
+        """
         super().__init__(shape)
         self.latent = latent
         self.logits = logits
+        self.scale: Scale = scale
         self.encoder = encoder
         self.decoder = decoder
         self.register_buffer("code_mean", torch.zeros(latent))
@@ -161,10 +178,25 @@ class Autoencoder(Sampler, Encoder):
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def mean(self, y: Tensor) -> Tensor:
-        """Decoder output y (n, *shape) to the inner mean of p(x|z): itself; for logits σ(y), of images 2 σ(y) − 1."""
+        """Decoder output y (n, ...) to the inner mean of p(x|z): itself; for logits σ(y), of images 2 σ(y) − 1."""
+        if self.scale != "set":
+            y = y[:, : self.shape[0]]
         if not self.logits:
             return y
         return torch.tanh(y / 2) if len(self.shape) == 3 else torch.sigmoid(y)
+
+    def log_scale(self, y: Tensor) -> Tensor:
+        """log σ of p(x|z) for decoder output y, shaped like the mean, or with ones where pixels share it.
+
+        It is that of the set, a running mean of the squared error, and for pixels or pictures e^±4 around that.
+        """
+        of_set = 0.5 * self.noise.log()
+        if self.scale == "set":
+            return of_set
+        own = y[:, self.shape[0] :]
+        if self.scale == "picture":
+            own = own.flatten(1).mean(1).view(-1, *(1 for _ in self.shape))
+        return of_set + WITHIN * torch.tanh(own / WITHIN)
 
     def decode(self, z: Tensor) -> Tensor:
         return to_public(self.mean(self.decoder(check_codes(self, z))))

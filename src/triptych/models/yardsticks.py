@@ -16,7 +16,6 @@ from triptych.core import Data, Density, ModelSpec, Sampler, Shape
 from triptych.core.checks import check_codes, check_examples
 from triptych.errors import UserError
 from triptych.models.code_density import (
-    LEADING,
     SIZES,
     CodeDensity,
     choose,
@@ -33,8 +32,15 @@ BIN = 1 / 256
 """Width of a grey level on [0, 1], dequantised: its uniform noise has the variance BIN² / 12."""
 
 
+LEADING = 32
+"""Principal directions of pictures in which a mixture is fitted."""
+
+
 class Yardstick(Sampler):
     """Abstract base: `fit` sets all that the model knows, and no objective moves any of it."""
+
+    seconds: float = 0.0
+    """that the last `fit` in this process took"""
 
     def know(self, name: str, x: Tensor) -> None:
         """A tensor that `fit` will set: it travels with the weights, and is none that an optimiser could move."""
@@ -195,7 +201,7 @@ class Memoriser(ModelSpec):
 
 @dataclass(frozen=True)
 class MixtureOfGaussians(ModelSpec):
-    """A mixture of Gaussians by expectation-maximisation; of pictures in their 64 leading principal directions."""
+    """A mixture of Gaussians by expectation-maximisation; of pictures in their 32 leading principal directions."""
 
     components: int = 0
     """Gaussians; 0: as many as the BIC chooses, at most 64"""

@@ -118,7 +118,10 @@ def evaluator(told: Mapping[str, Any]) -> tuple[Any, ...]:
     real = str(told.get("reference") or "")
     head, _, mark = real.rpartition(" ")
     same = (told.get(k) or "" for k in ("n", "extractor", "resize", "dtype", "how"))  # an absent `how` is a plain one
-    return (*same, head if ":" in mark else real)
+    card = told.get("card") or {}
+    # K, the draws behind an importance-weighted bound: with more of them the same model has another number
+    kind = f"{card.get('estimator')}, K = {card.get('draws')}" if card else ""
+    return (*same, kind, head if ":" in mark else real)
 
 
 def tables(entries: Sequence[Entry]) -> list[Table]:
@@ -159,7 +162,7 @@ def apart(made: Sequence[Table], name: str, fingerprint: str) -> str:
 
 def conflict(a: Mapping[str, tuple[Any, ...]], b: Mapping[str, tuple[Any, ...]]) -> str:
     """Why two evaluators cannot share a table: the first metric they measure in different ways."""
-    names = ("sample count", "extractor", "resize", "dtype", "weights or statistics", "real side")
+    names = ("sample count", "extractor", "resize", "dtype", "weights or statistics", "kind of likelihood", "real side")
     for metric in a.keys() & b.keys():
         for what, old, new in zip(names, a[metric], b[metric], strict=True):
             if old != new:
