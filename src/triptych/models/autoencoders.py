@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape
 from triptych.errors import UserError
-from triptych.models.families import AEModel, Autoencoder, Scale, VAEModel
+from triptych.models.families import AEModel, Autoencoder, Codes, Scale, VAEModel
 from triptych.models.layers.conv import PlainDown, PlainUp
 from triptych.models.layers.data_init import SubtractMean
 from triptych.models.layers.mlp import Reshape, perceptron
+from triptych.models.second_stage import second_stage
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
@@ -26,6 +27,7 @@ class AutoencoderSpec(ModelSpec):
     variational: bool
     output: Literal["mean", "logit"]
     scale: Scale
+    codes: Codes
 
     def outputs(self, shape: Shape) -> Shape:
         """What the decoder gives for examples of `shape`: the mean, and behind it the scale where it gives one."""
@@ -39,7 +41,9 @@ class AutoencoderSpec(ModelSpec):
     def pair(self, shape: Shape, encoder: nn.Module, decoder: nn.Module) -> Autoencoder:
         """The model of (n, *shape) to (n, `heads()`) and of (n, latent) to (n, *`outputs(shape)`)."""
         kind = VAEModel if self.variational else AEModel
-        return kind(shape, self.latent, encoder, decoder, logits=self.output == "logit", scale=self.scale)
+        second = second_stage(self.codes, self.latent)
+        logits = self.output == "logit"
+        return kind(shape, self.latent, encoder, decoder, logits=logits, scale=self.scale, second=second)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class MLPAutoencoder(AutoencoderSpec):
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
     scale: Scale = field(default="set", metadata={"later": True})
     """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
+    codes: Codes = field(default="prior", metadata={"later": True})
+    """samples from the prior (AE: running Gaussian), or from a Gaussian, mixture or flow fitted to codes at the end"""
 
     def build(self, shape: Shape) -> Autoencoder:
         d, act, out = math.prod(shape), ACTIVATIONS[self.activation], self.outputs(shape)
@@ -89,6 +95,8 @@ class ConvAutoencoder(AutoencoderSpec):
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
     scale: Scale = field(default="set", metadata={"later": True})
     """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
+    codes: Codes = field(default="prior", metadata={"later": True})
+    """samples from the prior (AE: running Gaussian), or from a Gaussian, mixture or flow fitted to codes at the end"""
 
     def build(self, shape: Shape) -> Autoencoder:
         heads = self.heads()
@@ -143,6 +151,8 @@ class ResidualAutoencoder(AutoencoderSpec):
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
     scale: Scale = field(default="set", metadata={"later": True})
     """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
+    codes: Codes = field(default="prior", metadata={"later": True})
+    """samples from the prior (AE: running Gaussian), or from a Gaussian, mixture or flow fitted to codes at the end"""
 
     def build(self, shape: Shape) -> Autoencoder:
         heads = self.heads()
