@@ -24,9 +24,10 @@ class PriorHole(Metric):
     """Distance to real examples of what the decoder makes of four kinds of codes: one decoder with each sampler.
 
     `hole_...` are sliced Wasserstein distances in public units, `hole_frechet_...` Fréchet distances, of pictures in
-    the set's own features. `hole_prior`: codes from N(0, I) (an AE has none); `hole_gaussian` and `hole_mixture`: from a Gaussian and a
-    mixture fitted to the codes of training examples; `hole_reconstruction`: the held-out examples' own codes, the
-    best that a decoder can do. The prior hole is the first minus the third. Source: Ghosh et al. 2020, section 5.
+    the set's own features. `prior`: codes from N(0, I) (an AE has none); `gaussian` and `mixture`: from a Gaussian and
+    from a mixture, its size by BIC, fitted to the codes of training examples; `reconstruction`: the held-out examples'
+    own codes, the best that a decoder can do. The prior hole is the first minus the third. Source: Ghosh et al. 2020,
+    section 5.
     """
 
     needs = Autoencoder
