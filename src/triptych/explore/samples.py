@@ -10,7 +10,7 @@ from triptych.core import Model, Sampler
 from triptych.errors import UserError
 from triptych.explore.output import BatchNorm, check_target, opened, shows_data, train_data, write_examples
 from triptych.models import code_density, latent_space
-from triptych.models.families import Autoencoder, Codes
+from triptych.models.families import Autoencoder, Codes, codes_of_data
 from triptych.models.second_stage import FlowOfCodes
 from triptych.run.folder import Which
 from triptych.system.device import check_seed
@@ -67,7 +67,7 @@ def write_samples(
     if fits:
         assert beside is not None
         assert isinstance(model, Autoencoder)
-        z = code_density.codes_of_data(model, beside)
+        z = codes_of_data(model, beside)
         several = codes == "mixture" and components is None
         density = code_density.fit_chosen(z) if several else code_density.fit_codes(z, components or 1)
         x = latent_space.decode(model, density.draw(n, seed), batch)

@@ -14,8 +14,8 @@ from triptych.metrics.comparison import counted, subset
 from triptych.metrics.features.extractor import Identity, extract
 from triptych.metrics.frechet import frechet_from_features
 from triptych.metrics.transport import sliced_wasserstein
-from triptych.models.code_density import codes_of_data, fit_chosen, fit_codes
-from triptych.models.families import AEModel, Autoencoder
+from triptych.models.code_density import fit_chosen, fit_codes
+from triptych.models.families import AEModel, Autoencoder, codes_of_data
 from triptych.models.latent_space import decode, encode
 
 

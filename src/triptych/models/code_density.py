@@ -13,9 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.core import Data, to_inner
 from triptych.errors import TooFew, UserError
-from triptych.models.families import Autoencoder, VAEModel
 
 LEADING = 64
 """Principal directions of the codes that a mixture models; the rest is Gaussian."""
@@ -191,19 +189,3 @@ def component_log_prob(u: Tensor, centres: Tensor, factors: Tensor) -> Tensor:
 def products(u: Tensor) -> Tensor:
     """u uᵀ of each row of u (n, p), (n, p²): with it, sums over a few dimensions are one matrix product."""
     return (u[:, :, None] * u[:, None]).flatten(1)
-
-
-@torch.no_grad()
-def codes_of_data(model: Autoencoder, data: Data, most: int = 20_000, seed: int = 0, batch: int = 256) -> Tensor:
-    """Codes of at most `most` examples, (n, latent): one draw of q(z|x) each for a VAE."""
-    g = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(len(data), generator=g)[:most]
-    found = []
-    for part in rows.split(batch):
-        x = to_inner(data.x[part]).to(model.device)
-        if isinstance(model, VAEModel):
-            mu, log_sigma = model.posterior(x)
-            found.append((mu + log_sigma.exp() * torch.randn(mu.shape, generator=g).to(mu)).cpu())
-        else:
-            found.append(model.encoder(x).cpu())
-    return torch.cat(found)

@@ -266,8 +266,6 @@ class Autoencoder(Sampler, Encoder):
 
     def finish(self, data: Data, held_out: Data, seed: int) -> dict[str, float]:
         """The second stage, fitted to codes of training examples: what it took, and how likely held-out codes are."""
-        from triptych.models.code_density import codes_of_data  # which is made of autoencoders
-
         if self.second is None or len(data) < 2:
             return {}
         began = time.perf_counter()
@@ -360,3 +358,19 @@ class VAEModel(Autoencoder):
 
     def encode(self, x: Tensor) -> Tensor:
         return self.posterior(to_inner(check_examples(self, x)))[0]
+
+
+@torch.no_grad()
+def codes_of_data(model: Autoencoder, data: Data, most: int = 20_000, seed: int = 0, batch: int = 256) -> Tensor:
+    """Codes of at most `most` examples, (n, latent): one draw of q(z|x) each for a VAE."""
+    g = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(data), generator=g)[:most]
+    found = []
+    for part in rows.split(batch):
+        x = to_inner(data.x[part]).to(model.device)
+        if isinstance(model, VAEModel):
+            mu, log_sigma = model.posterior(x)
+            found.append((mu + log_sigma.exp() * torch.randn(mu.shape, generator=g).to(mu)).cpu())
+        else:
+            found.append(model.encoder(x).cpu())
+    return torch.cat(found)
