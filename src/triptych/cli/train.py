@@ -42,6 +42,7 @@ def train(argv: Sequence[str]) -> None:
     objective, words = taken_out("--objective", argv)
     network, words = taken_out("--model", words)
     own = False
+    words = [f"--model.{w[2:]}" if w.split("=")[0] == "--codes" else w for w in words]
     if not words or words[0].startswith("-"):
         recipe, why = recommended(words)
         say(f"taking the recommended recipe {why}")
@@ -77,7 +78,8 @@ With --data FOLDER and no recipe, the recommended one for those images is taken 
   triptych train --data my/pictures --resolution 32
 
 `triptych train RECIPE --help` lists every option of that recipe. --objective NAME and --model NAME put another part in
-place of the recipe's own, with its own defaults, where the two fit; `triptych parts` lists them.
+place of the recipe's own, with its own defaults, where the two fit; `triptych parts` lists them. --codes prior,
+gaussian, mixture or flow says what an autoencoder is sampled from (short for --model.codes).
 """
 
 

@@ -32,8 +32,6 @@ ALONE = ("likelihood", "codes", "cost")
 """Axes of one witness: a likelihood, a code and a second have no features that could deceive."""
 LEARNED = 1.0
 """A recipe has learned a set where it is closer to the floor than this multiple of the full Gaussian's distance."""
-YARDSTICKS = ("gaussian", "mixture", "memoriser", "mean")
-"""Rows of models that are fitted in closed form: judged like all, and ranked with none."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class AxisVerdict:
 
 def judge_axes(table: Table) -> list[AxisVerdict]:
     """One verdict for each axis on which two recipes have numbers, in the order of `AXES`; yardsticks stand aside."""
-    labels = [k for k in table.labels if k not in YARDSTICKS]
+    labels = table.contestants
     found = []
     for axis in AXES:
         witnesses = tuple(witnesses_of(table, axis))
@@ -178,7 +176,7 @@ def gate(table: Table) -> Gate | None:
     for witness in witnesses_of(table, "distance"):
         for metric in witness.metrics:
             floor, yardstick = table.floor(metric), table.estimate("gaussian", metric)
-            found = {k: e.mean for k in table.labels if k not in YARDSTICKS and (e := table.estimate(k, metric))}
+            found = {k: e.mean for k in table.contestants if (e := table.estimate(k, metric))}
             if table.quantity(metric).better != "lower" or floor is None or yardstick is None or not found:
                 continue
             best = min(found, key=lambda k: found[k])
