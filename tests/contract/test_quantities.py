@@ -78,7 +78,9 @@ def comparisons() -> Iterator[Comparison]:
             model=model,
             objective=VAE(),
             train=some[2],
-            extractors=Extractors(own=classifier(), inception=inception()),
+            extractors=Extractors(
+                own=classifier(), beside=(dataclasses.replace(classifier(), beside=True),), inception=inception()
+            ),
         )
     stacked = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     digits = Extractors(digits=classifier())

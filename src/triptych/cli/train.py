@@ -163,8 +163,11 @@ def finished(run: Run) -> None:
     for alarm in status["alarms"]:
         out.print(f"  alarm: {alarm}")
     if len(run.shape()) == 3 and not any(name in last for name in of_features()):
-        why = "too few examples" if few(run.env) else f"no extractor yet: `triptych evaluate {run.path}` makes one"
-        out.print(f"  {', '.join(of_features())} were left out on the way ({why})")
+        why = "too few examples" if few(run.env) else "it was too short for them"
+        curve = "" if few(run.env) else f"; `triptych evaluate {run.path} --curve` makes them of the checkpoints"
+        out.print(f"  {', '.join(of_features())} were left out on the way ({why}){curve}")
+    if (run.path / "curve.png").is_file():
+        out.print(f"  curve: {run.path / 'curve.png'}")
     pictures = sorted((run.path / "samples").glob("*.png"))
     if pictures:
         out.print(f"  samples: {pictures[-1]}")

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from triptych.core import Data, Recipe, Train
+from triptych.core.features import Extractors
 from triptych.errors import Diverged, UserError
 from triptych.models.families import build
 from triptych.run.folder import Run
@@ -46,10 +47,17 @@ def rehearsing(device: torch.device) -> Iterator[None]:
         runtime.set_random_state(before, device)
 
 
-def untrained(recipe: Recipe, data: Data, test: Data | None, device: torch.device, precision: str) -> State:
+def untrained(
+    recipe: Recipe,
+    data: Data,
+    test: Data | None,
+    device: torch.device,
+    precision: str,
+    extractors: Extractors = Extractors(),  # noqa: B008
+) -> State:
     """The state of a training that is about to make its first step."""
     model = runtime.place(build(recipe.model, data.shape), device, precision)
-    state = State(recipe, model, data, test, 0)
+    state = State(recipe, model, data, test, 0, extractors=extractors)
     state.prepare()
     model.train()
     return state
@@ -142,13 +150,14 @@ def rehearse(
     env: dict[str, Any],
     minutes: float,
     since: int = 0,
+    extractors: Extractors = Extractors(),  # noqa: B008
 ) -> Pace:
     """The pace of steps and looks of a training that is to take so many minutes.
 
     Steps come first: how long the budget will be decides which numbers the looks make.
     """
     with tempfile.TemporaryDirectory(prefix="triptych-") as folder, rehearsing(device):
-        state = untrained(recipe, data, test, device, env["precision"])
+        state = untrained(recipe, data, test, device, env["precision"], extractors)
         run = Run.create(Path(folder) / "run", recipe, 0, env)
         sink = Sinks([JSONLines(run), PictureFiles(run)], [], run)
 
@@ -191,6 +200,7 @@ def budget_for(
     device: torch.device,
     env: dict[str, Any],
     since: int = 0,
+    extractors: Extractors = Extractors(),  # noqa: B008
 ) -> tuple[int, Pace]:
     """The images that a training may see in so many minutes from now, looks and this rehearsal counted, and its pace.
 
@@ -198,7 +208,7 @@ def budget_for(
     """
     check_minutes(minutes)
     began = time.perf_counter()
-    pace = rehearse(recipe, data, test, device, env, minutes, since)
+    pace = rehearse(recipe, data, test, device, env, minutes, since, extractors)
     spent = time.perf_counter() - began
     images = pace.images(recipe.train, 60 * minutes - spent, since)
     if images <= since:
