@@ -1,0 +1,75 @@
+"""Continuous flows by flow matching, and mean flows in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from triptych.core import DataSpec, Recipe, Train
+from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
+from triptych.objectives.flow_matching import FlowMatching, MeanFlow
+from triptych.recipes.flows import TOYS
+
+PLANE = Train(images=8_000_000, batch=512, lr=3e-3, schedule="cosine", clip=1.0, ema=0.999, log=80_000)
+IMAGES = Train(images=1_000_000, batch=64, lr=1e-3, schedule="cosine", warmup=6_400, clip=1.0, ema=0.999)
+PICTURES = FlowMatching(time="logit-normal")
+WORDS = "continuous flow by flow matching"
+
+
+def plane(data: str) -> Recipe:
+    """A 2-D set, a minute of one core."""
+    return Recipe(DataSpec(data), VelocityMLP(solver="rk4", steps=16), FlowMatching(), PLANE, about=f"{WORDS}, 2-D")
+
+
+def shortened(recipe: Recipe, images: int, width: int) -> Recipe:
+    """A first look: narrow, a few minutes on two cores."""
+    train = replace(recipe.train, images=images, ema=0.995)
+    model = replace(recipe.model, width=width)  # pyright: ignore[reportCallIssue]
+    return replace(recipe, model=model, train=train, about=f"{recipe.about}; shortened")
+
+
+GLYPHS = Recipe(
+    DataSpec("glyphs", resolution=16, channels=1),
+    VelocityUNet(width=24),
+    PICTURES,
+    replace(IMAGES, images=150_000, ema=0.995),
+    about=f"{WORDS} on drawn digits and letters",
+)
+MNIST = Recipe(DataSpec("mnist"), VelocityUNet(), PICTURES, IMAGES, about=f"{WORDS}, U-Net")
+LARGE = replace(IMAGES, images=3_000_000, flip=True, best="frechet")
+CIFAR10 = Recipe(DataSpec("cifar10"), VelocityUNet(width=64, blocks=2), PICTURES, LARGE, about=f"{WORDS}, U-Net")
+BIRDS = Recipe(
+    DataSpec("birds", resolution=32, split="all"),
+    VelocityUNet(width=64, blocks=2),
+    PICTURES,
+    LARGE,
+    about=f"{WORDS}, U-Net, 32 px",
+)
+CELEBA64 = Recipe(
+    DataSpec("celeba", resolution=64),
+    VelocityUNet(width=64, blocks=2),
+    PICTURES,
+    LARGE,
+    about=f"{WORDS}, U-Net, faces at 64 px",
+)
+IMAGE_RECIPES = {"mnist": MNIST, "cifar10": CIFAR10, "birds": BIRDS, "celeba64": CELEBA64}
+
+RECIPES: dict[str, Recipe] = {
+    **{f"cfm-{data}": plane(data) for data in TOYS},
+    "cfm-glyphs": GLYPHS,
+    **{f"cfm-{name}": recipe for name, recipe in IMAGE_RECIPES.items()},
+    **{f"cfm-{name}-quick": shortened(recipe, 120_000, 32) for name, recipe in IMAGE_RECIPES.items()},
+    "meanflow-8gaussians": Recipe(
+        DataSpec("8gaussians"),
+        VelocityMLP(one_pass=True, width=192),
+        MeanFlow(),
+        replace(PLANE, images=4_000_000, lr=2e-3),
+        about="mean flow: noise to data in one pass, 2-D",
+    ),
+    "meanflow-mnist": Recipe(
+        DataSpec("mnist"),
+        VelocityUNet(one_pass=True),
+        MeanFlow(),
+        IMAGES,
+        about="mean flow: noise to data in one pass, U-Net",
+    ),
+}
