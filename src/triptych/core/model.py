@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -136,6 +137,10 @@ class Stepwise(Model):
     """names of the ways to step, where there are several"""
     solver: str
     steps: int
+
+    @abstractmethod
+    def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
+        """What z (n, latent) passes on its way, in so many steps: public examples, z itself first and `decode(z)` last."""
 
     def choose(self, solver: str | None = None, steps: int | None = None) -> None:
         """Another solver or number of steps from now on; None leaves it. UserError for what there is not."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from triptych.core import Data, Metric, Model, Quantity, Sampler, discover
 from triptych.core.features import Extractors
+from triptych.core.model import affordable
+from triptych.errors import NotFinite
 from triptych.evaluate.options import Features
 from triptych.evaluate.protocol import draw, halves, load_inception
 from triptych.metrics.comparison import Comparison, fresh
@@ -17,9 +19,14 @@ FEWEST = 4
 """Examples whose half has a covariance."""
 
 
+SAMPLE_PASSES, FEW = 10_000, 500
+"""Passes through the networks that the samples of one look may take, and the least samples it is made of."""
+NONFINITE = Quantity("Samples that are not finite", neither="any above 0 is a fault")
+
+
 def quantities() -> dict[str, Quantity]:
-    """What the metrics put in the log of a training, by name."""
-    return {
+    """What evaluations put in the log of a training, by name."""
+    return {"nonfinite_samples": NONFINITE} | {
         name: quantity
         for metric in discover("metrics", Metric).values()
         for name, quantity in metric.quantities.items()
@@ -66,6 +73,13 @@ def during_training(
     Leaves the global random state alone.
     """
     own = net = None
+    fewer = affordable(n, model.cost.sample, SAMPLE_PASSES if model.device.type == "cpu" else 100 * SAMPLE_PASSES, FEW)
+    if fewer < n:
+        tell(
+            f"a sample takes {model.cost.sample:.0f} passes through the network: numbers on the way are of "
+            f"{fewer:,} samples, not {n:,}"
+        )
+        n = fewer
     if data.is_images:
         if budget >= LONG or self_trained.cached(data):
             own = self_trained.extractor_for(data, test)
@@ -80,7 +94,12 @@ def during_training(
     if not isinstance(model, Sampler):
         return {}
     extractors = Extractors(own=own, inception=net)
-    comparison = Comparison(real, draw(model, n, seed, real), model=model, extractors=extractors)
+    try:
+        comparison = Comparison(real, draw(model, n, seed, real), model=model, extractors=extractors)
+    except NotFinite as e:
+        return {"nonfinite_samples": float(e.count)}
+    if comparison.non_finite_samples:
+        return {"nonfinite_samples": float(comparison.non_finite_samples)}
     comparison.warnings.clear()  # a generator begins with one sample for all codes: its alarms are the trainer's
     found: dict[str, float] = {}
     for metric in discover("metrics", Metric).values():

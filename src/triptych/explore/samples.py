@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from triptych.core import Model, Sampler
+from triptych.core.model import choose_steps
 from triptych.errors import UserError
 from triptych.explore.output import BatchNorm, check_target, opened, shows_data, train_data, write_examples
 from triptych.models import code_density, latent_space
@@ -31,6 +32,8 @@ def write_samples(
     model: Model | None = None,
     codes: Codes = "prior",
     components: int | None = None,
+    solver: str | None = None,
+    steps: int | None = None,
     data: str | None = None,
 ) -> Path:
     """Write n samples; returns the file or folder. The name of `out` says what is written:
@@ -39,7 +42,8 @@ def write_samples(
     `.csv`: a row per vector. Default: a grid of images or an `.npy` of vectors, inside the run folder.
 
     `codes` other than the prior are drawn from a density fitted to the codes of the run's training examples: one
-    Gaussian, or a mixture of `components` (10 where not given). `data` says where the run's own examples are, if they
+    Gaussian, or a mixture of `components` (10 where not given). `solver` and `steps` are of models that make samples in
+    steps. `data` says where the run's own examples are, if they
     have moved: for those codes, for the names of columns and for what points are drawn over.
     """
     if n < 1 or batch < 1:
@@ -52,6 +56,7 @@ def write_samples(
     if codes != "mixture" and components is not None:
         raise UserError("--components is the size of a mixture; add --codes mixture")
     found, model = opened(run, which, bn=bn, device=device, model=model)
+    choose_steps(model, solver, steps)
     if not isinstance(model, Sampler):
         raise UserError(f"{found.path} holds {type(model).__name__}, which cannot sample; choose another run")
     pictures = len(model.shape) == 3

@@ -162,6 +162,15 @@ class ContinuousFlow(Scaled, Encoder, Density, Stepwise):
         times = self.times()
         return ode.fixed(self.held, x, times[::-1] if back else times, self.solver, limits)
 
+    def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
+        x = check_codes(self, z)
+        limits = torch.cat([self.low.expand_as(z), self.high.expand_as(z)], 1)
+        solver = "heun" if self.solver == "dopri5" else self.solver
+        yield self.unscaled(x)
+        for i in range(steps):
+            x = ode.fixed(self.held, x, [i / steps, (i + 1) / steps], solver, limits)
+            yield self.unscaled(x)
+
     def decode(self, z: Tensor) -> Tensor:
         z = check_codes(self, z)
         return self.unscaled(self.carry(z, torch.cat([self.low.expand_as(z), self.high.expand_as(z)], 1)))
@@ -249,12 +258,17 @@ class OnePassFlow(Scaled, Stepwise):
         f = self.flow((x / r).reshape(-1, *self.shape), t, s).flatten(1)
         return ((2 * t - 1) / r * x + f) / r
 
-    def decode(self, z: Tensor) -> Tensor:
+    def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
         x, column = check_codes(self, z), torch.ones_like(z[:, :1])
-        for i in range(self.steps):
-            t, s = i / self.steps, (i + 1) / self.steps
+        yield self.unscaled(x)
+        for i in range(steps):
+            t, s = i / steps, (i + 1) / steps
             x = x + (s - t) * self.mean_velocity(x, column * t, column * s)
-        return self.unscaled(torch.minimum(torch.maximum(x, self.low), self.high))
+            yield self.unscaled(torch.minimum(torch.maximum(x, self.low), self.high) if i + 1 == steps else x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        *_, last = self.path(z, self.steps)
+        return last
 
     def log_prob(self, x: Tensor) -> Tensor:
         raise TypeError(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from triptych.core import Shape
 from triptych.errors import UserError
-from triptych.models.flows.continuous import Integration, Scaled, column_of
+from triptych.models.flows.continuous import NEAREST, Integration, Scaled, column_of, radius
 from triptych.models.layers.conv import nearest_up
 
 FREQUENCIES = (0.25, 0.5, 1.0, 2.0)
@@ -38,30 +38,37 @@ class Times(nn.Module):
 
 
 class WavePerceptron(nn.Module):
-    """x (n, d) with several octaves of its sines and cosines, beside the features of time, through a perceptron.
+    """x_t / r (n, d) and several octaves of waves through a perceptron, whose units the time scales.
 
-    The sines let a smooth network tell narrow modes apart: without them a sharp edge takes weights that training does
-    not reach in a minute. The last layer starts at 0.
+    The waves are sines and cosines of y = x_t / t, which is data plus noise of deviation σ = (1 − t) / t, each times
+    exp(−ω² σ² / 2): what the noise leaves of them in the mean. In y the modes stay where they are at all times. Without
+    waves a smooth network takes weights that training does not reach in a minute to tell narrow modes apart. The last
+    layer starts at 0.
     """
+
+    waves: Tensor
 
     def __init__(self, d: int, width: int, depth: int, octaves: int, *, second: bool) -> None:
         super().__init__()
         self.register_buffer("waves", math.pi / 2 * 2.0 ** torch.arange(octaves), persistent=False)
         self.times = Times(second=second)
-        sizes = [d * (1 + 2 * octaves) + self.times.outputs, *[width] * depth]
-        layers: list[nn.Module] = []
-        for a, b in zip(sizes[:-1], sizes[1:], strict=True):
-            layers += [nn.Linear(a, b), nn.SiLU()]
-        last = nn.Linear(sizes[-1], d)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.net = nn.Sequential(*layers, last)
-
-    waves: Tensor
+        e = self.times.outputs
+        self.enter = nn.Linear(d * (1 + 2 * octaves) + e, width)
+        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
+        self.scales = nn.ModuleList(nn.Linear(e, width) for _ in range(depth - 1))
+        self.leave = nn.Linear(width, d)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
 
     def forward(self, x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
-        angles = (x[:, :, None] * self.waves).flatten(1)
-        return self.net(torch.cat([x, angles.sin(), angles.cos(), self.times(t, s)], 1))
+        e, some = self.times(t, s), t.clamp_min(NEAREST)
+        left = torch.exp(-0.5 * ((1 - t) / some * self.waves).square())[:, None]
+        angles = (x * (radius(t) / some))[:, :, None] * self.waves
+        seen = [x, (angles.sin() * left).flatten(1), (angles.cos() * left).flatten(1), e]
+        h = F.silu(self.enter(torch.cat(seen, 1)))
+        for layer, scale in zip(self.hidden, self.scales, strict=True):
+            h = F.silu(layer(h) * (1 + scale(e)))
+        return self.leave(h)
 
 
 @dataclass(frozen=True)
