@@ -14,6 +14,8 @@ from triptych.core import Clock, Data, Model, Move, Objective, Quantity, to_inne
 from triptych.core.assignment import assignment
 from triptych.errors import UserError
 from triptych.models.flows.continuous import NEAREST, ContinuousFlow, OnePassFlow, Scaled, dequantised
+from triptych.models.flows.latent import LatentFlow
+from triptych.objectives.autoencoder import sse
 from triptych.objectives.flow import FITTED, TRAINED_ON, check_vectors
 
 Time = Literal["log-uniform", "logit-normal", "uniform"]
@@ -64,6 +66,12 @@ def fit(model: Scaled, data: Data) -> None:
     model.fit(to_inner(data.x[::every].to(model.device)))
 
 
+def regression(model: Scaled, x: Tensor, z: Tensor, t: Tensor) -> Tensor:
+    """Squared errors of scaled x (n, d), noise z and times t (n, 1), the mean over dimensions, (n,)."""
+    seen, target = model.mix(x, z, t)
+    return (model.network(seen, t) - target).square().mean(1)
+
+
 @dataclass(frozen=True)
 class FlowMatching(Objective):
     """E ‖F(x_t / r, t) − ((1 − t) x − t z) / r‖², with x_t = (1 − t) z + t x and r² = (1 − t)² + t².
@@ -84,16 +92,10 @@ class FlowMatching(Objective):
     coupling: Coupling = "independent"
     """which noise belongs to which example: any, or the cheapest pairing within the batch (straighter lines)"""
 
-    def loss(self, model: ContinuousFlow, x: Tensor, z: Tensor, t: Tensor) -> Tensor:
-        """Squared errors of scaled x (n, d), noise z and times t (n, 1), the mean over dimensions, (n,)."""
-        seen, target = model.mix(x, z, t)
-        f = model.flow(seen.reshape(-1, *model.shape), t).flatten(1)
-        return (f - target).square().mean(1)
-
     def step(self, model: ContinuousFlow, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         x = model.scaled(dequantised(next(batches)))
         z = paired(torch.randn_like(x), x, self.coupling)
-        loss = self.loss(model, x, z, draw_times(x.shape[0], self.time, x)).mean()
+        loss = regression(model, x, z, draw_times(x.shape[0], self.time, x)).mean()
         yield Move("flow", loss, {"loss": loss})
 
     def check(self, model: Model, data: Data, steps: int = 0) -> None:
@@ -111,7 +113,7 @@ class FlowMatching(Objective):
         found = []
         for batch in batches:
             x = model.scaled(dequantised(batch))
-            found.append(self.loss(model, x, torch.randn_like(x), draw_times(x.shape[0], self.time, x)).double())
+            found.append(regression(model, x, torch.randn_like(x), draw_times(x.shape[0], self.time, x)).double())
         return {"val_loss": torch.cat(found).mean().item()}
 
 
@@ -175,3 +177,66 @@ class MeanFlow(Objective):
         """val_loss: the mean squared error on held-out examples."""
         found = [self.errors(model, model.scaled(dequantised(x))).double() for x in batches]
         return {"val_loss": torch.cat(found).mean().item()}
+
+
+@dataclass(frozen=True)
+class LatentFlowMatching(Objective):
+    """First an autoencoder by E ‖x − g(f(x) + noise)‖², then flow matching on its codes: two stages of one run.
+
+    The first `share` of the budget moves encoder and decoder, the rest the flow, with the codes held as they are. The
+    decoder sees codes with a little noise, so that it forgives the flow's small errors. Source of the two stages:
+    Rombach et al. 2022, "High-Resolution Image Synthesis with Latent Diffusion Models", section 3.
+    """
+
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        **REGRESSION,
+        "recon": Quantity("Reconstruction error while training", neither=TRAINED_ON),
+        "val_recon": Quantity("Held-out reconstruction error", "lower", rank=24, live=True),
+    }
+    share: float = 0.4
+    """part of the budget that the autoencoder takes"""
+    noise: float = 0.1
+    """noise on the codes that the decoder learns from, in their standard deviations"""
+    time: Time = "logit-normal"
+    """how t is drawn"""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise UserError(f"objective.share is {self.share}; both stages need a part: give more than 0, less than 1")
+        if not 0 <= self.noise < math.inf:
+            raise UserError(f"objective.noise is {self.noise}; give a finite number, 0 or more")
+
+    def step(self, model: LatentFlow, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
+        x = next(batches)
+        if clock.fraction < self.share:
+            codes = model.encoder(x).flatten(1)
+            model.observe(codes.detach())
+            noisy = codes + self.noise * model.scale * torch.randn_like(codes)
+            recon = sse(x, model.decoder(noisy.reshape(-1, *model.moved))).mean()
+            yield Move(("encoder", "decoder"), recon, {"loss": recon, "recon": recon})
+        else:
+            with torch.no_grad():
+                y = model.scaled(x)
+            loss = regression(model, y, torch.randn_like(y), draw_times(y.shape[0], self.time, y)).mean()
+            yield Move("flow", loss, {"loss": loss})
+
+    def check(self, model: Model, data: Data, steps: int = 0) -> None:
+        if not isinstance(model, LatentFlow):
+            raise UserError(
+                f"LatentFlowMatching trains an autoencoder and a flow, and {type(model).__name__} is not both; "
+                "use LatentUNet"
+            )
+        if 0 < steps < 2:
+            raise UserError("one step cannot train two stages; raise --train.images")
+
+    def tied_to_budget(self) -> str:
+        return f"the end of the autoencoder's stage, at {self.share:.0%} of the budget,"
+
+    def validate(self, model: LatentFlow, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
+        """val_recon: held-out squared error of the round trip, summed; val_loss: the flow's, as in training."""
+        recon, found = [], []
+        for x in batches:
+            recon.append(sse(x, model.decoder(model.encoder(x))).double())
+            y = model.scaled(x)
+            found.append(regression(model, y, torch.randn_like(y), draw_times(y.shape[0], self.time, y)).double())
+        return {"val_recon": torch.cat(recon).mean().item(), "val_loss": torch.cat(found).mean().item()}

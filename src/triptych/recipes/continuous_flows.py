@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from triptych.core import DataSpec, Recipe, Train
+from triptych.models.flows.latent import LatentUNet
 from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
-from triptych.objectives.flow_matching import FlowMatching, MeanFlow
+from triptych.objectives.flow_matching import FlowMatching, LatentFlowMatching, MeanFlow
 from triptych.recipes.flows import TOYS
 
 PLANE = Train(images=8_000_000, batch=512, lr=3e-3, schedule="cosine", clip=1.0, ema=0.999, log=80_000)
@@ -53,11 +54,24 @@ CELEBA64 = Recipe(
 )
 IMAGE_RECIPES = {"mnist": MNIST, "cifar10": CIFAR10, "birds": BIRDS, "celeba64": CELEBA64}
 
+# The autoencoder's codes hold a twelfth to a twenty-fourth of the numbers of an image: the flow works on these alone.
+CODES = LatentUNet(codes=16, width=32)
+CODED = LatentFlowMatching()
+CODED_TRAIN = replace(IMAGES, images=2_000_000, flip=True)
+STAGES = "autoencoder with spatial codes, then a continuous flow on these"
+CODED_RECIPES = {
+    "cifar10": Recipe(CIFAR10.data, CODES, CODED, CODED_TRAIN, about=STAGES),
+    "birds": Recipe(BIRDS.data, CODES, CODED, CODED_TRAIN, about=STAGES),
+    "celeba64": Recipe(CELEBA64.data, replace(CODES, width=16), CODED, CODED_TRAIN, about=f"{STAGES}, 64 px"),
+}
+
 RECIPES: dict[str, Recipe] = {
     **{f"cfm-{data}": plane(data) for data in TOYS},
     "cfm-glyphs": GLYPHS,
     **{f"cfm-{name}": recipe for name, recipe in IMAGE_RECIPES.items()},
     **{f"cfm-{name}-quick": shortened(recipe, 120_000, 32) for name, recipe in IMAGE_RECIPES.items()},
+    **{f"lcfm-{name}": recipe for name, recipe in CODED_RECIPES.items()},
+    **{f"lcfm-{name}-quick": shortened(recipe, 150_000, 16) for name, recipe in CODED_RECIPES.items()},
     "meanflow-8gaussians": Recipe(
         DataSpec("8gaussians"),
         VelocityMLP(one_pass=True, width=192),

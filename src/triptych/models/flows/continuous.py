@@ -46,16 +46,15 @@ class Scaled(Sampler):
     low: Tensor
     high: Tensor
 
-    def __init__(self, shape: Shape, flow: nn.Module) -> None:
+    def __init__(self, shape: Shape, flow: nn.Module, moved: Shape | None = None) -> None:
+        """`moved` is the shape of what is moved; default: an example."""
         super().__init__(shape)
-        self.latent = math.prod(shape)
+        self.moved = tuple(shape) if moved is None else tuple(moved)
+        self.latent = math.prod(self.moved)
         self.flow = flow
-        k = self.latent if len(shape) == 1 else 1
+        k = 1 if moved is None and len(shape) == 3 else self.latent
         for name, value in (("centre", 0.0), ("scale", 1.0), ("low", -math.inf), ("high", math.inf)):
             self.register_buffer(name, torch.full((k,), value))
-        if len(shape) == 3:
-            self.low.fill_(-1.0)
-            self.high.fill_(1.0)
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
@@ -78,14 +77,18 @@ class Scaled(Sampler):
         """Scaled, flat examples (n, d) to public ones."""
         return to_public((x * self.scale + self.centre).reshape(-1, *self.shape))
 
+    def network(self, seen: Tensor, *times: Tensor) -> Tensor:
+        """F of flat x_t / r (n, d), flat, at times (n, 1)."""
+        return self.flow(seen.reshape(-1, *self.moved), *times).flatten(1)
+
     def mix(self, x: Tensor, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """x_t / r and the F that belongs to data x, noise z (n, d) and times t (n, 1)."""
         r = radius(t)
         return ((1 - t) * z + t * x) / r, ((1 - t) * x - t * z) / r
 
     def autocast_modules(self) -> list[nn.Module]:
-        """The network, where it is one for images; perceptrons stay float32."""
-        return [self.flow] if len(self.shape) == 3 else []
+        """Networks for images; perceptrons stay float32."""
+        return list(self.children()) if len(self.shape) == 3 else []
 
 
 def radius(t: Tensor) -> Tensor:
@@ -101,45 +104,30 @@ def dequantised(x: Tensor, levels: int = 256) -> Tensor:
     return (k + torch.rand_like(x).clamp_max(1 - 2**-16)) * (2 / levels) - 1
 
 
-class ContinuousFlow(Scaled, Encoder, Density, Stepwise):
-    """A flow in continuous time: z at t = 0 is carried to x at t = 1 by dx/dt = v(x, t).
+class Carried(Scaled, Encoder, Stepwise):
+    """Abstract base of the flows in continuous time: z at t = 0 is carried to x at t = 1 by dx/dt = v(x, t).
 
     `decode` integrates forward and `encode` back by the chosen solver; both hold guesses to the range of the data.
-    `log_prob` integrates the divergence along the same path by dopri5 within `tolerance`:
-
-        log p(x) = log N(z; 0, I) − ∫₀¹ ∇·v(x_t, t) dt
-
-    with the exact trace of the Jacobian up to 64 dimensions, and beyond them Hutchinson's estimate εᵀ J ε with `probes`
-    vectors ε of random signs, fixed along the path. Sources: Chen et al. 2018, "Neural Ordinary Differential
-    Equations", theorem 1; Grathwohl et al. 2019, "FFJORD", eq. 7.
     """
 
     solvers: ClassVar[tuple[str, ...]] = ode.SOLVERS
 
-    def __init__(self, shape: Shape, flow: nn.Module, settings: Integration) -> None:
-        super().__init__(shape, flow)
-        self.solver = settings.solver
-        self.steps, self.tolerance, self.probes = settings.steps, settings.tolerance, settings.probes
+    def __init__(self, shape: Shape, flow: nn.Module, settings: Integration, moved: Shape | None = None) -> None:
+        super().__init__(shape, flow, moved)
+        self.solver, self.steps, self.tolerance = str(settings.solver), settings.steps, settings.tolerance
         self.evaluations: dict[str, float] = {}
         """of the velocity, by the last adaptive solutions: `sample`, `likelihood`"""
 
     @property
     def cost(self) -> Cost:
-        traces = self.latent if self.exact_trace else self.probes
-        sample = float(self.steps * ode.TABLEAUS[self.solver].stages)
         if self.solver == "dopri5":
-            sample = self.evaluations.get("sample", USUAL)
-        return Cost(sample, self.evaluations.get("likelihood", USUAL) * (1 + 2 * traces))
-
-    @property
-    def exact_trace(self) -> bool:
-        return self.latent <= EXACT
+            return Cost(self.evaluations.get("sample", USUAL))
+        return Cost(float(self.steps * ode.TABLEAUS[self.solver].stages))
 
     def velocity(self, t: Tensor, x: Tensor) -> Tensor:
         """v of scaled, flat x (n, d) at times t (n, 1)."""
         r = radius(t)
-        f = self.flow((x / r).reshape(-1, *self.shape), t).flatten(1)
-        return ((2 * t - 1) / r * x + f) / r
+        return ((2 * t - 1) / r * x + self.network(x / r, t)) / r
 
     def held(self, t: Tensor, x: Tensor, limits: Tensor) -> Tensor:
         """The velocity towards the guess held to `limits`, the lowest and highest values side by side, (n, 2 d)."""
@@ -180,6 +168,32 @@ class ContinuousFlow(Scaled, Encoder, Density, Stepwise):
         # an example beyond the range of the training data is not pulled into it
         limits = [torch.minimum(self.low, y.detach()), torch.maximum(self.high, y.detach())]
         return self.carry(y, torch.cat(limits, 1), back=True)
+
+class ContinuousFlow(Carried, Density):
+    """A flow in continuous time with its likelihood.
+
+    `log_prob` integrates the divergence along the same path by dopri5 within `tolerance`:
+
+        log p(x) = log N(z; 0, I) − ∫₀¹ ∇·v(x_t, t) dt
+
+    with the exact trace of the Jacobian up to 64 dimensions, and beyond them Hutchinson's estimate εᵀ J ε with `probes`
+    vectors ε of random signs, fixed along the path. Sources: Chen et al. 2018, "Neural Ordinary Differential
+    Equations", theorem 1; Grathwohl et al. 2019, "FFJORD", eq. 7.
+    """
+
+    def __init__(self, shape: Shape, flow: nn.Module, settings: Integration) -> None:
+        super().__init__(shape, flow, settings)
+        self.probes = settings.probes
+
+    @property
+    def cost(self) -> Cost:
+        traces = self.latent if self.exact_trace else self.probes
+        likelihood = self.evaluations.get("likelihood", USUAL) * (1 + 2 * traces)
+        return Cost(super().cost.sample, likelihood)
+
+    @property
+    def exact_trace(self) -> bool:
+        return self.latent <= EXACT
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Nats per example, in the data's units (images: on [0, 1]^d); beyond 64 dimensions another estimate each call."""
@@ -255,8 +269,7 @@ class OnePassFlow(Scaled, Stepwise):
     def mean_velocity(self, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
         """u of scaled, flat x (n, d) between the times t and s (n, 1); at s = t the velocity itself."""
         r = radius(t)
-        f = self.flow((x / r).reshape(-1, *self.shape), t, s).flatten(1)
-        return ((2 * t - 1) / r * x + f) / r
+        return ((2 * t - 1) / r * x + self.network(x / r, t, s)) / r
 
     def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
         x, column = check_codes(self, z), torch.ones_like(z[:, :1])
