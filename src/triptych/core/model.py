@@ -140,12 +140,14 @@ class Stepwise(Model):
 
     @abstractmethod
     def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
-        """What z (n, latent) passes on its way, in so many steps: public examples, z itself first and `decode(z)` last."""
+        """What z (n, latent) passes on its way in so many steps: public examples, z itself first."""
 
     def choose(self, solver: str | None = None, steps: int | None = None) -> None:
         """Another solver or number of steps from now on; None leaves it. UserError for what there is not."""
         if solver is not None and solver not in self.solvers:
-            known = f"choose {', '.join(self.solvers)}" if self.solvers else "leave --solver out: it has one way to step"
+            known = (
+                f"choose {', '.join(self.solvers)}" if self.solvers else "leave --solver out: it has one way to step"
+            )
             raise UserError(f"{type(self).__name__} has no solver {solver!r}; {known}")
         if steps is not None and not 1 <= steps <= 10_000:
             raise UserError(f"{steps} steps were asked for; give 1 to 10,000")

@@ -77,7 +77,7 @@ def temperatures(model: Sampler, data: Data, path: str | Path, at: Sequence[floa
 
 
 def motion(model: Stepwise, data: Data, path: str | Path, frames: int = 24) -> Path:
-    """An animation of noise on its way to data: 2,000 points of the plane over the data, or 36 images; returns the path."""
+    """An animation of noise on its way to data: 2,000 points of the plane, or 36 images; returns the path."""
     assert isinstance(model, Latent)
     if not data.is_images:
         _view(model, data)

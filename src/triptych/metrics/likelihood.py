@@ -86,7 +86,7 @@ AGREE = 0.005
 CHECKED, CHECKED_PASSES = 256, 80_000
 """Most examples whose likelihood is also found in twice the steps, and the passes they may take."""
 EXAMPLES_PASSES, FEW = 10_000_000, 64
-"""Passes that the likelihoods of one evaluation may take, and the least examples they are of; on a GPU a hundredfold."""
+"""Passes that the likelihoods of an evaluation may take, and the least examples they are of; more on a GPU."""
 ALONG_PASSES = 150_000
 """Passes that the likelihoods of one look in training may take."""
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from triptych.core import Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
-from triptych.core.model import Cost
 from triptych.core.checks import check_codes, check_examples
+from triptych.core.model import Cost
 from triptych.errors import UserError
 from triptych.models.layers.bijections import Convolutions, Transform
 from triptych.models.layers.transformer import TokenTransformer

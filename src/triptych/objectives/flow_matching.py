@@ -17,6 +17,7 @@ from triptych.models.flows.continuous import NEAREST, ContinuousFlow, OnePassFlo
 from triptych.models.flows.latent import LatentFlow
 from triptych.objectives.autoencoder import sse
 from triptych.objectives.flow import FITTED, TRAINED_ON, check_vectors
+from triptych.objectives.gradients import directional
 
 Time = Literal["log-uniform", "logit-normal", "uniform"]
 Coupling = Literal["independent", "transport"]
@@ -150,11 +151,8 @@ class MeanFlow(Objective):
         t, s = torch.minimum(a, b), torch.maximum(a, b)
         s = torch.where(torch.rand_like(t) < self.instant, t, s)
         v = x - z
-        u, change = torch.func.jvp(
-            model.mean_velocity,
-            ((1 - t) * z + t * x, t, s),
-            (v, torch.ones_like(t), torch.zeros_like(s)),
-        )
+        tangents = (v, torch.ones_like(t), torch.zeros_like(s))
+        u, change = directional(model.mean_velocity, ((1 - t) * z + t * x, t, s), tangents)
         return (u - (v + (s - t) * change).detach()).square().mean(1)
 
     def step(self, model: OnePassFlow, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
@@ -165,8 +163,8 @@ class MeanFlow(Objective):
     def check(self, model: Model, data: Data, steps: int = 0) -> None:
         if not isinstance(model, OnePassFlow):
             raise UserError(
-                f"MeanFlow trains a mean velocity, and {type(model).__name__} has none; use VelocityMLP or VelocityUNet "
-                "with --model.one-pass"
+                f"MeanFlow trains a mean velocity, and {type(model).__name__} has none; use VelocityMLP or "
+                "VelocityUNet with --model.one-pass"
             )
         check_data(data, "independent")
 

@@ -82,9 +82,7 @@ TARFLOW_MNIST = replace(
     model=TransformerFlow(layers=6, preprocess="quantiles"),
     about="causal transformers over patches, exact likelihood",
 )
-TARFLOW_CIFAR10 = replace(
-    JET_CIFAR10, model=TransformerFlow(layers=6, width=192, depth=3), about=TARFLOW_MNIST.about
-)
+TARFLOW_CIFAR10 = replace(JET_CIFAR10, model=TransformerFlow(layers=6, width=192, depth=3), about=TARFLOW_MNIST.about)
 TRANSFORMERS = {
     "jet-mnist": JET_MNIST,
     "jet-cifar10": JET_CIFAR10,

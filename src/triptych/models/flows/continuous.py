@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from triptych.core import Density, Encoder, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
 from triptych.core.model import Cost, Stepwise
-from triptych.errors import UserError
 from triptych.models.flows import ode
 from triptych.models.flows.ode import Solver
 
@@ -169,6 +168,7 @@ class Carried(Scaled, Encoder, Stepwise):
         limits = [torch.minimum(self.low, y.detach()), torch.maximum(self.high, y.detach())]
         return self.carry(y, torch.cat(limits, 1), back=True)
 
+
 class ContinuousFlow(Carried, Density):
     """A flow in continuous time with its likelihood.
 
@@ -196,7 +196,7 @@ class ContinuousFlow(Carried, Density):
         return self.latent <= EXACT
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Nats per example, in the data's units (images: on [0, 1]^d); beyond 64 dimensions another estimate each call."""
+        """Nats per example, in the data's units (images: on [0, 1]^d); each call draws probes where it needs them."""
         inner = to_inner(check_examples(self, x))
         log_p = self.log_density(self.scaled(inner)) - self.log_scale
         return log_p + self.latent * math.log(2) if x.dim() == 4 else log_p
@@ -230,15 +230,15 @@ class ContinuousFlow(Carried, Density):
     def divergence(self, x: Tensor, v: Tensor, signs: Tensor, *, graph: bool) -> Tensor:
         """∇·v per row, (n,): the trace of ∂v/∂x, exact without `signs`, else its estimate with these probes."""
 
-        def product(u: Tensor, keep: bool) -> Tensor:
+        def product(u: Tensor, *, keep: bool) -> Tensor:
             return torch.autograd.grad(v, x, u, create_graph=graph, retain_graph=graph or keep)[0]
 
         d = x.shape[1]
         if not signs.shape[1]:
             unit = torch.eye(d, dtype=x.dtype, device=x.device)
-            return sum_of(product(unit[i].expand_as(v), i + 1 < d)[:, i] for i in range(d))
+            return sum_of(product(unit[i].expand_as(v), keep=i + 1 < d)[:, i] for i in range(d))
         probes = signs.split(d, 1)
-        found = sum_of((product(e, i + 1 < len(probes)) * e).sum(1) for i, e in enumerate(probes))
+        found = sum_of((product(e, keep=i + 1 < len(probes)) * e).sum(1) for i, e in enumerate(probes))
         return found / len(probes)
 
     @contextmanager

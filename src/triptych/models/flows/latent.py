@@ -40,7 +40,7 @@ class LatentFlow(Carried):
 
     @torch.no_grad()
     def observe(self, codes: Tensor) -> None:
-        """Update the codes' running mean and deviation: over all batches at first, over about the last hundred later."""
+        """Update the codes' running mean and deviation: all batches count at first, about the last hundred later."""
         w = max(1 / (int(self.seen) + 1), 0.01)
         self.seen += 1
         self.centre.lerp_(codes.mean(0), w)

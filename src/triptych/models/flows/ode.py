@@ -1,4 +1,4 @@
-"""Solvers of ordinary differential equations dx/dt = f(t, x): explicit Runge-Kutta methods, with and without fixed steps.
+"""Solvers of ordinary differential equations dx/dt = f(t, x): explicit Runge-Kutta methods.
 
 States are x (n, k), a row an example. f takes the times (n, 1), x, and what goes beside each row unchanged, (n, m). No
 row depends on another, not even in the choice of steps: what is solved for an example is the same in every batch.
@@ -47,9 +47,7 @@ TABLEAUS: dict[str, Tableau] = {
     "euler": Tableau(1, (0,), ((),), (1,)),
     "midpoint": Tableau(2, (0, 1 / 2), ((), (1 / 2,)), (0, 1)),
     "heun": Tableau(2, (0, 1), ((), (1,)), (1 / 2, 1 / 2)),
-    "rk4": Tableau(
-        4, (0, 1 / 2, 1 / 2, 1), ((), (1 / 2,), (0, 1 / 2), (0, 0, 1)), (1 / 6, 1 / 3, 1 / 3, 1 / 6)
-    ),
+    "rk4": Tableau(4, (0, 1 / 2, 1 / 2, 1), ((), (1 / 2,), (0, 1 / 2), (0, 0, 1)), (1 / 6, 1 / 3, 1 / 3, 1 / 6)),
     # Dormand and Prince 1980, "A family of embedded Runge-Kutta formulae", table 2
     "dopri5": Tableau(
         5,
@@ -104,9 +102,7 @@ def check_tolerance(tolerance: float, dtype: torch.dtype = torch.float32) -> Non
         raise UserError(f"a tolerance of {tolerance:g} cannot be kept; give {least:g} or more, and less than 1")
 
 
-def adaptive(
-    f: Field, x: Tensor, start: float, end: float, tolerance: float, beside: Tensor
-) -> tuple[Tensor, float]:
+def adaptive(f: Field, x: Tensor, start: float, end: float, tolerance: float, beside: Tensor) -> tuple[Tensor, float]:
     """x at `end` by dopri5, and the mean number of evaluations of f a row; each row takes steps of its own.
 
     A step is kept where the root mean square of error / (1 + |x|) is at most `tolerance`. UserError where steps

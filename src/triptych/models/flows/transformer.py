@@ -5,6 +5,7 @@ Inside, an image is tokens (n, T, c), a patch each, in the order of reading.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -111,9 +112,9 @@ class TransformerSpec(ImageFlowSpec):
         if self.width % self.heads:
             raise UserError(f"model.width is {self.width} and cannot be shared by {self.heads} heads; give a multiple")
 
+    @abstractmethod
     def transforms(self, tokens: int, channels: int) -> list[Transform]:
         """The transforms of tokens (n, T, c)."""
-        raise NotImplementedError
 
     def build(self, shape: Shape) -> FlowModel:
         size = image_size(shape, 0, type(self).__name__)
@@ -166,8 +167,6 @@ class TransformerFlow(TransformerSpec):
     def transforms(self, tokens: int, channels: int) -> list[Transform]:
         parts: list[Transform] = []
         for _ in range(self.layers):
-            net = TokenTransformer(
-                channels, 2 * channels, tokens, self.width, self.depth, self.heads, causal=True
-            )
+            net = TokenTransformer(channels, 2 * channels, tokens, self.width, self.depth, self.heads, causal=True)
             parts += [CausalPatches(net), Backwards()]
         return parts

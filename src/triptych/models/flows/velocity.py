@@ -37,23 +37,35 @@ class Times(nn.Module):
         return torch.cat([seen, length, (math.pi * length).sin(), (math.pi * length).cos()], 1)
 
 
+def two_bases(d: int) -> Tensor:
+    """Unit vectors (d, 2 d): the axes and the basis of the discrete cosine transform; (1, 1) for d = 1."""
+    if d == 1:
+        return torch.ones(1, 1)
+    at = torch.arange(d, dtype=torch.float64)
+    cosines = torch.cos(math.pi / d * (at[:, None] + 0.5) * at)
+    return torch.cat([torch.eye(d), (cosines / cosines.norm(dim=0)).float()], 1)
+
+
 class WavePerceptron(nn.Module):
     """x_t / r (n, d) and several octaves of waves through a perceptron, whose units the time scales.
 
     The waves are sines and cosines of y = x_t / t, which is data plus noise of deviation σ = (1 − t) / t, each times
     exp(−ω² σ² / 2): what the noise leaves of them in the mean. In y the modes stay where they are at all times. Without
-    waves a smooth network takes weights that training does not reach in a minute to tell narrow modes apart. The last
-    layer starts at 0.
+    waves a smooth network takes weights that training does not reach in a minute to tell narrow modes apart. They run
+    along the axes and along a second basis, in the plane the diagonals, so that none is a favourite. The last layer
+    starts at 0.
     """
 
     waves: Tensor
+    directions: Tensor
 
     def __init__(self, d: int, width: int, depth: int, octaves: int, *, second: bool) -> None:
         super().__init__()
         self.register_buffer("waves", math.pi / 2 * 2.0 ** torch.arange(octaves), persistent=False)
+        self.register_buffer("directions", two_bases(d), persistent=False)
         self.times = Times(second=second)
         e = self.times.outputs
-        self.enter = nn.Linear(d * (1 + 2 * octaves) + e, width)
+        self.enter = nn.Linear(d + 2 * octaves * self.directions.shape[1] + e, width)
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
         self.scales = nn.ModuleList(nn.Linear(e, width) for _ in range(depth - 1))
         self.leave = nn.Linear(width, d)
@@ -63,7 +75,7 @@ class WavePerceptron(nn.Module):
     def forward(self, x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
         e, some = self.times(t, s), t.clamp_min(NEAREST)
         left = torch.exp(-0.5 * ((1 - t) / some * self.waves).square())[:, None]
-        angles = (x * (radius(t) / some))[:, :, None] * self.waves
+        angles = (x * (radius(t) / some) @ self.directions)[:, :, None] * self.waves
         seen = [x, (angles.sin() * left).flatten(1), (angles.cos() * left).flatten(1), e]
         h = F.silu(self.enter(torch.cat(seen, 1)))
         for layer, scale in zip(self.hidden, self.scales, strict=True):
@@ -146,7 +158,7 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 class UNet(nn.Module):
-    """Down to a quarter of the side and up again, with skips; attention at the lowest size. (n, c, h, w) to the same."""
+    """Down to a quarter of the side and up again, attention at the lowest size; (n, c, h, w) to the same."""
 
     def __init__(self, channels: int, width: int, blocks: int, *, second: bool) -> None:
         super().__init__()
@@ -205,7 +217,9 @@ class VelocityUNet(Integration):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.width % 4:
-            raise UserError(f"model.width is {self.width}; four heads share twice as many channels: give a multiple of 4")
+            raise UserError(
+                f"model.width is {self.width}; four heads share twice as many channels: give a multiple of 4"
+            )
 
     def build(self, shape: Shape) -> Scaled:
         if len(shape) != 3:
