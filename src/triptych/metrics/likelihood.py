@@ -149,7 +149,7 @@ def estimated(model: ContinuousFlow, x: Tensor, log_p: Tensor, card: Card, batch
     some = x[: affordable(CHECKED, model.cost.likelihood, CHECKED_PASSES, 16)]
     least = ode.LEAST[torch.float32]
     finer = model.tolerance / 32
-    tolerances = (model.tolerance, finer) if finer >= least else (min(32 * model.tolerance, 0.5), model.tolerance)
+    tolerances = (model.tolerance, finer) if finer >= least else (32 * model.tolerance, model.tolerance)
     found = []
     for tolerance in tolerances:
         with torch.random.fork_rng(devices=[]), model.at_tolerance(tolerance):

@@ -25,6 +25,8 @@ MOST = 2_000
 """Steps, tried ones counted, after which an adaptive solution is given up."""
 LEAST = {torch.float32: 1e-6, torch.float64: 1e-12}
 """Smallest tolerance that rounding lets a solver keep."""
+LARGEST = 0.01
+"""Largest tolerance: beyond it the steps grow however large the error is."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ def fixed(f: Field, x: Tensor, times: Sequence[float], solver: str, beside: Tens
 def check_tolerance(tolerance: float, dtype: torch.dtype = torch.float32) -> None:
     """UserError for a tolerance that rounding does not let a solver keep."""
     least = LEAST.get(dtype, LEAST[torch.float32])
-    if not least <= tolerance < 1:
-        raise UserError(f"a tolerance of {tolerance:g} cannot be kept; give {least:g} or more, and less than 1")
+    if not least <= tolerance <= LARGEST:
+        raise UserError(f"a tolerance of {tolerance:g} cannot be kept; give {least:g} to {LARGEST:g}")
 
 
 def adaptive(f: Field, x: Tensor, start: float, end: float, tolerance: float, beside: Tensor) -> tuple[Tensor, float]:
