@@ -235,9 +235,10 @@ def test_a_round_trip_needs_a_density_and_a_way_back_not_a_class() -> None:
         found = RoundTrip(points=50)(Comparison(data, data, model=model))["round_trip"]
         assert found.value is not None
         assert found.value < 2e-3
-    assert "rk4, 16 steps" in RoundTrip(points=5)(Comparison(data, data, model=plane(solver="rk4", steps=16)))[
-        "round_trip"
-    ].note
+    assert (
+        "rk4, 16 steps"
+        in RoundTrip(points=5)(Comparison(data, data, model=plane(solver="rk4", steps=16)))["round_trip"].note
+    )
 
 
 # ------------------------------------------------------------------------------------------- choices and refusals

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -38,7 +39,7 @@ def test_the_error_falls_as_the_order_says(solver: str) -> None:
     for steps in (32, 64, 128):
         times = [2 * i / steps for i in range(steps + 1)]
         errors.append((ode.fixed(spin, x, times, solver, none(x)) - turned(x, 2.0)).norm().item())
-    for coarse, fine in zip(errors[:-1], errors[1:], strict=True):
+    for coarse, fine in itertools.pairwise(errors):
         assert math.log2(coarse / fine) == pytest.approx(ode.TABLEAUS[solver].order, rel=0.15)
 
 
@@ -91,7 +92,7 @@ def test_a_tolerance_that_rounding_forbids_is_refused(tolerance: float) -> None:
 
 
 def test_a_field_with_a_pole_is_given_up_in_words() -> None:
-    with pytest.raises(UserError, match="cannot be kept: the solver's steps"):
+    with pytest.raises(UserError, match="steps become too small or too many"):
         ode.adaptive(lambda t, x, _: x / (0.5 - t).square(), start().float(), 0.0, 1.0, 1e-6, none(start()).float())
 
 
