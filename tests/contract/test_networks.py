@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-
 import pytest
 import torch
+from networks import small_networks
 
-from triptych import core
 from triptych.core import Density, Encoder, Model, ModelSpec, Sampler
 from triptych.core.model import Stepwise
 from triptych.errors import UserError
 
-SHAPES = ((2,), (5,), (1, 8, 8), (1, 16, 16), (3, 32, 32))
-NARROW = {"width": 8, "flow_width": 8, "layers": 2, "steps": 2, "tolerance": 0.01}
-
-
-def small(cls: type[ModelSpec]) -> list[ModelSpec]:
-    """The network, narrow; then with each of its switches the other way."""
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    narrow = {k: v for k, v in NARROW.items() if k in fields}
-    found = [cls(**narrow)]
-    for f in fields.values():
-        if isinstance(f.default, bool):
-            with contextlib.suppress(UserError):
-                found.append(cls(**narrow, **{f.name: not f.default}))
-    return found
-
-
-SPECS = [spec for cls in core.discover("models", ModelSpec).values() for spec in small(cls)]
+SHAPES = ((2,), (5,), (1, 16, 16), (3, 32, 32))
+SPECS = list(small_networks())
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=[f"{type(s).__name__}-{i}" for i, s in enumerate(SPECS)])

@@ -171,11 +171,11 @@ def test_points_far_away_have_finite_numbers() -> None:
 
 def test_pictures_have_likelihoods_and_round_trips() -> None:
     torch.manual_seed(0)
-    model = VelocityUNet(width=8, steps=24, tolerance=1e-3).build((1, 8, 8))
+    model = VelocityUNet(width=8, steps=24, tolerance=1e-3).build((1, 12, 12))
     assert isinstance(model, ContinuousFlow)
-    model.fit(pictures(50) * 2 - 1)
+    model.fit(pictures(50, 12) * 2 - 1)
     perturbed(model, 0.02)
-    x = pictures(2)
+    x = pictures(2, 12)
     with torch.no_grad():
         assert torch.isfinite(model.log_prob(x)).all()
         assert (model.decode(model.encode(x)) - x).abs().max().item() < 5e-3

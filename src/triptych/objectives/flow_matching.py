@@ -45,7 +45,7 @@ def paired(z: Tensor, x: Tensor, how: Coupling) -> Tensor:
 
 REGRESSION: Mapping[str, Quantity] = {
     "loss": Quantity("Loss", neither=TRAINED_ON, rank=43, live=True),
-    "val_loss": Quantity(
+    "val_error": Quantity(
         "Held-out regression error", "lower", comparable="objective, its time and its coupling", rank=25, live=True
     ),
 }
@@ -110,12 +110,12 @@ class FlowMatching(Objective):
         fit(model, data)
 
     def validate(self, model: ContinuousFlow, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
-        """val_loss: the mean squared error on held-out examples, at times drawn as in training, independent noise."""
+        """val_error: the mean squared error on held-out examples, at times drawn as in training, independent noise."""
         found = []
         for batch in batches:
             x = model.scaled(dequantised(batch))
             found.append(regression(model, x, torch.randn_like(x), draw_times(x.shape[0], self.time, x)).double())
-        return {"val_loss": torch.cat(found).mean().item()}
+        return {"val_error": torch.cat(found).mean().item()}
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,9 @@ class MeanFlow(Objective):
         fit(model, data)
 
     def validate(self, model: OnePassFlow, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
-        """val_loss: the mean squared error on held-out examples."""
+        """val_error: the mean squared error on held-out examples."""
         found = [self.errors(model, model.scaled(dequantised(x))).double() for x in batches]
-        return {"val_loss": torch.cat(found).mean().item()}
+        return {"val_error": torch.cat(found).mean().item()}
 
 
 @dataclass(frozen=True)
@@ -231,10 +231,10 @@ class LatentFlowMatching(Objective):
         return f"the end of the autoencoder's stage, at {self.share:.0%} of the budget,"
 
     def validate(self, model: LatentFlow, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
-        """val_recon: held-out squared error of the round trip, summed; val_loss: the flow's, as in training."""
+        """val_recon: held-out squared error of the round trip, summed; val_error: the flow's, as in training."""
         recon, found = [], []
         for x in batches:
             recon.append(sse(x, model.decoder(model.encoder(x))).double())
             y = model.scaled(x)
             found.append(regression(model, y, torch.randn_like(y), draw_times(y.shape[0], self.time, y)).double())
-        return {"val_recon": torch.cat(recon).mean().item(), "val_loss": torch.cat(found).mean().item()}
+        return {"val_recon": torch.cat(recon).mean().item(), "val_error": torch.cat(found).mean().item()}

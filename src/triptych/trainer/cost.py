@@ -7,11 +7,15 @@ import time
 
 import torch
 
-from triptych.core import Clock, Data, Recipe
+from triptych.core import Clock, Data, Model, Recipe
+from triptych.core.model import affordable
 from triptych.data.batches import Batches
+from triptych.evaluate.while_training import FEW, SAMPLE_PASSES
 from triptych.run.checkpoint import KEEP
 from triptych.system import device as runtime
 
+SAMPLES = 2_500
+"""Samples of a look where each takes one pass."""
 MEASURED = 1.0
 """Seconds spent on measuring steps, at least one."""
 
@@ -37,10 +41,25 @@ def forecast(recipe: Recipe, data: Data, device: torch.device, precision: str) -
     checkpoint = 3 * weights + (averages if train.ema else 0)
     memory = checkpoint + weights + data.x.nbytes
     seconds = fastest * train.images / drawn
+    # a pass forward is about a third of a step's time, and a look a tenth of the budget apart unless asked otherwise
+    looks = train.images / (train.evaluate or max(train.images // 10, 1)) + 1
+    looking = looks * passes_of_a_look(model, data) * fastest / drawn / 3
+    beside = f" and {duration(looking)} for looks at it" if looking > 0.1 * seconds else ""
     return (
-        f"about {duration(seconds)} for {train.images:,} images, {size(memory)} of memory beside the activations of a "
+        f"about {duration(seconds)} for {train.images:,} images{beside}, "
+        f"{size(memory)} of memory beside the activations of a "
         f"batch of {train.batch}, up to {size((KEEP + 2) * checkpoint)} of disk"
     )
+
+
+def passes_of_a_look(model: Model, data: Data) -> float:
+    """Passes through the networks that samples, a picture and a map take: nothing where one pass makes a sample."""
+    cost = model.cost
+    if cost.sample <= 1 and cost.likelihood <= 1:
+        return 0.0
+    samples = affordable(SAMPLES, cost.sample, SAMPLE_PASSES, FEW) + (64 if data.is_images else 2_000)
+    likelihoods = 48**2 + 500 if data.distribution is not None else 0
+    return samples * cost.sample + likelihoods * cost.likelihood
 
 
 def duration(seconds: float) -> str:

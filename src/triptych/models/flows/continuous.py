@@ -309,12 +309,18 @@ class Integration(ModelSpec):
     """error that dopri5 may make, in likelihoods too"""
     probes: int = 1
     """random vectors that estimate the divergence beyond 64 dimensions"""
-    one_pass: bool = False
-    """predict the mean velocity between two times, for the objective MeanFlow: samples in one pass, no likelihood"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         ode.check_tolerance(self.tolerance)
+
+
+@dataclass(frozen=True)
+class Velocity(Integration):
+    """Abstract base of the networks that move examples themselves."""
+
+    one_pass: bool = False
+    """predict the mean velocity between two times, for the objective MeanFlow: samples in one pass, no likelihood"""
 
     def model(self, shape: Shape, flow: nn.Module) -> Scaled:
         """The family that the network belongs to."""

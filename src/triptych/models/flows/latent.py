@@ -98,8 +98,6 @@ class LatentUNet(Integration):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.one_pass:
-            raise UserError("model.one_pass is of the networks that move examples; leave it out")
         if self.flow_width % 4:
             raise UserError(f"model.flow_width is {self.flow_width}; four heads share it: give a multiple of 4")
 

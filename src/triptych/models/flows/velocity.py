@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from triptych.core import Shape
 from triptych.errors import UserError
-from triptych.models.flows.continuous import NEAREST, Integration, Scaled, column_of, radius
+from triptych.models.flows.continuous import NEAREST, Scaled, Velocity, column_of, radius
 from triptych.models.layers.conv import nearest_up
 
 FREQUENCIES = (0.25, 0.5, 1.0, 2.0)
@@ -84,7 +84,7 @@ class WavePerceptron(nn.Module):
 
 
 @dataclass(frozen=True)
-class VelocityMLP(Integration):
+class VelocityMLP(Velocity):
     """A continuous flow for vectors: a perceptron on sines of x and of the log of noise over signal."""
 
     width: int = 128
@@ -206,7 +206,7 @@ class UNet(nn.Module):
 
 
 @dataclass(frozen=True)
-class VelocityUNet(Integration):
+class VelocityUNet(Velocity):
     """A continuous flow for images: a U-Net of three resolutions, whose sides are divisible by 4."""
 
     width: int = 32
