@@ -146,7 +146,8 @@ def estimated(model: ContinuousFlow, x: Tensor, log_p: Tensor, card: Card, batch
     probes are the same both times.
     """
     steps = model.evaluations["likelihood"] / 6
-    some = x[: affordable(CHECKED, model.cost.likelihood, CHECKED_PASSES, 16)]
+    passes = CHECKED_PASSES if len(model.shape) == 1 else CHECKED_PASSES / 10
+    some = x[: affordable(CHECKED, model.cost.likelihood, passes, 16)]
     least = ode.LEAST[torch.float32]
     finer = model.tolerance / 32
     tolerances = (model.tolerance, finer) if finer >= least else (32 * model.tolerance, model.tolerance)
@@ -301,10 +302,10 @@ class Likelihood(Metric):
     def afford(self, model: Model, n: int, passes: float = EXAMPLES_PASSES, least: int = FEW) -> int:
         """How many of n likelihoods are made: fewer where one takes many passes; the card tells how many they were.
 
-        A small network's pass over vectors is a hundredth of one over pictures.
+        A pass of a small network over vectors is less than a hundredth of one over pictures.
         """
         more = 100 if model.device.type != "cpu" else 1
-        scale = 1 if len(model.shape) == 1 else 100
+        scale = 1 if len(model.shape) == 1 else 200
         return affordable(n, model.cost.likelihood, more * passes / scale, least)
 
     def tighter(

