@@ -22,19 +22,22 @@ FREQUENCIES = (0.25, 0.5, 1.0, 2.0)
 
 
 class Times(nn.Module):
-    """What networks see of times: `column_of` t, and of a mean velocity the length of its interval beside it."""
+    """What networks see of times: `column_of` t; of a mean velocity smooth waves of both ends of its interval.
+
+    A mean velocity is differentiated by t while it is trained, and the log of noise over signal has poles at both ends.
+    """
 
     def __init__(self, *, second: bool) -> None:
         super().__init__()
         self.second = second
-        self.outputs = 1 + 2 * len(FREQUENCIES) + (3 if second else 0)
+        self.outputs = (2 if second else 1) * (1 + 2 * len(FREQUENCIES))
 
     def forward(self, t: Tensor, s: Tensor | None = None) -> Tensor:
-        seen = column_of(t, FREQUENCIES)
         if not self.second:
-            return seen
-        length = torch.zeros_like(t) if s is None else s - t
-        return torch.cat([seen, length, (math.pi * length).sin(), (math.pi * length).cos()], 1)
+            return column_of(t, FREQUENCIES)
+        both = torch.stack([t, (t if s is None else s) - t], 2)
+        angles = both * (2 * math.pi * both.new_tensor(FREQUENCIES)[:, None])
+        return torch.cat([both, angles.sin(), angles.cos()], 1).flatten(1)
 
 
 def two_bases(d: int) -> Tensor:
@@ -74,8 +77,11 @@ class WavePerceptron(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
         e, some = self.times(t, s), t.clamp_min(NEAREST)
-        left = torch.exp(-0.5 * ((1 - t) / some * self.waves).square())[:, None]
-        angles = (x * (radius(t) / some) @ self.directions)[:, :, None] * self.waves
+        if self.times.second:  # smooth in t, as its features of time are
+            left, y = torch.ones_like(t)[:, None], x
+        else:
+            left, y = torch.exp(-0.5 * ((1 - t) / some * self.waves).square())[:, None], x * (radius(t) / some)
+        angles = (y @ self.directions)[:, :, None] * self.waves
         seen = [x, (angles.sin() * left).flatten(1), (angles.cos() * left).flatten(1), e]
         h = F.silu(self.enter(torch.cat(seen, 1)))
         for layer, scale in zip(self.hidden, self.scales, strict=True):
