@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from triptych.core import Data, Metric, Model, Sampler, Value, discover
+from triptych.core.model import choose_steps
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
     CONTROLS,
@@ -91,6 +92,7 @@ def evaluate_run(
     run = Run(path)
     run.sweep_parts()
     model = run.load(samples.which, device) if model is None else model.eval()
+    choose_steps(model, samples.solver, samples.steps)
     if samples.bn == "train":
         use_batch_statistics(model)
     try:
@@ -212,6 +214,7 @@ def selected(
         return {}
     best = run.load("best", device)
     assert isinstance(best, Sampler)
+    choose_steps(best, samples.solver, samples.steps)
     if samples.bn == "train":
         use_batch_statistics(best)
     extractors = comparison.extractors.only(values[name].extractor)

@@ -15,8 +15,10 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from triptych.core import Data, Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
+from triptych.core.model import Cost
 from triptych.errors import UserError
 from triptych.models.layers.bijections import Convolutions, Transform
+from triptych.models.layers.transformer import TokenTransformer
 
 PARAMETERS, TENSORS = 2**30, 10_000
 """Most parameters of a model (4 GiB in float32), and most tensors that hold them."""
@@ -105,11 +107,15 @@ class FlowModel(Sampler, Encoder, Density):
             self.dequantizer = dequantizer
 
     def autocast_modules(self) -> list[nn.Module]:
-        """The convolutions that decide scales and shifts; z and log-determinants stay float32.
+        """The convolutions and transformers that decide scales and shifts; z and log-determinants stay float32.
 
         Flows of vectors have none: bfloat16 moves the log density of 2-D data by hundredths of a nat.
         """
-        return [m for m in self.modules() if isinstance(m, Convolutions)]
+        return [m for m in self.modules() if isinstance(m, Convolutions | TokenTransformer)]
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(sample=self.flow.passes_back)
 
     def encode(self, x: Tensor) -> Tensor:
         return self.flow(to_inner(check_examples(self, x)))[0]

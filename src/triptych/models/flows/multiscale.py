@@ -227,15 +227,21 @@ def preprocessing(name: Preprocess, channels: int) -> Transform:
 
 
 @dataclass(frozen=True)
-class MultiScaleSpec(ModelSpec):
-    """Abstract base of the multi-scale flows, which differ in what makes up a level."""
+class ImageFlowSpec(ModelSpec):
+    """Abstract base of the flows for images: how grey levels become continuous variables."""
 
-    width: int = 128
-    """channels inside each coupling's convolutions"""
     preprocess: Preprocess = "plain"
     """grey levels unchanged, through a logit, or through their quantiles to a standard normal"""
     dequantise: Dequantise = "uniform"
     """noise that makes grey levels continuous: uniform, or learned"""
+
+
+@dataclass(frozen=True)
+class MultiScaleSpec(ImageFlowSpec):
+    """Abstract base of the multi-scale flows, which differ in what makes up a level."""
+
+    width: int = 128
+    """channels inside each coupling's convolutions"""
     levels: int = 3
     """times the sides are halved (L); half of the channels are factored out after each but the last"""
 
