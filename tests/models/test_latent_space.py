@@ -44,6 +44,9 @@ class OwnPrior(Plain):
     def prior_moments(self):
         return torch.full((6,), 5.0), torch.full((6,), 2.0)
 
+    def prior_factor(self):
+        return torch.full((6,), 5.0), 2 * torch.eye(6)
+
 
 def test_linear_walk_passes_every_code():
     codes = torch.randn(3, 7, generator=torch.Generator().manual_seed(0))

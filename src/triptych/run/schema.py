@@ -31,7 +31,7 @@ FILES = (
     "sampling.json",
     ".lock",
 )
-FOLDERS = ("checkpoints", "samples", "interpolation", "sweep", "reconstructions", "neighbours", "flow")
+FOLDERS = ("checkpoints", "samples", "interpolation", "sweep", "reconstructions", "neighbours", "flow", "export")
 LIMIT = 64 << 20
 """Bytes of the largest of the files."""
 NESTED = 40
