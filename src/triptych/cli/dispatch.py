@@ -37,6 +37,7 @@ COMMANDS = {
     "interpolate": from_function("interpolate", explore.interpolate),
     "sweep": from_function("sweep", explore.sweep),
     "export": from_function("export", export.export),
+    "explore": from_function("explore", export.explore),
     "study": from_function("study", study.study, study.named_studies),
     "report": from_function("report", report.report),
     "data": Command("List, describe and prepare data sets: `triptych data list|info|prepare`.", data),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import webbrowser
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
 
-from triptych.cli.explore import RunFolder, Which, note
+from triptych.cli.explore import Moved, RunFolder, Which, note
 from triptych.system.console import say
 
 Precision = Annotated[
@@ -26,7 +27,9 @@ def export(
         arg(help="only this; default: all that the model can do"),
     ] = None,
     precision: Precision = "fp32",
-    out: Annotated[Path | None, arg(metavar="DIR", help="folder to write to; default: export/ in the run folder")] = None,
+    out: Annotated[
+        Path | None, arg(metavar="DIR", help="folder to write to; default: export/ in the run folder")
+    ] = None,
     which: Which = "last",
 ) -> None:
     """Export a run's model for other programs, checked against it: ONNX graphs, or weights.
@@ -39,3 +42,29 @@ def export(
     for text in result.notes:
         note(text)
     say(*result.files)
+
+
+Runs = Annotated[tuple[Path, ...], Positional, arg(metavar="RUN", help="folders of one to four runs")]
+
+
+def explore(
+    runs: Runs,
+    out: Annotated[Path, arg(metavar="FILE.html", help="the page to write")] = Path("explore.html"),
+    precision: Precision = "fp32",
+    data: Moved = None,
+    *,
+    embed_training: Annotated[
+        bool, arg(help="put some training examples into the page, to show those nearest to a sample; mind their terms")
+    ] = False,
+    open: Annotated[bool, arg(help="open the page in the browser")] = False,
+) -> None:
+    """Write a page that runs models in the browser: sliders, walks and samples, side by side, in one file.
+
+    The file needs no server and no network, and can be sent to anybody.
+    """
+    from triptych.explore.page import write_page
+
+    file = write_page(runs, out, precision=precision, embed_training=embed_training, data=data, announce=note)
+    say(file, f"{file.stat().st_size / 2**20:.1f} MB; open it in a browser, from the disk")
+    if open:
+        webbrowser.open(file.absolute().as_uri())

@@ -46,7 +46,9 @@ def need(*modules: str) -> None:
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
     """The exporter's remarks on itself are not for whoever exports a model."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", "torch._export")]
+    loggers = [
+        logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", "torch._export")
+    ]
     before = [(log, log.level) for log in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

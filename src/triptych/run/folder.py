@@ -237,7 +237,8 @@ class Run:
 
     def prune(self, images: int, best: Mapping[str, Any] | None, later: bool) -> None:
         """Drop the checkpoints that are not needed beside that at `images`, and halves that a kill left."""
-        checkpoint.prune(self.folder, images, None if best is None else best["images"], later)
+        keep = self.recipe.train.keep
+        checkpoint.prune(self.folder, images, None if best is None else best["images"], later, keep)
 
     def read(self, images: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and note of one checkpoint, verified."""
@@ -285,12 +286,19 @@ class Run:
         UserError without a sound checkpoint, for weights that are not finite, and for `best` where no metric has
         chosen one.
         """
+        images, tensors, _ = self.newest() if which == "last" else self._read_best()
+        return self._model(images, tensors, device)
+
+    def load_at(self, images: int, device: str = "auto") -> Model:
+        """The model as it was at the checkpoint of so many images; otherwise as `load`."""
+        return self._model(images, self.read(images)[0], device)
+
+    def _model(self, images: int, tensors: Mapping[str, Tensor], device: str) -> Model:
         from triptych.models.families import build
         from triptych.system.device import pick_device, place
 
         if how := plugins.changed(schema.read_asked(self.path)):
             schema.note(f"{self.path}: {how}; what it makes may differ")
-        images, tensors, _ = self.newest() if which == "last" else self._read_best()
         model = build(self.recipe.model, self.shape())
         contents = checkpoint.Contents.unpack(tensors)
         own, averages = dict(contents.model), {**contents.averages, **contents.statistics}
