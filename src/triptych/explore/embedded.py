@@ -133,7 +133,7 @@ def add_frames(
 def add_training(
     made: Embedded, name: str, run: Run, model: Latent, training: Training, announce: Callable[[str], None]
 ) -> None:
-    """The sheet of samples; behind points the data, where they may be shown, and of pictures some to look for near ones.
+    """The sheet of samples; behind points the data, and of pictures some to look for near ones, where asked for.
 
     Drawn sets are the program's own. Others go into the page only where they are asked for.
     """

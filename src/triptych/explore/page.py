@@ -230,4 +230,5 @@ def sheet(model: Embedded) -> str:
     model.sheet.save(file, "PNG", optimize=True)
     name, source = html.escape(printable(model.about["name"])), base64.b64encode(file.getvalue()).decode()
     size = f'width="{model.sheet.width}" height="{model.sheet.height}"'
-    return f'<figure><figcaption>{name}</figcaption><img {size} alt="samples of {name}" src="data:image/png;base64,{source}"></figure>'
+    image = f'<img {size} alt="samples of {name}" src="data:image/png;base64,{source}">'
+    return f"<figure><figcaption>{name}</figcaption>{image}</figure>"

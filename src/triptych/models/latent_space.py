@@ -179,7 +179,7 @@ def influence(model: Latent, base: Tensor, codes: Codes, most: int = 256) -> Ten
 
 
 def strongest(model: Latent, base: Tensor, codes: Codes, rows: int) -> list[int]:
-    """The `rows` dimensions that change the output most around `base` (latent,), strongest first; all, in order, if few."""
+    """The `rows` dimensions with most influence around `base` (latent,), strongest first; all, in order, if few."""
     latent = len(base)
     if latent <= rows:
         return list(range(latent))

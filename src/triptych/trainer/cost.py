@@ -9,7 +9,6 @@ import torch
 
 from triptych.core import Clock, Data, Recipe
 from triptych.data.batches import Batches
-from triptych.run.checkpoint import KEEP
 from triptych.system import device as runtime
 
 MEASURED = 1.0
@@ -35,11 +34,13 @@ def forecast(recipe: Recipe, data: Data, device: torch.device, precision: str) -
     weights = 4 * sum(w.numel() for w in model.parameters())
     averages = 4 * sum(w.numel() for n, w in model.named_parameters() if n.split(".")[0] in model.sampling)
     checkpoint = 3 * weights + (averages if train.ema else 0)
+    cadence = train.checkpoint or math.ceil(train.images / 10)
+    kept = math.ceil(train.images / cadence) if train.keep == "all" else train.keep
     memory = checkpoint + weights + data.x.nbytes
     seconds = fastest * train.images / drawn
     return (
         f"about {duration(seconds)} for {train.images:,} images, {size(memory)} of memory beside the activations of a "
-        f"batch of {train.batch}, up to {size((KEEP + 2) * checkpoint)} of disk"
+        f"batch of {train.batch}, up to {size((kept + 2) * checkpoint)} of disk"
     )
 
 

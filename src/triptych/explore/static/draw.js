@@ -105,7 +105,7 @@ function raster(view, side) {
 }
 
 /**
- * Values over the raster as a tint: of a log density its root, of a critic's score its place between least and most.
+ * Values over the raster as a tint: of a log density the upper 8 nats, of a critic's score its place between least and most.
  * @param {Float32Array} values
  * @param {boolean} density
  */
@@ -117,7 +117,7 @@ function tinted(values, density) {
   const low = finite.reduce((a, b) => Math.min(a, b), Infinity);
   const [r, g, b] = colour(density ? "density" : "critic").split(/\s+/).map(Number);
   for (let i = 0; i < values.length; i++) {
-    const share = density ? Math.exp(0.5 * (values[i] - high)) : (values[i] - low) / (high - low || 1);
+    const share = density ? Math.max(0, 1 + (values[i] - high) / 8) : (values[i] - low) / (high - low || 1);
     pixels.data.set([r, g, b, Math.round(170 * (Number.isFinite(share) ? share : 0))], 4 * i);
   }
   return pixels;

@@ -26,7 +26,7 @@ function slider(label, [min, max, step], moved) {
   /** @param {number} value */
   const set = (value) => {
     range.value = String(value);
-    output.textContent = value.toFixed(2);
+    output.textContent = step < 1 ? value.toFixed(2) : String(value);
   };
   return { element, range, set };
 }
@@ -326,10 +326,11 @@ class Page {
     if (!able.length) return null;
     const shape = able[0].model.shape;
     const shown = make("canvas", { role: "img", "aria-label": "your picture", width: shape[2], height: shape[1] });
-    shown.className = "own";
+    Object.assign(shown, { className: "own", hidden: true });
     const take = async (/** @type {CanvasImageSource} */ source) => {
       for (const card of able) await card.reconstruct(exampleOf(source, card.model.shape));
       show(shown, pictureOf(exampleOf(source, shape), 0, shape));
+      shown.hidden = false;
       this.change((place) => place.edits.clear());
       this.say(`reconstructed by ${able.map((/** @type {Card} */ card) => card.model.name).join(", ")}`);
     };
