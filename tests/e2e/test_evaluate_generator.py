@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 from fake_runs import make_run, toy_recipe
 from onnx import TensorProto, helper, numpy_helper
@@ -91,6 +92,9 @@ def test_nothing_is_guessed(tmp_path, pictures, capsys):
     assert "neither images" in refused(odd, "--prior", "normal", "--output", -1, 1)
     unknown = foreign(tmp_path / "unknown.onnx", op="Frobnicate")
     assert "no ONNX model that can be run" in refused(unknown, "--prior", "normal")
+    model = onnx.load(foreign(tmp_path / "elsewhere.onnx"))
+    onnx.save(model, tmp_path / "elsewhere.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    assert "its weights are in other files" in refused(tmp_path / "elsewhere.onnx", "--prior", "normal")
     (tmp_path / "text.onnx").write_text("not a model")
     assert "no ONNX model that can be run" in refused(tmp_path / "text.onnx")
     assert "does not exist" in refused(tmp_path / "gone.onnx")

@@ -16,7 +16,7 @@ import numpy as np
 import picture_files
 import pytest
 import torch
-from fake_runs import make_run, named, picture_recipe, toy_recipe
+from fake_runs import make_run, named, toy_recipe
 
 from triptych.cli import main
 from triptych.explore import page

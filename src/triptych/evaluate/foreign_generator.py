@@ -15,9 +15,12 @@ from torch import Tensor
 from triptych.core import Data, to_bytes
 from triptych.errors import UserError
 from triptych.evaluate.options import Generator
+from triptych.system import files
 
 ENDING = ".onnx"
 BATCH = 64
+LARGEST = (1 << 31) - 1
+"""Bytes of a file that is read: no ONNX file without others beside it is larger."""
 TYPES = {"tensor(float)": torch.float32, "tensor(double)": torch.float64, "tensor(float16)": torch.float16}
 
 
@@ -91,15 +94,21 @@ def open_generator(path: str | Path, chosen: Generator) -> Opened:
     if not path.is_file():
         raise UserError(f"{path} does not exist; give an ONNX file")
     try:
+        import onnx
         import onnxruntime
     except ImportError as e:
-        raise UserError("onnxruntime is not installed; pip install 'triptych[onnx]'") from e
+        raise UserError(f"{e.name} is not installed; pip install 'triptych[onnx]'") from e
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as e:
-        raise UserError(f"{path} is no ONNX model that can be run ({first_line(e)}); export it again") from e
+        content = files.read_bytes(path, LARGEST)
+        if reads_elsewhere(onnx.load_model_from_string(content).graph):
+            raise UserError("its weights are in other files")
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as e:  # whatever the readers make of a stranger's file
+        raise UserError(
+            f"{path} is no ONNX model that can be run ({first_line(e)}); export it again, as one file"
+        ) from e
     said = session.get_modelmeta().custom_metadata_map
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type not in TYPES:
@@ -112,6 +121,16 @@ def open_generator(path: str | Path, chosen: Generator) -> Opened:
         prior_of(path, said, chosen),
         range_of(path, said, chosen),
     )
+
+
+def reads_elsewhere(graph: Any) -> bool:
+    """Whether a graph, or one inside it, has tensors in other files: a stranger's path is not followed."""
+    tensors, graphs = list(graph.initializer), []
+    for node in graph.node:
+        for attribute in node.attribute:
+            tensors += [attribute.t, *attribute.tensors]
+            graphs += [attribute.g, *attribute.graphs]
+    return any(t.data_location for t in tensors) or any(reads_elsewhere(g) for g in graphs if g.node or g.initializer)
 
 
 def code_shape(path: Path, shape: list[Any], latent: int | None) -> tuple[int, ...]:

@@ -27,10 +27,9 @@ from triptych.explore.embedded import Embedded, Training, embed
 from triptych.export.of_run import Precision
 from triptych.models import latent_space
 from triptych.run.folder import Run
-from triptych.system import files
+from triptych.system import files, pages
 from triptych.system.console import printable
 
-MARK = '<meta name="generator" content="triptych explore">'
 MOST = 4
 """Models side by side."""
 LIMIT = 200 << 20
@@ -41,7 +40,7 @@ VENDOR = "vendor"
 
 def write_page(
     runs: Sequence[str | Path],
-    out: str | Path = "explore.html",
+    out: str | Path = pages.EXPLORE_NAME,
     *,
     precision: Precision = "fp32",
     embed_training: bool = False,
@@ -86,14 +85,8 @@ def check_place(out: Path) -> None:
     """UserError where the page cannot go to `out`, or would take the place of another's file."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {out.name} is not a page; give a name that ends in .html")
-    if out.exists() and not (out.is_file() and is_page(out)):
+    if out.exists() and not (out.is_file() and pages.is_page(out, pages.EXPLORER)):
         raise UserError(f"{out} is there and is no explorer; give --out another name")
-
-
-def is_page(path: Path) -> bool:
-    """Whether the file is a page that was made here."""
-    with path.open("rb") as f:
-        return MARK.encode() in f.read(4_000)
 
 
 def showable(run: Run, model: Model) -> Latent:
