@@ -167,7 +167,11 @@ def range_of(path: Path, said: Mapping[str, str], chosen: Generator) -> tuple[fl
         return chosen.output
     try:
         low, high = json.loads(said.get("output", "{}")).get("range") or (None, None)
-        return None if low is None or high is None else (float(low), float(high))
+        if low is None or high is None:
+            return None
+        if not math.isfinite(low) or not math.isfinite(high) or low == high:
+            raise ValueError("no range")
+        return float(low), float(high)
     except (ValueError, AttributeError, TypeError) as e:
         raise UserError(f"{path} says nothing sensible about its range; give --output LOW HIGH") from e
 
