@@ -33,13 +33,10 @@ def score(model: Model, x: Tensor) -> Tensor:
     return model.players[model.adversary](to_inner(x)).reshape(x.shape[0])
 
 
-def from_noise(model: Model, noise: Tensor) -> Tensor:
-    """Samples from ε ~ N(0, I), (n, latent), where the prior is another: its codes are mean + R ε."""
+def factor_of(model: Model) -> tuple[Tensor, Tensor] | None:
+    """`Latent.prior_factor`, once: it is not computed inside a graph."""
     assert isinstance(model, Latent)
-    factor = model.prior_factor()
-    assert factor is not None
-    mean, root = factor
-    return model.decode(mean + noise @ root.T)
+    return model.prior_factor()
 
 
 PARTS: dict[PartName, Wanted] = {
@@ -47,7 +44,9 @@ PARTS: dict[PartName, Wanted] = {
     "encode": Wanted("x", "z", lambda m: isinstance(m, Encoder), lambda m, x: m.encode(x)),
     "log_prob": Wanted("x", "log_prob", lambda m: isinstance(m, Density), lambda m, x: m.log_prob(x)),
     "critic": Wanted("x", "score", lambda m: m.adversary is not None, score),
-    "sample": Wanted("noise", "x", lambda m: isinstance(m, Latent) and m.prior_factor() is not None, from_noise),
+    "sample": Wanted(
+        "noise", "x", lambda m: isinstance(m, Latent) and m.prior_factor() is not None, lambda m, z: m.decode(z)
+    ),
 }
 """Every graph there may be; `sample` only where decoding draws of N(0, I) would not sample."""
 
@@ -60,8 +59,12 @@ class Graph(nn.Module):
         self.model = model
         self.name: PartName = name
         self.part = PARTS[name]
+        self.factor = factor_of(model) if name == "sample" else None
 
     def forward(self, given: Tensor) -> Tensor:
+        if self.factor is not None:
+            mean, root = self.factor
+            given = mean + given @ root.T
         return self.part.call(self.model, given)
 
     @torch.no_grad()
