@@ -51,9 +51,9 @@ def unpacked(text, name):
 def test_it_carries_models_numbers_and_data(text, toys):
     one, two = about(text)
     assert [one["name"], two["name"]] == ["gan-25gaussians", "</script>"]
-    assert one["numbers"] == [{"title": "Modes found", "value": "20.0", "floor": "25.0"}]
+    assert one["numbers"] == [{"title": "Modes found", "value": "20", "floor": "25"}]
     assert one["verdict"] == [
-        "Modes found: 20.0, real against real 25.0",
+        "Modes found: 20, real against real 25",
         "state: done",
         "alarm: <script>alarm</script>",
     ]

@@ -71,7 +71,7 @@ class Card {
 
   samples() {
     const save = make("button", { type: "button", textContent: "Save as PNG" });
-    save.setAttribute("aria-label", `Save the picture of ${this.model.name} as PNG`);
+    save.setAttribute("aria-label", `Save as PNG the picture of ${this.model.name}`);
     save.onclick = () => download(this.canvas, `${this.file}.png`);
     const row = make("p", { className: "row" }, [save]);
     if (this.plane) return [row];
