@@ -111,6 +111,8 @@ class Firefox:
         self.ask("input.performActions", context=self.page, actions=actions)
 
     def close(self) -> None:
+        self.socket.file.close()
+        self.socket.raw.close()
         self.process.terminate()
         deadline = time.monotonic() + 20
         while self.process.poll() is None and time.monotonic() < deadline:

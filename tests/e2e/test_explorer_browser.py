@@ -94,7 +94,8 @@ def chromium(browser):
 
 
 def check_quiet(heard, file):
-    strange = [said for said in heard if not said.startswith((file.as_uri(), "blob:null/", "data:,"))]
+    # Firefox brings a font of its own for symbols as data:, which is no request to anybody
+    strange = [said for said in heard if not said.startswith((file.as_uri(), "blob:null/", "data:"))]
     assert strange == []
 
 
