@@ -1,6 +1,6 @@
 """The explorer's page in Chromium: how large it is, when its first pictures are there, and how fast they follow.
 
-    python benchmarks/explore_page.py demo/explore.html [--name quickstart] [--note TEXT]
+python benchmarks/explore_page.py demo/explore.html [--name quickstart] [--note TEXT]
 """
 
 from __future__ import annotations
@@ -12,11 +12,18 @@ import statistics
 from pathlib import Path
 
 from common import record
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 FIRST, MOVE, ALL, SIZE = 1.5, 50, 300, 12
 MOVES = 40
 SEEDS = 5
+
+
+def wait(page: Page, condition: str) -> None:
+    """Until a condition holds in the page, whose policy forbids it to be asked in the usual way."""
+    page.evaluate(
+        f"new Promise(done => {{ const look = () => ({condition}) ? done() : setTimeout(look, 5); look(); }})"
+    )
 
 
 def opened(file: Path, rounds: int) -> dict[str, list[float]]:
@@ -28,18 +35,18 @@ def opened(file: Path, rounds: int) -> dict[str, list[float]]:
         for _ in range(rounds):
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(file.absolute().as_uri())
-            page.wait_for_function("window.triptych")
+            wait(page, "window.triptych")
             page.evaluate("triptych.ready")
             found["first"].append(page.evaluate("triptych.times.first"))
             slider = page.locator("#controls fieldset:nth-of-type(2) input[type=range]").first
             for _ in range(MOVES):
                 done = page.evaluate("triptych.times.moves.length")
                 slider.press("ArrowRight" if page.evaluate("triptych.times.moves.length % 2") else "ArrowLeft")
-                page.wait_for_function(f"triptych.times.moves.length > {done}")
+                wait(page, f"triptych.times.moves.length > {done}")
             for _ in range(SEEDS):
                 done = page.evaluate("triptych.times.samples.length")
                 page.get_by_role("button", name="Next seed").click()
-                page.wait_for_function(f"triptych.times.samples.length > {done}")
+                wait(page, f"triptych.times.samples.length > {done}")
             found["moves"] += page.evaluate("triptych.times.moves")[-MOVES - SEEDS : -SEEDS]
             found["samples"] += page.evaluate("triptych.times.samples")[-SEEDS:]
             page.close()
@@ -62,8 +69,9 @@ def main() -> None:
     record(
         f"explore-page-{asked.name}",
         f"the explorer's page of the {asked.name} models in Chromium",
-        f"≤ {SIZE} MB; first pictures ≤ {FIRST} s; a slider's move ≤ {MOVE} ms; 64 of each ≤ {ALL} ms without image flows",
-        f"{megabytes:.1f} MB; {first / 1000:.2f} s; {move:.0f} ms; {samples:.0f} ms (medians; load of the machine {load:.0f})",
+        f"≤ {SIZE} MB; first pictures ≤ {FIRST} s; a slider's move ≤ {MOVE} ms; 64 of each ≤ {ALL} ms, image flows aside",
+        f"{megabytes:.1f} MB; {first / 1000:.2f} s; {move:.0f} ms; {samples:.0f} ms with the image flow "
+        f"(medians; load of the machine {load:.0f})",
         met,
         found | {"bytes": asked.page.stat().st_size, "load": load},
         asked.note,

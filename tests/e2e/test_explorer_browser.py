@@ -195,7 +195,8 @@ def test_the_scrubber_walk_and_own_picture_move_what_they_should(chromium, pages
     assert page.evaluate(PICTURES)[1] == vae  # the walk begins at A
     Image.fromarray(np.full((40, 40), 200, np.uint8)).save(tmp_path / "mine.png")
     page.page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
-    page.page.wait_for_function("document.getElementById('status').textContent.includes('reconstructed by vae-mnist')")
+    said = "document.getElementById('status').textContent.includes('reconstructed by vae-mnist')"
+    page.evaluate(f"new Promise(done => {{ const look = () => {said} ? done() : setTimeout(look, 20); look(); }})")
     page.page.wait_for_timeout(500)
     assert page.evaluate(PICTURES)[1] != vae
     assert "mine" not in page.evaluate("location.href")
