@@ -69,7 +69,7 @@ def main() -> None:
     record(
         f"explore-page-{asked.name}",
         f"the explorer's page of the {asked.name} models in Chromium",
-        f"≤ {SIZE} MB; first pictures ≤ {FIRST} s; a slider's move ≤ {MOVE} ms; 64 of each ≤ {ALL} ms, image flows aside",
+        f"≤ {SIZE} MB; pictures in ≤ {FIRST} s; a slider's move ≤ {MOVE} ms; 64 of each ≤ {ALL} ms, flows apart",
         f"{megabytes:.1f} MB; {first / 1000:.2f} s; {move:.0f} ms; {samples:.0f} ms with the image flow "
         f"(medians; load of the machine {load:.0f})",
         met,
