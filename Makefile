@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/.installed
 	env -u OMP_NUM_THREADS $(BIN)/triptych study quickstart --out demo
-	env -u OMP_NUM_THREADS $(BIN)/triptych explore $(addprefix demo/,gan-glyphs-*-seed0 wgan-gp-glyphs-*-seed0 vae-glyphs-*-seed0 realnvp-glyphs-*-seed0) \
+	env -u OMP_NUM_THREADS $(BIN)/triptych explore $(foreach r,gan wgan-gp vae realnvp,$$(ls -dt demo/$(r)-glyphs-*-seed0 | head -n 1)) \
 	  --precision fp16 --out demo/explore.html
 	$(BIN)/triptych report demo --out demo/report.html
 	@echo "open demo/explore.html in a browser: the models run there; demo/report.html compares them"
