@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from triptych.cli import evaluate, explore, report, study, tune
+from triptych.cli import evaluate, explore, export, report, study, tune
 from triptych.cli.commands import Command, from_function
 from triptych.cli.data import data
 from triptych.cli.options import print_help
@@ -36,6 +36,8 @@ COMMANDS = {
     "flow": from_function("flow", explore.flow),
     "interpolate": from_function("interpolate", explore.interpolate),
     "sweep": from_function("sweep", explore.sweep),
+    "export": from_function("export", export.export),
+    "explore": from_function("explore", export.explore),
     "study": from_function("study", study.study, study.named_studies),
     "tune": from_function("tune", tune.tune),
     "report": from_function("report", report.report),

@@ -13,7 +13,7 @@ from triptych.cli.options import Device, field_docs
 from triptych.core.controls import praise
 from triptych.core.statistics import format_number
 from triptych.errors import UserError
-from triptych.evaluate.options import Features, Reference, Samples
+from triptych.evaluate.options import Features, Generator, Reference, Samples
 from triptych.system.console import console, say
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ class Drawn(Samples):
 def evaluate(
     runs: Runs = (),
     real: Annotated[str | None, arg(help="real side: a folder, an archive, an array file or a data set's name")] = None,
-    fake: Annotated[str | None, arg(help="generated side, likewise; no run is needed")] = None,
+    fake: Annotated[
+        str | None, arg(help="generated side, likewise, or a generator as FILE.onnx; no run is needed")
+    ] = None,
     out: Annotated[Path | None, arg(help="JSON file to write; default: eval.json in the run folder")] = None,
     resolution: Annotated[
         int | str | None, arg(help="side in pixels, or WIDTHxHEIGHT, that --real and --fake are brought to")
@@ -49,6 +51,7 @@ def evaluate(
     samples: OmitArgPrefixes[Drawn] = Drawn(),
     reference: OmitArgPrefixes[Reference] = Reference(),  # noqa: B008
     features: OmitArgPrefixes[Features] = Features(),  # noqa: B008
+    generator: OmitArgPrefixes[Generator] = Generator(),  # noqa: B008
 ) -> None:
     """Evaluate runs, or any two sets of images, by every metric that applies.
 
@@ -70,6 +73,8 @@ def evaluate(
     if runs and (resolution is not None or channels is not None):
         raise UserError("a run's data are prepared as its recipe says; drop --resolution and --channels")
     chosen: dict[str, Any] = {"samples": samples, "reference": reference, "features": features}
+    if runs and generator.asked:
+        raise UserError("a run knows its own noise and range; drop --latent, --prior and --output")
     if runs:
         if out is not None and len(runs) > 1:
             raise UserError(f"--out names one file, for {len(runs)} runs; leave it out: each gets an eval.json")
@@ -90,7 +95,15 @@ def evaluate(
     from triptych.evaluate.of_sets import evaluate_sets
 
     result = evaluate_sets(
-        real, fake, **chosen, resolution=resolution, channels=channels, device=device, out=out, progress=True
+        real,
+        fake,
+        **chosen,
+        generator=generator,
+        resolution=resolution,
+        channels=channels,
+        device=device,
+        out=out,
+        progress=True,
     )
     show(result)
     if out is not None:

@@ -91,8 +91,9 @@ class Latent(Model):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "prior" in vars(cls) and "prior_moments" not in vars(cls):
-            raise TypeError(f"{cls.__name__} has a prior of its own; define prior_moments beside it")
+        for needed in ("prior_moments", "prior_factor"):
+            if "prior" in vars(cls) and needed not in vars(cls):
+                raise TypeError(f"{cls.__name__} has a prior of its own; define {needed} beside it")
 
     @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
@@ -106,6 +107,13 @@ class Latent(Model):
     def prior_moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each latent dimension under the prior, (latent,) each, on the CPU."""
         return torch.zeros(self.latent), torch.ones(self.latent)
+
+    def prior_factor(self) -> tuple[Tensor, Tensor] | None:
+        """Mean (latent,) and root R (latent, latent), on the CPU, of a prior that draws mean + R ε with ε ~ N(0, I).
+
+        None where the prior is N(0, I) itself. For programs that draw by themselves: an exported model.
+        """
+        return None
 
 
 class Sampler(Latent):

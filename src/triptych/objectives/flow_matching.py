@@ -14,7 +14,7 @@ from triptych.core import Clock, Data, Model, Move, Objective, Quantity, to_inne
 from triptych.core.assignment import assignment
 from triptych.errors import UserError
 from triptych.models.flows.continuous import NEAREST, ContinuousFlow, OnePassFlow, Scaled, dequantised
-from triptych.models.flows.latent import LatentFlow
+from triptych.models.two_stages import LatentFlow
 from triptych.objectives.autoencoder import sse
 from triptych.objectives.flow import FITTED, TRAINED_ON, check_vectors
 from triptych.objectives.gradients import directional

@@ -237,7 +237,8 @@ class Run:
 
     def prune(self, images: int, best: Mapping[str, Any] | None, *, later: bool) -> None:
         """Drop the checkpoints that are not needed beside that at `images`, and halves that a kill left."""
-        checkpoint.prune(self.folder, images, None if best is None else best["images"], later=later)
+        keep, at = self.recipe.train.keep, None if best is None else best["images"]
+        checkpoint.prune(self.folder, images, at, later=later, keep=keep)
 
     def read(self, images: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and note of one checkpoint, verified."""

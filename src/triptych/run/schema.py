@@ -34,7 +34,7 @@ FILES = (
     "curve.png",
     ".lock",
 )
-FOLDERS = ("checkpoints", "samples", "interpolation", "sweep", "reconstructions", "neighbours", "flow")
+FOLDERS = ("checkpoints", "samples", "interpolation", "sweep", "reconstructions", "neighbours", "flow", "export")
 LIMIT = 64 << 20
 """Bytes of the largest of the files."""
 NESTED = 40
