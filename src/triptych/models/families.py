@@ -357,6 +357,12 @@ class VAEModel(Autoencoder):
             return super().prior_moments()
         return self.code_mean.cpu(), self.code_cov.diagonal().clamp_min(0).sqrt().cpu()
 
+    def prior_factor(self) -> tuple[Tensor, Tensor]:
+        """As `prior_moments`: of the codes where samples are decoded from a density of these."""
+        if self.second is None or not bool(self.second.fitted):
+            return super().prior_factor()
+        return self.code_mean.cpu(), self.code_root().to(self.code_mean).cpu()
+
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
         """n new public examples, (n, *shape); `temperature` multiplies z, or its distance from the codes' mean."""
         z = self.from_second(n, torch.Generator().manual_seed(seed))
