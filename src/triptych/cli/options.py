@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Device = Annotated[str, arg(help="auto, cpu, cuda or mps")]
 
 
+SAVE = "write the recipe to this file instead of training it: `triptych train FILE.yaml` trains it"
 SWAP = "--objective NAME and --model NAME take another part, with its own options; `triptych parts` lists them."
 
 
@@ -49,16 +50,17 @@ def data_spec(options: Any) -> DataSpec:
     return DataSpec(**{("name" if k == "data" else k): v for k, v in vars(options).items()})
 
 
-def parse_recipe(recipe: Recipe, argv: Sequence[str], named: str = "") -> tuple[Recipe, Any]:
-    """The recipe with the command line's changes, and the options beside it (seed, out, device).
+def parse_recipe(recipe: Recipe, argv: Sequence[str], named: str = "", seed: int = 0) -> tuple[Recipe, Any]:
+    """The recipe with the command line's changes, and the options beside it (seed, out, device, save_recipe).
 
     `named` is what the person called it, where other parts were put into it since.
     """
     data = preparation(recipe.data)
     run = [
-        ("seed", Annotated[int, arg(help="random seed of everything")], 0),
+        ("seed", Annotated[int, arg(help="random seed of everything")], seed),
         ("out", Annotated[Path | None, arg(help="run folder to make; default: runs/RECIPE-SEED")], None),
         ("device", Device, "auto"),
+        ("save_recipe", Annotated[Path | None, arg(metavar="FILE.yaml", help=SAVE)], None),
         ("preparation", OmitArgPrefixes[data], data()),
         ("train", type(recipe.train), recipe.train),
         ("objective", type(recipe.objective), recipe.objective),
