@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 Device = Annotated[str, arg(help="auto, cpu, cuda or mps")]
 
 
+Track = Annotated[
+    tuple[str, ...],
+    arg(metavar="NAME ...", help="also show it in: tensorboard, wandb, mlflow, trackio, or your own sink"),
+]
 SAVE = "write the recipe to this file instead of training it: `triptych train FILE.yaml` trains it"
 SWAP = "--objective NAME and --model NAME take another part, with its own options; `triptych parts` lists them."
 
@@ -51,7 +55,7 @@ def data_spec(options: Any) -> DataSpec:
 
 
 def parse_recipe(recipe: Recipe, argv: Sequence[str], named: str = "", seed: int = 0) -> tuple[Recipe, Any]:
-    """The recipe with the command line's changes, and the options beside it (seed, out, device, save_recipe).
+    """The recipe with the command line's changes, and the options beside it (seed, out, device, track, save_recipe).
 
     `named` is what the person called it, where other parts were put into it since.
     """
@@ -60,6 +64,7 @@ def parse_recipe(recipe: Recipe, argv: Sequence[str], named: str = "", seed: int
         ("seed", Annotated[int, arg(help="random seed of everything")], seed),
         ("out", Annotated[Path | None, arg(help="run folder to make; default: runs/RECIPE-SEED")], None),
         ("device", Device, "auto"),
+        ("track", Track, ()),
         ("save_recipe", Annotated[Path | None, arg(metavar="FILE.yaml", help=SAVE)], None),
         ("preparation", OmitArgPrefixes[data], data()),
         ("train", type(recipe.train), recipe.train),

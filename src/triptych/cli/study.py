@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
+
+from triptych.cli.options import Track
 
 if TYPE_CHECKING:
     from triptych.study.jobs import Outcome
@@ -22,6 +25,7 @@ def study(
     ] = "quick",
     jobs: Annotated[int | None, arg(help="trainings at once; default: one per core, one on a GPU")] = None,
     device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
+    track: Track = (),
     *,
     trust: Annotated[bool, arg(help="leave out the line that says which .py file is run")] = False,
 ) -> None:
@@ -30,7 +34,7 @@ def study(
     Asking again skips the runs that are done and finishes those that were cut. Named studies:
     """
 
-    contrast(name, out, seeds, scale, jobs, device, trust=trust)
+    contrast(name, out, seeds, scale, jobs, device, track, trust=trust)
 
 
 def named_studies() -> str:
@@ -47,6 +51,7 @@ def contrast(
     scale: Scale,
     jobs: int | None,
     device: str = "auto",
+    track: Sequence[str] = (),
     *,
     trust: bool = False,
 ) -> list[Outcome]:
@@ -58,12 +63,16 @@ def contrast(
     from triptych.errors import UserError
     from triptych.report import terminal
     from triptych.report.page import check_places, write_report
+    from triptych.run import follow
+    from triptych.run.folder import Run
+    from triptych.run.sinks import trackers
     from triptych.study import named
     from triptych.study.from_file import read_study
     from triptych.study.runner import carry_out, terminated
     from triptych.system import names
     from triptych.system.console import say
 
+    trackers.by_name(track)  # one that is not here is said before any work
     if name == named.LINES:
         parallel_lines.carry_out(out or Path("runs") / f"{name}-{scale}", seeds, scale)
         return []
@@ -77,7 +86,13 @@ def contrast(
     names.encodable(folder)
     check_places(folder / "report.html")
     with terminated(f"what is done is kept in {folder}; the same command goes on with the rest"):
-        outcomes = carry_out(study, folder, jobs, device)
+        outcomes = carry_out(study, folder, jobs, device, track=track)
+        if track:
+            follow.summarise(
+                [Run(o.job.path) for o in outcomes if o.state == "done"],
+                trackers.by_name(track),
+                lambda text: say(text, stderr=True),
+            )
     page = write_report([folder], folder / "report.html")
     for outcome in outcomes:
         if outcome.state != "done":

@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 
 from triptych.cli import explore
 from triptych.cli.arguments import parse
-from triptych.cli.options import Device, data_spec, field_docs, parse_recipe, preparation, print_help
+from triptych.cli.options import Device, Track, data_spec, field_docs, parse_recipe, preparation, print_help
 from triptych.cli.swap import misfit, with_parts
 from triptych.errors import UserError
 from triptych.system.console import console, say
@@ -53,11 +53,13 @@ def train(argv: Sequence[str]) -> None:
         recipe_file.write(options.save_recipe, chosen, options.seed, field_docs)
         say(f"written: {options.save_recipe}; `{shell('triptych', 'train', str(options.save_recipe))}` trains it")
         return
+    from triptych.run.sinks import trackers
     from triptych.trainer.loop import fit
 
+    sinks = trackers.by_name(options.track)
     with nullcontext(chosen) if like is None else same_data(Path(like), chosen, options.device) as chosen:
         try:
-            run = fit(chosen, options.seed, options.out, options.device, announce=say)
+            run = fit(chosen, options.seed, options.out, options.device, announce=say, sinks=sinks)
         except UserError as e:
             if recipe.name != named and (why := misfit(chosen)):
                 raise UserError(why) from e
@@ -175,14 +177,17 @@ def resume(
     ] = None,
     data: explore.Moved = None,
     device: Device | None = None,
+    track: Track = (),
 ) -> None:
     """Continue a run that was cut off, exactly as if it had not been; or one that is finished, for longer."""
     from triptych.run.folder import Run
+    from triptych.run.sinks import trackers
     from triptych.trainer.loop import resume as go_on
 
+    sinks = trackers.by_name(track)
     before = Run(run)
     nothing = images is None and before.finished and before.status["images"] >= before.recipe.train.images
-    ended = go_on(run, device, images=images, data=data, announce=say)
+    ended = go_on(run, device, images=images, data=data, announce=say, sinks=sinks)
     if nothing:
         say(f"{run} is finished already; nothing to do (--train.images N goes on for longer)")
         return

@@ -108,15 +108,17 @@ def told(e: Exception) -> str:
 
 def train(job: dict[str, Any], path: Path) -> None:
     """Begin a run, or go on with it."""
+    from triptych.run.sinks import trackers
     from triptych.trainer import fit, resume
 
+    sinks = trackers.by_name(job["track"])
     if (path / "recipe.json").exists():
-        resume(path, progress=False)
+        resume(path, progress=False, sinks=sinks)
         return
     recipe = decode(job["recipe"])
     if not isinstance(recipe, Recipe):
         raise UserError("the job holds no recipe")
-    fit(recipe, job["seed"], path, job["device"], progress=False)
+    fit(recipe, job["seed"], path, job["device"], progress=False, sinks=sinks)
 
 
 def judge(path: Path, samples: int | None, device: str) -> None:
