@@ -60,7 +60,7 @@ while at + 7 <= len(content):
             rows.append({i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in message.history.item})
 print(json.dumps(rows))
 """
-    file = next((run.path.parent / "trackers" / "wandb").glob("offline-run-*/*.wandb"))
+    file = next((run.path.parent / "trackers" / "wandb").glob(f"offline-run-*/run-{trackers.shown(run).id}.wandb"))
     command = [sys.executable, "-W", "ignore", "-c", code, str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     values, pictures = {}, 0
