@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from triptych.cli import evaluate, explore, report, study, track
+from triptych.cli import evaluate, explore, push, report, study, track
 from triptych.cli.commands import Command, from_function
 from triptych.cli.data import data
 from triptych.cli.options import print_help
@@ -38,6 +38,7 @@ COMMANDS = {
     "sweep": from_function("sweep", explore.sweep),
     "study": from_function("study", study.study, study.named_studies),
     "report": from_function("report", report.report),
+    "push": from_function("push", push.push),
     "track": from_function("track", track.track),
     "data": Command("List, describe and prepare data sets: `triptych data list|info|prepare`.", data),
 }

@@ -29,6 +29,7 @@ FILES = (
     "eval.json",
     "eval-old.json",
     "sampling.json",
+    "model.safetensors",
     ".lock",
 )
 FOLDERS = ("checkpoints", "samples", "interpolation", "sweep", "reconstructions", "neighbours", "flow")
