@@ -21,7 +21,7 @@ from triptych.errors import UserError
 from triptych.metrics.features import extractor as features
 from triptych.metrics.features import self_trained
 from triptych.system.cache import plain, root
-from triptych.system.files import exclusive
+from triptych.system.locks import exclusive
 
 
 @pytest.fixture

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import html
+import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import strangers
+from fake_runs import make_run, toy_recipe
 
 from triptych.cli import main
 from triptych.core import plugins
@@ -74,6 +79,48 @@ def test_a_strangers_parts_from_listing_to_report(
     assert "mean_error" in (tmp_path / "report.csv").read_text()
     assert main(["train", "gan-mine", *own, "--out", str(tmp_path / "second"), "--device", "cpu"]) == 0
     assert Run(tmp_path / "second").recipe.name == "gan-mine"
+
+
+def test_a_strangers_metric_is_judged(tmp_path: Path, own: list[str], run: Path) -> None:
+    """By its own direction, also where a report is written without the plug-in: eval.json says what the number is."""
+    assert main(["evaluate", *own, str(run), "-n", "200"]) == 0
+    told = json.loads((run / "eval.json").read_text())["mean_error"]
+    assert told["better"] == "lower"
+    runs = [
+        make_run(tmp_path / f"{name}-{seed}", toy_recipe(name), seed, values={"mean_error": {**told, "value": v}})
+        for name, values in (("far", (3.0, 3.1, 3.2)), ("near", (1.0, 1.1, 1.2)))
+        for seed, v in enumerate(values)
+    ]
+    page = tmp_path / "report.html"
+    assert main(["report", *(str(r.path) for r in runs), "--out", str(page)]) == 0
+    assert "near is best" in page.read_text()
+    assert "clearly better than far (p &lt; 0.001)" in page.read_text()
+    rows = list(csv.DictReader(io.StringIO(page.with_suffix(".csv").read_text())))
+    assert {(r["label"], r["value"]) for r in rows if r["metric"] == "mean_error"} >= {("near", "1.0"), ("far", "3.2")}
+
+
+def test_the_command_in_a_report_does_the_run_again(
+    tmp_path: Path, own: list[str], run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = json.loads((run / "env.json").read_text())["command"]
+    words = shlex.split(command)
+    assert words[:7] == ["triptych", "train", "gan-8gaussians", "--objective", "Moments", "--model", "Affine"]
+    assert [Path(w).stem for w in words if w.endswith(".py")] == ["moments", "affine", "noise"], "those that it needs"
+    assert main(["report", str(run), "--out", str(tmp_path / "report.html")]) == 0
+    assert html.escape(command) in (tmp_path / "report.html").read_text()
+    again = tmp_path / "again"
+    assert main([*words[1:], "--device", "cpu", "--out", str(again)]) == 0, capsys.readouterr().err
+    assert (again / "recipe.json").read_bytes() == (run / "recipe.json").read_bytes()
+    assert json.loads((again / "env.json").read_text())["command"] == command
+    (before,), (after,) = ([*(r / "checkpoints").glob("*512.safetensors")] for r in (run, again))
+    assert before.read_bytes() == after.read_bytes()
+
+
+def test_a_named_recipe_of_a_plugin_is_trained_again_with_it(tmp_path: Path, own: list[str]) -> None:
+    mine = own[-2:]
+    assert main(["train", "gan-mine", *mine, "--out", str(tmp_path / "run"), "--device", "cpu"]) == 0
+    command = json.loads((tmp_path / "run" / "env.json").read_text())["command"]
+    assert shlex.split(command) == ["triptych", "train", "gan-mine", *mine]
 
 
 def test_help_lists_the_options_of_a_strangers_part(own: list[str], capsys: pytest.CaptureFixture[str]) -> None:

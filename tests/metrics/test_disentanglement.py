@@ -8,8 +8,10 @@ from torch import nn
 
 from triptych.core import Sampler
 from triptych.errors import UserError
-from triptych.metrics.disentanglement import beta_vae_score, dci, lasso, mig, sap, separability
+from triptych.metrics.disentanglement import beta_vae_score, dci, mig, sap
+from triptych.metrics.linear_models import lasso
 from triptych.metrics.path_length import path_length
+from triptych.metrics.separability import separability
 from triptych.models.latent_space import slerp
 
 

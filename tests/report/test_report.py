@@ -1,6 +1,7 @@
 """Tables, verdicts and the page, on runs with known numbers."""
 
 import csv
+import dataclasses
 import html
 import json
 import math
@@ -18,9 +19,11 @@ from triptych.core import DataSpec, Recipe, Train, encode
 from triptych.errors import UserError
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.objectives.autoencoder import VAE
+from triptych.objectives.gan import GAN
 from triptych.recipes import command, get
-from triptych.recipes.override import with_field
+from triptych.recipes.override import with_field, with_parts
 from triptych.report import write_report
+from triptych.report.axes import gate, judge_axes
 from triptych.report.entries import gather
 from triptych.report.page import cost
 from triptych.report.significance import judge
@@ -56,7 +59,8 @@ def test_a_real_difference_is_called_real(tmp_path):
     expected = stats.ttest_ind([0.5, 0.52, 0.48], [0.9, 0.91, 0.89], equal_var=False).pvalue
     assert verdict.worse[0][1] == pytest.approx(expected, rel=1e-6)
     assert "clearly better than gan-x" in sentence(verdict, table)
-    assert "wgan-gp-x" in headline(table, [verdict])
+    said = headline(table, judge_axes(table), gate(table))
+    assert "wgan-gp-x is clearly better than gan-x on fidelity" in said
 
 
 def test_noise_is_not_called_a_difference(tmp_path):
@@ -65,7 +69,7 @@ def test_noise_is_not_called_a_difference(tmp_path):
     verdict = judge(table, "high_quality")
     assert not verdict.worse
     assert "no clear difference" in sentence(verdict, table)
-    assert "no clear difference" in headline(table, [verdict])
+    assert "no clear difference" in headline(table, judge_axes(table), gate(table))
 
 
 def test_scattered_seeds_do_not_make_a_winner(tmp_path):
@@ -78,8 +82,8 @@ def test_scattered_seeds_do_not_make_a_winner(tmp_path):
     table = only_table(runs)
     verdict = judge(table, "high_quality")
     assert verdict.clear == (("a-x", "b-x"),)
-    said = headline(table, [verdict])
-    assert "a-x (clearly better in 1 comparisons, clearly worse in 0) has the best record" in said
+    said = headline(table, judge_axes(table), gate(table))
+    assert "a-x is clearly better than b-x on fidelity" in said
     assert "c-x" not in said
 
 
@@ -179,7 +183,7 @@ def test_numbers_of_the_log_are_what_the_run_says_they_are(tmp_path):
 def test_a_number_of_the_log_is_no_second_column_of_an_evaluated_one(tmp_path):
     run = make_run(tmp_path / "a", toy_recipe(), points=0, pictures=False, values={"kl": 1.0, "modes": 20})
     run.append({"images": 10, "kl_data": 1.5, "modes": 12, "high_quality": 0.5})
-    assert set(only_table([run]).metrics) == {"kl", "modes", "high_quality"}
+    assert set(only_table([run]).metrics) == {"kl", "modes", "high_quality", "training_seconds"}
 
 
 def test_different_data_and_evaluators_stand_apart_with_the_reason(tmp_path):
@@ -313,6 +317,29 @@ def test_the_command_of_a_run_gives_its_recipe_back(name, changes):
     again, options = parse_recipe(get(words[2]), words[3:])
     assert again == recipe
     assert options.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("objective", "network", "changes"),
+    [("WGANGP", None, {"objective.gp": 0.5}), (None, "NSF", {"train.lr": 0.01}), ("NLL", "RealNVP", {})],
+)
+def test_the_command_names_the_parts_that_were_swapped(objective, network, changes):
+    recipe = with_parts(get("gan-8gaussians"), objective, network)
+    for key, value in changes.items():
+        recipe = with_field(recipe, key, value)
+    words = command.command(encode(recipe), seed=0).split()[2:]
+    swapped = {s: words[words.index(f"--{s}") + 1] if f"--{s}" in words else None for s in ("objective", "model")}
+    assert swapped == {"objective": objective, "model": network}
+    rest = [w for s, n in swapped.items() if n for w in (f"--{s}", n)]
+    begun = with_parts(get(words[0]), objective, network)
+    assert parse_recipe(begun, words[1 + len(rest) :], words[0])[0] == recipe
+
+
+def test_a_part_that_no_command_can_name_has_no_command():
+    class Own(GAN):
+        pass
+
+    assert command.command(encode(dataclasses.replace(get("gan-8gaussians"), objective=Own())), seed=0) == ""
 
 
 def test_one_seed_twice_is_one_seed(tmp_path):

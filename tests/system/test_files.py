@@ -11,6 +11,7 @@ import pytest
 
 from triptych.errors import UserError
 from triptych.system import files
+from triptych.system.refusals import refuse_unwritable, system_errors
 
 
 def names(folder: Path) -> list[str]:
@@ -137,7 +138,7 @@ def test_a_file_in_place_of_a_folder_says_what_to_do(tmp_path):
     (tmp_path / "a").write_bytes(b"")
     with (
         pytest.raises(UserError, match=r"a cannot be written .*; go elsewhere"),
-        files.system_errors(tmp_path / "a", "go elsewhere"),
+        system_errors(tmp_path / "a", "go elsewhere"),
     ):
         (tmp_path / "a").mkdir(parents=True, exist_ok=True)
 
@@ -174,9 +175,23 @@ def test_what_version_0_1_left_in_the_cache_goes_after_an_hour(tmp_path):
 def test_a_place_is_refused_before_any_work(tmp_path, place):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot be written .*; write to another place"):
-        files.refuse_unwritable(tmp_path / place)
-    files.refuse_unwritable(tmp_path / "new" / "and" / "deep")
+        refuse_unwritable(tmp_path / place, folder=True)
+    refuse_unwritable(tmp_path / "new" / "and" / "deep", folder=True)
     assert names(tmp_path) == ["file"], "nothing is made"
+
+
+def test_a_file_is_refused_before_any_work_where_it_could_not_be_written_after_it(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"folder cannot be written, since it is a folder"):
+        refuse_unwritable(tmp_path / "folder", folder=False)
+    with pytest.raises(UserError, match=r"there is no folder .*new to write eval.json in; make it"):
+        refuse_unwritable(tmp_path / "new" / "eval.json", folder=False)
+    with pytest.raises(UserError, match=r"eval.json cannot be written"):
+        refuse_unwritable(tmp_path / "file" / "eval.json", folder=False)
+    for name in ("file", "new.json"):
+        refuse_unwritable(tmp_path / name, folder=False)
+    assert sorted(names(tmp_path)) == ["file", "folder"], "nothing is made"
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

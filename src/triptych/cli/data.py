@@ -83,7 +83,7 @@ def info(
     from triptych.data.prepare.prepared import Prepared
     from triptych.errors import UserError
     from triptych.system.cache import ADVICE, plain, root
-    from triptych.system.files import system_errors
+    from triptych.system.refusals import system_errors
 
     if sheet is not None and sheet.suffix.lower() not in SHEETS:
         raise UserError(f"{sheet} has no picture's suffix; give --sheet NAME.png")

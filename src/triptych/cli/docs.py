@@ -16,10 +16,10 @@ from triptych.core import Objective, discover
 from triptych.core.statistics import format_number
 from triptych.errors import UserError
 from triptych.recipes.named import all_recipes
+from triptych.report.axes import gate, judge_axes
 from triptych.report.entries import Entry, gather, read_study_json
-from triptych.report.significance import judge
 from triptych.report.table import Table, tables
-from triptych.report.wording import headline, sentence
+from triptych.report.wording import axis_sentence, headline
 from triptych.study.named import listing
 from triptych.system import files
 from triptych.system.console import say
@@ -117,11 +117,11 @@ def study_section(folder: Path, docs: Path) -> str:
 
 
 def verdicts_of(table: Table) -> list[str]:
-    found = [v for m in table.metrics if (v := judge(table, m)) is not None]
+    axes = judge_axes(table)
     shown = sorted({e.status.get("images", 0) for e in table.entries})
     budget = f"{shown[0]:,}" if shown[0] == shown[-1] else f"{shown[0]:,} to {shown[-1]:,}"
     told = f"After {budget} images a run; another budget may tell another story."
-    return [f"**{headline(table, found)}**", "", told, "", *(f"- {sentence(v, table)}" for v in found)]
+    return [f"**{headline(table, axes, gate(table))}**", "", told, "", *(f"- {axis_sentence(v, table)}" for v in axes)]
 
 
 def markdown(table: Table) -> str:

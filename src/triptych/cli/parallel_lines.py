@@ -20,6 +20,7 @@ def carry_out(out: Path, seeds: int | None, scale: Literal["quick", "full"]) -> 
     from triptych.system.console import say
     from triptych.system.csv_files import csv_text
     from triptych.system.progress import Progress
+    from triptych.system.refusals import system_errors
 
     seeds = 3 if seeds is None else seeds
     if seeds < 1:
@@ -36,7 +37,7 @@ def carry_out(out: Path, seeds: int | None, scale: Literal["quick", "full"]) -> 
         for reading in readings(offsets, seeds, steps):
             found.append(reading)
             bar.update(len(found))
-    with files.system_errors(out, ELSEWHERE):
+    with system_errors(out, ELSEWHERE):
         out.mkdir(parents=True, exist_ok=True)
     told = {"steps": steps, "batch": BATCH, "readings": [vars(r) for r in found]}
     files.write_json(out / "lines.json", told, ELSEWHERE)

@@ -1,37 +1,14 @@
-"""A recipe with another objective or network: `--objective NAME`, `--model NAME`."""
+"""What to say where another objective or network does not fit: `--objective NAME`, `--model NAME`."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from triptych.core.discovery import parts
-from triptych.errors import UserError, nearest
+from triptych.errors import UserError
 
 if TYPE_CHECKING:
     from triptych.core import Recipe
-
-
-def with_parts(recipe: Recipe, objective: str | None, network: str | None) -> Recipe:
-    """The recipe with parts of these names, each with its own defaults, and a name that says so."""
-    changed: dict[str, Any] = {}
-    for section, kind, name in (("objective", "objective", objective), ("model", "network", network)):
-        if name is not None:
-            changed[section] = plain(kind, name)
-    name = "-".join([recipe.name, *(type(part).__name__.lower() for part in changed.values())])
-    about = f"{recipe.name} with {' and '.join(type(part).__name__ for part in changed.values())}"
-    return replace(recipe, name=name, about=about, **changed)
-
-
-def plain(kind: str, name: str) -> Any:
-    """A part with its defaults; UserError for a name that is none."""
-    known = parts(kind)
-    if name not in known:
-        raise UserError(f"no {kind} is named {name!r}; {nearest(name, known, '`triptych parts` lists them')}")
-    try:
-        return known[name].value()
-    except TypeError as e:
-        raise UserError(f"the {kind} {name} cannot be made without values ({e}); give its fields defaults") from e
 
 
 def misfit(recipe: Recipe) -> str:

@@ -14,7 +14,7 @@ from tyro.conf import Positional, arg
 from triptych.cli import explore
 from triptych.cli.arguments import parse
 from triptych.cli.options import Device, Track, data_spec, field_docs, parse_recipe, preparation, print_help
-from triptych.cli.swap import misfit, with_parts
+from triptych.cli.swap import misfit
 from triptych.errors import UserError
 from triptych.system.console import console, say
 from triptych.system.shell import shell
@@ -39,6 +39,8 @@ def train(argv: Sequence[str]) -> None:
     if not argv or argv[0] in ("-h", "--help"):
         print_help("train RECIPE [--data NAME_OR_FOLDER] [--seed N] [--out DIR] [options]", TRAIN_HELP)
         return
+    from triptych.recipes.override import with_parts
+
     objective, words = taken_out("--objective", argv, PART)
     network, words = taken_out("--model", words, PART)
     like, words = taken_out("--like", words, "run; give the folder of one")

@@ -13,6 +13,16 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
 Better = Literal["lower", "higher", ""]
+Axis = Literal["distance", "fidelity", "coverage", "likelihood", "codes", "cost", ""]
+AXES: dict[str, str] = {
+    "distance": "samples as a whole are like the data",
+    "fidelity": "each sample could be of the data",
+    "coverage": "every part of the data is among the samples",
+    "likelihood": "held-out examples are likely",
+    "codes": "codes say what is in an example",
+    "cost": "training is short",
+}
+"""What a contrast is about: the question of each axis. `report.axes` makes one statement of each."""
 
 BOOKKEEPING = ("images", "step", "seconds", "evaluating")
 """Fields of every line of a log that say when and how long; no quantities."""
@@ -35,6 +45,8 @@ class Quantity:
     """what two models must share, beside data and evaluator, for their numbers to be compared"""
     variant: str = ""
     """which one, where a metric makes several of one quantity: of which features, by which bound"""
+    axis: Axis = ""
+    """the axis of a contrast on which it is a witness; empty where it is on none"""
     rank: int = 50
     """place in tables and on the progress bar, the smallest first"""
     live: bool = False
@@ -43,6 +55,8 @@ class Quantity:
     """of a metric: the data on which a training logs it on the way (`Metric.along`)"""
 
     def __post_init__(self) -> None:
+        if self.axis and self.axis not in AXES:
+            raise TypeError(f"{self.title!r}: axis is {self.axis!r}; it must be one of {', '.join(AXES)}, or empty")
         if self.better not in ("lower", "higher", ""):
             raise TypeError(f"{self.title!r}: better is {self.better!r}; it must be 'lower', 'higher' or ''")
         if bool(self.better) == bool(self.neither):
@@ -71,7 +85,7 @@ class Quantity:
         return dataclasses.replace(self, variant=", ".join(filter(None, [self.variant, variant])))
 
 
-TOLD = ("title", "better", "neither", "unit", "comparable", "variant", "rank")
+TOLD = ("title", "better", "neither", "unit", "comparable", "variant", "axis", "rank")
 """Fields of a quantity that go into files."""
 
 

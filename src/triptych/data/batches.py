@@ -28,7 +28,7 @@ class Batches:
     few batches ahead, without ever being in memory as a whole.
     """
 
-    def __init__(self, data: Data, batch: int, seed: int, device: torch.device, flip: bool = False) -> None:
+    def __init__(self, data: Data, batch: int, seed: int, device: torch.device, *, flip: bool = False) -> None:
         self.data, self.batch, self.seed, self.device, self.flip = data, batch, seed, device, flip
         self.drawn = 0
         self._generator = torch.Generator().manual_seed(seed)

@@ -9,7 +9,8 @@ from PIL import Image
 from triptych.core import Data
 from triptych.data.prepare.layouts import safe_names
 from triptych.errors import UserError
-from triptych.system.files import making_folder, refuse_unwritable
+from triptych.system.files import making_folder
+from triptych.system.refusals import refuse_unwritable
 
 ADVICE = "give another folder to --export"
 
@@ -31,7 +32,7 @@ def refuse(folder: Path) -> None:
     """UserError, before anything is prepared, where `export` could not write there."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists and is no empty folder; {ADVICE}")
-    refuse_unwritable(folder, ADVICE)
+    refuse_unwritable(folder, ADVICE, folder=True)
 
 
 def _write(parts: dict[str, Data], folder: Path) -> int:

@@ -14,7 +14,6 @@ from triptych.core import Data, Metric, Model, Sampler, Value, discover
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
     against_statistics,
-    check_writable,
     collected_warnings,
     default_count,
     draw,
@@ -32,6 +31,7 @@ from triptych.run import data as run_data
 from triptych.run.folder import Run
 from triptych.system.files import write_json
 from triptych.system.progress import bars
+from triptych.system.refusals import refuse_unwritable
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def judge_run(
     Where the recipe chose a best checkpoint on one half of the reference, both `best` and `last` are also evaluated by
     that metric on the other half.
     """
-    for file in (out, features.save_stats):
-        check_writable(file)
+    for file in filter(None, (out, features.save_stats)):
+        refuse_unwritable(file, folder=False)
     run = Run(path)
     run.sweep_parts()
     model = run.load(samples.which, device) if model is None else model.eval()
@@ -130,7 +130,7 @@ def judge_model(
 ) -> tuple[Evaluation, dict[str, object] | None]:
     """The numbers of a run's model as it stands, and its pace; writes only `features.save_stats`."""
     found = run_data.own_or_other(run, reference.data)
-    bar = bars(progress)
+    bar = bars(shown=progress)
     said: list[str] = []
     with collected_warnings(said):
         inception = load_inception(features, images=found.train.is_images, device=device)
@@ -174,7 +174,7 @@ def compare(
     else:
         fake = real
         notes.append(f"{type(model).__name__} cannot sample: metrics of samples are left out")
-    extractors = make_extractors(real, train, inception, bars(progress))
+    extractors = make_extractors(real, train, inception, bars(shown=progress))
     comparison = Comparison(
         real if real.distribution is None else fresh(real, n, samples.seed + 1),
         fake,
@@ -184,7 +184,7 @@ def compare(
         train=train,
         seed=samples.seed,
         extractors=extractors,
-        progress=bars(progress),
+        progress=bars(shown=progress),
     )
     return Built(comparison, pace, tuple(notes))
 

@@ -16,7 +16,6 @@ from triptych.evaluate.of_run import Evaluation
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
     against_statistics,
-    check_writable,
     collected_warnings,
     load_inception,
     make_extractors,
@@ -27,6 +26,7 @@ from triptych.evaluate.protocol import (
 from triptych.metrics.comparison import Comparison, subset
 from triptych.metrics.features.extractor import Inception
 from triptych.system.progress import bars
+from triptych.system.refusals import refuse_unwritable
 
 
 def judge_sets(
@@ -48,8 +48,8 @@ def judge_sets(
     own extractor is then trained on the training split, as for a run, and that split is the floor's other side. With
     `features.stats` the real side may be left out.
     """
-    for file in (out, features.save_stats):
-        check_writable(file)
+    for file in filter(None, (out, features.save_stats)):
+        refuse_unwritable(file, folder=False)
     if reference.data is not None:
         raise UserError("--data is the real side of a run; give --real FOLDER")
     if real is None and features.stats is None:
@@ -57,7 +57,7 @@ def judge_sets(
     if real is None and features.save_stats is not None:
         raise UserError("--save-stats writes the statistics of the real side; give --real FOLDER")
     how = Preparation(resolution=resolution, channels=channels)
-    bar = bars(progress)
+    bar = bars(shown=progress)
     said: list[str] = []
     notes: list[str] = []
     values: dict[str, Value] = {}
@@ -106,8 +106,8 @@ def compare(
         extra_real=train if whole.split == "test" else None,
         train=train,
         seed=samples.seed,
-        extractors=make_extractors(whole, train, inception, bars(progress)),
-        progress=bars(progress),
+        extractors=make_extractors(whole, train, inception, bars(shown=progress)),
+        progress=bars(shown=progress),
     )
 
 

@@ -92,19 +92,6 @@ def measure(comparison: Comparison) -> dict[str, Value]:
     return found
 
 
-def check_writable(file: str | Path | None) -> None:
-    """UserError before the work where a file could not be written after it."""
-    if file is None:
-        return
-    if Path(file).is_dir():
-        raise UserError(f"{file} is a folder; give the name of a file")
-    folder = Path(file).absolute().parent
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder} to write {Path(file).name} in; make it")
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"{folder} cannot be written to; give another place than {file}")
-
-
 def make_extractors(
     real: Data, train: Data, inception: features.Inception | None, progress: Bars | None = None
 ) -> Extractors:

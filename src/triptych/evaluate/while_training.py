@@ -50,6 +50,7 @@ def during_training(
     n: int,
     seed: int,
     budget: int = 0,
+    *,
     inception: bool = False,
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, float]:

@@ -58,7 +58,7 @@ def write_decoded(
     found, model = opened(run, which, device=device, model=model)
     space = latent_space.latent_of(model)
     pictures = len(model.shape) == 3
-    kind = check_target(Path(out), pictures, model.shape)
+    kind = check_target(Path(out), model.shape, pictures=pictures)
     z = numbers(Path(codes))
     if z.ndim != 2 or z.shape[1] != space.latent or z.dtype.kind not in "fiu" or not len(z):
         raise UserError(
@@ -66,7 +66,7 @@ def write_decoded(
         )
     if not np.isfinite(z).all():
         raise UserError(f"{codes} holds NaN or infinite numbers; give finite codes")
-    beside = train_data(found, data) if shows_data(kind, pictures) else None
+    beside = train_data(found, data) if shows_data(kind, pictures=pictures) else None
     return write_examples(
         latent_space.decode(space, torch.from_numpy(np.array(z, np.float32))), found, beside, model, Path(out), kind
     )
@@ -90,10 +90,10 @@ def write_reconstructions(
     found, model = opened(run, which, device=device, model=model)
     pictures = len(model.shape) == 3
     target = Path(out) if out is not None else found.path / f"reconstructions-{n}{'.png' if pictures else '.npy'}"
-    kind = check_target(target, pictures, model.shape)
+    kind = check_target(target, model.shape, pictures=pictures)
     chosen, own = examples(found, data, n, announce)
     beside = chosen
-    if shows_data(kind, pictures):
+    if shows_data(kind, pictures=pictures):
         beside = train_data(found, data if own else None)
     x = latent_space.public(chosen, range(len(chosen)))
     again = latent_space.decode(latent_space.latent_of(model), latent_space.encode(model, x))

@@ -46,7 +46,7 @@ def train_data(found: Run, where: str | None) -> Data:
     return run_data.own(found, where).train
 
 
-def shows_data(kind: str, pictures: bool) -> bool:
+def shows_data(kind: str, *, pictures: bool) -> bool:
     """Whether a file of that kind says something of the run's data: names of columns, or the points behind others."""
     return not pictures and kind in (".csv", ".png")
 
@@ -88,7 +88,7 @@ def in_full(x: Tensor, run: Run) -> Tensor:
     return x.double() + torch.tensor(origin, dtype=torch.float64) if origin else x
 
 
-def check_target(target: Path, pictures: bool, shape: tuple[int, ...]) -> str:
+def check_target(target: Path, shape: tuple[int, ...], *, pictures: bool) -> str:
     """`folder`, `.png`, `.npy` or `.csv`; UserError before anything is computed where that cannot be written."""
     kind = target.suffix.lower() if target.suffix and not target.is_dir() else "folder"
     if kind not in ("folder", ".png", ".npy", ".csv"):

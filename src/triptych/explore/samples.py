@@ -56,8 +56,8 @@ def write_samples(
         raise UserError(f"{found.path} holds {type(model).__name__}, which cannot sample; choose another run")
     pictures = len(model.shape) == 3
     target = Path(out) if out is not None else found.path / f"sample-{n}-seed{seed}{'.png' if pictures else '.npy'}"
-    kind = check_target(target, pictures, model.shape)
-    beside = train_data(found, data) if codes != "prior" or shows_data(kind, pictures) else None
+    kind = check_target(target, model.shape, pictures=pictures)
+    beside = train_data(found, data) if codes != "prior" or shows_data(kind, pictures=pictures) else None
     if codes == "prior":
         x = model.sample(n, seed=seed, temperature=temperature, batch=batch).cpu()
     else:

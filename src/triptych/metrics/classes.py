@@ -36,9 +36,11 @@ class Classes(Metric):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "confident": Quantity("Samples of a clear class", "higher", rank=35),
-        "class_histogram": Quantity("Distance of the classes' shares from the data's", "lower", rank=36),
-        "class_deviation": Quantity("Largest deviation of a class's share", "lower", rank=37),
+        "confident": Quantity("Samples of a clear class", "higher", axis="fidelity", rank=35),
+        "class_histogram": Quantity(
+            "Distance of the classes' shares from the data's", "lower", axis="coverage", rank=36
+        ),
+        "class_deviation": Quantity("Largest deviation of a class's share", "lower", axis="coverage", rank=37),
     }
     confidence: float = 0.9
 
@@ -127,8 +129,8 @@ class StackedDigits(Metric):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "stacked_modes": Quantity("Modes found", "higher", unit="of 1,000", rank=10),
-        "stacked_kl": Quantity("Reverse KL over modes", "lower", unit="nats", rank=12),
+        "stacked_modes": Quantity("Modes found", "higher", unit="of 1,000", axis="coverage", rank=10),
+        "stacked_kl": Quantity("Reverse KL over modes", "lower", unit="nats", axis="coverage", rank=12),
     }
 
     def applies(self, comparison: Comparison) -> str:

@@ -72,9 +72,13 @@ class ModeCoverage(Metric):
     """`mode_coverage` of a toy mixture. The floor is the score of a perfect sampler: fresh draws."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "modes": Quantity("Modes found", "higher", rank=10, live=True, logged="vectors"),
-        "high_quality": Quantity("High-quality samples", "higher", rank=11, live=True, logged="vectors"),
-        "reverse_kl": Quantity("Reverse KL over modes", "lower", unit="nats", rank=12, logged="vectors"),
+        "modes": Quantity("Modes found", "higher", axis="coverage", rank=10, live=True, logged="vectors"),
+        "high_quality": Quantity(
+            "High-quality samples", "higher", axis="fidelity", rank=11, live=True, logged="vectors"
+        ),
+        "reverse_kl": Quantity(
+            "Reverse KL over modes", "lower", unit="nats", axis="coverage", rank=12, logged="vectors"
+        ),
     }
     points: int = 2500
     """samples, by convention: more of them reach more modes"""

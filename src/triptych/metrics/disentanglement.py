@@ -1,4 +1,4 @@
-"""What a latent space is like: axes that match factors of variation, classes that planes divide.
+"""Whether the axes of a latent space match the factors of variation.
 
 The functions take codes (n, d) and factors by name, (n,) each, so that any encoder can be evaluated.
 """
@@ -6,7 +6,7 @@ The functions take codes (n, d) and factors by name, (n,) each, so that any enco
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,14 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.core import Comparison, Encoder, Latent, Metric, Quantity, Value
+from triptych.core import Comparison, Encoder, Metric, Quantity, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
 from triptych.metrics.comparison import counted, subset
+from triptych.metrics.linear_models import chosen_lasso, linear_accuracy, standard
 
 BINS = 20
-PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003)
-"""Of the lasso, from the one that leaves no weight."""
 Factors = Mapping[str, Tensor]
 
 
@@ -158,41 +157,6 @@ def dci(codes: Tensor, factors: Factors) -> dict[str, float]:
     }
 
 
-def standard(x: Tensor) -> Tensor:
-    """Columns of mean 0 and standard deviation 1; constant ones are 0."""
-    return (x - x.mean(0)) / x.std(0, correction=0).clamp_min(1e-12)
-
-
-def chosen_lasso(x: Tensor, y: Tensor) -> Tensor:
-    """Lasso weights (d, k) fitted to the first two thirds of x (n, d), y (n, k), the penalty chosen on the last.
-
-    The largest penalty whose error is within one standard error of the least: Breiman et al. 1984, section 3.4.3.
-    """
-    cut = len(x) * 2 // 3
-    w, found = None, []
-    for penalty in PENALTIES:
-        w = lasso(x[:cut], y[:cut], penalty, 100, w)
-        errors = (x[cut:] @ w - y[cut:]).square().mean(1)
-        found.append((errors.mean(), errors.std() / len(errors) ** 0.5, w))
-    least, error, _ = min(found, key=lambda f: f[0])
-    return next(w for value, _, w in found if value <= least + error)
-
-
-def lasso(x: Tensor, y: Tensor, penalty: float, steps: int = 500, start: Tensor | None = None) -> Tensor:
-    """argmin ‖xw − y‖² / 2n + penalty ‖w‖₁ for each column of y, (d, k), by accelerated proximal gradient."""
-    gram, cross = x.T @ x / len(x), x.T @ y / len(x)
-    rate = 1 / torch.linalg.matrix_norm(gram, 2).clamp_min(1e-12)
-    w = v = torch.zeros_like(cross) if start is None else start
-    t = 1.0
-    for _ in range(steps):
-        step = v - rate * (gram @ v - cross)
-        new = step.sign() * (step.abs() - rate * penalty).clamp_min(0)
-        t_new = (1 + math.sqrt(1 + 4 * t * t)) / 2
-        v = new + (t - 1) / t_new * (new - w)
-        w, t = new, t_new
-    return w
-
-
 def beta_vae_score(codes: Tensor, factors: Factors, points: int = 1000, pairs: int = 32, seed: int = 0) -> float:
     """Held-out accuracy of a linear classifier that names the shared factor of pairs; 1/K is chance for K factors.
 
@@ -225,57 +189,6 @@ def quantile_bins(v: Tensor, bins: int = 10) -> Tensor:
     return torch.bucketize(v.double(), edges).unique(return_inverse=True)[1]
 
 
-def linear_accuracy(x: Tensor, y: Tensor) -> float:
-    """Held-out accuracy of multinomial logistic regression, trained on the first half of x (n, d), y (n,)."""
-    half = len(x) // 2
-    told = logistic(x[:half], y[:half])(x[half:]).argmax(1)
-    return (told == y[half:]).double().mean().item()
-
-
-def logistic(x: Tensor, y: Tensor, decay: float = 1e-4) -> Callable[[Tensor], Tensor]:
-    """Multinomial logistic regression by L-BFGS, a little weight decay; returns the function x -> logits."""
-    mean, std = x.mean(0), x.std(0, correction=0).clamp_min(1e-12)
-    with torch.enable_grad():
-        w = torch.zeros(x.shape[1] + 1, int(y.max()) + 1, dtype=torch.float64, requires_grad=True)
-        optimizer = torch.optim.LBFGS([w], max_iter=100, line_search_fn="strong_wolfe")
-
-        def logits(x: Tensor) -> Tensor:
-            return F.pad((x - mean) / std, (0, 1), value=1.0) @ w
-
-        def closure() -> float:
-            optimizer.zero_grad()
-            loss = F.cross_entropy(logits(x), y) + decay * w.square().sum()
-            loss.backward()
-            return loss.item()
-
-        optimizer.step(closure)
-    w.requires_grad_(False)
-    return logits
-
-
-def separability(codes: Tensor, labels: Tensor) -> dict[str, float]:
-    """How well planes divide the codes (n, d) by class, labels (n,).
-
-    `separability` is exp Σ H(Y|X) / K: X the side of the plane that one-against-rest logistic regression puts a code
-    on, Y whether it is of the class, averaged over the K classes; 1 is perfect. `linear_accuracy` is the held-out
-    accuracy of one linear classifier of all classes. Source: Karras et al. 2019, section 4.2 (a sum, there, over 40
-    binary attributes).
-    """
-    z = rows(codes, "codes", least=8)
-    y = discrete(labels, len(labels))
-    half, entropies = len(z) // 2, []
-    for k in range(int(y.max()) + 1):
-        own = (y == k).long()
-        if not 0 < int(own[:half].sum()) < half:
-            continue
-        side = logistic(z[:half], own[:half])(z[half:]).argmax(1)
-        table = torch.bincount(2 * side + own[half:], minlength=4).double().view(2, 2) / (len(z) - half)
-        entropies.append((entropy(table.flatten()) - entropy(table.sum(1))).item())
-    if not entropies:
-        raise UserError("the labels are all of one class; separability needs two")
-    return {"separability": math.exp(sum(entropies) / len(entropies)), "linear_accuracy": linear_accuracy(z, y)}
-
-
 # --------------------------------------------------------------------------------------------- metrics
 
 
@@ -288,12 +201,12 @@ class Disentanglement(Metric):
 
     needs = Encoder
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "mig": Quantity("Mutual information gap", "higher", rank=52),
-        "dci_disentanglement": Quantity("DCI disentanglement", "higher", rank=52),
-        "dci_completeness": Quantity("DCI completeness", "higher", rank=52),
-        "dci_informativeness": Quantity("DCI informativeness", "higher", rank=52),
-        "sap": Quantity("Separated attribute predictability", "higher", rank=52),
-        "beta_vae_score": Quantity("β-VAE score", "higher", rank=52),
+        "mig": Quantity("Mutual information gap", "higher", axis="codes", rank=52),
+        "dci_disentanglement": Quantity("DCI disentanglement", "higher", axis="codes", rank=52),
+        "dci_completeness": Quantity("DCI completeness", "higher", axis="codes", rank=52),
+        "dci_informativeness": Quantity("DCI informativeness", "higher", axis="codes", rank=52),
+        "sap": Quantity("Separated attribute predictability", "higher", axis="codes", rank=52),
+        "beta_vae_score": Quantity("β-VAE score", "higher", axis="codes", rank=52),
     }
     points: int = 5000
     widest: int = 512
@@ -332,67 +245,6 @@ class Disentanglement(Metric):
             "sap": sap(codes, factors),
             "beta_vae_score": beta_vae_score(codes, factors, seed=self.seed),
         }
-
-
-@dataclass(frozen=True)
-class Separability(Metric):
-    """Whether planes divide the classes: in an encoder's codes, or in the noise behind a generator's samples.
-
-    A generator's samples are labelled by the set's classifier, the more confident half of them kept.
-    """
-
-    needs = Latent
-    quantities: ClassVar[Mapping[str, Quantity]] = {
-        "separability": Quantity(
-            "Separability of classes",
-            "lower",
-            comparable="source of codes (an encoder, or a generator's noise)",
-            rank=53,
-        ),
-        "linear_accuracy": Quantity(
-            "Accuracy of a linear classifier of codes",
-            "higher",
-            comparable="source of codes (an encoder, or a generator's noise)",
-            rank=53,
-        ),
-    }
-    points: int = 4000
-    widest: int = 512
-    seed: int = 0
-
-    def applies(self, comparison: Comparison) -> str:
-        if not isinstance(comparison.model, Latent) or comparison.model.latent > self.widest:
-            return f"planes are fitted in at most {self.widest} dimensions"
-        if isinstance(comparison.model, Encoder):
-            labels = comparison.real.labels
-            return "" if labels is not None and len(labels.unique()) > 1 else "there are no labels"
-        return "" if comparison.classifier is not None else "there is no classifier of the samples"
-
-    def __call__(self, comparison: Comparison) -> dict[str, Value]:
-        model = comparison.model
-        if isinstance(model, Encoder):
-            data = subset(comparison.real, self.points, self.seed)
-            assert data.labels is not None
-            codes, labels, note = encoded(model, data.x), data.labels, "codes of real examples"
-        else:
-            assert isinstance(model, Latent)
-            assert comparison.classifier is not None
-            codes, labels = self.told(model, comparison.classifier)
-            note = "noise of samples, labelled by the classifier"
-        if len(labels.unique()) < 2:
-            comparison.warn("separability: all samples are of one class")
-            return {}
-        found = {k: comparison.value(v, seed=self.seed, note=note) for k, v in separability(codes, labels).items()}
-        return counted(found, len(codes))
-
-    @torch.no_grad()
-    def told(self, model: Latent, classifier: Callable[[Tensor], Mapping[str, Tensor]]) -> tuple[Tensor, Tensor]:
-        z = model.prior(2 * self.points, torch.Generator().manual_seed(self.seed))
-        parts = [classifier(model.decode(part))["logits"].softmax(1).cpu() for part in z.split(256)]
-        sure, label = torch.cat(parts).max(1)
-        kept = sure.argsort(descending=True, stable=True)[: self.points]
-        kept = kept[torch.randperm(len(kept), generator=torch.Generator().manual_seed(self.seed))]
-        return z.cpu()[kept], label[kept]
 
 
 @torch.no_grad()

@@ -112,8 +112,8 @@ class Frechet(Metric):
     """Fréchet distance on every extractor's features: `fid` on Inception's, `frechet` on others."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "frechet": Quantity("Fréchet distance", "lower", rank=27, logged="images"),
-        "fid": Quantity("FID", "lower", rank=26, logged="images"),
+        "frechet": Quantity("Fréchet distance", "lower", axis="distance", rank=27, logged="images"),
+        "fid": Quantity("FID", "lower", axis="distance", rank=26, logged="images"),
     }
 
     def applies(self, comparison: Comparison) -> str:

@@ -112,8 +112,8 @@ class Kernel(Metric):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "kernel": Quantity("Kernel distance", "lower", rank=29, logged="images"),
-        "kid": Quantity("KID", "lower", rank=28, logged="images"),
+        "kernel": Quantity("Kernel distance", "lower", axis="distance", rank=29, logged="images"),
+        "kid": Quantity("KID", "lower", axis="distance", rank=28, logged="images"),
         "kernel_subsets": Quantity("Kernel distance over subsets", "lower"),
         "kid_subsets": Quantity("KID over subsets", "lower"),
     }

@@ -176,9 +176,9 @@ class Likelihood(Metric):
 
     needs = Model
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "nll": Quantity("Negative log-likelihood", "lower", unit="nats", comparable=CARDS, rank=21),
-        "bits_per_dim": Quantity("Bits per dimension", "lower", comparable=CARDS, rank=22),
-        "kl": Quantity("KL(data ‖ model)", "lower", unit="nats", comparable=CARDS, rank=20),
+        "nll": Quantity("Negative log-likelihood", "lower", unit="nats", comparable=CARDS, axis="likelihood", rank=21),
+        "bits_per_dim": Quantity("Bits per dimension", "lower", comparable=CARDS, axis="likelihood", rank=22),
+        "kl": Quantity("KL(data ‖ model)", "lower", unit="nats", comparable=CARDS, axis="likelihood", rank=20),
         # of its own name in the log: there the autoencoders' `kl` is the posterior's distance from the prior
         "kl_data": Quantity("KL(data ‖ model)", "lower", unit="nats", rank=20, logged="vectors"),
     }

@@ -100,10 +100,10 @@ class Neighbours(Metric):
     """`precision`, `recall`, `density` and `coverage` on every extractor's features."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "precision": Quantity("Precision", "higher", rank=32),
-        "recall": Quantity("Recall", "higher", rank=33),
-        "density": Quantity("Density", "higher", rank=34),
-        "coverage": Quantity("Coverage", "higher", rank=31, logged="images"),
+        "precision": Quantity("Precision", "higher", axis="fidelity", rank=32),
+        "recall": Quantity("Recall", "higher", axis="coverage", rank=33),
+        "density": Quantity("Density", "higher", axis="fidelity", rank=34),
+        "coverage": Quantity("Coverage", "higher", axis="coverage", rank=31, logged="images"),
     }
     k: int = 5
     """neighbours that a ball reaches to"""

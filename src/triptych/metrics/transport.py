@@ -66,8 +66,10 @@ class Transport(Metric):
     """Wasserstein distances in the data's own units: `sliced_wasserstein`, and for vectors the exact `wasserstein`."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "sliced_wasserstein": Quantity("Sliced Wasserstein distance", "lower", logged="vectors"),
-        "wasserstein": Quantity("Wasserstein distance", "lower"),
+        "sliced_wasserstein": Quantity(
+            "Sliced Wasserstein distance", "lower", axis="distance", rank=25, logged="vectors"
+        ),
+        "wasserstein": Quantity("Wasserstein distance", "lower", axis="distance", rank=25),
     }
     projections: int = 200
     points: int = 2000

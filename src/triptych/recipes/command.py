@@ -2,41 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from triptych.core import encode
+from triptych.core import Recipe, encode
 from triptych.core.codec import flat
+from triptych.core.discovery import parts
+from triptych.errors import UserError
 from triptych.recipes.named import all_recipes
+from triptych.recipes.override import with_parts
 from triptych.system.shell import shell
 
-
-@cache
-def named() -> dict[str, dict[str, Any]]:
-    return {name: flat(encode(recipe)) for name, recipe in all_recipes().items()}
+NAMES = ("name", "about")
 
 
-def command(recipe: Mapping[str, Any], seed: int) -> str:
-    """`triptych train NAME --seed N --train.images …` for a recipe's JSON; empty where no named one is near."""
-    own = {k: v for k, v in flat(recipe).items() if k not in ("name", "about")}
-    kinds = ("type", "model", "objective")
-    best, fewest = "", None
-    for name, other in named().items():
-        apart = own.keys() ^ (other.keys() - {"name", "about"})
-        if any(own.get(k) != other.get(k) for k in kinds) or not all(k.startswith("data.") for k in apart):
-            continue  # how data are prepared has options that are written only where they are set
-        differing = [k for k in own if own[k] != other.get(k)]
-        rank = (len(differing), name != recipe.get("name"))
-        if fewest is None or rank < fewest:
-            best, fewest = name, rank
-    if not best:
+@dataclass(frozen=True)
+class Way:
+    """From a named recipe to another one: parts that are swapped, then fields that are set."""
+
+    base: str
+    swapped: Mapping[str, str]
+    changed: Mapping[str, Any]
+    named_alike: bool
+
+    @property
+    def words(self) -> list[str]:
+        swaps = [word for section, name in self.swapped.items() for word in (f"--{section}", name)]
+        return [self.base, *swaps, *(word for key, value in self.changed.items() for word in option(key, value))]
+
+    @property
+    def length(self) -> tuple[bool, int, int]:
+        return (not self.named_alike, len(self.swapped), len(self.changed))
+
+
+def command(recipe: Mapping[str, Any], seed: int, plugins: Sequence[str] = ()) -> str:
+    """`triptych train NAME --seed N --train.images …` for a recipe's JSON; empty where no named one leads to it.
+
+    Each of `plugins` is one that its parts come from, as `--plugin` takes it; that of the named recipe is added.
+    """
+    own = flat(recipe)
+    ways = [way for base in all_recipes().values() if (way := way_from(base, own)) is not None]
+    if not ways:
         return ""
-    words = ["triptych", "train", best]
-    for key, value in own.items():
-        if value != named()[best].get(key):
-            words += option(key, value)
-    return shell(*words, *(["--seed", str(seed)] if seed else []))
+    best = min(ways, key=lambda way: way.length)
+    brought = parts("recipe")[best.base].plugin
+    needed = dict.fromkeys([*plugins, *([brought.given] if brought is not None and brought.given else [])])
+    words = [*best.words, *(["--seed", str(seed)] if seed else [])]
+    return shell("triptych", "train", *words, *(word for where in needed for word in ("--plugin", where)))
+
+
+def way_from(base: Recipe, own: Mapping[str, Any]) -> Way | None:
+    """How a named recipe becomes the one with these fields; None where no options do that."""
+    swapped = {s: own[s] for s in ("objective", "model") if own[s] != type(getattr(base, s)).__name__}
+    try:
+        begun = with_parts(base, swapped.get("objective"), swapped.get("model")) if swapped else base
+    except UserError:  # a part that only Python knows, or that has no defaults
+        return None
+    start = flat(encode(begun))
+    # how data are prepared has options that are written only where they are set
+    if start.keys() - own.keys() or not all(k.startswith("data.") for k in own.keys() - start.keys()):
+        return None
+    changed = {k: v for k, v in own.items() if k not in NAMES and v != start.get(k)}
+    return Way(base.name, swapped, changed, start["name"] == own["name"])
 
 
 def option(key: str, value: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Recipes with single fields changed by name."""
+"""Recipes with single fields or whole parts changed by name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from triptych.core import Recipe
+from triptych.core.discovery import parts
 from triptych.errors import UserError, nearest
 
 
@@ -81,3 +82,25 @@ def fitted(value: Any, hint: Any) -> Any:
 
 def meant(key: str, known: typing.Sequence[str]) -> str:
     return nearest(key, known, f"known: {', '.join(known)}")
+
+
+def with_parts(recipe: Recipe, objective: str | None, network: str | None) -> Recipe:
+    """The recipe with parts of these names, each with its own defaults, and a name that says so."""
+    changed: dict[str, Any] = {}
+    for section, kind, name in (("objective", "objective", objective), ("model", "network", network)):
+        if name is not None:
+            changed[section] = plain(kind, name)
+    name = "-".join([recipe.name, *(type(part).__name__.lower() for part in changed.values())])
+    about = f"{recipe.name} with {' and '.join(type(part).__name__ for part in changed.values())}"
+    return replace(recipe, name=name, about=about, **changed)
+
+
+def plain(kind: str, name: str) -> Any:
+    """A part with its defaults; UserError for a name that is none."""
+    known = parts(kind)
+    if name not in known:
+        raise UserError(f"no {kind} is named {name!r}; {nearest(name, known, '`triptych parts` lists them')}")
+    try:
+        return known[name].value()
+    except TypeError as e:
+        raise UserError(f"the {kind} {name} cannot be made without values ({e}); give its fields defaults") from e

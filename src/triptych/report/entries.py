@@ -20,6 +20,8 @@ MOST_NAMES = 500
 """Metrics of a run, and different numbers of its log."""
 HUGE = 1e100
 """Numbers beyond are taken for not finite: their squares would be."""
+SECONDS = Quantity("Training", "lower", unit="s", axis="cost", rank=900)
+"""Seconds of training alone, of which status.json and the log know."""
 ROW: dict[str, schema.Check] = dict.fromkeys(("run", "recipe", "state", "message"), schema.is_text) | {
     "seed": schema.is_count
 }
@@ -93,10 +95,8 @@ def read_entry(path: Path) -> Entry:
     else:
         lines = older.renamed(lines)
         quantities = older.logged(lines)
-    values = {
-        k: {**(v if v.get("title") else v | older.quantity(k).told()), "source": "eval"} for k, v in evaluated.items()
-    }
-    return Entry(
+    values = {k: {**older.quantity(k).told(), **v, "source": "eval"} for k, v in evaluated.items()}
+    entry = Entry(
         path,
         asked["recipe"],
         asked["seed"],
@@ -109,6 +109,10 @@ def read_entry(path: Path) -> Entry:
         bad_lines=bad,
         quantities=quantities,
     )
+    if entry.training is None:
+        return entry
+    seconds = {"value": entry.training, "source": "log", "note": "without evaluations and pictures", **SECONDS.told()}
+    return replace(entry, values={**entry.values, "training_seconds": seconds})
 
 
 def logged(

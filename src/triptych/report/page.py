@@ -22,13 +22,15 @@ from triptych.core.quantity import BOOKKEEPING, Quantity
 from triptych.core.statistics import estimate, format_number
 from triptych.errors import UserError
 from triptych.report import charts, export
+from triptych.report.axes import gate, judge_axes
 from triptych.report.entries import Entry, gather, number, plain, read_study_json
 from triptych.report.pictures import pictures, walks
 from triptych.report.significance import ALPHA, Verdict, judge
 from triptych.report.table import Table, tables
-from triptych.report.wording import headline, sentence
+from triptych.report.wording import axis_sentence, headline, sentence
 from triptych.system import csv_files, files
 from triptych.system.console import printable, say
+from triptych.system.refusals import system_errors
 from triptych.system.shell import safe, shell
 
 MARK = '<meta name="generator" content="triptych">'
@@ -48,7 +50,7 @@ def write_report(paths: Sequence[str | Path], out: str | Path) -> Path:
     check_places(out)
     entries, lost = gather(paths)
     page, rows, omitted = render(entries, lost, paths, out)
-    with files.system_errors(out.parent, ELSEWHERE):
+    with system_errors(out.parent, ELSEWHERE):
         out.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(out, page, ELSEWHERE)
     export.write_csv(rows, out.with_suffix(".csv"), ELSEWHERE)
@@ -144,7 +146,8 @@ def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
         "id": f"t{index}",
         "table": table,
         "labels": [{"name": k, "css": charts.css(i)} for i, k in enumerate(labels)],
-        "headline": headline(table, list(verdicts.values())),
+        "headline": headline(table, axes := judge_axes(table), gate(table)),
+        "axes": [axis_sentence(v, table) for v in axes],
         "sentences": [sentence(v, table) for v in verdicts.values()],
         "columns": [column(table, m) for m in table.metrics],
         "rows": [(k, charts.css(i), seeds(table, k), cells(table, k, verdicts)) for i, k in enumerate(labels)],

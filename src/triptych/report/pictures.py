@@ -106,7 +106,7 @@ def spread(files: Sequence[Path], most: int) -> list[Path]:
     return [files[round(i * (len(files) - 1) / (most - 1))] for i in range(most)]
 
 
-def picture(file: Path, entry: Entry, omitted: list[str], small: bool = False) -> dict[str, Any] | None:
+def picture(file: Path, entry: Entry, omitted: list[str], *, small: bool = False) -> dict[str, Any] | None:
     """A picture as a data URI with its size; large ones as WebP, small ones cut to a corner or shrunk.
 
     None, and the reason in `omitted`, where there is no picture that may be shown.

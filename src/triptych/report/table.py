@@ -89,6 +89,15 @@ class Table:
             return "not evaluated yet"
         return "not defined for this model"
 
+    def features(self, metric: str) -> str:
+        """The features from which a metric is made, as eval.json names their extractor; empty where there are none."""
+        return next(str(told.get("extractor") or "") for e in self.entries if (told := e.values.get(metric)))
+
+    @property
+    def raw(self) -> bool:
+        """Whether everything is measured on the examples themselves: vectors need no features that could deceive."""
+        return all(self.features(m) in ("", "data") for m in self.metrics)
+
     def about(self, metric: str) -> str:
         """Sample counts and extractor of a metric, for its column."""
         told = next(e.values[metric] for e in self.entries if metric in e.values)

@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.table import Table as Grid
 
 from triptych.core.statistics import format_number
+from triptych.report.axes import gate, judge_axes
 from triptych.report.entries import gather
-from triptych.report.significance import judge
 from triptych.report.table import Table, tables
 from triptych.report.wording import headline
 from triptych.system.console import console
@@ -22,9 +22,8 @@ def show(folder: Path) -> None:
     out = console()
     entries, _ = gather([folder])
     for table in tables(entries):
-        verdicts = [v for m in table.metrics if (v := judge(table, m)) is not None]
         out.print(grid(table))
-        out.print(headline(table, verdicts))
+        out.print(headline(table, judge_axes(table), gate(table)))
         out.print()
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from triptych.core.quantity import AXES
 from triptych.core.statistics import format_number
+from triptych.report.axes import GRADES, YARDSTICKS, AxisVerdict, Gate, Pair
 from triptych.report.significance import Verdict, seeds_missing
 from triptych.report.table import Table
 
@@ -39,32 +42,78 @@ def sentence(verdict: Verdict, table: Table) -> str:
     return f"{name}: {verdict.best} {lead}, {told}: {'; '.join(parts)}."
 
 
-def headline(table: Table, verdicts: Sequence[Verdict]) -> str:
-    """The table's verdict in one sentence: who is clearly better than others most often, less how often clearly worse.
-
-    Being tied counts for nothing: a recipe whose seeds scatter widely is tied with everything.
-    """
-    judged = [v for v in verdicts if v.worse or v.tied]
-    most = max(len(table.of(label)) for label in table.labels)
-    alone = " With one seed nothing can be tested in any case." if most < 2 else ""
-    if len(table.labels) < 2:
-        return f"On {table.data} there is one recipe, {table.labels[0]}: nothing to compare.{alone}"
-    if not verdicts:
-        return f"On {table.data} no number is shared by two recipes: nothing to compare.{alone}"
-    if not judged:
+def headline(table: Table, verdicts: Sequence[AxisVerdict], gate: Gate | None) -> str:
+    """The table's verdict in one sentence: whether anything was learned, then who is ahead of whom on which axis."""
+    labels = [k for k in table.labels if k not in YARDSTICKS]
+    if len(labels) < 2:
+        return f"On {table.data} there is {'one recipe, ' + labels[0] if labels else 'no recipe'}: nothing to compare."
+    if gate is not None and not gate.learned:
+        name = table.quantity(gate.metric).name
         return (
-            f"On {table.data} nothing can be tested: a difference over {most} seed{'s' if most > 1 else ''} "
-            "says nothing about the next one. Train at least 3 seeds of each recipe."
+            f"On {table.data} none of these recipes has learned the set at this budget: the nearest, {gate.best}, is "
+            f"{format_number(gate.ratio)} times as far from real examples as one Gaussian fitted to their mean and "
+            f"covariance ({name} {format_number(gate.value)} against {format_number(gate.gaussian)}, floor "
+            f"{format_number(gate.floor)}). A ranking would rank failures."
         )
-    clear = [pair for v in judged for pair in v.clear]
-    if not clear:
-        return f"On {table.data} there is no clear difference between the recipes ({count(len(judged))})."
-    record = {k: (sum(k == better for better, _ in clear), sum(k == worse for _, worse in clear)) for k in table.labels}
-    top = max(won - lost for won, lost in record.values())
-    leaders = [label for label, (won, lost) in record.items() if won - lost == top]
-    told = [f"{k} (clearly better in {record[k][0]} comparisons, clearly worse in {record[k][1]})" for k in leaders]
-    plural = "have" if len(leaders) > 1 else "has"
-    return f"On {table.data}, {listed(told)} {plural} the best record over {count(len(judged))}."
+    if not verdicts:
+        return f"On {table.data} no number is shared by two recipes: nothing to compare."
+    most = max(len(table.of(label)) for label in labels)
+    if most < 2:
+        return (
+            f"On {table.data} nothing can be tested: a difference over one seed says nothing about the next one. "
+            "Train at least 3 seeds of each recipe."
+        )
+    ahead: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for verdict in verdicts:
+        if better_than := tuple(p.worse for p in verdict.graded("clear", verdict.best)):
+            ahead.setdefault((verdict.best, better_than), []).append(verdict.axis)
+    open_ = [v.axis for v in verdicts if not v.graded("clear", v.best)]
+    if not ahead:
+        return f"On {table.data} there is no clear difference between the recipes on {listed(open_)}."
+    everybody = len(labels) - 1
+    parts = [
+        f"{best} is clearly better than {'all others' if len(k) == everybody > 1 else listed(k)} on {listed(axes)}"
+        for (best, k), axes in ahead.items()
+    ]
+    told = f"On {table.data}, {'; '.join(parts)}"
+    return f"{told}; no clear difference on {listed(open_)}." if open_ else f"{told}."
+
+
+def axis_sentence(verdict: AxisVerdict, table: Table) -> str:
+    """One axis in words: the best recipe against each other one, with interval, effect size and p value."""
+    best, axis = verdict.best, verdict.axis
+    lead = f"{axis.capitalize()} ({AXES[axis]})"
+    own = [p for p in verdict.pairs if best in (p.better, p.worse)]
+    if all(p.grade == "untested" for p in own):
+        return f"{lead}: cannot be tested, a recipe needs two seeds or more."
+    parts = []
+    if clear := verdict.graded("clear", best):
+        told = "; ".join(f"{p.worse} by {gap(p, table)}" for p in clear)
+        parts.append(f"clearly better than {told} ({p_text(max(p.p for p in clear))})")
+    if probable := verdict.graded("probable", best):
+        why = "one witness alone" if len(verdict.witnesses) == 1 else "not every witness is sure"
+        parts.append(f"probably better than {listed([p.worse for p in probable])}, {why}")
+    others = {grade: [p.worse if p.better == best else p.better for p in own if p.grade == grade] for grade in GRADES}
+    if others["tied"]:
+        parts.append(f"no clear difference from {listed(others['tied'])}")
+    if others["mixed"]:
+        parts.append(f"against {listed(others['mixed'])} the numbers contradict each other")
+    if others["untested"]:
+        parts.append(f"{listed(others['untested'])} cannot be tested with one seed")
+    named = [w.name.partition(":")[0] or "the samples" for w in verdict.witnesses]
+    witnesses = f" Witnesses: {listed([w if w != 'data' else 'the points' for w in named])}." if len(named) > 1 else ""
+    return f"{lead}: {best} {'; '.join(parts)}.{witnesses}"
+
+
+def gap(pair: Pair, table: Table) -> str:
+    """How much better, in the unit of the leading metric, with its interval and in standard deviations."""
+    quantity, d = table.quantity(pair.metric), pair.gap
+    value, more = abs(d.value), "higher" if d.value > 0 else "lower"
+    text = f"{format_number(value)} {more} {quantity.name}"
+    if math.isfinite(d.half_width):
+        low, high = format_number(value - d.half_width), format_number(value + d.half_width)
+        text += f" (95 %: {low} to {high}" + (f", g = {abs(d.effect):.1f})" if math.isfinite(d.effect) else ")")
+    return text
 
 
 def count(n: int) -> str:

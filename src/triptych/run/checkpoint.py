@@ -191,7 +191,7 @@ def newest(folder: Path, owner: Path, among: list[int]) -> tuple[int, dict[str, 
     )
 
 
-def prune(folder: Path, images: int, best: int | None, later: bool) -> None:
+def prune(folder: Path, images: int, best: int | None, *, later: bool) -> None:
     """Drop what is not needed beside the checkpoint at `images`: old ones, and halves that a kill left.
 
     Kept are the best, the last `KEEP` that the recipe's cadence made, and with `later` those beyond `images`.

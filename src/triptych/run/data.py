@@ -133,7 +133,7 @@ def is_path(name: str) -> bool:
 # -------------------------------------------------------------------------------------------- search
 
 
-def _search(run: Recorded, where: str | None, others: bool) -> Found:
+def _search(run: Recorded, where: str | None, *, others: bool) -> Found:
     known = run.env.get("data") or {}
     mark = known.get("fingerprint")
     test_mark = (run.env.get("test") or {}).get("fingerprint") or ""

@@ -237,9 +237,9 @@ class Run:
         self.prune(images, note.get("best"), later=False)
         (self.folder / "best.json").unlink(missing_ok=True)  # of version 0.1; the note has it now
 
-    def prune(self, images: int, best: Mapping[str, Any] | None, later: bool) -> None:
+    def prune(self, images: int, best: Mapping[str, Any] | None, *, later: bool) -> None:
         """Drop the checkpoints that are not needed beside that at `images`, and halves that a kill left."""
-        checkpoint.prune(self.folder, images, None if best is None else best["images"], later)
+        checkpoint.prune(self.folder, images, None if best is None else best["images"], later=later)
 
     def read(self, images: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and note of one checkpoint, verified."""

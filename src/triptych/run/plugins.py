@@ -8,19 +8,25 @@ from typing import Any
 
 from triptych.core import Recipe, plugins
 from triptych.core.discovery import parts
+from triptych.core.plugins import Plugin
 from triptych.data import find
 from triptych.errors import UserError
 
 
-def needed(recipe: Recipe) -> list[dict[str, str]]:
-    """What a run remembers of the plug-ins that its objective, network or data come from."""
+def used(recipe: Recipe) -> list[Plugin]:
+    """The plug-ins that a recipe's objective, network or data come from."""
     active = plugins.active()
-    used = {p for p in active if any(p.owns(type(part).__module__) for part in (recipe.objective, recipe.model))}
+    found = {p for p in active if any(p.owns(type(part).__module__) for part in (recipe.objective, recipe.model))}
     if active and any(part.plugin for kind in ("source", "data set") for part in parts(kind).values()):
         named = parts("data set").get(recipe.data.name)
         home = type(find(recipe.data.name)).__module__
-        used |= {p for p in active if p.owns(home) or (named is not None and named.plugin == p)}
-    return [p.record() for p in active if p in used]
+        found |= {p for p in active if p.owns(home) or (named is not None and named.plugin == p)}
+    return [p for p in active if p in found]
+
+
+def needed(recipe: Recipe) -> list[dict[str, str]]:
+    """What a run remembers of them."""
+    return [p.record() for p in used(recipe)]
 
 
 def check_present(path: Path, asked: Mapping[str, Any]) -> None:

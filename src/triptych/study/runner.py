@@ -25,6 +25,7 @@ from triptych.study.jobs import Job, Outcome, Show
 from triptych.study.study import MOST, Study, counted
 from triptych.system import files, names
 from triptych.system.console import say
+from triptych.system.refusals import system_errors
 
 ELSEWHERE = "give --out another place"
 
@@ -53,7 +54,7 @@ def carry_out(
     for path in (out, *(job.path for job in todo)):
         names.encodable(path)
     earlier = recorded(out)
-    with files.system_errors(out, ELSEWHERE):
+    with system_errors(out, ELSEWHERE):
         out.mkdir(parents=True, exist_ok=True)
         files.sweep(out)  # of study.json and the report
     if earlier and earlier.get("samples", study.samples) != study.samples:

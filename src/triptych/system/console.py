@@ -76,7 +76,7 @@ class PlainConsole(Console):
         return super().render_str(printable(text), **options)
 
 
-def console(stderr: bool = False) -> Console:
+def console(*, stderr: bool = False) -> Console:
     """As wide as the terminal; on a pipe no line is wrapped, so that programs find one row in each."""
     stream = sys.stderr if stderr else sys.stdout
     if stream.isatty():

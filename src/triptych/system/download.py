@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 
 from triptych.errors import UserError
 from triptych.system.cache import ADVICE, root
-from triptych.system.files import exclusive, read_text, system_errors, write_text
+from triptych.system.files import read_text, write_text
+from triptych.system.locks import exclusive
 from triptych.system.notices import say
 from triptych.system.progress import Progress
+from triptych.system.refusals import system_errors
 
 CHUNK = 1 << 18
 MB = 1_000_000

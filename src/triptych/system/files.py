@@ -9,7 +9,6 @@ meet the old file or the new one. Of two writers the one that ends last wins. Wh
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import math
 import os
@@ -23,10 +22,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from triptych.errors import UserError
+from triptych.system.locks import try_lock
+from triptych.system.refusals import system_errors
 
 JSON_LIMIT = 256 << 20
 """Bytes of the largest JSON or text file that is read."""
-_OTHER = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)  # a folder in place of a file, or a file in place of a folder
 PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 LEGACY = re.compile(r"\.tmp\w{6}|\.\d+\..+")
 LOCK = ".lock"
@@ -151,38 +151,6 @@ def sync_folder(path: str | Path) -> None:
 
 
 @contextlib.contextmanager
-def system_errors(path: Path, advice: str) -> Iterator[None]:
-    """The operating system's refusals as messages that name the file and what to do."""
-    try:
-        yield
-    except UserError:
-        raise
-    except OSError as e:
-        if e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise UserError(f"the disk is full while writing {path} ({e.strerror}); free space, or {advice}") from e
-        if e.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, *_OTHER):
-            raise UserError(f"{path} cannot be written ({e.strerror}); {advice}") from e
-        if e.errno == errno.ENOENT:
-            raise UserError(f"there is no folder {path.parent} to write {path.name} in; make it, or {advice}") from e
-        if e.errno == errno.ENXIO:
-            raise UserError(f"{path} is no ordinary file; remove it, or {advice}") from e
-        if e.errno == errno.ELOOP:
-            raise UserError(f"{path} is a link and is not written through; remove it, or {advice}") from e
-        raise
-
-
-def refuse_unwritable(path: str | Path, advice: str = "write to another place") -> None:
-    """UserError, before any work, where no file or folder can be made at `path`; nothing is made now."""
-    path = Path(path).absolute()
-    with system_errors(path, advice):
-        near = next(p for p in (path, *path.parents) if os.path.lexists(p))
-        if near != path and not near.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        if not os.access(near if near.is_dir() else near.parent, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-
-@contextlib.contextmanager
 def making_folder(path: str | Path, advice: str = "write to another place") -> Iterator[Path]:
     """An unfinished folder that becomes `path` when the block ends well; else nothing of it is left.
 
@@ -292,55 +260,6 @@ def _remove(part: Path) -> None:
                 Path(entry.path).unlink()
         (part / LOCK).unlink(missing_ok=True)
         part.rmdir()
-
-
-# --------------------------------------------------------------------------------------------- locks
-
-
-def try_lock(file: IO[bytes]) -> bool:
-    """Whether this process holds the file now; the system lets go when the file is closed or the process dies."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held, or a file system without locks: nobody knows then
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def exclusive(path: str | Path, taken: str = "") -> Iterator[None]:
-    """Hold the lock file `path` exclusively; the system lets go when the holder dies.
-
-    A second process waits, or gets UserError with the text `taken` where there is one. A file system that has no locks
-    is no hindrance then.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    with system_errors(path, "make the folder writable"):
-        lock = os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
-    with lock:
-        try:
-            if os.name == "nt":
-                import msvcrt
-
-                msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK if taken else msvcrt.LK_LOCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(lock, fcntl.LOCK_EX | (fcntl.LOCK_NB if taken else 0))
-        except OSError as e:
-            if taken and e.errno in (errno.EWOULDBLOCK, errno.EACCES):  # EACCES: Windows
-                raise UserError(taken) from e
-            if not taken or e.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise
-        yield
 
 
 # ------------------------------------------------------------------------------------------- reading

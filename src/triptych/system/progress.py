@@ -79,7 +79,7 @@ class Progress:
             self._bar.console.print(text)
 
 
-def bars(shown: bool) -> Callable[[str], Count] | None:
+def bars(*, shown: bool) -> Callable[[str], Count] | None:
     """A factory of progress bars, each there from its first call to its last."""
     if not shown:
         return None

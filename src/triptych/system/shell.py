@@ -29,9 +29,9 @@ def dollar(word: str) -> str:
 
 
 def safe(command: str) -> bool:
-    """Whether pasting it into a shell runs one command, `triptych`, and nothing else: it may be a stranger's text."""
+    """Whether pasting it into a shell runs `triptych train` and nothing else: it may be a stranger's text."""
     try:
         words = shlex.split(command)
     except ValueError:
         return False
-    return words[:1] == ["triptych"] and shell(*words) == command
+    return words[:2] == ["triptych", "train"] and shell(*words) == command

@@ -70,9 +70,9 @@ def fit(
     seed: int = 0,
     out: str | Path | None = None,
     device: str = "auto",
+    *,
     progress: bool = True,
     announce: Callable[[str], None] | None = None,
-    *,
     sinks: Sequence[Callable[[Run], Sink]] = (),
     observers: Sequence[Observer] = (),
 ) -> Run:
@@ -83,7 +83,7 @@ def fit(
     UserError, before anything is written, when the recipe cannot be trained; `Diverged` at a non-finite loss.
     """
     with begin(recipe, seed, out, device, announce) as (run, state):
-        with session(run, state, progress, sinks, observers) as (watching, terminated):
+        with session(run, state, sinks, observers, progress=progress) as (watching, terminated):
             train(state, watching, terminated)
         return run
 
@@ -91,8 +91,8 @@ def fit(
 def resume(
     path: str | Path,
     device: str | None = None,
-    progress: bool = True,
     *,
+    progress: bool = True,
     images: int | None = None,
     data: str | None = None,
     announce: Callable[[str], None] | None = None,
@@ -108,6 +108,6 @@ def resume(
     """
     with go_on(path, device, images, data, announce) as (run, state):
         if state is not None:
-            with session(run, state, progress, sinks, observers) as (watching, terminated):
+            with session(run, state, sinks, observers, progress=progress) as (watching, terminated):
                 train(state, watching, terminated)
         return run

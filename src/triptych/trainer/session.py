@@ -23,9 +23,10 @@ from triptych.trainer.state import State
 def session(
     run: Run,
     state: State,
-    progress: bool,
     sinks: Sequence[Callable[[Run], Sink]] = (),
     observers: Sequence[Observer] = (),
+    *,
+    progress: bool,
 ) -> Iterator[tuple[list[Observer], list[int]]]:
     """The observers of a training, and the list of the signals that ask it to end after the step at hand.
 

@@ -17,9 +17,11 @@ from triptych.evaluate.while_training import FEWEST, left_out_along, of_features
 from triptych.models.families import build
 from triptych.recipes.command import command
 from triptych.run import data as run_data
+from triptych.run import plugins as run_plugins
 from triptych.run.folder import Run, differences, fresh
 from triptych.system import device as runtime
-from triptych.system.files import exclusive, write_json
+from triptych.system.files import write_json
+from triptych.system.locks import exclusive
 from triptych.trainer.checks import Plan, check, check_checkpoints, check_train, enough_memory
 from triptych.trainer.cost import forecast
 from triptych.trainer.observe import go_back
@@ -59,12 +61,17 @@ def environment(plan: Plan) -> dict[str, Any]:
         "threads": runtime.pick_threads(plan.model, plan.target),
         **run_data.record(plan.recipe.data, data, test),
         "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in plan.model.players.items()},
-        "command": command(encode(plan.recipe), plan.seed),
+        "command": again(plan.recipe, plan.seed),
         "quantities": {k: q.told() for k, q in logged(plan.recipe.objective).items()},
     }
     if data.origin:
         env["data"]["origin"] = list(data.origin)
     return env
+
+
+def again(recipe: Recipe, seed: int) -> str:
+    """The command that trains this once more; empty where there is none."""
+    return command(encode(recipe), seed, [plugin.given for plugin in run_plugins.used(recipe) if plugin.given])
 
 
 def foretell(plan: Plan, env: dict[str, Any], announce: Say) -> None:
@@ -117,7 +124,7 @@ def restored(
     model = build(run.recipe.model, train.shape)
     if images is not None:
         run = set_budget(run, images, model, train, announce)
-        env["command"] = command(encode(run.recipe), run.seed)
+        env["command"] = again(run.recipe, run.seed)
     if where is not None:
         env["data"]["place"] = str(found.collection or run_data.place_of(found.spec, train))
     if env != run.env:

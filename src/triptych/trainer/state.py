@@ -48,7 +48,7 @@ class State:
 
     def __post_init__(self) -> None:
         train, model = self.recipe.train, self.model
-        self.batches = Batches(self.data, train.batch, self.seed, model.device, train.flip)
+        self.batches = Batches(self.data, train.batch, self.seed, model.device, flip=train.flip)
         self.parameters = {k: [w for w in p.parameters() if w.requires_grad] for k, p in model.players.items()}
         self.rates = {k: lr for k, lr in full_rates(train, model).items() if self.parameters[k]}
         self.optimizers = {k: make_optimizer(train, lr, self.parameters[k]) for k, lr in self.rates.items()}

@@ -30,19 +30,19 @@ from triptych.errors import UserError
 from triptych.system.cache import ADVICE, plain, root
 from triptych.system.console import printable, say
 from triptych.system.files import (
-    exclusive,
     json_text,
     read_object,
     read_text,
     sweep,
     sync_folder,
-    system_errors,
     write_bytes,
     write_json,
     write_text,
     writing,
 )
+from triptych.system.locks import exclusive
 from triptych.system.progress import Progress
+from triptych.system.refusals import system_errors
 
 VERSION = "2"  # part of the cache key: raise it when the same options make other pixels
 LISTING = "2"  # raise it when the same files are listed otherwise: it is looked again, and equal pictures stay equal

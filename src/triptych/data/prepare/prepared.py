@@ -25,17 +25,9 @@ from torch import Tensor
 from triptych.core import Data, Split
 from triptych.errors import NoSplit, UserError
 from triptych.system.cache import ADVICE, plain, root
-from triptych.system.files import (
-    exclusive,
-    json_text,
-    read_object,
-    sweep,
-    sync_folder,
-    system_errors,
-    try_lock,
-    write_json,
-    writing,
-)
+from triptych.system.files import json_text, read_object, sweep, sync_folder, write_json, writing
+from triptych.system.locks import exclusive, try_lock
+from triptych.system.refusals import system_errors
 
 HEADER = 128  # bytes before the rows of an array file
 ALWAYS = 1 << 29  # bytes of an array that is checked whenever it is loaded

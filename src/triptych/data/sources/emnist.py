@@ -13,7 +13,8 @@ from triptych.data.sources import mnist
 from triptych.data.sources.mnist import Idx
 from triptych.errors import UserError
 from triptych.system.download import Remote, fetch
-from triptych.system.files import exclusive, writing
+from triptych.system.files import writing
+from triptych.system.locks import exclusive
 
 ARCHIVE = Remote("https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip", "md5:58c8d27c78d21e728a6bc7b3cc06412e")
 LIMIT = 1 << 30  # bytes of one member; the largest has 190 million

@@ -21,8 +21,10 @@ from triptych.metrics.features.resize import RESIZES
 from triptych.system.cache import ADVICE, root
 from triptych.system.device import keep_freed_memory
 from triptych.system.download import Remote, download
-from triptych.system.files import exclusive, sweep, sweep_legacy, system_errors, writing
+from triptych.system.files import sweep, sweep_legacy, writing
+from triptych.system.locks import exclusive
 from triptych.system.progress import Count as Progress
+from triptych.system.refusals import system_errors
 from triptych.system.tensor_files import unpack
 
 WEIGHTS = ("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth")

@@ -22,8 +22,10 @@ from torch import Tensor, nn
 from triptych.core import Data, Extractor
 from triptych.core.features import grey_levels
 from triptych.system.cache import ADVICE, root
-from triptych.system.files import exclusive, sweep, sweep_legacy, system_errors, writing
+from triptych.system.files import sweep, sweep_legacy, writing
+from triptych.system.locks import exclusive
 from triptych.system.progress import Count as Progress
+from triptych.system.refusals import system_errors
 from triptych.system.tensor_files import unpack
 
 VERSION = 1
