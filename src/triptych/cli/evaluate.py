@@ -40,6 +40,11 @@ def evaluate(
         int | str | None, arg(help="side in pixels, or WIDTHxHEIGHT, that --real and --fake are brought to")
     ] = None,
     channels: Annotated[int | None, arg(help="1 (grey) or 3 (RGB) for --real and --fake")] = None,
+    *,
+    explain: Annotated[
+        bool, arg(help="instead: FID under three resizes, two sample counts and two references, and whose each is like")
+    ] = False,
+    published: Annotated[float | None, arg(help="with --explain: a number from elsewhere, to find its like")] = None,
     device: Device = "auto",
     samples: OmitArgPrefixes[Drawn] = Drawn(),
     reference: OmitArgPrefixes[Reference] = Reference(),  # noqa: B008
@@ -60,6 +65,12 @@ def evaluate(
         raise UserError("give either run folders, or --real A --fake B")
     if runs and (resolution is not None or channels is not None):
         raise UserError("a run's data are prepared as its recipe says; drop --resolution and --channels")
+    if explain or published is not None:
+        from triptych.cli.explain import explain as tell
+
+        how = {"resolution": resolution, "channels": channels}
+        tell(runs, real, fake, samples, reference, features, published, device, how=how)
+        return
     chosen: dict[str, Any] = {"samples": samples, "reference": reference, "features": features}
     if runs:
         if out is not None and len(runs) > 1:

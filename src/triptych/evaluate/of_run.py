@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from triptych.core import Data, Metric, Model, Sampler, Value, discover
+from triptych.evaluate.given import with_given
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
     against_statistics,
@@ -135,7 +136,7 @@ def judge_model(
     with collected_warnings(said):
         inception = load_inception(features, images=found.train.is_images, device=device)
         built = compare(run, model, found, samples, reference, inception, progress=progress)
-        comparison = built.comparison
+        comparison = with_given(built.comparison, features, device)
         values = measure(comparison)
         if inception is not None and features.stats is not None:
             values |= against_statistics(features.stats, comparison.fake, inception, bar)

@@ -12,6 +12,7 @@ from triptych.core import Data, Split, Value
 from triptych.core.preparation import Preparation
 from triptych.data.sources.array_files import Table
 from triptych.errors import NoSplit, UserError
+from triptych.evaluate.given import with_given
 from triptych.evaluate.of_run import Evaluation
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
@@ -68,6 +69,7 @@ def judge_sets(
         inception = load_inception(features, images=generated.is_images, device=device)
         if real is not None:
             comparison = compare(real, generated, samples, reference, inception, how, progress=progress)
+            comparison = with_given(comparison, features, device)
             values = measure(comparison)
             notes = without_fid(comparison)
             said = [*comparison.warnings, *said]

@@ -205,7 +205,9 @@ def frechet_infinity(x: Tensor | ArrayLike, y: Tensor | ArrayLike, points: int =
 class Pixels(Identity):
     """Principal components of pixels as features."""
 
-    label = "pixels"
+    @property
+    def label(self) -> str:
+        return "pixels"
 
     def name(self, base: str) -> str:
         return f"{base}_pixels"

@@ -67,7 +67,7 @@ def fetch(address: str) -> Path:
     return folder
 
 
-def send(folder: Path, name: str, revision: str | None, private: bool) -> str:
+def send(folder: Path, name: str, revision: str | None, *, private: bool) -> str:
     """Upload a folder as a commit of the model OWNER/NAME, made where it does not exist; the address of the commit."""
     split(PREFIX + name)
     hub = library()
