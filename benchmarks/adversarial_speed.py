@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from common import ratio, record
+from common import auto_precision, ratio, record
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -51,7 +51,7 @@ def ours(recipe: Recipe) -> list[float]:
     recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, ema=0.999))
     data, device = examples(recipe, 2_000), torch.device("cpu")
     model = recipe.model.build(data.shape)
-    precision = runtime.pick_precision("auto", model, device)
+    precision = auto_precision(recipe, model, data)
     state = State(recipe, runtime.place(model, device, precision), data, None, 0)
     model.train()
     return timed(lambda: step(state))

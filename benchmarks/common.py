@@ -71,6 +71,21 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(pairs), "min": min(pairs), "max": max(pairs)}
 
 
+def auto_precision(recipe: Any, model: Any, data: Any) -> str:
+    """The precision that `auto` takes for a recipe on this machine's processor.
+
+    An older commit, measured beside this one, has the choice in another place.
+    """
+    device = torch.device("cpu")
+    try:
+        from triptych.trainer.precision import choose
+    except ImportError:
+        from triptych.system import device as older
+
+        return older.pick_precision("auto", model, device)  # pyright: ignore[reportAttributeAccessIssue]
+    return choose(recipe, model, data, device).precision
+
+
 def record(
     name: str, claim: str, target: str, measured: str, met: bool | None, details: dict[str, Any], notes: str = ""
 ) -> None:

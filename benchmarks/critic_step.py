@@ -14,9 +14,10 @@ from collections.abc import Callable
 
 import torch
 from adversarial_speed import plain_resnet
-from common import in_turns, ratio, record
+from common import auto_precision, in_turns, ratio, record
 from torch import nn
 
+from triptych.core import Data
 from triptych.objectives.gan import WGANGP
 from triptych.recipes import get
 from triptych.system import device as runtime
@@ -44,8 +45,9 @@ def main() -> None:
         torch.set_num_threads(1)
     device, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
     real, fake = (torch.rand(args.batch, 3, 32, 32, generator=generator) * 2 - 1 for _ in range(2))
-    model = get("wgan-gp-birds").model.build((3, 32, 32))
-    precision = runtime.pick_precision("auto", model, device)
+    recipe = get("wgan-gp-birds")
+    model = recipe.model.build((3, 32, 32))
+    precision = auto_precision(recipe, model, Data("noise", (127.5 * real + 127.5).byte()))
     model = runtime.place(model, device, precision)
     critic = model.players["critic"]
     ways = {"float32 NCHW": stepping(plain_resnet()[1], real, fake), "ours": stepping(critic, real, fake)}

@@ -31,6 +31,7 @@ from triptych.data.batches import in_order
 from triptych.recipes import get
 from triptych.system import device as runtime
 from triptych.trainer import compilation, loop
+from triptych.trainer.precision import choose
 from triptych.trainer.state import State
 
 SIDES = ("by hand", "eager", "compiled")
@@ -41,7 +42,7 @@ LENGTH = 5_902
 def ours(recipe: Recipe, device: torch.device, compiled: bool) -> tuple[Callable[[], None], str]:
     data = examples(recipe, LENGTH)
     model = recipe.model.build(data.shape)
-    precision = runtime.pick_precision("auto", model, device)
+    precision = choose(recipe, model, data, device).precision
     state = State(recipe, runtime.place(model, device, precision), data, None, 0)
     model.train()
     told = precision

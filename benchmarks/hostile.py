@@ -71,8 +71,7 @@ def main() -> None:
     record(
         "hostile",
         "hostile run folders, archives, pictures, arrays, tables, YAML and JSON: nothing acts, nothing outside is "
-        "written, no traceback, no hang over 10 s (20 s of work of evaluate and study), no more than 1 GB of memory "
-        "(2 GB of evaluate, which trains an extractor)",
+        "written, no traceback, no hang over 10 s (20 s of work of evaluate and study), no more than 1 GB of memory",
         "0 failures in at least 500 trials",
         f"{bad} failures in {n} trials of {len(tried)} kinds; slowest {slowest:.1f} s, {largest / 1e9:.2f} GB more",
         bad == 0 and n >= 500,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from common import in_turns, ratio, record
+from common import auto_precision, in_turns, ratio, record
 
 from triptych import recipes
 from triptych.core import Recipe, Train
@@ -22,7 +22,7 @@ def bare(recipe: Recipe, steps: int) -> object:
     data = load_spec(recipe.data)
     model = recipe.model.build(data.shape)
     device = torch.device("cpu")
-    runtime.place(model, device, runtime.pick_precision("auto", model, device))
+    runtime.place(model, device, auto_precision(recipe, model, data))
     model.train()
     batches = Batches(data, recipe.train.batch, 0, device)
     G, D = model.players["generator"], model.players["critic"]
@@ -55,7 +55,7 @@ def ours(recipe: Recipe, steps: int) -> object:
     data = load_spec(recipe.data)
     model = recipe.model.build(data.shape)
     device = torch.device("cpu")
-    runtime.place(model, device, runtime.pick_precision("auto", model, device))
+    runtime.place(model, device, auto_precision(recipe, model, data))
     model.train()
     state = State(recipe, model, data, None, 0)
 

@@ -9,14 +9,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Data", "Recipe", "Run", "Study", "UserError", "data", "load", "metrics", "objectives", "recipes"]
+__all__ = [
+    "Data",
+    "Recipe",
+    "Run",
+    "Study",
+    "UserError",
+    "data",
+    "evaluate_run",
+    "load",
+    "metrics",
+    "objectives",
+    "recipes",
+    "run_study",
+    "train",
+    "write_report",
+]
 
 if TYPE_CHECKING:
     from triptych import data, metrics, objectives, recipes
     from triptych.core import Data, Recipe
     from triptych.errors import UserError
+    from triptych.evaluate import evaluate_run
+    from triptych.report import write_report
     from triptych.run import Run, load
-    from triptych.study import Study
+    from triptych.study import Study, run_study
+    from triptych.trainer import train
 
 _HOME = {
     "Data": "triptych.core",
@@ -24,7 +42,11 @@ _HOME = {
     "Run": "triptych.run",
     "Study": "triptych.study",
     "UserError": "triptych.errors",
+    "evaluate_run": "triptych.evaluate",
     "load": "triptych.run",
+    "run_study": "triptych.study",
+    "train": "triptych.trainer",
+    "write_report": "triptych.report",
 }
 
 

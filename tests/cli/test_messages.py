@@ -91,7 +91,7 @@ def test_an_interrupt_is_told_what_is_true(tmp_path, monkeypatch, capsys, argv, 
 
     monkeypatch.setattr(*where, stop)
     if "RUN" in argv:
-        monkeypatch.setattr("triptych.evaluate.of_run.judge_run", stop)
+        monkeypatch.setattr("triptych.evaluate.of_run.evaluate_run", stop)
     monkeypatch.chdir(tmp_path)
     assert main(argv) == 130
     err = capsys.readouterr().err

@@ -15,7 +15,7 @@ import triptych
 from triptych.core import Clock, Data, Extractor, Metric, Objective, Quantity, Value, discover
 from triptych.core.features import Extractors
 from triptych.core.metric import described
-from triptych.core.quantity import BOOKKEEPING, live, read_back, undeclared
+from triptych.core.quantity import BOOKKEEPING, TOLD, live, read_back, undeclared
 from triptych.data import load
 from triptych.data.batches import Batches, in_order
 from triptych.errors import UserError
@@ -26,6 +26,7 @@ from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import RealNVP
 from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.autoencoder import VAE
+from triptych.run import schema
 from triptych.trainer.quantities import logged
 
 METRICS, OBJECTIVES = discover("metrics", Metric), discover("objectives", Objective)
@@ -160,6 +161,11 @@ def test_a_number_that_is_not_declared_is_an_error() -> None:
         described({"b": Value(1.0, 1)}, known)
     with pytest.raises(UserError, match="'a_best' is not declared"):
         described({"a_best": Value(1.0, 1)}, known)
+
+
+def test_what_is_told_of_a_number_has_a_place_in_every_file_and_is_checked_there() -> None:
+    assert set(TOLD) <= {f.name for f in dataclasses.fields(Value)}, "in eval.json"
+    assert set(TOLD) == set(schema.QUANTITY), "in eval.json and env.json, read back"
 
 
 def test_a_variant_is_told_by_who_makes_the_name() -> None:

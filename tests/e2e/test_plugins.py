@@ -162,6 +162,7 @@ BAD = {
     "shadow-data": (strangers.SOURCE.replace('"noise"', '"mnist"'), "two data sets are named mnist"),
     "shadow-recipe": (strangers.RECIPE.replace('"gan-mine":', '"gan-mnist":'), "two recipes are named gan-mnist"),
     "shadow-study": (strangers.RECIPE.replace('"small"', '"toys"'), "two studies are named toys"),
+    "shadow-lines": (strangers.RECIPE.replace('"small"', '"parallel-lines"'), "two studies are named parallel-lines"),
     "across": (strangers.NETWORK.replace("Affine", "WGANGP"), "an objective and a network are both named WGANGP"),
     "recipe's own": (strangers.NETWORK.replace("Affine", "Train"), "a part of every recipe and a network are both"),
     "twice": (strangers.NETWORK + strangers.OBJECTIVE.replace("Moments", "Affine"), "named Affine (lines "),

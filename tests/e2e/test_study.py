@@ -14,7 +14,7 @@ import pytest
 from triptych.cli import main
 from triptych.recipes import get
 from triptych.study import Study
-from triptych.study.runner import carry_out
+from triptych.study.runner import run_study
 
 FILE = """\
 name: tiny
@@ -120,7 +120,7 @@ def test_another_number_of_samples_judges_again(tmp_path):
     recipe = get("gan-25gaussians")
     recipe = replace(recipe, model=replace(recipe.model, width=8), train=replace(recipe.train, images=256))
     study = Study("tiny", (recipe,), seeds=1, samples=100)
-    (outcome,) = carry_out(study, tmp_path, 1, "cpu", progress=False)
+    (outcome,) = run_study(study, tmp_path, 1, "cpu", progress=False)
     run = outcome.job.path
     trained = (run / "metrics.jsonl").read_bytes()
 
@@ -128,6 +128,6 @@ def test_another_number_of_samples_judges_again(tmp_path):
         return json.loads((run / "eval.json").read_text())["modes"]["n"]
 
     assert judged() == 100
-    carry_out(replace(study, samples=200), tmp_path, 1, "cpu", progress=False)
+    run_study(replace(study, samples=200), tmp_path, 1, "cpu", progress=False)
     assert judged() == 200
     assert (run / "metrics.jsonl").read_bytes() == trained

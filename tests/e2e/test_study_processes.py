@@ -15,7 +15,7 @@ from PIL import Image
 from triptych.cli import main
 from triptych.recipes import get
 from triptych.study import Study
-from triptych.study.runner import carry_out, understood
+from triptych.study.runner import run_study, understood
 
 ACTS = "import os; open(os.environ['ACTED'], 'a').write(__file__)\nraise SystemExit(7)\n"
 TINY = "name: tiny\nseeds: 1\nsamples: 64\nrecipes:\n  - {recipe: gan-25gaussians, train.images: 256, model.width: 8}\n"
@@ -83,7 +83,7 @@ def test_chatter_on_standard_output_goes_to_the_log(tmp_path, customize):
             time.sleep(0.01)
     threading.Thread(target=chatter, daemon=True).start()""".strip()
     )
-    outcomes = carry_out(tiny(1e-3, 2e-3), tmp_path / "out", 1, "cpu", progress=False)
+    outcomes = run_study(tiny(1e-3, 2e-3), tmp_path / "out", 1, "cpu", progress=False)
     assert [o.state for o in outcomes] == ["done", "done"], outcomes
     for outcome in outcomes:
         log = tmp_path / "out" / "logs" / f"{outcome.job.path.name}.txt"
@@ -103,7 +103,7 @@ def test_chatter_on_standard_output_goes_to_the_log(tmp_path, customize):
 def test_a_process_that_dies_costs_its_run_and_says_why(tmp_path, customize, code, said):
     customize(code)
     began = time.monotonic()
-    outcomes = carry_out(tiny(1e-3, 2e-3), tmp_path / "out", 2, "cpu", progress=False)
+    outcomes = run_study(tiny(1e-3, 2e-3), tmp_path / "out", 2, "cpu", progress=False)
     assert time.monotonic() - began < 15
     assert [o.state for o in outcomes] == ["failed", "failed"]
     assert all(said in o.message and "logs" in o.message for o in outcomes), outcomes
@@ -114,7 +114,7 @@ def test_a_process_that_dies_costs_its_run_and_says_why(tmp_path, customize, cod
 
 def test_a_process_that_cannot_be_started_is_a_failed_run(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
-    (outcome,) = carry_out(tiny(), tmp_path / "out", 1, "cpu", progress=False)
+    (outcome,) = run_study(tiny(), tmp_path / "out", 1, "cpu", progress=False)
     assert outcome.state == "failed"
     assert "no process could work on it" in outcome.message
 
@@ -124,7 +124,7 @@ def test_what_a_kill_left_of_a_study_is_swept(tmp_path, monkeypatch):
     (tmp_path / "out").mkdir()
     for name in ("study.json", "report.html", "report.csv"):
         (tmp_path / "out" / f".{name}.{'0' * 16}.part").touch()
-    carry_out(tiny(), tmp_path / "out", 1, "cpu", progress=False)
+    run_study(tiny(), tmp_path / "out", 1, "cpu", progress=False)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["logs", "study.json"]
 
 
@@ -134,7 +134,7 @@ def test_logs_are_not_written_through_links(tmp_path):
     (out / "logs").mkdir(parents=True)
     (tmp_path / "mine").write_text("mine", encoding="utf-8")
     (out / "logs" / f"{job.path.name}.txt").symlink_to(tmp_path / "mine")
-    (outcome,) = carry_out(study, out, 1, "cpu", progress=False)
+    (outcome,) = run_study(study, out, 1, "cpu", progress=False)
     assert outcome.state == "failed"
     assert "is a link" in outcome.message
     assert (tmp_path / "mine").read_text(encoding="utf-8") == "mine"

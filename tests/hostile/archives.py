@@ -196,6 +196,7 @@ def zips() -> list[Hostile]:
     bomb("a picture and 256 MB of zeros", lambda: {"z.png": png(5) + b"\0" * (1 << 28)})
     bomb("three of 256 MB", lambda: {f"z{i}.png": b"\0" * (1 << 28) for i in range(3)})
     bomb("100,000 names", lambda: {f"{i}.txt": b"" for i in range(100_000)}, zipfile.ZIP_STORED)
+    bomb("100,000 pictures", lambda: {f"z/{i}.png": b"" for i in range(100_000)}, zipfile.ZIP_STORED)
     nested = of(sound)
     for _ in range(20):
         nested = of({"inner.zip": nested})
@@ -209,6 +210,12 @@ def zips() -> list[Hostile]:
         while (i := encrypted.find(mark, i + 1)) >= 0:
             encrypted[i + at] |= 1
     zipped("zips that lie", "encrypted", bytes(encrypted))
+    half = bytearray(blob)
+    half[6] |= 1
+    zipped("zips that lie", "encrypted by one header only", bytes(half))
+    renamed = bytearray(blob)
+    renamed[30:35] = b"z.png"
+    zipped("zips that lie", "another name in the header", bytes(renamed))
     for what, at, value in (
         ("stored size", 20, 2**32 - 2),
         ("size", 24, 2**32 - 2),

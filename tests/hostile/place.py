@@ -14,8 +14,7 @@ from trials.client import Trials
 SECONDS = 10.0
 MEMORY = 1 << 30
 WORKS = {"evaluate": 2.0, "study": 2.0}
-"""Commands that do honest work on what is sound, in processes of their own: they may take so many times as long, and
-`evaluate`, which trains an extractor of features, as much more memory."""
+"""Commands that do honest work on what is sound, in processes of their own: they may take so many times as long."""
 SLOW_MACHINE = 12.0
 """Wall-clock time may be this much longer than the limit where other work takes the processor."""
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "runs-0.1"
@@ -149,7 +148,7 @@ def attempt(trials: Trials, hostile: Hostile, base: Path) -> Verdict:
         faults.append(f"not one line of error: {err[-150:]!r}")
     if hostile.incomplete and answer["status"] == 0 and not any(w in (out + err).lower() for w in SAID):
         faults.append("taken for complete, unsaid")
-    if answer["grown"] > MEMORY * (2 if argv[0] == "evaluate" else 1):
+    if answer["grown"] > MEMORY:
         faults.append(f"memory: {answer['grown'] / 1e9:.1f} GB more")
     if "\x1b" in out + err:
         faults.append("escape character on the terminal")

@@ -85,6 +85,15 @@ def test_gaussian_reference_of_uniform_noise():
     assert gaussian_bits(Data("a", x[:10_000]), Data("b", x[10_000:])) == pytest.approx(want, abs=0.01)
 
 
+def test_gaussian_bits_change_no_example() -> None:
+    """The arithmetic is in place, on copies: the sets stay, and are the same the second time."""
+    x = torch.randint(0, 256, (600, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    a, b = Data("a", x[:400].clone()), Data("b", x[400:].clone())
+    assert gaussian_bits(a, b) == gaussian_bits(a, b)
+    assert torch.equal(a.x, x[:400])
+    assert torch.equal(b.x, x[400:])
+
+
 def test_a_gan_has_no_density():
     data = Data("points", torch.randn(10, 2))
     model = GANModel((2,), 2, nn.Linear(2, 2), nn.Linear(2, 1))

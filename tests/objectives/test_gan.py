@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from triptych.core import Clock, Undefined
 from triptych.errors import UserError
+from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP, gradient_penalty
 
 SHAPES = [(64, 2), (64, 3, 8, 8), (5, 1, 4, 4)]
@@ -146,3 +148,14 @@ def test_a_critic_with_batch_norm_sees_real_and_fake_apart() -> None:
 def test_no_critic_moves_are_refused(objective: type[GAN]) -> None:
     with pytest.raises(UserError, match="n_critic"):
         objective(n_critic=0)
+
+
+def test_what_a_single_example_does_not_define_says_why():
+    model = MLPGAN(width=8).build((2,))
+    clock = Clock(0, 0, 0.0)
+    found = GAN().validate(model, [torch.ones(1, 2)], clock)
+    assert {k for k, v in found.items() if isinstance(v, Undefined)} == {"d_gap", "diversity"}
+    assert "one score" in found["d_gap"].why
+    assert "differ" in found["diversity"].why
+    found = GAN().validate(model, [torch.randn(8, 2)], clock)
+    assert not [v for v in found.values() if isinstance(v, Undefined)]

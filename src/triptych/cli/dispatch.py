@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from triptych.cli import evaluate, explore, push, report, study, track
+from triptych.cli import evaluate, explore, push, report, study, track, tune
 from triptych.cli.commands import Command, from_function
 from triptych.cli.data import data
 from triptych.cli.options import print_help
@@ -37,6 +37,7 @@ COMMANDS = {
     "interpolate": from_function("interpolate", explore.interpolate),
     "sweep": from_function("sweep", explore.sweep),
     "study": from_function("study", study.study, study.named_studies),
+    "tune": from_function("tune", tune.tune),
     "report": from_function("report", report.report),
     "push": from_function("push", push.push),
     "track": from_function("track", track.track),
@@ -134,6 +135,7 @@ AFTER = {
     "train": "`triptych resume RUN` goes on from the last checkpoint",
     "resume": "`triptych resume RUN` goes on from the last checkpoint",
     "study": "the same command goes on: it skips the runs that are done and resumes those that were cut",
+    "tune": "the same command goes on: it keeps the trials that have ended",
     "data": "the same command goes on with what is done already",
     "evaluate": "runs that were evaluated keep their eval.json; the same command begins again",
 }

@@ -56,7 +56,7 @@ def evaluate(
     compares two folders, arrays or prepared sets. Every number is printed beside its floor: the same metric between
     two sets of real examples.
     """
-    from triptych.evaluate.of_run import judge_run
+    from triptych.evaluate.of_run import evaluate_run
 
     n = samples.n
     if n is not None and n < 2:
@@ -79,7 +79,7 @@ def evaluate(
             raise UserError(f"--save-stats names one file, for {len(runs)} runs; give one run")
         results = []
         for run in runs:
-            results.append(judge_run(run, **chosen, device=device, out=out, progress=True))
+            results.append(evaluate_run(run, **chosen, device=device, out=out, progress=True))
             show(results[-1])
             console().print(f"written: {out or run / 'eval.json'}")
         if len(results) > 1:
@@ -87,9 +87,9 @@ def evaluate(
         return
     if fake is None:
         raise UserError("there is no generated side; give --fake FOLDER")
-    from triptych.evaluate.of_sets import judge_sets
+    from triptych.evaluate.of_sets import evaluate_sets
 
-    result = judge_sets(
+    result = evaluate_sets(
         real, fake, **chosen, resolution=resolution, channels=channels, device=device, out=out, progress=True
     )
     show(result)
@@ -105,15 +105,15 @@ def show(result: Evaluation) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("extractor", no_wrap=True)
     table.add_column("note", overflow="fold")
-    own = dict.fromkeys(v.extractor for v in result.values.values() if v.extractor and OWN in v.note)
-    for name, v in result.values.items():
+    own = dict.fromkeys(v.extractor for v in result.values() if v.extractor and OWN in v.note)
+    for name, v in result.items():
         note = "; ".join(part for part in v.note.split("; ") if part != OWN)
         table.add_row(name, value(v), number(v.floor), f"{v.n:,}", v.extractor or "", note)
     out = console()
     out.print(table)
     if own:
         out.print(f"{', '.join(own)}: {OWN}", soft_wrap=True)
-    first = next((v.reference for v in result.values.values() if v.reference), "")
+    first = next((v.reference for v in result.values() if v.reference), "")
     if first:
         out.print(f"real side: {first}; the floor is the same metric between two sets of real examples", soft_wrap=True)
     for note in result.notes:
@@ -129,8 +129,8 @@ def compare(results: list[Evaluation]) -> None:
     for result in results:
         table.add_column(result.name, justify="right")
     table.add_column("floor", justify="right")
-    for name in dict.fromkeys(k for r in results for k in r.values):
-        found = [r.values.get(name) for r in results]
+    for name in dict.fromkeys(k for r in results for k in r):
+        found = [r.get(name) for r in results]
         floor = next((v.floor for v in found if v is not None and v.floor is not None), None)
         table.add_row(name, *("" if v is None else value(v) for v in found), number(floor))
     console().print(table)

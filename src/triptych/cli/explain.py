@@ -45,8 +45,8 @@ def explain(
         nets.append(net)
     cells = explained.explained(references, generated, nets, bars(shown=True))
     table = Table(box=None, pad_edge=False)
-    for name, justify in (("resize", "left"), ("samples", "right"), ("reference", "left"), ("FID", "right")):
-        table.add_column(name, justify=justify, no_wrap=True)
+    for name in ("resize", "samples", "reference", "FID"):
+        table.add_column(name, justify="right" if name in ("samples", "FID") else "left", no_wrap=True)
     table.add_column("most like", overflow="fold")
     for cell in cells:
         row = (cell.resize, f"{cell.n:,}", f"{cell.reference} ({cell.n_real:,})", format_number(cell.fid), cell.like)

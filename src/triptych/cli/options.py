@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 from tyro.conf import OmitArgPrefixes, arg
 
 from triptych.cli.arguments import parse
+from triptych.errors import UserError
 from triptych.system.console import say
 
 if TYPE_CHECKING:
     from triptych.core import DataSpec, Recipe
 
 Device = Annotated[str, arg(help="auto, cpu, cuda or mps")]
+Minutes = Annotated[
+    float | None,
+    arg(help="budget as time here, evaluations counted: turned into images by the pace of the first steps"),
+]
 
 
 Track = Annotated[
@@ -66,6 +71,7 @@ def parse_recipe(recipe: Recipe, argv: Sequence[str], named: str = "", seed: int
         ("device", Device, "auto"),
         ("track", Track, ()),
         ("save_recipe", Annotated[Path | None, arg(metavar="FILE.yaml", help=SAVE)], None),
+        ("minutes", Minutes, None),
         ("preparation", OmitArgPrefixes[data], data()),
         ("train", type(recipe.train), recipe.train),
         ("objective", type(recipe.objective), recipe.objective),
@@ -74,6 +80,8 @@ def parse_recipe(recipe: Recipe, argv: Sequence[str], named: str = "", seed: int
     options_type: Any = dataclasses.make_dataclass("Options", run, frozen=True)
     options_type.__doc__ = recipe.about or f"Train {recipe.name}."
     options = parse(options_type, f"train {named or recipe.name}", argv, more=lambda: SWAP)
+    if options.minutes is not None and given("--train.images", argv):
+        raise UserError("--minutes and --train.images both say how long to train; give one of them")
     changed = dataclasses.replace(
         recipe,
         data=data_spec(options.preparation),
@@ -82,6 +90,11 @@ def parse_recipe(recipe: Recipe, argv: Sequence[str], named: str = "", seed: int
         model=options.model,
     )
     return changed, options
+
+
+def given(option: str, argv: Sequence[str]) -> bool:
+    """Whether a person wrote this option, whatever its value."""
+    return any(word == option or word.startswith(f"{option}=") for word in argv)
 
 
 def field_docs(cls: type) -> dict[str, str]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from triptych.cli.options import Track
+from triptych.study.contract import Resource
 
 if TYPE_CHECKING:
+    from triptych.study.contract import Contract
     from triptych.study.jobs import Outcome
     from triptych.study.study import Scale
 
@@ -26,6 +28,13 @@ def study(
     jobs: Annotated[int | None, arg(help="trainings at once; default: one per core, one on a GPU")] = None,
     device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
     track: Track = (),
+    minutes: Annotated[
+        float | None, arg(help="time of all trainings together, instead of the recipes' own budgets")
+    ] = None,
+    equal: Annotated[
+        Resource | None, arg(help="what every training gets the same of: seconds of processor time, images, or minutes")
+    ] = None,
+    budget: Annotated[float | None, arg(help="how much of it")] = None,
     *,
     trust: Annotated[bool, arg(help="leave out the line that says which .py file is run")] = False,
 ) -> None:
@@ -34,7 +43,19 @@ def study(
     Asking again skips the runs that are done and finishes those that were cut. Named studies:
     """
 
-    contrast(name, out, seeds, scale, jobs, device, track, trust=trust)
+    contrast(name, out, seeds, scale, jobs, device, minutes, contract(equal, budget), track, trust=trust)
+
+
+def contract(equal: Resource | None, budget: float | None) -> Contract | None:
+    """What --equal and --budget say together; UserError for one without the other."""
+    from triptych.errors import UserError
+    from triptych.study.contract import Contract
+
+    if equal is None and budget is None:
+        return None
+    if equal is None or budget is None:
+        raise UserError("--equal and --budget make one contract; give both, such as --equal seconds --budget 60")
+    return Contract(equal, budget)
 
 
 def named_studies() -> str:
@@ -51,6 +72,8 @@ def contrast(
     scale: Scale,
     jobs: int | None,
     device: str = "auto",
+    minutes: float | None = None,
+    contract: Contract | None = None,
     track: Sequence[str] = (),
     *,
     trust: bool = False,
@@ -68,12 +91,14 @@ def contrast(
     from triptych.run.sinks import trackers
     from triptych.study import named
     from triptych.study.from_file import read_study
-    from triptych.study.runner import carry_out, terminated
+    from triptych.study.runner import run_study, terminated
     from triptych.system import names
     from triptych.system.console import say
 
     trackers.by_name(track)  # one that is not here is said before any work
     if name == named.LINES:
+        if minutes is not None:
+            raise UserError(f"{name} trains no generator and takes its own time; leave --minutes out")
         parallel_lines.carry_out(out or Path("runs") / f"{name}-{scale}", seeds, scale)
         return []
     if name.endswith(".py") and not trust and Path(name).is_file():
@@ -82,11 +107,13 @@ def contrast(
     study = read_study(name) if from_file else named.get(name, scale)
     if seeds is not None:
         study = replace(study, seeds=seeds)
+    if minutes is not None or contract is not None:
+        study = replace(study, minutes=minutes, contract=contract)
     folder = out or Path("runs") / (study.name if from_file else f"{name}-{scale}")
     names.encodable(folder)
     check_places(folder / "report.html")
     with terminated(f"what is done is kept in {folder}; the same command goes on with the rest"):
-        outcomes = carry_out(study, folder, jobs, device, track=track)
+        outcomes = run_study(study, folder, jobs, device, track=track)
         if track:
             follow.summarise(
                 [Run(o.job.path) for o in outcomes if o.state == "done"],

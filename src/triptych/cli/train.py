@@ -61,7 +61,15 @@ def train(argv: Sequence[str]) -> None:
     sinks = trackers.by_name(options.track)
     with nullcontext(chosen) if like is None else same_data(Path(like), chosen, options.device) as chosen:
         try:
-            run = fit(chosen, options.seed, options.out, options.device, announce=say, sinks=sinks)
+            run = fit(
+                chosen,
+                options.seed,
+                options.out,
+                options.device,
+                announce=say,
+                sinks=sinks,
+                minutes=options.minutes,
+            )
         except UserError as e:
             if recipe.name != named and (why := misfit(chosen)):
                 raise UserError(why) from e
@@ -135,6 +143,7 @@ Train a named recipe (`triptych recipes` lists them), or one from a .json or .ya
 With --data FOLDER and no recipe, the recommended one for those images is taken and named.
 
   triptych train wgan-gp-25gaussians
+  triptych train vae-mnist --minutes 10
   triptych train vae-mnist --seed 1 --train.images 200000 --out runs/mine
   triptych train --data my/pictures --resolution 32
   triptych train vae-mnist --model.latent 8 --save-recipe mine.yaml
@@ -180,6 +189,7 @@ def resume(
     data: explore.Moved = None,
     device: Device | None = None,
     track: Track = (),
+    minutes: Annotated[float | None, arg(help="go on for so long from now, also where the run is finished")] = None,
 ) -> None:
     """Continue a run that was cut off, exactly as if it had not been; or one that is finished, for longer."""
     from triptych.run.folder import Run
@@ -188,16 +198,20 @@ def resume(
 
     sinks = trackers.by_name(track)
     before = Run(run)
-    nothing = images is None and before.finished and before.status["images"] >= before.recipe.train.images
-    ended = go_on(run, device, images=images, data=data, announce=say, sinks=sinks)
+    nothing = (
+        images is None and minutes is None and before.finished and before.status["images"] >= before.recipe.train.images
+    )
+    ended = go_on(run, device, images=images, minutes=minutes, data=data, announce=say, sinks=sinks)
     if nothing:
-        say(f"{run} is finished already; nothing to do (--train.images N goes on for longer)")
+        say(f"{run} is finished already; nothing to do (--minutes M or --train.images N goes on for longer)")
         return
     finished(ended)
 
 
 def finished(run: Run) -> None:
     """What a person wants to know when training ends."""
+    from triptych.evaluate.while_training import of_features
+
     status = run.status
     out = console()
     out.print(f"done: {run.path}  {status['images']:,} images in {status['seconds']:.0f} s")
@@ -206,9 +220,9 @@ def finished(run: Run) -> None:
     out.print("  " + "  ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in hidden))
     for alarm in status["alarms"]:
         out.print(f"  alarm: {alarm}")
-    if len(run.shape()) == 3 and "frechet" not in last:
+    if len(run.shape()) == 3 and not any(name in last for name in of_features()):
         why = "too few examples" if few(run.env) else f"no extractor yet: `triptych evaluate {run.path}` makes one"
-        out.print(f"  frechet and kernel were left out on the way ({why})")
+        out.print(f"  {', '.join(of_features())} were left out on the way ({why})")
     pictures = sorted((run.path / "samples").glob("*.png"))
     if pictures:
         out.print(f"  samples: {pictures[-1]}")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from triptych.core.objective import Move as Move
     from triptych.core.objective import Objective as Objective
     from triptych.core.quantity import Quantity as Quantity
+    from triptych.core.quantity import Undefined as Undefined
     from triptych.core.recipe import DataSpec as DataSpec
     from triptych.core.recipe import Recipe as Recipe
     from triptych.core.recipe import Train as Train
@@ -58,6 +59,7 @@ __all__ = [
     "Space",
     "Split",
     "Train",
+    "Undefined",
     "Value",
     "decode",
     "discover",
@@ -91,6 +93,7 @@ __getattr__, __dir__ = handed_on(
         "Space": "features",
         "Split": "data",
         "Train": "recipe",
+        "Undefined": "quantity",
         "Value": "metric",
         "decode": "codec",
         "discover": "discovery",

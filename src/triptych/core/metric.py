@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from triptych.core.data import Data
 from triptych.core.features import Classifier, Extractor, Extractors, Space
 from triptych.core.model import Model, Sampler
 from triptych.core.objective import Objective
-from triptych.core.quantity import Better, Quantity
-from triptych.errors import UserError
+from triptych.core.quantity import Axis, Better, Quantity
+from triptych.errors import TooFew, UserError
 
 Number = float | tuple[float, float]
 """A value, or a value and its standard error."""
@@ -58,68 +61,99 @@ class Value:
     neither: str = ""
     unit: str = ""
     comparable: str = ""
+    axis: Axis = ""
     rank: int = 50
 
 
-class Comparison(Protocol):
+@dataclass(frozen=True, eq=False)
+class Comparison(ABC):
     """What a metric is called with: two sides of examples, complete, and their features, made once for all metrics.
 
     `triptych.metrics.comparison.Comparison` is the one that evaluation builds.
     """
 
-    @property
-    def real(self) -> Data:
-        """The reference."""
-        ...
+    real: Data
+    """the reference"""
+    fake: Data
+    """the samples: uint8 images like `real`, or vectors, which may hold numbers that are not finite: they are counted,
+    and metrics of features are then not defined"""
+    _: KW_ONLY
+    model: Model | None = None
+    objective: Objective | None = None
+    """what the model was trained with: the likelihood of a VAE"""
+    train: Data | None = None
+    """what the model was trained on"""
+    seed: int = 0
+    extractors: Extractors = field(default_factory=Extractors)
+    """of images"""
+    warnings: list[str] = field(default_factory=list, init=False)
+    """what a reader should be told beside the numbers"""
+
+    def __post_init__(self) -> None:
+        for name, data in (("real", self.real), ("generated", self.fake)):
+            if not len(data):
+                raise UserError(f"the {name} side {data.name!r} has no examples; give some")
+        if self.real.shape != self.fake.shape or self.real.is_images != self.fake.is_images:
+            raise UserError(
+                f"real examples have shape {self.real.shape}, generated ones {self.fake.shape}; prepare both alike "
+                "(--resolution, --channels)"
+            )
+        if self.fake is not self.real and self.sides_identical:
+            self.warn("the two sides are the same examples: distances are 0 by construction")
+        for name, data in (("real", self.real), ("generated", self.fake)):
+            if len(data) > 1 and bool((data.x[1:] == data.x[:1]).all()):
+                self.warn(f"all {len(data)} {name} examples are the same")
 
     @property
-    def fake(self) -> Data:
-        """The samples: uint8 images like `real`, or vectors, which may hold numbers that are not finite."""
-        ...
-
-    @property
-    def train(self) -> Data | None:
-        """What the model was trained on."""
-        ...
-
-    @property
-    def model(self) -> Model | None: ...
-    @property
-    def objective(self) -> Objective | None:
-        """What the model was trained with: the likelihood of a VAE."""
-        ...
-
-    @property
-    def seed(self) -> int: ...
-    @property
-    def is_images(self) -> bool: ...
-    @property
-    def extractors(self) -> Extractors: ...
-    @property
+    @abstractmethod
     def classifier(self) -> Classifier | None:
         """The set's own extractor, where it is a classifier."""
-        ...
 
     @property
+    @abstractmethod
     def spaces(self) -> tuple[Space, ...]:
         """Features of both sides and of the floor's, one space an extractor. Vectors are their own."""
-        ...
 
     @property
+    @abstractmethod
     def floor_sides(self) -> tuple[Data, Data]:
         """Two sets of real examples with none in common, as large as `real` and `fake` where that can be."""
-        ...
 
+    @abstractmethod
     def sides(self, extractor: Extractor) -> tuple[Tensor, Tensor]:
         """Features (n, d), (m, d) of the two sides alone, for what is cheap."""
-        ...
-
-    def number(self, name: str, f: Callable[..., float], *args: Tensor) -> dict[str, float]:
-        """`f(*args)` under that name; nothing, and a warning by it, where there are too few examples."""
-        ...
 
     def warn(self, text: str) -> None:
         """Tell the person something beside the numbers, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    @property
+    def is_images(self) -> bool:
+        return self.real.is_images
+
+    @cached_property
+    def sides_identical(self) -> bool:
+        return len(self.real) == len(self.fake) and bool(torch.equal(self.real.x, self.fake.x))
+
+    @cached_property
+    def non_finite_samples(self) -> int:
+        """Samples with NaN or infinite numbers."""
+        return 0 if self.is_images else int((~torch.isfinite(self.fake.x.flatten(1))).any(1).sum())
+
+    @property
+    def reference(self) -> str:
+        """Name, split and fingerprint; behind a slash which part of it, where it is one."""
+        fingerprint = "/".join(part[:12] for part in self.real.fingerprint.split("/"))
+        return " ".join(filter(None, [self.real.name, self.real.split, fingerprint]))
+
+    def number(self, name: str, f: Callable[..., float], *args: Tensor) -> dict[str, float]:
+        """`f(*args)` under that name; nothing, and a warning by it, where there are too few examples."""
+        try:
+            return {name: f(*args)}
+        except TooFew as why:
+            self.warn(f"{name} is left out: {why}")
+            return {}
 
     def measure(
         self,
@@ -131,8 +165,43 @@ class Comparison(Protocol):
         dtype: str | None = None,
         note: str = "",
     ) -> dict[str, Value]:
-        """`f(real, fake)` on one kind of features (n, d), (m, d), beside `f` on two real sets: the floor."""
-        ...
+        """`f(real, fake)` on one kind of features, beside `f` on two real sets: the floor.
+
+        Where `f` has too few examples the value is None and the note says so; `TooFew` where not even the floor's
+        sets tell what the values would be called.
+        """
+        e = space.extractor
+        note = "; ".join(filter(None, [note, e.note]))
+        floors: Mapping[str, Number]
+        try:
+            floors = f(space.floor_a[of], space.floor_b[of])
+        except TooFew:
+            floors = {}
+        if bad := self.non_finite_samples:
+            values, note = dict.fromkeys(floors, math.nan), f"{bad} of {len(self.fake)} samples are not finite"
+        else:
+            try:
+                values = f(space.real[of], space.fake[of])
+            except TooFew as error:
+                if not floors:
+                    raise
+                values, note = dict.fromkeys(floors, math.nan), str(error)
+        floor_n = min(len(d) for d in self.floor_sides)
+        return {
+            e.name(name): self.value(
+                number,
+                extractor=e.id,
+                resize=e.resize,
+                dtype=dtype or e.dtype,
+                seed=seed,
+                floor=first(floors[name]) if name in floors else None,
+                floor_n=floor_n if name in floors else None,
+                note=note,
+                quantity=name,
+                variant=e.label,
+            )
+            for name, number in values.items()
+        }
 
     def value(
         self,
@@ -149,7 +218,29 @@ class Comparison(Protocol):
         variant: str = "",
     ) -> Value:
         """A `Value` that carries the counts and the reference; what is not finite is None: not defined."""
-        ...
+        value, se = number if isinstance(number, tuple) else (number, None)
+        if floor is not None and not math.isfinite(floor):
+            floor = None
+        return Value(
+            value=value if math.isfinite(value) else None,
+            n=len(self.fake),
+            n_real=len(self.real),
+            reference=self.reference,
+            extractor=extractor,
+            resize=resize,
+            seed=seed,
+            dtype=dtype,
+            floor=floor,
+            floor_n=None if floor is None else floor_n,
+            se=se if se is not None and math.isfinite(se) else None,
+            note=note,
+            quantity=quantity,
+            variant=variant,
+        )
+
+
+def first(number: Number) -> float:
+    return number[0] if isinstance(number, tuple) else number
 
 
 class Metric(ABC):

@@ -65,5 +65,8 @@ class Objective(ABC):
         return ""
 
     def validate(self, model: Any, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
-        """Numbers on held-out inner batches for the log; means over examples. Default: none."""
+        """Numbers on held-out inner batches for the log; means over examples. Default: none.
+
+        One that these examples do not define is `Undefined`: it is left out of the log, and the reason is told.
+        """
         return {}

@@ -8,6 +8,7 @@ ranks or judges numbers asks the quantity.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
@@ -26,6 +27,17 @@ AXES: dict[str, str] = {
 
 BOOKKEEPING = ("images", "step", "seconds", "evaluating")
 """Fields of every line of a log that say when and how long; no quantities."""
+
+
+class Undefined(float):
+    """NaN in place of a number, with the reason why there is none."""
+
+    why: str
+
+    def __new__(cls, why: str) -> Undefined:
+        made = super().__new__(cls, math.nan)
+        made.why = why
+        return made
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from triptych.core.data import Split
 from triptych.core.model import ModelSpec
 from triptych.core.objective import Objective
 from triptych.core.preparation import Preparation
+from triptych.core.search import Among, Range
 from triptych.errors import UserError
 
 
@@ -36,15 +37,15 @@ class Train:
 
     images: int = 1_000_000
     """budget: the run ends at the first step that reaches it"""
-    batch: int = 256
+    batch: Annotated[int, Among(64, 128, 256, 512)] = 256
     """examples per optimiser move"""
-    lr: float = 2e-4
+    lr: Annotated[float, Range(1e-5, 1e-2, log=True)] = 2e-4
     """learning rate"""
-    critic_lr: float | None = None
+    critic_lr: Annotated[float | None, Range(1e-5, 1e-2, log=True)] = None
     """learning rate of the critic; default: the same"""
     optimizer: Literal["adam", "adamw", "rmsprop"] = "adam"
     """optimiser of every player"""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: Annotated[tuple[float, float], Among((0.9, 0.999), (0.5, 0.999), (0.5, 0.9), (0.0, 0.99))] = (0.9, 0.999)
     """Adam's decay rates"""
     weight_decay: float = 0.0
     """decoupled weight decay (adamw)"""
@@ -54,7 +55,7 @@ class Train:
     """images over which the learning rate rises from 0"""
     clip: float = 0.0
     """gradient-norm clip over all players of a move; 0 is off"""
-    ema: float = 0.0
+    ema: Annotated[float, Among(0.0, 0.99, 0.999)] = 0.0
     """decay per step of the averaged weights, with warm-up; 0 is off"""
     flip: bool = False
     """mirror half of the images at random"""

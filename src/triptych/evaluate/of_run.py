@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,17 +36,26 @@ from triptych.system.refusals import refuse_unwritable
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Named values, and what a reader should know beside them."""
+class Evaluation(Mapping[str, Value]):
+    """Values by name, and what a reader should know beside them."""
 
     name: str
-    values: dict[str, Value]
+    found: Mapping[str, Value]
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __getitem__(self, name: str) -> Value:
+        return self.found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
     def write(self, file: Path) -> None:
         """`{name: {value, n, extractor, resize, seed, dtype, floor, ...}}`."""
-        write_json(file, {k: dataclasses.asdict(v) for k, v in self.values.items()})
+        write_json(file, {k: dataclasses.asdict(v) for k, v in self.items()})
 
 
 @dataclass(frozen=True)
@@ -69,36 +78,10 @@ def evaluate_run(
     device: str = "auto",
     out: str | Path | None = None,
     progress: bool = False,
-) -> dict[str, Value]:
-    """Judge a run by every metric that applies, and write `eval.json` into it (or to `out`).
+) -> Evaluation:
+    """Evaluate a run by every metric that applies, and write `eval.json` into it (or to `out`).
 
     `model` is the run's checkpoint `samples.which` where the caller has loaded it already; it comes back in eval mode.
-    """
-    return judge_run(
-        path,
-        samples=samples,
-        reference=reference,
-        features=features,
-        model=model,
-        device=device,
-        out=out,
-        progress=progress,
-    ).values
-
-
-def judge_run(
-    path: str | Path,
-    *,
-    samples: Samples = Samples(),  # noqa: B008
-    reference: Reference = Reference(),  # noqa: B008
-    features: Features = Features(),  # noqa: B008
-    model: Model | None = None,
-    device: str = "auto",
-    out: str | Path | None = None,
-    progress: bool = False,
-) -> Evaluation:
-    """`evaluate_run`, with its warnings and notes.
-
     Where the recipe chose a best checkpoint on one half of the reference, both `best` and `last` are also evaluated by
     that metric on the other half.
     """
@@ -110,7 +93,7 @@ def judge_run(
     if samples.bn == "train":
         use_batch_statistics(model)
     try:
-        result, pace = judge_model(run, model, samples, reference, features, device=device, progress=progress)
+        result, pace = evaluate_model(run, model, samples, reference, features, device=device, progress=progress)
     finally:
         model.eval()
     if out is None and pace is not None:
@@ -119,7 +102,7 @@ def judge_run(
     return result
 
 
-def judge_model(
+def evaluate_model(
     run: Run,
     model: Model,
     samples: Samples,

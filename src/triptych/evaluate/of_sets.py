@@ -30,7 +30,7 @@ from triptych.system.progress import bars
 from triptych.system.refusals import refuse_unwritable
 
 
-def judge_sets(
+def evaluate_sets(
     real: str | Path | None,
     fake: str | Path,
     *,
@@ -43,7 +43,7 @@ def judge_sets(
     out: str | Path | None = None,
     progress: bool = False,
 ) -> Evaluation:
-    """Judge two folders, archives, array files or named sets, both sides whole unless `samples.n` says less.
+    """Evaluate two folders, archives, array files or named sets, both sides whole unless `samples.n` says less.
 
     The real side is a set's test split where it has one, or `reference.split`; samples are taken whole. The real side's
     own extractor is then trained on the training split, as for a run, and that split is the floor's other side. With

@@ -4,87 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from triptych.core import Data, Model, Objective, Space, Value
-from triptych.core.features import Classifier, Extractor, Extractors
-from triptych.core.metric import Number
-from triptych.errors import TooFew, UserError
+from triptych.core import Data, Space, Value, metric
+from triptych.core.features import Classifier, Extractor
 from triptych.metrics.features.extractor import Identity, extract
 from triptych.metrics.features.self_trained import Offline
 from triptych.system.progress import Count as Progress
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
-    """What a `Metric` is called with: made whole, then only read; features are made when they are first asked for.
+class Comparison(metric.Comparison):
+    """The comparison that evaluation builds: made whole, then only read; features are made when first asked for."""
 
-    `fake` may hold non-finite vectors: they are counted, and metrics that need features are then not defined.
-    """
-
-    real: Data
-    """the reference"""
-    fake: Data
-    """the samples: uint8 images like `real`, or vectors"""
     _: KW_ONLY
     extra_real: Data | None = None
     """further real examples, none of them in `real`: for floors"""
-    model: Model | None = None
-    objective: Objective | None = None
-    """what the model was trained with: the likelihood of a VAE"""
-    train: Data | None = None
-    """what the model was trained on"""
-    seed: int = 0
-    extractors: Extractors = field(default_factory=Extractors)
-    """of images"""
     progress: Callable[[str], Progress] | None = None
-    warnings: list[str] = field(default_factory=list, init=False)
-    """what a reader should be told beside the numbers"""
     _sides: dict[Extractor, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        for name, data in (("real", self.real), ("generated", self.fake)):
-            if not len(data):
-                raise UserError(f"the {name} side {data.name!r} has no examples; give some")
-        if self.real.shape != self.fake.shape or self.real.is_images != self.fake.is_images:
-            raise UserError(
-                f"real examples have shape {self.real.shape}, generated ones {self.fake.shape}; prepare both alike "
-                "(--resolution, --channels)"
-            )
-        if self.fake is not self.real and self.sides_identical:
-            self.warn("the two sides are the same examples: distances are 0 by construction")
-        for name, data in (("real", self.real), ("generated", self.fake)):
-            if len(data) > 1 and bool((data.x[1:] == data.x[:1]).all()):
-                self.warn(f"all {len(data)} {name} examples are the same")
-
-    def warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
-
-    @property
-    def is_images(self) -> bool:
-        return self.real.is_images
-
-    @cached_property
-    def sides_identical(self) -> bool:
-        return len(self.real) == len(self.fake) and bool(torch.equal(self.real.x, self.fake.x))
-
-    @cached_property
-    def non_finite_samples(self) -> int:
-        """Samples with NaN or infinite numbers."""
-        return 0 if self.is_images else int((~torch.isfinite(self.fake.x.flatten(1))).any(1).sum())
-
-    @property
-    def reference(self) -> str:
-        """Name, split and fingerprint; behind a slash which part of it, where it is one."""
-        fingerprint = "/".join(part[:12] for part in self.real.fingerprint.split("/"))
-        return " ".join(filter(None, [self.real.name, self.real.split, fingerprint]))
 
     @property
     def floor_sides(self) -> tuple[Data, Data]:
@@ -131,108 +73,11 @@ class Comparison:
             )
         return self._sides[extractor]
 
-    def number(self, name: str, f: Callable[..., float], *args: Tensor) -> dict[str, float]:
-        """`f(*args)` under that name; nothing, and a warning by it, where there are too few examples."""
-        try:
-            return {name: f(*args)}
-        except TooFew as why:
-            self.warn(f"{name} is left out: {why}")
-            return {}
-
     @property
     def classifier(self) -> Classifier | None:
         """The set's own extractor, where it is a classifier."""
         own = self.extractors.own
         return own if isinstance(own, Offline) and own.kind == "classifier" else None
-
-    # ---------------------------------------------------------------------------------- values
-
-    def measure(
-        self,
-        f: Callable[[Tensor, Tensor], Mapping[str, Number]],
-        space: Space,
-        *,
-        of: str = "features",
-        seed: int | None = None,
-        dtype: str | None = None,
-        note: str = "",
-    ) -> dict[str, Value]:
-        """`f(real, fake)` on one kind of features, beside `f` on two real sets: the floor.
-
-        Where `f` has too few examples the value is None and the note says so; `TooFew` where not even the floor's
-        sets tell what the values would be called.
-        """
-        e = space.extractor
-        note = "; ".join(filter(None, [note, e.note]))
-        floors: Mapping[str, Number]
-        try:
-            floors = f(space.floor_a[of], space.floor_b[of])
-        except TooFew:
-            floors = {}
-        if bad := self.non_finite_samples:
-            values, note = dict.fromkeys(floors, math.nan), f"{bad} of {len(self.fake)} samples are not finite"
-        else:
-            try:
-                values = f(space.real[of], space.fake[of])
-            except TooFew as error:
-                if not floors:
-                    raise
-                values, note = dict.fromkeys(floors, math.nan), str(error)
-        floor_n = min(len(d) for d in self.floor_sides)
-        return {
-            e.name(name): self.value(
-                number,
-                extractor=e.id,
-                resize=e.resize,
-                dtype=dtype or e.dtype,
-                seed=seed,
-                floor=first(floors[name]) if name in floors else None,
-                floor_n=floor_n if name in floors else None,
-                note=note,
-                quantity=name,
-                variant=e.label,
-            )
-            for name, number in values.items()
-        }
-
-    def value(
-        self,
-        number: Number,
-        *,
-        extractor: str | None = None,
-        resize: str | None = None,
-        dtype: str = "float64",
-        seed: int | None = None,
-        floor: float | None = None,
-        floor_n: int | None = None,
-        note: str = "",
-        quantity: str = "",
-        variant: str = "",
-    ) -> Value:
-        """A `Value` that carries the counts and the reference; what is not finite is None: not defined."""
-        value, se = number if isinstance(number, tuple) else (number, None)
-        if floor is not None and not math.isfinite(floor):
-            floor = None
-        return Value(
-            value=value if math.isfinite(value) else None,
-            n=len(self.fake),
-            n_real=len(self.real),
-            reference=self.reference,
-            extractor=extractor,
-            resize=resize,
-            seed=seed,
-            dtype=dtype,
-            floor=floor,
-            floor_n=None if floor is None else floor_n,
-            se=se if se is not None and math.isfinite(se) else None,
-            note=note,
-            quantity=quantity,
-            variant=variant,
-        )
-
-
-def first(number: Number) -> float:
-    return number[0] if isinstance(number, tuple) else number
 
 
 def counted(found: dict[str, Value], n: int) -> dict[str, Value]:

@@ -149,14 +149,21 @@ def variational(
 def gaussian_bits(train: Data, test: Data, seed: int = 0, most: int = 20_000) -> float:
     """Bits per dimension of held-out images under one full-covariance Gaussian: what a model must beat."""
     g = torch.Generator().manual_seed(seed)
-    x, y = (subset(d, most, seed).x.flatten(1) for d in (train, test))
-    x, y = ((s + torch.rand(s.shape, generator=g)) / 256 for s in (x, y))
+
+    def dequantised(data: Data) -> Tensor:  # (n, d); in place, as these are the largest arrays of an evaluation
+        grey = subset(data, most, seed).x.flatten(1)
+        return torch.rand(grey.shape, generator=g).add_(grey).div_(256)
+
+    x = dequantised(train)
     mean = x.mean(0)
-    cov = rows((x - mean).T @ (x - mean) / len(x), "rows of the covariance")
+    x -= mean
+    cov = rows(x.T @ x / len(x), "rows of the covariance")
+    del x
     cov.diagonal().add_(1 / 12 / 256**2)
     factor = torch.linalg.cholesky(cov)
-    z = torch.linalg.solve_triangular(factor, (y - mean).double().T, upper=False)
-    d = x.shape[1]
+    y = dequantised(test).sub_(mean)
+    d = y.shape[1]
+    z = torch.linalg.solve_triangular(factor, y.double().T, upper=False)
     log_p = -0.5 * (z.square().sum(0).mean() + d * math.log(2 * math.pi)) - factor.diagonal().log().sum()
     return bits_per_dim(log_p.item(), test.shape)
 

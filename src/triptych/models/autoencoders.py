@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape
+from triptych.core.search import Among
 from triptych.errors import UserError
 from triptych.models.families import AEModel, Autoencoder, VAEModel
 from triptych.models.layers.conv import PlainDown, PlainUp
@@ -44,9 +45,9 @@ class MLPAutoencoder(AutoencoderSpec):
     """latent dimensions"""
     variational: bool = True
     """the encoder gives mean and log standard deviation of z (VAE), or z itself (AE)"""
-    width: int = 128
+    width: Annotated[int, Among(64, 128, 256)] = 128
     """units per hidden layer"""
-    depth: int = 2
+    depth: Annotated[int, Among(2, 3)] = 2
     """hidden layers on each side"""
     activation: Literal["relu", "tanh", "silu"] = "relu"
     """between the layers"""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Move, Objective, Quantity
+from triptych.core.search import Range
 from triptych.errors import UserError
 from triptych.models.families import AEModel, VAEModel
 from triptych.models.layers.data_init import SubtractMean
@@ -209,7 +210,7 @@ class VAE(Variational):
     instead of KL: Burgess et al. 2018, eq. 8, here per example; free bits: Kingma et al. 2016, eq. 15.
     """
 
-    beta: float = 1.0
+    beta: Annotated[float, Range(0.1, 4.0, log=True)] = 1.0
     """weight of the KL in the ELBO; with schedules its target, with capacity the weight of |KL - C|"""
     _: KW_ONLY
     schedule: Literal["constant", "linear", "staircase", "cyclical", "capacity"] = "constant"

@@ -11,13 +11,14 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.core import Clock, Data, Move, Objective, Quantity
+from triptych.core import Clock, Data, Move, Objective, Quantity, Undefined
+from triptych.core.search import Among, Range
 from triptych.errors import UserError
 from triptych.objectives.gradients import input_gradient
 
@@ -70,7 +71,7 @@ class Adversarial(Objective):
         "diversity": Quantity("Diversity of samples", neither="1 is as diverse as the data", unit="of the data's"),
     }
     _: KW_ONLY
-    n_critic: int = 1
+    n_critic: Annotated[int, Among(1, 2, 5)] = 1
     """critic moves per generator move"""
 
     def __post_init__(self) -> None:
@@ -115,12 +116,17 @@ class Adversarial(Objective):
         real = next(iter(batches))
         fake = G(model.prior(len(real)))
         d_real, d_fake = critic_scores(D, real, fake)
-        spread = torch.cat([d_real - d_real.mean(), d_fake - d_fake.mean()]).std().clamp_min(1e-12)
+        spread = torch.cat([d_real - d_real.mean(), d_fake - d_fake.mean()]).std()
+        apart = F.pdist(real.flatten(1)).mean()
         return {
             "d_real": d_real.mean().item(),
             "d_fake": d_fake.mean().item(),
-            "d_gap": ((d_real.mean() - d_fake.mean()) / spread).item(),
-            "diversity": (F.pdist(fake.flatten(1)).mean() / F.pdist(real.flatten(1)).mean()).item(),
+            "d_gap": ((d_real.mean() - d_fake.mean()) / spread.clamp_min(1e-12)).item()
+            if spread > 0
+            else Undefined("the critic gives all real examples one score, and all samples one"),
+            "diversity": (F.pdist(fake.flatten(1)).mean() / apart).item()
+            if apart > 0
+            else Undefined("no two held-out examples differ"),
         }
 
 
@@ -193,10 +199,10 @@ class WGAN(Adversarial):
     Source: Arjovsky et al. 2017, Algorithm 1.
     """
 
-    clip: float = 0.01
+    clip: Annotated[float, Range(0.001, 0.1, log=True)] = 0.01
     """c"""
     _: KW_ONLY
-    n_critic: int = 5
+    n_critic: Annotated[int, Among(1, 2, 5)] = 5
     """critic moves per generator move"""
 
     def __post_init__(self) -> None:
@@ -227,10 +233,10 @@ class WGANGP(Adversarial):
     Source: Gulrajani et al. 2017, Algorithm 1. The theory is per example: no batch normalisation in D.
     """
 
-    gp: float = 10.0
+    gp: Annotated[float, Range(0.1, 100.0, log=True)] = 10.0
     """λ"""
     _: KW_ONLY
-    n_critic: int = 5
+    n_critic: Annotated[int, Among(1, 2, 5)] = 5
     """critic moves per generator move"""
 
     def __post_init__(self) -> None:

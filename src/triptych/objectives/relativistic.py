@@ -6,13 +6,14 @@ Both may augment what the critic sees, real and fake alike, so that it cannot me
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.core import Data
+from triptych.core.search import Range
 from triptych.errors import UserError
 from triptych.objectives.gan import Adversarial, Critic, at_least_0, critic_scores, refuse_batch_norm
 from triptych.objectives.gradients import scores_and_gradient
@@ -67,7 +68,7 @@ class Relativistic(Augmenting):
     sum in Huang et al. 2024, "The GAN is dead; long live the GAN!", which shows that it converges locally.
     """
 
-    gamma: float = 1.0
+    gamma: Annotated[float, Range(0.01, 10.0, log=True)] = 1.0
     """γ, the weight of both penalties"""
 
     def __post_init__(self) -> None:

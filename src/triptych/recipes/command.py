@@ -47,7 +47,7 @@ def command(recipe: Mapping[str, Any], seed: int, plugins: Sequence[str] = ()) -
         return ""
     best = min(ways, key=lambda way: way.length)
     brought = parts("recipe")[best.base].plugin
-    needed = dict.fromkeys([*plugins, *([brought.given] if brought is not None and brought.given else [])])
+    needed = [*plugins, *([brought.given] if brought is not None and brought.given not in ("", *plugins) else [])]
     words = [*best.words, *(["--seed", str(seed)] if seed else [])]
     return shell("triptych", "train", *words, *(word for where in needed for word in ("--plugin", where)))
 

@@ -11,7 +11,9 @@ from typing import Any, TypeGuard
 from triptych.core import Quantity
 from triptych.core.codec import flat
 from triptych.core.quantity import read_back, undeclared
+from triptych.core.statistics import format_number
 from triptych.errors import UserError
+from triptych.metrics import declared
 from triptych.report import older
 from triptych.run import schema
 from triptych.run.folder import read_status
@@ -95,7 +97,7 @@ def read_entry(path: Path) -> Entry:
     else:
         lines = older.renamed(lines)
         quantities = older.logged(lines)
-    values = {k: {**older.quantity(k).told(), **v, "source": "eval"} for k, v in evaluated.items()}
+    values = {k: {**declared.quantity(k).told(), **v, "source": "eval"} for k, v in evaluated.items()}
     entry = Entry(
         path,
         asked["recipe"],
@@ -172,11 +174,27 @@ def read_study_json(path: Path) -> dict[str, Any]:
     """study.json of a study's folder: `name`, `about`, and `runs` with `run`, `recipe`, `seed`, `state`, `message`."""
     file = path / "study.json"
     rows = schema.listed(schema.record(**ROW))
-    told = schema.read(file, {"name": schema.is_text, "about": schema.is_text, "runs": rows}, ("name", "runs"))
+    contract = schema.record(equal=schema.is_text, budget=schema.is_number)
+    known = {"name": schema.is_text, "about": schema.is_text, "runs": rows, "contract": schema.optional(contract)}
+    told = schema.read(file, known, ("name", "runs"))
     for row in told["runs"]:
         if Path(row["run"]).name != row["run"] or row["run"] == "..":
             raise UserError(f"{file} names the run {row['run']!r}, which is not in this folder; restore it from a copy")
-    return {"about": "", **told}
+    return {"about": "", "contract": None, **told}
+
+
+def contract_words(told: Mapping[str, Any]) -> str:
+    """What was equal between the trainings of a study, as its study.json says; for studies without a contract, that."""
+    if not (contract := told["contract"]):
+        return "No contract: every recipe was trained for the budget that it names, and nothing else was made equal."
+    meant = {
+        "seconds": "seconds of processor time for the steps of each training; evaluation and pictures came on top",
+        "images": "examples shown to each training",
+        "minutes": "minutes of each training, evaluations counted",
+    }
+    return (
+        f"Contract: equal were {format_number(contract['budget'])} {meant.get(contract['equal'], contract['equal'])}."
+    )
 
 
 def labelled(entries: Sequence[Entry]) -> list[Entry]:

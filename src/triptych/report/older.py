@@ -6,30 +6,12 @@ The metrics' own declarations stand in. What an objective of that time logged ha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
-from triptych.core import Metric, Quantity, discover
-from triptych.core.quantity import undeclared
+from triptych.core import Quantity
+from triptych.metrics.declared import quantity
 
 RATE = Quantity("KL(posterior ‖ prior)", neither="it is what the codes say about an example", unit="nats")
-
-
-@cache
-def declared() -> dict[str, Quantity]:
-    """What the metrics of today make, by name."""
-    return {k: q for metric in discover("metrics", Metric).values() for k, q in metric.quantities.items()}
-
-
-def quantity(name: str) -> Quantity:
-    """Of a value in eval.json or a number of the log: the declared one, or that of which the name is a variant."""
-    if name in declared():
-        return declared()[name]
-    words = name.split("_")
-    for n in range(len(words) - 1, 0, -1):
-        if (known := declared().get("_".join(words[:n]))) is not None:
-            return known.as_variant(" ".join(words[n:]))
-    return undeclared(name)
 
 
 def renamed(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -23,7 +23,7 @@ from triptych.core.statistics import estimate, format_number
 from triptych.errors import UserError
 from triptych.report import charts, export
 from triptych.report.axes import gate, judge_axes
-from triptych.report.entries import Entry, gather, number, plain, read_study_json
+from triptych.report.entries import Entry, contract_words, gather, number, plain, read_study_json
 from triptych.report.pictures import pictures, walks
 from triptych.report.significance import ALPHA, Verdict, judge
 from triptych.report.table import Table, tables
@@ -105,6 +105,7 @@ def render(
     page = template.render(
         title=studies[0]["name"] if len(studies) == 1 else "Runs side by side",
         about=studies[0]["about"] if len(studies) == 1 else "",
+        contract=contract_words(studies[0]) if len(studies) == 1 else "",
         made=time.strftime("%Y-%m-%d %H:%M"),
         panels=panels,
         lost=lost,

@@ -8,7 +8,7 @@ from rich.table import Table as Grid
 
 from triptych.core.statistics import format_number
 from triptych.report.axes import gate, judge_axes
-from triptych.report.entries import gather
+from triptych.report.entries import contract_words, gather, read_study_json
 from triptych.report.table import Table, tables
 from triptych.report.wording import headline
 from triptych.system.console import console
@@ -21,6 +21,7 @@ def show(folder: Path) -> None:
     """Print the tables of a study folder to standard output."""
     out = console()
     entries, _ = gather([folder])
+    out.print(contract_words(read_study_json(folder)))
     for table in tables(entries):
         out.print(grid(table))
         out.print(headline(table, judge_axes(table), gate(table)))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core import decode
+from triptych.core.quantity import AXES
 from triptych.errors import UserError
 from triptych.system import files
 from triptych.system.console import say
@@ -212,6 +213,7 @@ def newer(path: Path, number: int) -> str:
 QUANTITY: dict[str, Check] = {
     **dict.fromkeys(("title", "neither", "unit", "comparable", "variant"), is_text),
     "better": lambda v: v in ("lower", "higher", ""),
+    "axis": lambda v: v == "" or (is_text(v) and v in AXES),
     "rank": is_count,
 }
 """What a number is, beside its value or for the lines of the log."""
@@ -223,6 +225,8 @@ TEST = both(record(examples=is_count), having(fingerprint=is_text))
 ENV: dict[str, Check] = {
     "shape": is_shape,
     "precision": lambda v: v in ("fp32", "bf16"),
+    "arithmetic": both(is_object, having(kind=is_text, grounds=is_text, seconds=mapped(is_number))),
+    "minutes": is_number,
     "threads": lambda v: is_count(v) and 0 < v <= 4096,
     "device": is_text,
     "data": DATA,

@@ -4,6 +4,8 @@ YAML:
 
     name: my-study
     seeds: 3
+    minutes: 30  # optional: of all trainings together; instead of the recipes' budgets
+    contract: {equal: seconds, budget: 60}  # optional: what every training gets; images and minutes are the others
     plugins: [mine]  # optional: each must be installed, or given by --plugin; a file imports nothing
     recipes:
       - recipe: wgan-gp-25gaussians
@@ -25,10 +27,11 @@ import yaml
 from triptych.core import Recipe, plugins
 from triptych.errors import UserError
 from triptych.recipes.override import with_field
+from triptych.study.contract import Contract
 from triptych.study.study import Study
 from triptych.system.yaml_files import Reader
 
-KEYS = ("name", "seeds", "about", "samples", "plugins", "recipes")
+KEYS = ("name", "seeds", "about", "samples", "minutes", "contract", "plugins", "recipes")
 
 
 def read_study(path: str | Path) -> Study:
@@ -76,10 +79,17 @@ def from_yaml(path: Path) -> Study:
         given = plain.get(key, 1)
         if type(given) is not int or given < 1:
             raise reader.wrong(top[key], f"{key} is {given!r}; give a whole number of at least 1")
+    time = plain.get("minutes")
+    if time is not None and (isinstance(time, bool) or not isinstance(time, int | float)):
+        raise reader.wrong(top["minutes"], f"minutes is {time!r}; give the minutes of all trainings together")
     recipes = tuple(reader.recipe(node) for node in entries.value)
+    contract = reader.contract(top["contract"]) if "contract" in top else None
+    for key in ("minutes", "contract"):
+        if key in top:
+            reader.no_images_beside(key, entries)
     name, about = str(plain.get("name", path.stem)), str(plain.get("about", ""))
     try:
-        return Study(name, recipes, plain.get("seeds", 3), about, plain.get("samples"))
+        return Study(name, recipes, plain.get("seeds", 3), about, plain.get("samples"), time, contract)
     except UserError as e:
         raise UserError(f"{path.name}: {e}") from e
 
@@ -96,6 +106,23 @@ class _Reader(Reader):
                 raise self.wrong(
                     node, f"the plug-in {name} is not here; install it, or give --plugin its file or module"
                 )
+
+    def contract(self, node: Any) -> Contract:
+        """What `contract:` says."""
+        told = {key: self.value(value) for key, value in self.mapping(node, "a contract", ("equal", "budget")).items()}
+        if set(told) != {"equal", "budget"}:
+            raise self.wrong(node, "a contract says what is equal and how much; write {equal: seconds, budget: 60}")
+        try:
+            return Contract(**told)
+        except UserError as e:
+            raise self.wrong(node, str(e)) from e
+
+    def no_images_beside(self, what: str, entries: yaml.SequenceNode) -> None:
+        """UserError where a recipe has a budget of its own in a study that sets it."""
+        for node in entries.value:
+            for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+                if key.value == "train.images":
+                    raise self.wrong(key, f"`{what}:` and train.images both say how long to train; give one of them")
 
     def recipe(self, node: Any) -> Recipe:
         from triptych.recipes.named import get

@@ -10,6 +10,7 @@ from typing import Any
 from triptych.core import Recipe
 from triptych.core.codec import identity
 from triptych.errors import UserError
+from triptych.study.contract import Contract
 from triptych.system import files, names
 
 
@@ -21,6 +22,10 @@ class Job:
     seed: int
     path: Path
     samples: int | None = None
+    pace: Contract | None = None
+    """train nothing, but tell the images that this pays for"""
+    judged: bool = True
+    """whether the trained run is evaluated and drawn, too"""
 
     @property
     def done(self) -> bool:

@@ -155,6 +155,14 @@ def quickstart(scale: Scale) -> Recipes:
     return tuple(replace(made, data=small) if made.data.name == "glyphs" else made for made in found)
 
 
+LINES = "parallel-lines"
+
+
+def parallel_lines(scale: Scale) -> Recipes:
+    """Two parallel lines drawn apart: divergence, Wasserstein estimate and gradient against the offset."""
+    raise UserError(f"{LINES} trains no recipes; `triptych study {LINES}` makes its page")
+
+
 STUDIES: dict[str, tuple[Callable[[Scale], Recipes], int]] = {
     "quickstart": (quickstart, 2),
     "toys": (toys, 5),
@@ -166,11 +174,9 @@ STUDIES: dict[str, tuple[Callable[[Scale], Recipes], int]] = {
     "cifar10-vae": (cifar10_vae, 3),
     "cifar10-beta": (cifar10_beta, 3),
     "cifar10-anneal": (cifar10_anneal, 3),
+    LINES: (parallel_lines, 3),
 }
 """The recipes of each, and the number of seeds."""
-LINES = "parallel-lines"
-LINES_ABOUT = "Two parallel lines drawn apart: divergence, Wasserstein estimate and gradient against the offset."
-"""This one trains no generator: see `parallel_lines.py`."""
 
 
 def studies() -> dict[str, tuple[Callable[[Scale], Recipes], int]]:
@@ -180,7 +186,7 @@ def studies() -> dict[str, tuple[Callable[[Scale], Recipes], int]]:
 
 def listing() -> dict[str, str]:
     """Every named study and what it asks."""
-    return {name: first_line(make) for name, (make, _) in studies().items()} | {LINES: LINES_ABOUT}
+    return {name: first_line(make) for name, (make, _) in studies().items()}
 
 
 def get(name: str, scale: Scale = "quick") -> Study:
@@ -192,7 +198,7 @@ def get(name: str, scale: Scale = "quick") -> Study:
 
     known = studies()
     if name not in known:
-        hint = nearest(name, [*known, LINES], f"known: {', '.join([*known, LINES])}")
+        hint = nearest(name, known, f"known: {', '.join(known)}")
         raise UserError(f"no study is named {name!r}; {hint}")
     make, seeds = known[name]
     return Study(name, make(scale), seeds, first_line(make), 2_500 if scale == "quick" else None)

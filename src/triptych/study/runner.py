@@ -20,6 +20,8 @@ from typing import Any
 from triptych.core import encode, plugins
 from triptych.errors import UserError
 from triptych.run.folder import Run
+from triptych.study import budgets
+from triptych.study.contract import Contract
 from triptych.study.display import display
 from triptych.study.jobs import Job, Outcome, Show
 from triptych.study.study import MOST, Study, counted
@@ -30,7 +32,7 @@ from triptych.system.refusals import system_errors
 ELSEWHERE = "give --out another place"
 
 
-def carry_out(
+def run_study(
     study: Study,
     out: str | Path,
     jobs: int | None = None,
@@ -42,32 +44,63 @@ def carry_out(
     """Train and evaluate what is missing of a study under `out`; how every run stands, in the order of `Study.jobs`.
 
     `jobs` processes work at once (default: one per processor core, one on a GPU), sharing the cores evenly unless
-    OMP_NUM_THREADS says how many threads each may have. A run that fails does not stop the others. `track` names sinks
-    that every run is also shown in.
+    OMP_NUM_THREADS says how many threads each may have. A run that fails does not stop the others. Where the study has
+    minutes or a contract, budgets are found first, and kept in study.json. `track` names sinks that every run is also
+    shown in.
     """
     out = Path(out)
     if jobs is not None and not 1 <= jobs <= MOST:
         raise UserError(f"--jobs is {counted(jobs)}; give at least 1, and at most {MOST:,}")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is not a folder; give --out another name")
-    todo = study.jobs(out)
-    for path in (out, *(job.path for job in todo)):
-        names.encodable(path)
+    names.encodable(out)
     earlier = recorded(out)
     with system_errors(out, ELSEWHERE):
         out.mkdir(parents=True, exist_ok=True)
         files.sweep(out)  # of study.json and the report
+    most, told = jobs or default_jobs(device), dict[str, Any]()
+    workers = min(most, study.seeds * len(study.recipes))
+    if (contract := budgets.contract_of(study, workers)) is not None:
+        study, told = fitted(study, contract, out, workers, earlier, device, progress=progress)
+    todo = study.jobs(out)
+    for job in todo:
+        names.encodable(job.path)
     if earlier and earlier.get("samples", study.samples) != study.samples:
         evaluated_otherwise(todo)
     ended = {job.path: Outcome(job, job.state, job.message) for job in todo if job.done}
     missing = [job for job in todo if job.path not in ended]
-    workers = max(1, min(jobs or default_jobs(device), len(missing)))
-    record(study, out, todo, ended)
+    workers = max(1, min(most, len(missing)))
+    record(study, out, todo, ended, told)
     with display(len(todo), len(ended), workers, shown=progress) as show:
         for outcome in work_through(missing, workers, threads_each(workers), device, show, track):
             ended[outcome.job.path] = outcome
-            record(study, out, todo, ended)
+            record(study, out, todo, ended, told)
     return [ended[job.path] for job in todo]
+
+
+def fitted(
+    study: Study,
+    contract: Contract,
+    out: Path,
+    workers: int,
+    earlier: dict[str, object],
+    device: str,
+    *,
+    progress: bool,
+) -> tuple[Study, dict[str, Any]]:
+    """The study with the budgets that its contract gives to each recipe, and what study.json says of them.
+
+    Paces are measured side by side, as many as will be trained at a time.
+    """
+    if progress:
+        runs = study.seeds * len(study.recipes)
+        total = "" if study.minutes is None else f"{study.minutes:g} min for {runs} runs, {workers} at a time; "
+        say(f"{total}{contract}", stderr=True)
+    threads = threads_each(workers)
+    found = budgets.find_budgets(
+        study, contract, out, earlier, lambda todo: work_through(todo, workers, threads, device, lambda *_: None)
+    )
+    return budgets.with_budgets(study, found), found.told()
 
 
 def recorded(out: Path) -> dict[str, object]:
@@ -106,8 +139,8 @@ def default_jobs(device: str) -> int:
     return cores() if pick_device(device).type == "cpu" else 1
 
 
-def record(study: Study, out: Path, todo: list[Job], ended: dict[Path, Outcome]) -> None:
-    """study.json: what was asked, and how each run stands."""
+def record(study: Study, out: Path, todo: list[Job], ended: dict[Path, Outcome], told: dict[str, Any]) -> None:
+    """study.json: what was asked, what was `told` beside it, and how each run stands."""
     runs = []
     for job in todo:
         outcome = ended.get(job.path)
@@ -115,7 +148,7 @@ def record(study: Study, out: Path, todo: list[Job], ended: dict[Path, Outcome])
         runs.append(
             {"run": job.path.name, "recipe": job.recipe.name, "seed": job.seed, "state": state, "message": message}
         )
-    asked = {"name": study.name, "about": study.about, "seeds": study.seeds, "samples": study.samples}
+    asked = {"name": study.name, "about": study.about, "seeds": study.seeds, "samples": study.samples, **told}
     files.write_json(out / "study.json", {**asked, "runs": runs}, ELSEWHERE)
 
 
@@ -181,6 +214,8 @@ class Worker:
     def ask(self, job: Job, device: str, log: Path, track: Sequence[str] = ()) -> tuple[str, str]:
         """State and message of a job, once it is done; `Ended` where the process is no more."""
         order = {"recipe": encode(job.recipe), "seed": job.seed, "path": str(job.path), "samples": job.samples}
+        order |= {} if job.pace is None else {"pace": job.pace.told()}
+        order |= {} if job.judged else {"judged": False}
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps({**order, "device": device, "track": list(track)}) + "\n")

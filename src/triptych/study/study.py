@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from triptych.core import Recipe
 from triptych.errors import UserError
+from triptych.study.contract import Contract
 from triptych.study.jobs import Job, run_id
 from triptych.system import names
 
@@ -31,6 +33,11 @@ class Study:
     """The question that the study answers, a line."""
     samples: int | None = None
     """Examples that each run is evaluated on; default: the evaluation's own number"""
+    minutes: float | None = None
+    """Time of all trainings together, which sets their budgets by the pace of their first steps; default: the recipes'
+    own budgets"""
+    contract: Contract | None = None
+    """What is equal between the trainings; default: their recipes' own budgets"""
 
     def __post_init__(self) -> None:
         names.component(self.name, "the study")
@@ -46,6 +53,10 @@ class Study:
             )
         if self.samples is not None and not 0 < self.samples <= MOST_SAMPLES:
             raise UserError(f"study {self.name!r} asks for {counted(self.samples)} samples; give 1 to {MOST_SAMPLES:,}")
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise UserError(f"study {self.name!r} has {self.minutes:g} minutes; give a finite number above 0")
+        if self.minutes is not None and self.contract is not None:
+            raise UserError(f"study {self.name!r} has minutes and a contract, which both set its budgets; give one")
         for recipe in self.recipes:
             names.component(recipe.name or "run", "the recipe")
 

@@ -86,11 +86,15 @@ def everything_to(log: IO[bytes]) -> Iterator[None]:
 def attempt(job: dict[str, Any], path: Path) -> tuple[str, str]:
     """State and message of a job; no exception of one run reaches the next."""
     try:
+        if "pace" in job:
+            return "done", str(images_within(job, **job["pace"]))
         train(job, path)
     except Diverged as e:
         return "diverged", str(e)
     except Exception as e:
         return "failed", told(e)
+    if not job.get("judged", True):
+        return "done", ""
     try:
         judge(path, job["samples"], job["device"])
     except Exception as e:
@@ -111,14 +115,28 @@ def train(job: dict[str, Any], path: Path) -> None:
     from triptych.run.sinks import trackers
     from triptych.trainer import fit, resume
 
-    sinks = trackers.by_name(job["track"])
+    sinks = trackers.by_name(job.get("track", ()))
     if (path / "recipe.json").exists():
         resume(path, progress=False, sinks=sinks)
         return
+    fit(recipe_of(job), job["seed"], path, job["device"], progress=False, sinks=sinks)
+
+
+def images_within(job: dict[str, Any], equal: str, budget: float) -> int:
+    """The budget of a recipe that is to be trained for so many minutes, or seconds of processor time."""
+    from triptych.trainer.start import affordable, prepared
+
+    recipe, seed, device = recipe_of(job), job["seed"], job["device"]
+    if equal == "seconds":
+        return affordable(recipe, seed, device, budget)
+    return prepared(recipe, seed, device, budget).plan.recipe.train.images
+
+
+def recipe_of(job: dict[str, Any]) -> Recipe:
     recipe = decode(job["recipe"])
     if not isinstance(recipe, Recipe):
         raise UserError("the job holds no recipe")
-    fit(recipe, job["seed"], path, job["device"], progress=False, sinks=sinks)
+    return recipe
 
 
 def judge(path: Path, samples: int | None, device: str) -> None:

@@ -7,6 +7,7 @@ import functools
 import os
 import platform
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,22 +33,6 @@ def pick_device(name: str = "auto") -> torch.device:
     except (RuntimeError, AssertionError) as e:
         raise UserError(f"device {name!r} cannot be used here; choose auto, cpu, cuda or mps") from e
     return device
-
-
-def pick_precision(asked: str, model: Model, device: torch.device) -> str:
-    """`auto` is bfloat16 where matrix units make it faster: wide convolutions on a device that has them.
-
-    On a processor that is AMX. One that only emulates bfloat16 is several times slower in it than in float32, and no
-    other kind has been measured.
-    """
-    if asked != "auto":
-        return asked
-    wide = any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) and m.out_channels >= 32 for m in model.modules())
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
-    return "bf16" if wide and fast else "fp32"
 
 
 def place(model: Model, device: torch.device, precision: str) -> Model:
@@ -159,6 +144,26 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
     if device.type == "mps":
         state["mps"] = torch.mps.get_rng_state()
     return state
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was asked."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    if device.type == "mps":
+        torch.mps.synchronize()
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Most bytes that this process has held so far: on a GPU there, else in memory; None where nobody counts them."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
-from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
@@ -22,6 +23,16 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f}/s" if speed else "", style="cyan")
+
+
+class _Left(ProgressColumn):
+    """The time left as whoever updates the bar knows it, else from the rate."""
+
+    def render(self, task: Task) -> Text:
+        left = task.fields["left"] if task.fields["left"] is not None else task.time_remaining
+        if left is None or task.finished:
+            return Text("-:--:--" if left is None else "0:00:00", style="cyan")
+        return Text(str(timedelta(seconds=max(0, round(left)))), style="cyan")
 
 
 class Progress:
@@ -47,13 +58,13 @@ class Progress:
             _Rate(),
             TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            _Left(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=out,
             disable=not (shown and out.is_terminal),
             refresh_per_second=4,
         )
-        self._task = self._bar.add_task(printable(title), total=total, completed=done, note="", unit=unit)
+        self._task = self._bar.add_task(printable(title), total=total, completed=done, note="", unit=unit, left=None)
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -62,11 +73,16 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
 
-    def update(self, done: int) -> None:
-        now = time.monotonic()
-        if now >= self._due:
-            self._due = now + 0.1
-            self._bar.update(self._task, completed=done)
+    @property
+    def due(self) -> bool:
+        """Whether an update would be seen: ten times a second, on a terminal."""
+        return not self._bar.disable and time.monotonic() >= self._due
+
+    def update(self, done: int, left: float | None = None) -> None:
+        """So many are done; `left` are the seconds that the rest will take, where they are known."""
+        if self.due:
+            self._due = time.monotonic() + 0.1
+            self._bar.update(self._task, completed=done, left=left)
 
     def show(self, line: dict[str, Any]) -> None:
         """A few numbers of the newest log line."""

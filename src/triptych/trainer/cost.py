@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-import math
-import time
-
 import torch
 
-from triptych.core import Clock, Data, Recipe
-from triptych.data.batches import Batches
+from triptych.core import Data, Recipe
 from triptych.run.checkpoint import KEEP
 from triptych.system import device as runtime
+from triptych.trainer.rehearsal import Pace, rehearse_steps
 
 MEASURED = 1.0
-"""Seconds spent on measuring steps, at least one."""
+"""Seconds of steps that are measured, at least two of them."""
 
 
-def forecast(recipe: Recipe, data: Data, device: torch.device, precision: str) -> str:
-    """A line for a person. Steps are measured on a model of their own; training's random numbers are untouched."""
+def forecast(
+    recipe: Recipe, data: Data, test: Data | None, device: torch.device, precision: str, pace: Pace | None = None
+) -> str:
+    """A line for a person. Steps are measured on a model of their own; training's random numbers are untouched.
+
+    With a `pace` that was rehearsed, looks are counted.
+    """
     train = recipe.train
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        model = runtime.place(recipe.model.build(data.shape), device, precision)
-        recipe.objective.prepare(model, data)
-        batches = Batches(data, train.batch, 0, device)
-        fastest, began, steps = math.inf, time.perf_counter(), 0
-        while steps == 0 or (time.perf_counter() - began < MEASURED and steps < 20):
-            started = time.perf_counter()
-            for move in recipe.objective.step(model, batches, Clock(0, 0, 0.0)):
-                move.loss.backward(inputs=[w for name in move.names for w in model.players[name].parameters()])
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-            fastest, steps = min(fastest, time.perf_counter() - started), steps + 1
-        drawn = batches.drawn / steps
+    measured = pace or rehearse_steps(recipe, data, test, device, precision, MEASURED)
+    when = f"{train.images:,} images"
+    if measured is not None:
+        beside = "" if measured.looks else ", evaluations beside"
+        when = f"about {duration(measured.seconds(train))} here for {when}{beside}"
+    weights, averages = sizes(recipe, data)
+    checkpoint = 3 * weights + averages
+    held = runtime.peak_memory(device)
+    memory = "" if held is None else f", {size(held - weights)} of memory"
+    return f"{when}{memory}, up to {size((KEEP + 2) * checkpoint)} of disk"
+
+
+def sizes(recipe: Recipe, data: Data) -> tuple[int, int]:
+    """Bytes of the weights, and of their averages where the recipe keeps any."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        model = recipe.model.build(data.shape)
     weights = 4 * sum(w.numel() for w in model.parameters())
     averages = 4 * sum(w.numel() for n, w in model.named_parameters() if n.split(".")[0] in model.sampling)
-    checkpoint = 3 * weights + (averages if train.ema else 0)
-    memory = checkpoint + weights + data.x.nbytes
-    seconds = fastest * train.images / drawn
-    return (
-        f"about {duration(seconds)} for {train.images:,} images, {size(memory)} of memory beside the activations of a "
-        f"batch of {train.batch}, up to {size((KEEP + 2) * checkpoint)} of disk"
-    )
+    return weights, averages if recipe.train.ema else 0
 
 
 def duration(seconds: float) -> str:

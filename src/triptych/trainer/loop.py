@@ -1,20 +1,19 @@
-"""The one loop that trains every family: `train`, `step`, `apply`; and its two ways in, `fit` and `resume`."""
+"""The one loop that trains every family, `train`, and its two ways in, `fit` and `resume`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from torch import nn
-
-from triptych.core import Move, Recipe
+from triptych.core import Recipe
 from triptych.errors import Diverged
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink
 from triptych.trainer.observe import Observer, look
 from triptych.trainer.session import session
-from triptych.trainer.start import begin, go_on
+from triptych.trainer.start import More, begin, go_on
 from triptych.trainer.state import State
+from triptych.trainer.step import step
 
 
 def train(state: State, observers: Sequence[Observer], terminated: Sequence[int] = ()) -> None:
@@ -40,31 +39,6 @@ def train(state: State, observers: Sequence[Observer], terminated: Sequence[int]
         observer.end(state)
 
 
-def step(state: State) -> None:
-    """Drive `objective.step` to its end: one update for each move."""
-    state.set_rates()
-    for move in state.objective.step(state.model, state.batches, state.clock()):
-        apply(move, state)
-    state.advance()
-
-
-def apply(move: Move, state: State) -> None:
-    """Minimise the move's loss over its players' parameters, and nobody else's."""
-    parameters = [w for player in move.names for w in state.parameters[player]]
-    state.check_finite(move.loss, move.names)
-    for w in parameters:
-        w.grad = None
-    move.loss.backward(inputs=parameters)
-    state.check_reached(move.names)
-    if state.train.clip:
-        norm = nn.utils.clip_grad_norm_(parameters, state.train.clip, foreach=True)
-        state.check_finite(norm, move.names)  # clipped by an infinite norm, gradients are 0 and nothing moves
-        state.accumulate({"grad_norm": norm})
-    for player in move.names:
-        state.optimizers[player].step()
-    state.accumulate(move.logs)
-
-
 def fit(
     recipe: Recipe,
     seed: int = 0,
@@ -73,16 +47,20 @@ def fit(
     *,
     progress: bool = True,
     announce: Callable[[str], None] | None = None,
+    minutes: float | None = None,
     sinks: Sequence[Callable[[Run], Sink]] = (),
     observers: Sequence[Observer] = (),
 ) -> Run:
     """Train `recipe` from `seed` and leave a run folder at `out` (default: runs/RECIPE-SEED).
 
+    With `minutes` the recipe's budget is replaced by the images that fit into that time here, evaluations counted, by
+    the pace of the first steps; from then on it is a budget in images like any other.
+
     `announce` is told beforehand what the training will take. Log lines, pictures and messages also go to a sink that
     each of `sinks` makes from the run, and `observers` watch it beside those that every training has.
     UserError, before anything is written, when the recipe cannot be trained; `Diverged` at a non-finite loss.
     """
-    with begin(recipe, seed, out, device, announce) as (run, state):
+    with begin(recipe, seed, out, device, minutes, announce) as (run, state):
         with session(run, state, sinks, observers, progress=progress) as (watching, terminated):
             train(state, watching, terminated)
         return run
@@ -94,6 +72,7 @@ def resume(
     *,
     progress: bool = True,
     images: int | None = None,
+    minutes: float | None = None,
     data: str | None = None,
     announce: Callable[[str], None] | None = None,
     sinks: Sequence[Callable[[Run], Sink]] = (),
@@ -101,12 +80,13 @@ def resume(
 ) -> Run:
     """Continue a run that was cut off, bit for bit as if it had not been. A finished run is returned as it is.
 
-    With `images`, another budget than the recipe's, also a finished run goes on, until it has seen so many;
-    `announce` is told what becomes of its schedule. `data` says where the run's own examples are, if they have moved.
+    With `images`, another budget than the recipe's, also a finished run goes on, until it has seen so many; with
+    `minutes` until it has seen what fits into that time from now, by the pace of a few steps here. `announce` is told
+    what becomes of its schedule. `data` says where the run's own examples are, if they have moved.
     `sinks` and `observers` are those of `fit`.
     UserError, before anything is written, where the examples are not the run's or `images` have been seen already.
     """
-    with go_on(path, device, images, data, announce) as (run, state):
+    with go_on(path, device, More(images, minutes), data, announce) as (run, state):
         if state is not None:
             with session(run, state, sinks, observers, progress=progress) as (watching, terminated):
                 train(state, watching, terminated)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from statistics import fmean
 from typing import Any
 
-from triptych.core import Clock, Density, Encoder, Sampler, Train, quantity
+from triptych.core import Clock, Density, Encoder, Sampler, Train, Undefined, quantity
 from triptych.data.batches import in_order
 from triptych.errors import Diverged, UserError
 from triptych.evaluate.while_training import during_training, left_out_along, of_features
@@ -43,6 +44,16 @@ class Observer:
         """Whether a cadence was passed between `before` and `now` images."""
         return any(before // n < now // n for n in self.every)
 
+    def calls(self, since: int, budget: int, batch: int) -> int:
+        """How often it will be called from `since` images on; at 0 and at the end whatever its cadence."""
+        if not self.every or since >= budget:
+            return 0
+        steps = -(-(budget - since) // batch)
+        if any((budget - since) // n >= steps for n in self.every):
+            return steps + (since == 0)
+        due = {k * n for n in self.every for k in range(since // n + 1, budget // n + 1)} | {budget}
+        return len({-(-(at - since) // batch) for at in due}) + (since == 0)
+
     def begin(self, state: State) -> None:
         """Before the first step of this process."""
 
@@ -68,10 +79,12 @@ def look(state: State, observers: Sequence[Observer], before: int) -> None:
     if due:
         line = state.line()
         for observer in due:
+            began = time.perf_counter()
             observer(state, line)
+            state.looks.setdefault(id(observer), []).append(time.perf_counter() - began)
 
 
-def standard(run: Run, train: Train, sink: Sink, bar: Progress) -> list[Observer]:
+def standard(run: Run, train: Train, sink: Sink) -> list[Observer]:
     """The observers of every training. A cadence of 0 is a hundredth of the budget for the log, else a tenth."""
 
     def cadence(asked: int, share: int = 10) -> int:
@@ -81,7 +94,6 @@ def standard(run: Run, train: Train, sink: Sink, bar: Progress) -> list[Observer
     draw, log = cadence(train.sample or train.checkpoint), cadence(train.log, 100)
     any_of = {evaluate, save, draw, log}
     return [
-        Bar(bar),
         Compile(run, sink),
         Finite(*any_of, weights=False),
         Finite(evaluate, save, weights=True),
@@ -96,14 +108,32 @@ def standard(run: Run, train: Train, sink: Sink, bar: Progress) -> list[Observer
 
 
 class Bar(Observer):
-    """Keeps the progress bar moving."""
+    """Keeps the progress bar moving, and knows the time that is left: of the steps, and of the looks beside them."""
 
-    def __init__(self, bar: Progress) -> None:
+    def __init__(self, bar: Progress, observers: Sequence[Observer]) -> None:
         super().__init__()
-        self.bar = bar
+        self.bar, self.observers = bar, observers
+
+    def begin(self, state: State) -> None:
+        self.since, self.began = state.images, time.perf_counter()
 
     def stepped(self, state: State) -> None:
-        self.bar.update(state.images)
+        if self.bar.due:
+            self.bar.update(state.images, self.left(state))
+
+    def left(self, state: State) -> float:
+        """Seconds to the end, by the steps and looks of this process so far.
+
+        The first call of an observer is slower than those after it, and counts only where there is no other.
+        """
+        looked = sum(map(sum, state.looks.values()))
+        stepping = time.perf_counter() - self.began - looked
+        left = stepping * (state.train.images - state.images) / max(state.images - self.since, 1)
+        for observer in self.observers:
+            if spent := state.looks.get(id(observer)):
+                each = fmean(spent[1:] or spent)
+                left += each * observer.calls(state.images, state.train.images, state.train.batch)
+        return left
 
 
 class Compile(Observer):
@@ -147,7 +177,12 @@ class Evaluate(Observer):
         batches = in_order(state.held_out, max(train.batch, 256), model.device, VALIDATED)
         with device.evaluation_mode(model, state.seed), compilation.eager(model):
             with state.averages.applied() if state.objective.validates_averages else nullcontext():
-                line |= state.objective.validate(model, batches, clock)
+                found = state.objective.validate(model, batches, clock)
+            for name, value in found.items():
+                if isinstance(value, Undefined):
+                    self.say_once(f"{name} is not defined: {value.why}")
+                else:
+                    line[name] = value
             if isinstance(model, Sampler):
                 graphics = model.device.type == "cuda"
                 with state.averages.applied():

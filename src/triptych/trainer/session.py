@@ -14,7 +14,7 @@ from triptych.system import device
 from triptych.system.progress import Progress
 from triptych.trainer import compilation
 from triptych.trainer.checks import enough_memory
-from triptych.trainer.observe import Observer, standard
+from triptych.trainer.observe import Bar, Observer, standard
 from triptych.trainer.quantities import logged
 from triptych.trainer.state import State
 
@@ -40,7 +40,8 @@ def session(
         state.model.train()
         try:
             with bar, enough_memory():
-                yield [*standard(run, state.train, out, bar), *observers], terminated
+                watching = [*standard(run, state.train, out), *observers]
+                yield [*watching, Bar(bar, watching)], terminated
                 if not state.finished:
                     run.set_status(images=state.images, seconds=state.seconds, note="interrupted")
                     place = f"terminated at {state.images} images"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,14 @@ from triptych.run.folder import Run, differences, fresh
 from triptych.system import device as runtime
 from triptych.system.files import write_json
 from triptych.system.locks import exclusive
+from triptych.system.processor import arithmetic
 from triptych.trainer.checks import Plan, check, check_checkpoints, check_train, enough_memory
 from triptych.trainer.cost import forecast
 from triptych.trainer.observe import go_back
 from triptych.trainer.optimizers import learning_rate
+from triptych.trainer.precision import Choice, choose
 from triptych.trainer.quantities import logged
+from triptych.trainer.rehearsal import Pace, budget_for, check_minutes, processor_pace
 from triptych.trainer.state import State
 
 Say = Callable[[str], None]
@@ -34,15 +37,14 @@ Say = Callable[[str], None]
 
 @contextmanager
 def begin(
-    recipe: Recipe, seed: int, out: str | Path | None, device: str, announce: Say | None
+    recipe: Recipe, seed: int, out: str | Path | None, device: str, minutes: float | None, announce: Say | None
 ) -> Iterator[tuple[Run, State]]:
     """A new run folder and the untrained state, locked against other processes; see `fit`."""
-    plan = Plan(recipe, seed, device)
-    check(plan)
-    (data, test), model = plan.examples, plan.model
-    env = environment(plan)
+    ready = prepared(recipe, seed, device, minutes, announce)
+    plan, env, recipe = ready.plan, ready.env, ready.plan.recipe
     if announce is not None:
-        foretell(plan, env, announce)
+        foretell(plan, env, ready.pace, announce)
+    (data, test), model = plan.examples, plan.model
     runtime.place(model, plan.target, env["precision"])
     path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
     run = Run.create(path, recipe, seed, env)
@@ -50,14 +52,61 @@ def begin(
         yield run, State(recipe, model, data, test, seed)
 
 
-def environment(plan: Plan) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Prepared:
+    """A training that can begin: checked, its precision and budget decided."""
+
+    plan: Plan
+    env: dict[str, Any]
+    pace: Pace | None
+    """where it was rehearsed for its budget"""
+
+
+def prepared(
+    recipe: Recipe, seed: int, device: str, minutes: float | None = None, announce: Say | None = None
+) -> Prepared:
+    """The plan of a training and its env.json; with `minutes` the recipe's budget is what fits into that time."""
+    if minutes is not None:
+        check_minutes(minutes)
+    plan = Plan(recipe, seed, device)
+    check(plan)
+    with runtime.threads(runtime.pick_threads(plan.model, plan.target)):
+        chosen = choose(recipe, plan.model, plan.examples[0], plan.target)
+    env = environment(plan, chosen)
+    if announce is not None and chosen.note:
+        announce(chosen.note)
+    if minutes is None:
+        return Prepared(plan, env, None)
+    with enough_memory(), runtime.threads(env["threads"]):
+        images, pace = budget_for(minutes, recipe, *plan.examples, plan.target, env)
+    plan.recipe = replace(recipe, train=replace(recipe.train, images=images))
+    check(plan)
+    return Prepared(plan, env | {"minutes": minutes, "command": command(encode(plan.recipe), seed)}, pace)
+
+
+def affordable(recipe: Recipe, seed: int, device: str, seconds: float) -> int:
+    """The images that so many seconds pay for: of processor time for the steps alone, on a GPU of time.
+
+    UserError where they do not pay for a step.
+    """
+    ready = prepared(recipe, seed, device)
+    plan, threads = ready.plan, ready.env["threads"]
+    with enough_memory(), runtime.threads(threads):
+        pace = processor_pace(recipe, *plan.examples, plan.target, ready.env["precision"], min(seconds, 5.0))
+    images = int(seconds / pace) // recipe.train.batch * recipe.train.batch
+    if images < recipe.train.batch:
+        raise UserError(f"{seconds:g} s pay for no step of {pace * recipe.train.batch:.2g} s; give more")
+    return images
+
+
+def environment(plan: Plan, chosen: Choice) -> dict[str, Any]:
     """What env.json says: on what the plan is trained, and how."""
     data, test = plan.examples
-    precision = runtime.pick_precision(plan.recipe.train.precision, plan.model, plan.target)
     env = runtime.describe(plan.target) | {
         "seed": plan.seed,
         "shape": list(data.shape),
-        "precision": precision,
+        "precision": chosen.precision,
+        "arithmetic": chosen.told(),
         "threads": runtime.pick_threads(plan.model, plan.target),
         **run_data.record(plan.recipe.data, data, test),
         "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in plan.model.players.items()},
@@ -74,11 +123,11 @@ def again(recipe: Recipe, seed: int) -> str:
     return command(encode(recipe), seed, [plugin.given for plugin in run_plugins.used(recipe) if plugin.given])
 
 
-def foretell(plan: Plan, env: dict[str, Any], announce: Say) -> None:
+def foretell(plan: Plan, env: dict[str, Any], pace: Pace | None, announce: Say) -> None:
     """Say what the training will take, and what its log will not have."""
     recipe, (data, test) = plan.recipe, plan.examples
     with enough_memory(), runtime.threads(env["threads"]):
-        announce(forecast(recipe, data, plan.target, env["precision"]))
+        announce(forecast(recipe, data, test, plan.target, env["precision"], pace))
     if test is None and data.distribution is None:
         announce(
             f"{data.name} has no held-out part here: what is logged as held out is of training "
@@ -89,28 +138,45 @@ def foretell(plan: Plan, env: dict[str, Any], announce: Say) -> None:
         announce(f"{', '.join(of_features())} are left out on the way: {why}")
 
 
+@dataclass(frozen=True)
+class More:
+    """Another budget than the recipe's for a run that goes on: images, or minutes from now; neither keeps it."""
+
+    images: int | None = None
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.images is not None and self.minutes is not None:
+            raise UserError("--minutes and --train.images both say how long to train; give one of them")
+        if self.minutes is not None:
+            check_minutes(self.minutes)
+
+    @property
+    def asked(self) -> bool:
+        """Whether it is another one."""
+        return self.images is not None or self.minutes is not None
+
+
 @contextmanager
 def go_on(
-    path: str | Path, device: str | None, images: int | None, data: str | None, announce: Say | None
+    path: str | Path, device: str | None, more: More, data: str | None, announce: Say | None
 ) -> Iterator[tuple[Run, State | None]]:
     """A run and its state at the last checkpoint, locked; no state where the run is finished; see `resume`."""
     run = Run(path)
     check_train(run.recipe.train)
     run.check_plugins()
     check_checkpoints(run)
-    if images is None and run.finished and run.status["images"] >= run.recipe.train.images:
+    if not more.asked and run.finished and run.status["images"] >= run.recipe.train.images:
         _check_unchanged(run)
         yield run, None
         return
     with training_lock(run):
-        run, state = restored(Run(path), device, images, data, announce)
+        run, state = restored(Run(path), device, more, data, announce)
         with runtime.threads(run.env["threads"]):
             yield run, state
 
 
-def restored(
-    run: Run, device: str | None, images: int | None, where: str | None, announce: Say | None
-) -> tuple[Run, State]:
+def restored(run: Run, device: str | None, more: More, where: str | None, announce: Say | None) -> tuple[Run, State]:
     """The state of a run that nobody else trains, as its last checkpoint has it; without one, as at its beginning."""
     run.sweep()
     env = run.env
@@ -120,6 +186,13 @@ def restored(
     saved = run.checkpoints()
     if saved:
         _check_unchanged(run)
+    if announce is not None and (differs := elsewhere(env, target)):
+        announce(f"{run.path} {differs}")
+    images = more.images
+    if more.minutes is not None:
+        with enough_memory(), runtime.threads(env["threads"]):
+            done = max([*saved, 0])
+            images, _ = budget_for(more.minutes, run.recipe, train, test, target, env, done)
     torch.manual_seed(run.seed)
     model = build(run.recipe.model, train.shape)
     if images is not None:
@@ -136,6 +209,23 @@ def restored(
     else:
         run.truncate(-1)
     return run, state
+
+
+def elsewhere(env: Mapping[str, Any], device: torch.device) -> str:
+    """What differs from where the run began; empty where it is the same kind of processor.
+
+    Runs of version 0.1 did not write down which kind theirs was.
+    """
+    here, there = arithmetic(device), env.get("arithmetic", {}).get("kind", "")
+    if not there or there == here.name:
+        return ""
+    precision = {"bf16": "bfloat16", "fp32": "float32"}[env["precision"]]
+    slow = env["precision"] == "bf16" and here.bfloat16 is False
+    return (
+        f"began on another kind of processor ({env.get('processor', 'unknown')}, {there}) and goes on here on "
+        f"{runtime.processor()}, {here.name}: it stays in {precision}{', which is only emulated here' if slow else ''}"
+        "; its sums are rounded otherwise from here on, so the run is not bit for bit what it would have been there"
+    )
 
 
 def set_budget(run: Run, images: int, model: Model, data: Data, announce: Callable[[str], None] | None) -> Run:

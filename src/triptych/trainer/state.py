@@ -45,6 +45,8 @@ class State:
     sums: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     """sums of the numbers for the next log line, and how many values each has"""
+    looks: dict[int, list[float]] = field(default_factory=dict)
+    """seconds of each call of each observer in this process, by the observer's id"""
 
     def __post_init__(self) -> None:
         train, model = self.recipe.train, self.model

@@ -1,4 +1,4 @@
-"""Zips and tars, member by member: what is in them, without unpacking anything to a disk.
+"""Tars, member by member: what is in them, without unpacking anything to a disk.
 
 An archive is complete or refused: a tar that was cut off, in whatever place, is never taken for a shorter one.
 """
@@ -10,7 +10,6 @@ import gzip
 import io
 import lzma
 import tarfile
-import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,28 +137,3 @@ def _damage(path: Path) -> Iterator[None]:
         if isinstance(e, UserError):
             raise
         raise UserError(f"{path} is a damaged or cut-off tar ({e}); fetch or pack it again") from e
-
-
-# --------------------------------------------------------------------------------------------- zips
-
-
-@contextmanager
-def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip to read; UserError where it is damaged."""
-    try:
-        with zipfile.ZipFile(path) as z:
-            yield z
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError, EOFError, zlib.error) as e:
-        if isinstance(e, UserError):
-            raise
-        raise UserError(f"{path} is a damaged zip ({e}); fetch or pack it again") from e
-
-
-def zip_name(info: zipfile.ZipInfo) -> str:
-    """A member's name. Packers that do not say that it is UTF-8 often write UTF-8 nevertheless."""
-    if not info.flag_bits & 0x800 and not info.filename.isascii():
-        try:
-            return info.filename.encode("cp437").decode("utf-8")
-        except UnicodeError:
-            pass
-    return info.filename

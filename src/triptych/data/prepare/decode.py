@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import io
 import re
 import struct
@@ -42,17 +41,7 @@ FILTERS = {
 }
 # Only formats that are pictures by their own signature and need no outside program (EPS runs one).
 USUAL = ("JPEG", "PNG", "GIF", "BMP", "PPM")  # JPEG's opener knows MPO, too
-OTHERS = {
-    "WEBP": "WebP",
-    "TIFF": "Tiff",
-    "ICO": "Ico",
-    "JPEG2000": "Jpeg2K",
-    "AVIF": "Avif",
-    "DIB": "Bmp",
-    "PCX": "Pcx",
-    "SGI": "Sgi",
-}
-"""The rest, with the name of Pillow's module."""
+OTHERS = ("WEBP", "TIFF", "ICO", "JPEG2000", "AVIF", "DIB", "PCX", "SGI")
 # What Pillow raises on a damaged file. Anything else, and anything outside its calls, is an error of this program.
 DAMAGE = (
     OSError,
@@ -81,9 +70,18 @@ Range = tuple[float, float]
 @functools.cache
 def others() -> tuple[str, ...]:
     """Those of the other formats that this Pillow can open: AVIF came with 11.3."""
-    for module in OTHERS.values():
-        with contextlib.suppress(ImportError):
-            importlib.import_module(f"PIL.{module}ImagePlugin")
+    from PIL import (  # noqa: F401 (importing one is what makes Pillow know its format)
+        BmpImagePlugin,
+        IcoImagePlugin,
+        Jpeg2KImagePlugin,
+        PcxImagePlugin,
+        SgiImagePlugin,
+        TiffImagePlugin,
+        WebPImagePlugin,
+    )
+
+    with contextlib.suppress(ImportError):
+        from PIL import AvifImagePlugin  # noqa: F401
     return tuple(kind for kind in OTHERS if kind in Image.OPEN)
 
 

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
-from triptych.data.prepare import litter
-from triptych.data.prepare.archives import TARS, is_packed, is_tar, leads_outside, open_zip, tar_members, zip_name
+from triptych.data.prepare import litter, zips
+from triptych.data.prepare.archives import TARS, is_packed, is_tar, leads_outside, tar_members
 from triptych.data.prepare.decode import MAX_BYTES
 from triptych.errors import UserError
 
@@ -55,13 +56,21 @@ KINDS = {
 """What people have in place of pictures: how the names end, and what to do."""
 
 
+PLACE = Struct("<4QLHL")  # a `zips.Place`, in a few bytes
+
+
 @dataclass(slots=True)
 class Entry:
-    """One candidate file. `where` tells a worker how to read it; None: it comes along with the stream."""
+    """One candidate file, of which there may be millions."""
 
     name: str
     size: int
-    where: dict[str, Any] | None
+    file: str | None
+    """what a worker reads it from; None: it comes along with the stream"""
+    offset: int = 0
+    """where it begins there"""
+    zipped: bytes = b""
+    """a `zips.Place`, where that file is a zip"""
     label: int = -1
     side: int | None = None
     """0 train, 1 test, 2 neither (in `all` only); None: the source has no split"""
@@ -70,6 +79,15 @@ class Entry:
     """the compressed tar it comes from"""
     member: str = ""
     """its name there"""
+
+    @property
+    def where(self) -> dict[str, Any] | None:
+        """What tells a worker how to read it."""
+        if self.file is None:
+            return None
+        if self.zipped:
+            return {"path": self.file, "size": self.size, "zip": PLACE.unpack(self.zipped)}
+        return {"path": self.file, "size": self.size, "offset": self.offset}
 
     @property
     def expected(self) -> bool:
@@ -182,7 +200,8 @@ def candidates(path: Path, folder: Listing | None = None) -> Listing:
     else:
         raise UserError(f"{path} is not a folder, a zip or a tar; give one of these, or an array file (.npy .npz .csv)")
     listing.texts |= {table.name: _text(table.read_bytes()) for table in beside(path)}
-    seen: dict[str, Entry] = {}
+    seen: set[str] = set()
+    kept = []
     for e in listing.entries:
         if e.name.rpartition("/")[2] in TABLES:
             listing.skipped.append((e.name, "a table of the set"))
@@ -191,8 +210,9 @@ def candidates(path: Path, folder: Listing | None = None) -> Listing:
         elif e.name in seen:
             listing.skipped.append((e.name, "a second file of the same name in the archive"))
         else:
-            seen[e.name] = e
-    listing.entries = list(seen.values())
+            seen.add(e.name)
+            kept.append(e)
+    listing.entries = kept
     if not any(e.stream for e in listing.entries):
         listing.entries.sort(key=lambda e: e.name)
     return listing
@@ -244,8 +264,8 @@ def _wanted(name: str, size: int) -> bool:
 
 def _read_texts(listing: Listing) -> None:
     for e in listing.entries:
-        if e.where is not None and _wanted(e.name, e.size):
-            listing.texts[e.name] = _text(Path(e.where["path"]).read_bytes())
+        if e.file is not None and _wanted(e.name, e.size):
+            listing.texts[e.name] = _text(Path(e.file).read_bytes())
 
 
 def _folder(path: Path) -> Listing:
@@ -283,8 +303,7 @@ def _folder(path: Path) -> Listing:
             if aside or not stat.S_ISREG(info.st_mode):
                 listing.skipped.append((name, aside or "not a regular file"))
                 continue
-            where = {"path": item.path, "offset": 0, "size": info.st_size}
-            listing.entries.append(Entry(name, info.st_size, where, stamp=info.st_mtime_ns))
+            listing.entries.append(Entry(name, info.st_size, item.path, stamp=info.st_mtime_ns))
     listing.entries.sort(key=lambda e: e.name)
     return listing
 
@@ -295,21 +314,21 @@ def _aside(name: str) -> str | None:
 
 def _zip(path: Path) -> Listing:
     listing = Listing(path, [])
-    with open_zip(path) as z:
-        for info in z.infolist():
-            if info.is_dir():
+    file = str(path)
+    with zips.damage(path), path.open("rb", 1 << 20) as directory, path.open("rb") as content:
+        for member in zips.members(directory):
+            if member.name.endswith("/"):
                 continue
-            name = zip_name(info).removeprefix("./")
+            name, size = member.name.removeprefix("./"), member.place.size
             if reason := _aside(name):
                 listing.skipped.append((name, reason))
                 continue
-            if info.flag_bits & 1:
+            if member.encrypted:
                 listing.skipped.append((name, "encrypted"))
                 continue
-            where = {"path": str(path), "member": info.filename, "size": info.file_size}
-            listing.entries.append(Entry(name, info.file_size, where))
-            if _wanted(name, info.file_size):
-                listing.texts[name] = _text(z.read(info))
+            listing.entries.append(Entry(name, size, file, zipped=PLACE.pack(*member.place)))
+            if _wanted(name, size):
+                listing.texts[name] = _text(zips.read(content, member.place, TEXT_LIMIT))
     return listing
 
 
@@ -320,6 +339,7 @@ def _member(member: tarfile.TarInfo) -> str:
 def _tar(path: Path) -> Listing:
     listing = Listing(path, [])
     stream = path if is_packed(path) else None
+    file = str(path)
     for t, member in tar_members(path):
         name = _member(member)
         if member.isdir():
@@ -329,8 +349,8 @@ def _tar(path: Path) -> Listing:
         elif reason := _aside(name):
             listing.skipped.append((name, reason))
         else:
-            where = {"path": str(path), "offset": member.offset_data, "size": member.size}
-            listing.entries.append(Entry(name, member.size, None if stream else where, stream=stream, member=name))
+            place = (None, 0) if stream else (file, member.offset_data)
+            listing.entries.append(Entry(name, member.size, *place, stream=stream, member=name if stream else ""))
             if _wanted(name, member.size) and (f := t.extractfile(member)):
                 listing.texts[name] = _text(f.read())
     return listing
@@ -340,8 +360,8 @@ def _shards(path: Path, folder: Listing, tars: list[Entry]) -> Listing:
     """The contents of every tar of a folder, each name behind its tar's."""
     listing = Listing(path, [], folder.skipped, shards=True)
     for tar in tars:
-        assert tar.where is not None
-        part = _tar(Path(tar.where["path"]))
+        assert tar.file is not None
+        part = _tar(Path(tar.file))
         for e in part.entries:
             e.name = f"{tar.name}/{e.name}"
         listing.entries += part.entries

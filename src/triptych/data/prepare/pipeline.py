@@ -10,11 +10,10 @@ import os
 import shutil
 import sys
 import warnings
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -162,7 +161,7 @@ def _row(listing: Listing, options: dict[str, Any]) -> list[int]:
     options["channels"] = options["channels"] or 3
     if size := sides(options["resolution"]):
         return [options["channels"], size[1], size[0]]
-    archives: dict[str, zipfile.ZipFile] = {}
+    archives: dict[str, BinaryIO] = {}
     causes: Counter[str] = Counter()
     with warnings.catch_warnings(), contextlib.ExitStack() as opened:
         warnings.simplefilter("ignore")  # what a picture lacks is said in the index

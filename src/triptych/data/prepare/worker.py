@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import lzma
 import sys
 import types
 import warnings
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,34 +21,25 @@ if __name__ == "__main__":
 
 from PIL import Image
 
-from triptych.data.prepare import decode
+from triptych.data.prepare import decode, zips
 from triptych.data.prepare.decode import MAX_BYTES
 from triptych.data.prepare.reasons import Unusable, why
 
 
-def read(item: dict[str, Any], stream: BinaryIO, archives: dict[str, zipfile.ZipFile]) -> bytes:
+def read(item: dict[str, Any], stream: BinaryIO, archives: dict[str, BinaryIO]) -> bytes:
     """The encoded bytes of one item: sent along, part of a file, or a member of a zip."""
     if "sent" in item:
         return stream.read(item["sent"])
     if item["size"] > MAX_BYTES:
         raise Unusable(f"too large: {item['size']:,} bytes")
-    if "member" in item:
-        archive = archives.get(item["path"]) or archives.setdefault(item["path"], zipfile.ZipFile(item["path"]))
+    if "zip" in item:
         try:
-            with archive.open(item["member"]) as f:
-                data = f.read(MAX_BYTES + 1)
+            if item["path"] not in archives:
+                archives[item["path"]] = Path(item["path"]).open("rb")  # noqa: SIM115 (for all members)
+            data = zips.read(archives[item["path"]], zips.Place(*item["zip"]), MAX_BYTES + 1)
         except NotImplementedError as e:
             raise Unusable(why("compressed by a method that is not read")) from e
-        except (
-            zipfile.BadZipFile,
-            RuntimeError,
-            EOFError,
-            OSError,
-            ValueError,
-            KeyError,
-            zlib.error,
-            lzma.LZMAError,
-        ) as e:
+        except zips.DAMAGE as e:
             raise Unusable(f"unreadable in the archive: {e}") from e
         if len(data) > MAX_BYTES:  # whatever the archive's table says
             raise Unusable("too large when unpacked")
@@ -80,7 +68,7 @@ def one(data: bytes, how: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
 def answer(
     item: dict[str, Any],
     stream: BinaryIO,
-    archives: dict[str, zipfile.ZipFile],
+    archives: dict[str, BinaryIO],
     how: dict[str, Any],
     out: BinaryIO,
 ) -> dict[str, Any]:
@@ -107,7 +95,7 @@ def serve(stream: BinaryIO, replies: BinaryIO) -> None:
     warnings.simplefilter("ignore")
     Image.MAX_IMAGE_PIXELS = decode.MAX_PIXELS // 2  # Pillow refuses what has over twice as many, nested ones too
     how = json.loads(stream.readline())
-    archives: dict[str, zipfile.ZipFile] = {}
+    archives: dict[str, BinaryIO] = {}
     with Path(how["out"]).open("r+b", buffering=0) as out:
         for line in iter(stream.readline, b""):
             reply: dict[str, Any] = {"results": [], "errno": None, "failed": None}

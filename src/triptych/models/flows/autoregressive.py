@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape
+from triptych.core.search import Among
 from triptych.models.families import FlowModel
 from triptych.models.flows.coupling import alternated, columns
 from triptych.models.layers.bijections import Affine, Compose, Standardize
@@ -78,9 +80,9 @@ class MaskedAutoregressive(Affine):
 class MAF(ModelSpec):
     """Masked autoregressive flow for vectors, columns standardised first. Sampling takes d passes per layer."""
 
-    layers: int = 8
+    layers: Annotated[int, Among(4, 8)] = 8
     """autoregressive layers, the order of the columns changed between them"""
-    width: int = 128
+    width: Annotated[int, Among(64, 128)] = 128
     """units per hidden layer"""
     depth: int = 2
     """hidden layers"""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape
 from triptych.core.data import LARGEST
+from triptych.core.search import Among
 from triptych.errors import UserError
 from triptych.models.families import FlowModel
 from triptych.models.layers.bijections import (
@@ -158,9 +160,9 @@ def alternated(d: int, layers: int, layer: Callable[[], Transform]) -> list[Tran
 class RealNVP(ModelSpec):
     """Affine couplings for vectors, columns standardised first."""
 
-    layers: int = 8
+    layers: Annotated[int, Among(4, 8, 16)] = 8
     """couplings"""
-    width: int = 128
+    width: Annotated[int, Among(64, 128, 256)] = 128
     """units per hidden layer of each coupling's network"""
     depth: int = 2
     """hidden layers of each coupling's network"""
@@ -179,13 +181,13 @@ class RealNVP(ModelSpec):
 class NSF(ModelSpec):
     """Rational-quadratic spline couplings for vectors, after standardised columns and an elementwise spline."""
 
-    layers: int = 3
+    layers: Annotated[int, Among(2, 3, 5)] = 3
     """couplings"""
-    width: int = 64
+    width: Annotated[int, Among(64, 128)] = 64
     """units per hidden layer of each coupling's network"""
     depth: int = 2
     """hidden layers of each coupling's network"""
-    bins: int = 16
+    bins: Annotated[int, Among(8, 16, 32)] = 16
     """bins of each spline; twice as many in the first, elementwise one"""
     bound: float = 3.0
     """the splines bend within [-bound, bound] standard deviations"""

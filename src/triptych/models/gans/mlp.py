@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import nn
 
 from triptych.core import ModelSpec, Shape
+from triptych.core.search import Among
 from triptych.models.families import GANModel
 from triptych.models.layers.mlp import Reshape, he_perceptron
 
@@ -18,9 +20,9 @@ class MLPGAN(ModelSpec):
 
     latent: int = 2
     """latent dimensions"""
-    width: int = 128
+    width: Annotated[int, Among(64, 128, 256)] = 128
     """units per hidden layer"""
-    depth: int = 3
+    depth: Annotated[int, Among(2, 3, 4)] = 3
     """hidden layers"""
 
     def build(self, shape: Shape) -> GANModel:

@@ -1,0 +1,54 @@
+"""`triptych tune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+
+def tune(
+    recipes: Annotated[Positional[tuple[str, ...]], arg(metavar="RECIPE...", help="each gets as many trials")],
+    by: Annotated[str, arg(metavar="METRIC", help="the number that decides, of the log or of eval.json")],
+    trials: Annotated[int, arg(help="trainings of each recipe")] = 20,
+    out: Annotated[Path | None, arg(help="folder of runs, tune.json and report; default: runs/tune-METRIC")] = None,
+    space: Annotated[Path | None, arg(help=".yaml file of what to vary; default: what the fields declare")] = None,
+    minutes_each: Annotated[float | None, arg(help="time of each trial; default: the recipe's own budget")] = None,
+    seeds: Annotated[int, arg(help="trainings of the best of each recipe, from fresh seeds; 0: none")] = 3,
+    jobs: Annotated[int | None, arg(help="trials at once; default: one per core, one on a GPU")] = None,
+    device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
+) -> None:
+    """Search the settings of recipes with equal effort, then train the best of each anew over fresh seeds.
+
+    Asking again goes on with what is missing. It needs Optuna: pip install 'triptych[search]'.
+    """
+    from triptych.errors import UserError
+    from triptych.recipes import get
+    from triptych.recipes.space import read_space
+    from triptych.report import terminal
+    from triptych.report.page import check_places, write_report
+    from triptych.study.runner import run_study, terminated
+    from triptych.study.study import Study
+    from triptych.study.tune import Search, search
+    from triptych.system import names
+    from triptych.system.console import say
+
+    if seeds < 0:
+        raise UserError(f"--seeds is {seeds}; give 0 or more (3 or more to compare)")
+    if not recipes:
+        raise UserError("name at least one recipe; `triptych recipes` lists them")
+    folder = out or Path("runs") / f"tune-{by}"
+    names.encodable(folder)
+    check_places(folder / "report.html")
+    asked = Search(tuple(map(get, recipes)), trials, by, read_space(space), minutes_each)
+    with terminated(f"what is done is kept in {folder}; the same command goes on with the rest"):
+        best = search(asked, folder, jobs, device)
+        if seeds:
+            about = f"The best of {trials} trials each by {by}, trained anew over seeds that no trial had."
+            run_study(Study("tuned", tuple(best.values()), seeds, about), folder, jobs, device)
+    say(f"all trials: {folder / 'tune.json'}")
+    if seeds:
+        page = write_report([folder], folder / "report.html")
+        terminal.show(folder)
+        say(f"report: {page}")

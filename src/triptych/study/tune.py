@@ -1,0 +1,369 @@
+"""A search of equal effort: every recipe gets as many trials, on seeds that no report uses, by one number.
+
+Trials are ordinary runs. They are proposed by Optuna's tree-structured Parzen estimator, the recipe's own values first,
+and pruned at the median of the trials before, both from `metrics.jsonl` and with no server: what was tried stands in a
+journal file in the folder, and asking again goes on. The best of each recipe is then trained anew over fresh seeds,
+so that the luck of a search is not reported.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from triptych.core import Quantity, Recipe
+from triptych.core.search import Among, Space
+from triptych.errors import UserError, nearest
+from triptych.metrics import declared
+from triptych.recipes.override import with_field
+from triptych.recipes.space import space_of
+from triptych.run import schema
+from triptych.study.contract import Contract
+from triptych.study.jobs import Job, run_id
+from triptych.study.runner import Ended, Worker, default_jobs, log_of, threads_each
+from triptych.system import files
+from triptych.system.console import say
+
+SEED = 10_000
+"""Seed of the first trial, from which on they count: a study's own seeds count from 0 and end below it."""
+LOOK = 0.5
+"""Seconds between two looks at the logs of the trials at work."""
+FIRST, BEFORE = 4, 0.25
+"""Trials that are never pruned, and the share of the budget before which none is."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, how long, and by which number."""
+
+    recipes: tuple[Recipe, ...]
+    trials: int
+    by: str
+    space: dict[str, Space] = field(default_factory=dict)
+    """what to vary instead of what the recipes declare"""
+    minutes_each: float | None = None
+    """time of each trial; default: the recipe's own budget"""
+
+    def __post_init__(self) -> None:
+        if self.trials < 2:
+            raise UserError(f"--trials is {self.trials}; a search takes at least 2")
+        if len({r.name for r in self.recipes}) < len(self.recipes) or not self.recipes:
+            raise UserError("name each recipe once, and at least one")
+        if self.minutes_each is not None and not 0 < self.minutes_each < math.inf:
+            raise UserError(f"--minutes-each is {self.minutes_each:g}; give a time above 0")
+        for recipe in self.recipes:
+            space_of(recipe, self.space)
+            self.quantity(recipe)
+
+    def quantity(self, recipe: Recipe) -> Quantity:
+        """What the number is that decides; UserError where the recipe does not make it, or it has no direction."""
+        made = {**recipe.objective.quantities, **declared.declared()}
+        found = recipe.objective.quantities.get(self.by) or declared.quantity(self.by)
+        if not found.sign and self.by not in made and found.neither == "it was not declared":
+            raise UserError(f"no metric is named {self.by!r}; {nearest(self.by, made, 'docs/metrics.md lists them')}")
+        if not found.sign:
+            raise UserError(f"{self.by} has no direction to search by: {found.neither}; take another metric")
+        return found
+
+    def logged(self, recipe: Recipe) -> bool:
+        """Whether a training logs the number on the way; else each trial is evaluated for it."""
+        return self.by in recipe.objective.quantities or bool(declared.quantity(self.by).logged)
+
+
+@dataclass
+class Trial:
+    """One training of a search, and what came of it."""
+
+    recipe: Recipe
+    """with the values that are tried"""
+    path: Path
+    seed: int
+    values: dict[str, Any]
+    state: str = "waiting"
+    """done, pruned, diverged or failed"""
+    value: float | None = None
+    message: str = ""
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "run": self.path.name,
+            "seed": self.seed,
+            "values": self.values,
+            "value": self.value,
+            "state": self.state,
+            "message": self.message,
+            "images": self.recipe.train.images,
+        }
+
+
+def search(
+    asked: Search, out: str | Path, jobs: int | None = None, device: str = "auto", *, progress: bool = True
+) -> dict[str, Recipe]:
+    """Carry out a search under `out`; the best recipe found for each name. `out`/tune.json says all that was tried.
+
+    UserError where Optuna is not installed, and where no trial of a recipe ended well.
+    """
+    optuna = imported()
+    out = Path(out)
+    (out / "trials").mkdir(parents=True, exist_ok=True)
+    workers = jobs or default_jobs(device)
+    backend = optuna.storages.journal.JournalFileBackend(str(out / "journal.log"))
+    storage = optuna.storages.JournalStorage(backend)
+    best: dict[str, Recipe] = {}
+    told: dict[str, Any] = {}
+    for recipe in asked.recipes:
+        found = _Searched(optuna, storage, asked, recipe, out, device)
+        found.run(workers, progress=progress)
+        told[recipe.name] = found.told()
+        files.write_json(
+            out / "tune.json",
+            {
+                "by": asked.by,
+                "better": asked.quantity(recipe).better,
+                "trials": asked.trials,
+                "minutes_each": asked.minutes_each,
+                "recipes": told,
+            },
+        )
+        best[recipe.name] = found.best()
+    return best
+
+
+def imported() -> Any:
+    """Optuna, told to be quiet; UserError where it is not installed."""
+    try:
+        import optuna
+    except ImportError:
+        raise UserError("a search needs Optuna; install it with: pip install 'triptych[search]'") from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+class _Searched:
+    """The search of one recipe: Optuna proposes, worker processes train, their logs decide."""
+
+    def __init__(self, optuna: Any, storage: Any, asked: Search, recipe: Recipe, out: Path, device: str) -> None:
+        self.optuna, self.asked, self.recipe, self.out, self.device = optuna, asked, recipe, out, device
+        self.space = space_of(recipe, asked.space)
+        self.sign = asked.quantity(recipe).sign
+        self.lock = threading.Lock()
+        self.trials: list[Trial] = []
+        self.study = optuna.create_study(
+            storage=storage,
+            # another space or budget is another search, under the same roof
+            study_name=run_id(recipe, SEED) + f" {asked.by} {sorted((k, str(v)) for k, v in self.space.items())}",
+            direction="maximize" if self.sign > 0 else "minimize",
+            sampler=optuna.samplers.TPESampler(
+                seed=SEED, n_startup_trials=max(4, asked.trials // 3), constant_liar=True
+            ),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST),
+            load_if_exists=True,
+        )
+        finished = self.study.get_trials(deepcopy=False)
+        self.trials += [known for t in finished if (known := self._known(t))]
+        if not finished:
+            self.study.enqueue_trial({k: self._plain(k, self._now(k)) for k in self.space if self._now(k) is not None})
+
+    def _now(self, name: str) -> Any:
+        """The recipe's own value of a field, where a search may propose it."""
+        section, _, key = name.replace("-", "_").rpartition(".")
+        value, space = getattr(getattr(self.recipe, section), key), self.space[name]
+        if isinstance(space, Among):
+            return value if value in space.options else None
+        return value if value is not None and space.low <= value <= space.high else None
+
+    def _plain(self, name: str, value: Any) -> Any:
+        """As Optuna keeps it: a choice by its place."""
+        space = self.space[name]
+        return space.options.index(value) if isinstance(space, Among) else value
+
+    def _values(self, trial: Any) -> dict[str, Any]:
+        """The next values to try."""
+        found = {}
+        for name, space in self.space.items():
+            if isinstance(space, Among):
+                found[name] = space.options[trial.suggest_categorical(name, list(range(len(space.options))))]
+            elif isinstance(self._now(name), int):
+                found[name] = trial.suggest_int(name, int(space.low), int(space.high), log=space.log)
+            else:
+                found[name] = trial.suggest_float(name, space.low, space.high, log=space.log)
+        return found
+
+    def _known(self, frozen: Any) -> Trial | None:
+        """A trial of an earlier call that has ended."""
+        told = frozen.user_attrs.get("trial")
+        if told is None:
+            return None
+        recipe = self._with({k: tuple(v) if isinstance(v, list) else v for k, v in told["values"].items()})
+        recipe = replace(recipe, train=replace(recipe.train, images=told["images"]))
+        values = {k: v for k, v in told.items() if k not in ("run", "images")}
+        return Trial(recipe, self.out / "trials" / told["run"], **values)
+
+    def _with(self, values: dict[str, Any]) -> Recipe:
+        recipe = self.recipe
+        for name, value in values.items():
+            recipe = with_field(recipe, name, value)
+        return recipe
+
+    def run(self, workers: int, *, progress: bool) -> None:
+        """Trials until there are as many as were asked for."""
+        left = self.asked.trials - len(self.trials)
+        if progress:
+            done = f", {len(self.trials)} done already" if self.trials else ""
+            varied = "; ".join(f"{k} in {v}" for k, v in self.space.items())
+            say(f"{self.recipe.name}: {self.asked.trials} trials{done}, {workers} at a time; {varied}", stderr=True)
+        with ThreadPoolExecutor(max(1, min(workers, left))) as pool:
+            several = [pool.submit(self._serve, share, workers, progress=progress) for share in shares(left, workers)]
+            for one in several:
+                one.result()
+
+    def _serve(self, n: int, workers: int, *, progress: bool) -> None:
+        """So many trials, one after another, in a process of their own; another one where a trial was ended."""
+        worker: Worker | None = None
+        try:
+            for _ in range(n):
+                with self.lock:
+                    proposed = self.study.ask()
+                    values = self._values(proposed)
+                recipe = self._with(values)
+                seed = SEED + proposed.number
+                trial = Trial(recipe, self.out / "trials" / run_id(recipe, seed), seed, values)
+                log = log_of(trial.path)
+                log.parent.mkdir(parents=True, exist_ok=True)
+                if worker is None or worker.process.poll() is not None:
+                    worker = Worker(threads_each(workers), log)
+                try:
+                    self._train(trial, proposed, worker, log)
+                except Ended as e:
+                    trial.state, trial.message = "failed", str(e)
+                with self.lock:
+                    self._tell(proposed, trial)
+                if progress:
+                    value = "" if trial.value is None else f": {self.asked.by} {trial.value:.4g}"
+                    say(
+                        f"[{len(self.trials)}/{self.asked.trials}] {self.recipe.name} {trial.state}{value}", stderr=True
+                    )
+        finally:
+            if worker is not None:
+                worker.end()
+
+    def _train(self, trial: Trial, proposed: Any, worker: Worker, log: Path) -> None:
+        if self.asked.minutes_each is not None:
+            pace = Job(trial.recipe, trial.seed, trial.path, pace=Contract("minutes", self.asked.minutes_each))
+            trial.state, trial.message = worker.ask(pace, self.device, log)
+            if trial.state != "done":
+                return
+            images, trial.message = int(trial.message), ""
+            trial.recipe = replace(trial.recipe, train=replace(trial.recipe.train, images=images))
+        logged = self.asked.logged(self.recipe)
+        job = Job(trial.recipe, trial.seed, trial.path, judged=not logged)
+        ended: list[tuple[str, str] | Ended] = []
+
+        def ask() -> None:
+            try:
+                ended.append(worker.ask(job, self.device, log))
+            except Ended as e:
+                ended.append(e)
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        pruned = False
+        while asking.is_alive():
+            asking.join(LOOK)
+            if logged and not pruned and asking.is_alive() and self._hopeless(trial, proposed):
+                pruned = True
+                worker.end()
+        answer = ended[0]
+        trial.value = last(self._curve(trial)) if logged else self._evaluated(trial)
+        if pruned:
+            trial.state, trial.message = "pruned", "at the median of the trials before"
+        elif isinstance(answer, Ended):
+            raise answer
+        else:
+            trial.state, trial.message = answer
+            if trial.state == "done" and trial.value is None:
+                trial.state, trial.message = (
+                    "failed",
+                    f"it has no {self.asked.by}" + (f": {answer[1]}" if answer[1] else ""),
+                )
+
+    def _curve(self, trial: Trial) -> list[tuple[int, float]]:
+        """The number over images, as far as the log has it."""
+        try:
+            lines, _ = schema.read_log(trial.path)
+        except (UserError, OSError):
+            return []
+        found = [(int(line["images"]), line.get(self.asked.by)) for line in lines]
+        return [(at, float(v)) for at, v in found if isinstance(v, int | float) and math.isfinite(v)]
+
+    def _hopeless(self, trial: Trial, proposed: Any) -> bool:
+        """Whether the trials before were better at this share of their budgets, by their median."""
+        reported = False
+        for at, value in self._curve(trial):
+            share = round(100 * at / trial.recipe.train.images)
+            if share >= 100 * BEFORE and share < 100:
+                with self.lock:
+                    if share not in proposed.storage.get_trial(proposed._trial_id).intermediate_values:
+                        proposed.report(value, share)
+                reported = True
+        with self.lock:
+            return reported and bool(proposed.should_prune())
+
+    def _evaluated(self, trial: Trial) -> float | None:
+        """The number in the trial's eval.json."""
+        try:
+            value = schema.read_evaluation(trial.path).get(self.asked.by, {}).get("value")
+        except (UserError, OSError):
+            return None
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+    def _tell(self, proposed: Any, trial: Trial) -> None:
+        states = self.optuna.trial.TrialState
+        proposed.set_user_attr("trial", trial.told())
+        if trial.state == "done":
+            self.study.tell(proposed, trial.value)
+        else:
+            self.study.tell(proposed, state=states.PRUNED if trial.state == "pruned" else states.FAIL)
+        self.trials.append(trial)
+
+    def _ended(self) -> list[Trial]:
+        """Trials that ended well, the best first."""
+        done = [t for t in self.trials if t.state == "done" and t.value is not None]
+        return sorted(done, key=lambda t: -self.sign * (t.value or 0.0))
+
+    def best(self) -> Recipe:
+        """The recipe with the best values; UserError where no trial ended well."""
+        if not (ended := self._ended()):
+            why = next((f": {t.message}" for t in self.trials if t.message), "")
+            raise UserError(
+                f"no trial of {self.recipe.name} ended with a {self.asked.by}{why}; {self.out} has the runs"
+            )
+        found = ended[0].recipe
+        return replace(
+            found, name=f"{self.recipe.name}-tuned", about=f"{self.recipe.name} after {self.asked.trials} trials"
+        )
+
+    def told(self) -> dict[str, Any]:
+        """What tune.json says of it."""
+        ended = self._ended()
+        return {
+            "trials": len(self.trials),
+            "seeds": [t.seed for t in self.trials],
+            "space": {k: str(v) for k, v in self.space.items()},
+            "tried": [t.told() for t in self.trials],
+            "best": ended[0].told() if ended else None,
+        }
+
+
+def shares(n: int, workers: int) -> list[int]:
+    """`n` trials dealt to workers as evenly as can be."""
+    return [share for i in range(workers) if (share := n // workers + (i < n % workers))]
+
+
+def last(curve: Sequence[tuple[int, float]]) -> float | None:
+    return curve[-1][1] if curve else None

@@ -1,0 +1,216 @@
+"""A rehearsal: the first steps and looks of a training, made and thrown away, to know what the whole of it will take.
+
+Nothing of the training is touched: the model is another one, random numbers are put back, files go to a folder that is
+removed.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from triptych.core import Data, Recipe, Train
+from triptych.errors import Diverged, UserError
+from triptych.models.families import build
+from triptych.run.folder import Run
+from triptych.run.sinks import JSONLines, PictureFiles, Sinks
+from triptych.system import device as runtime
+from triptych.trainer import compilation
+from triptych.trainer.observe import Observer, standard
+from triptych.trainer.state import State
+from triptych.trainer.step import step
+
+COLD = 3.0
+"""Seconds of a first look up to which a second is made: the first may have read files and loaded libraries."""
+HOPELESS = 5.0
+"""Seconds of a first step from which on it is believed as it is."""
+
+
+@contextmanager
+def rehearsing(device: torch.device) -> Iterator[None]:
+    """Random numbers are afterwards where they were."""
+    before = runtime.random_state(device)
+    try:
+        torch.manual_seed(0)
+        yield
+    finally:
+        runtime.set_random_state(before, device)
+
+
+def untrained(recipe: Recipe, data: Data, test: Data | None, device: torch.device, precision: str) -> State:
+    """The state of a training that is about to make its first step."""
+    model = runtime.place(build(recipe.model, data.shape), device, precision)
+    state = State(recipe, model, data, test, 0)
+    recipe.objective.prepare(model, data)
+    model.train()
+    return state
+
+
+def one_step(
+    recipe: Recipe, data: Data, device: torch.device, precision: str, batch: int | None = None
+) -> Callable[[], float]:
+    """A function that makes a step of a training of its own and tells its seconds."""
+    train = replace(recipe.train, batch=batch or recipe.train.batch)
+    state = untrained(replace(recipe, train=train), data, None, device, precision)
+    return lambda: seconds_of_step(state)
+
+
+def seconds_of_step(state: State, clock: Callable[[], float] = time.perf_counter) -> float:
+    began = clock()
+    step(state)
+    runtime.synchronise(state.model.device)
+    return clock() - began
+
+
+def processor_pace(
+    recipe: Recipe, data: Data, test: Data | None, device: torch.device, precision: str, seconds: float
+) -> float:
+    """Seconds of processor time that the steps of a training take for one image; on a GPU, of time."""
+    with rehearsing(device):
+        state = untrained(recipe, data, test, device, precision)
+        return seconds_an_image(state, seconds, time.process_time if device.type == "cpu" else time.perf_counter)
+
+
+def seconds_an_image(state: State, seconds: float, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Mean over the steps of about so many seconds, at least two, less the first ones, which are slower."""
+    spent: list[tuple[float, int]] = []
+    began = time.perf_counter()
+    while len(spent) < 2 or time.perf_counter() - began < seconds:
+        before = state.images
+        spent.append((seconds_of_step(state, clock), state.images - before))
+        if len(spent) == 1 and spent[0][0] > max(HOPELESS, seconds):
+            break
+    warm = spent[-(-len(spent) // 4) :] or spent
+    return sum(s for s, _ in warm) / sum(n for _, n in warm)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a training takes on this machine, as far as it was rehearsed."""
+
+    image: float
+    """seconds of steps for one real example"""
+    looks: tuple[float, ...] = ()
+    """seconds of one call of each of the standard observers; empty where none was rehearsed"""
+    observers: Callable[[Train], Sequence[Observer]] = lambda train: ()
+    """the standard observers of a training: when they are due depends on its budget"""
+
+    def seconds(self, train: Train, since: int = 0) -> float:
+        """Of a training from `since` images to its end, looks included."""
+        left = train.images - since
+        total = left * self.image
+        for seconds, observer in zip(self.looks, self.observers(train), strict=False):
+            total += seconds * observer.calls(since, train.images, train.batch)
+        return total
+
+    def images(self, train: Train, seconds: float, since: int = 0) -> int:
+        """The largest budget, in whole batches after `since`, that takes at most so many seconds; `since` for none."""
+        low, high = 0, max(1, int(seconds / self.image / train.batch) + 1)
+        while high - low > 1:
+            middle = (low + high) // 2
+            longer = replace(train, images=since + middle * train.batch)
+            low, high = (middle, high) if self.seconds(longer, since) <= seconds else (low, middle)
+        return since + low * train.batch
+
+
+def rehearse_steps(
+    recipe: Recipe, data: Data, test: Data | None, device: torch.device, precision: str, seconds: float
+) -> Pace | None:
+    """The pace of the steps alone; None where they diverge at once, as the training will."""
+    with rehearsing(device):
+        state = untrained(recipe, data, test, device, precision)
+        try:
+            return Pace(seconds_an_image(state, seconds))
+        except Diverged:
+            return None
+
+
+def rehearse(
+    recipe: Recipe,
+    data: Data,
+    test: Data | None,
+    device: torch.device,
+    env: dict[str, Any],
+    minutes: float,
+    since: int = 0,
+) -> Pace:
+    """The pace of steps and looks of a training that is to take so many minutes.
+
+    Steps come first: how long the budget will be decides which numbers the looks make.
+    """
+    with tempfile.TemporaryDirectory(prefix="triptych-") as folder, rehearsing(device):
+        state = untrained(recipe, data, test, device, env["precision"])
+        run = Run.create(Path(folder) / "run", recipe, 0, env)
+        sink = Sinks([JSONLines(run), PictureFiles(run)], [], run)
+
+        def observers(train: Train) -> list[Observer]:
+            return standard(run, train, sink)
+
+        watching = observers(recipe.train)
+        for observer in watching:
+            observer.begin(state)
+        try:
+            image = seconds_an_image(state, min(max(1.0, 1.2 * minutes), 10.0))
+            budget = Pace(image).images(recipe.train, 60 * minutes, since)
+            longer = max(budget, state.images + recipe.train.batch)
+            state.recipe = replace(recipe, train=replace(recipe.train, images=longer))
+            looks = seconds_of_looks(state, watching)
+            if sum(looks) < COLD:
+                step(state)
+                looks = seconds_of_looks(state, watching)
+        finally:
+            compilation.leave(state.model)
+        return Pace(image, looks, observers)
+
+
+def seconds_of_looks(state: State, observers: Sequence[Observer]) -> tuple[float, ...]:
+    """Seconds of one call of each observer, 0 for those that never look."""
+    line, found = state.line(), []
+    for observer in observers:
+        began = time.perf_counter()
+        if observer.every:
+            observer(state, line)
+        found.append(time.perf_counter() - began)
+    return tuple(found)
+
+
+def budget_for(
+    minutes: float,
+    recipe: Recipe,
+    data: Data,
+    test: Data | None,
+    device: torch.device,
+    env: dict[str, Any],
+    since: int = 0,
+) -> tuple[int, Pace]:
+    """The images that a training may see in so many minutes from now, looks and this rehearsal counted, and its pace.
+
+    UserError where not even a step fits between a first and a last look.
+    """
+    check_minutes(minutes)
+    began = time.perf_counter()
+    pace = rehearse(recipe, data, test, device, env, minutes, since)
+    spent = time.perf_counter() - began
+    images = pace.images(recipe.train, 60 * minutes - spent, since)
+    if images <= since:
+        once = replace(recipe.train, images=since + recipe.train.batch)
+        least = (spent + pace.seconds(once, since)) / 60
+        raise UserError(
+            f"--minutes {minutes:g} is too short here: one evaluation takes {sum(pace.looks):.1f} s, and a training "
+            f"begins and ends with one; give at least {math.ceil(13 * least) / 10:g}"
+        )
+    return images, pace
+
+
+def check_minutes(minutes: float) -> None:
+    """UserError for a time that no training can take."""
+    if not 0 < minutes < math.inf:
+        raise UserError(f"--minutes is {minutes:g}; it must be a finite number above 0")

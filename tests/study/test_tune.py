@@ -1,0 +1,94 @@
+"""Searches of equal effort: what may be varied, what is refused, and that the trials decide."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from triptych.core import DataSpec, Recipe, Train
+from triptych.core.search import Among, Range
+from triptych.errors import UserError
+from triptych.models.flows.coupling import RealNVP
+from triptych.models.gans.mlp import MLPGAN
+from triptych.objectives.flow import NLL
+from triptych.objectives.gan import WGANGP
+from triptych.recipes.space import declared, read_space, space_of
+from triptych.study.tune import SEED, Search, search, shares
+
+GAN = Recipe(DataSpec("8gaussians"), MLPGAN(width=16), WGANGP(), Train(images=6400, batch=128, lr=1e-3), name="game")
+FLOW = Recipe(DataSpec("8gaussians"), RealNVP(layers=2, width=8), NLL(), Train(images=3000, batch=256), name="flow")
+
+
+def test_ranges_stand_beside_the_fields():
+    found = declared(GAN)
+    assert found["train.lr"] == Range(1e-5, 1e-2, log=True)
+    assert found["objective.gp"] == Range(0.1, 100.0, log=True)
+    assert isinstance(found["model.width"], Among)
+    assert not any(name.startswith("data") for name in found)
+    assert "objective.gp" not in declared(FLOW)
+
+
+def test_a_file_says_what_to_vary(tmp_path):
+    file = tmp_path / "space.yaml"
+    file.write_text("train.lr: {low: 1e-4, high: 1e-3, log: true}\nmodel.width: [64, 128]\n", encoding="utf-8")
+    found = read_space(file)
+    assert found["train.lr"] == Range(1e-4, 1e-3, log=True)
+    assert space_of(GAN, found) == found
+    assert read_space(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("train.lr: {low: 1e-9, high: 1e-3}", "the field allows"),
+        ("train.speed: [1, 2]", "is unknown here"),
+        ("model.width: [64, 4096]", "the field allows"),
+        ("train.lr: {low: 1, high: 0.1}", "is empty"),
+        ("train.lr: {low: -1, high: 1, log: true}", "no logarithm"),
+        ("train.lr: fast", "no range"),
+        ("train.lr: {low: a, high: b}", "no numbers"),
+        ("- train.lr", "holds no ranges"),
+        ("a: [", "no YAML"),
+        ("train.optimizer: [adam, sgd]", "choose adam or"),
+    ],
+)
+def test_a_space_that_cannot_be_is_one_line(tmp_path, text, said):
+    file = tmp_path / "space.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=said):
+        Search((GAN,), 3, "sliced_wasserstein", read_space(file))
+
+
+def test_a_number_to_search_by_has_a_direction_and_is_made():
+    with pytest.raises(UserError, match="no direction to search by"):
+        Search((GAN,), 3, "diversity")
+    with pytest.raises(UserError, match=r"no metric is named .wassersteyn.*wasserstein"):
+        Search((GAN,), 3, "wassersteyn")
+    with pytest.raises(UserError, match="at least 2"):
+        Search((GAN,), 1, "modes")
+    with pytest.raises(UserError, match="each recipe once"):
+        Search((GAN, GAN), 3, "modes")
+
+
+def test_trials_are_dealt_evenly():
+    assert shares(5, 2) == [3, 2]
+    assert shares(1, 4) == [1]
+    assert shares(0, 2) == []
+
+
+@pytest.mark.long
+def test_a_search_gives_every_recipe_as_many_trials_and_finds_the_better_rate(tmp_path):
+    """The rate 1e-5 cannot learn the plane in this budget, 3e-3 can: of both the search must take the latter."""
+    pytest.importorskip("optuna")
+    space = {"train.lr": Among(1e-5, 3e-3)}
+    flow = replace(FLOW, train=replace(FLOW.train, images=40_000, lr=1e-5))
+    found = search(Search((flow,), 6, "kl_data", space), tmp_path / "out", 2, "cpu", progress=False)
+    told = json.loads((tmp_path / "out" / "tune.json").read_text(encoding="utf-8"))
+    assert found["flow"].train.lr == 3e-3
+    mine = told["recipes"]["flow"]
+    assert (mine["trials"], sorted(mine["seeds"])) == (6, list(range(SEED, SEED + 6)))
+    assert mine["tried"][0]["values"] == {"train.lr": 1e-5}, "the recipe's own values come first"
+    assert mine["best"]["value"] == min(t["value"] for t in mine["tried"] if t["state"] == "done")
+    assert all((tmp_path / "out" / "trials" / t["run"] / "metrics.jsonl").is_file() for t in mine["tried"])
+    again = search(Search((flow,), 6, "kl_data", space), tmp_path / "out", 2, "cpu", progress=False)
+    assert again == found, "what has been tried is not tried again"

@@ -1,0 +1,185 @@
+"""Budgets in minutes: paces, calls of observers, and what a rehearsal leaves behind."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+import triptych
+from triptych.core import Train
+from triptych.errors import UserError
+from triptych.recipes import get
+from triptych.run import Run
+from triptych.run.sinks import Sink
+from triptych.system import processor
+from triptych.trainer import fit, rehearsal, resume, start
+from triptych.trainer.observe import Bar, Observer, look, standard
+from triptych.trainer.rehearsal import Pace
+from triptych.trainer.start import elsewhere
+from triptych.trainer.state import State
+from triptych.trainer.step import step
+
+
+@pytest.fixture
+def tiny():
+    """A recipe of milliseconds."""
+    recipe = get("gan-8gaussians")
+    return replace(recipe, train=replace(recipe.train, images=5_000, batch=64, ema=0.0))
+
+
+@pytest.fixture
+def steady(monkeypatch):
+    """A machine on which every step takes a millisecond an image and every look a second."""
+
+    def rehearse(recipe, *rest):
+        return Pace(1e-3, (1.0,), lambda train: [Observer(train.images // 10)])
+
+    monkeypatch.setattr(rehearsal, "rehearse", rehearse)
+
+
+class Counting(Observer):
+    """How often it was called."""
+
+    def __call__(self, state, line):
+        self.n = getattr(self, "n", 0) + 1
+
+
+@pytest.mark.parametrize("every", [(), (64,), (100,), (333,), (1_000, 700), (5_000,), (9_999,), (3,)])
+@pytest.mark.parametrize("budget", [64, 1_000, 5_000])
+def test_calls_are_foretold(every, budget, tiny):
+    recipe = replace(tiny, train=replace(tiny.train, images=budget))
+    data = triptych.data.load("8gaussians")
+    state = State(recipe, recipe.model.build((2,)), data, None, 0)
+    observer = Counting(*every)
+    foretold = observer.calls(0, budget, 64)
+    look(state, [observer], 0)
+    while not state.finished:
+        before = state.images
+        next(state.batches)
+        look(state, [observer], before)
+        assert observer.calls(state.images, budget, 64) == foretold - getattr(observer, "n", 0)
+    assert getattr(observer, "n", 0) == foretold
+
+
+@pytest.mark.parametrize("seconds", [30.0, 60.0, 1_000.0])
+@pytest.mark.parametrize("since", [0, 6_400])
+def test_the_largest_budget_that_fits_is_found(seconds, since):
+    train = Train(images=1, batch=64)
+    pace = Pace(1e-3, (1.0, 0.5), lambda train: [Observer(train.images // 10), Observer(2_000)])
+    images = pace.images(train, seconds, since)
+    assert (images - since) % 64 == 0
+    fits, more = (pace.seconds(replace(train, images=images + k), since) for k in (0, 64))
+    assert fits <= seconds
+    assert more > seconds - 2.5  # a cadence may move by an image, and a call with it
+
+
+def test_a_budget_in_minutes_is_one_in_images_from_then_on(tiny, steady, tmp_path):
+    run = fit(tiny, 3, tmp_path / "a", "cpu", progress=False, minutes=0.25)
+    images = Run(run.path).recipe.train.images
+    assert 2_000 < images <= 5_000  # 15 s, of which 11 or 12 are looks
+    assert run.env["minutes"] == 0.25
+    assert f"--train.images {images}" in run.env["command"]
+    same = fit(replace(tiny, train=replace(tiny.train, images=images)), 3, tmp_path / "b", "cpu", progress=False)
+    a, b = run.read(images)[0], same.read(images)[0]
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_finished_run_goes_on_for_minutes(tiny, steady, tmp_path):
+    fit(replace(tiny, train=replace(tiny.train, images=640)), 0, tmp_path / "a", "cpu", progress=False)
+    run = resume(tmp_path / "a", progress=False, minutes=0.25)
+    assert run.status["state"] == "done"
+    assert run.status["images"] == run.recipe.train.images > 2_000
+    assert run.budgets == [640]
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
+def test_minutes_that_no_training_can_take(minutes, tiny, tmp_path):
+    with pytest.raises(UserError, match="finite number above 0"):
+        fit(tiny, 0, tmp_path / "a", "cpu", progress=False, minutes=minutes)
+    assert not (tmp_path / "a").exists()
+
+
+def test_too_short_for_an_evaluation_says_what_would_do(tiny, steady, tmp_path):
+    with pytest.raises(UserError, match=r"too short here: one evaluation takes 1\.0 s.*give at least 0\.1"):
+        fit(tiny, 0, tmp_path / "a", "cpu", progress=False, minutes=0.03)
+    assert not (tmp_path / "a").exists()
+
+
+def test_images_and_minutes_are_one_too_many(tiny, tmp_path):
+    with pytest.raises(UserError, match="give one of them"):
+        triptych.train("gan-8gaussians", images=100, minutes=1, out=tmp_path / "a")
+    fit(replace(tiny, train=replace(tiny.train, images=64)), 0, tmp_path / "a", "cpu", progress=False)
+    with pytest.raises(UserError, match="give one of them"):
+        resume(tmp_path / "a", progress=False, images=1_000, minutes=1)
+
+
+def test_a_rehearsal_is_real_and_leaves_nothing(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(rehearsal.tempfile, "tempdir", str(tmp_path))
+    torch.manual_seed(4)
+    before = torch.get_rng_state()
+    ready = start.prepared(tiny, 0, "cpu")
+    state = torch.get_rng_state()
+    pace = rehearsal.rehearse(tiny, *ready.plan.examples, ready.plan.target, ready.env, 0.01)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.equal(state, before)  # the model's own making
+    assert list(tmp_path.iterdir()) == []
+    watching = pace.observers(tiny.train)
+    assert {type(o).__name__ for o, s in zip(watching, pace.looks, strict=True) if s > 1e-4} >= {"Evaluate", "Draw"}
+    assert pace.image > 0
+
+
+def test_the_time_left_counts_steps_and_looks(tiny, tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("triptych.trainer.observe.time.perf_counter", lambda: now[0])
+
+    class Slow(Observer):
+        def __call__(self, state, line):
+            now[0] += 5.0 if state.images else 30.0  # the first look is slow
+
+    slow = Slow(1_000)
+    data = triptych.data.load("8gaussians")
+    state = State(tiny, tiny.model.build((2,)), data, None, 0)
+    bar = Bar(None, [slow])
+    bar.begin(state)
+    look(state, [slow], 0)
+    while state.images < 1_280:
+        before = state.images
+        next(state.batches)
+        now[0] += 0.5
+        look(state, [slow], before)
+    steps = -(-5_000 // 64) - state.images // 64
+    assert bar.left(state) == pytest.approx(0.5 * steps + 4 * 5.0, rel=0.02)
+
+
+def test_what_differs_on_another_processor_is_said(monkeypatch):
+    monkeypatch.setattr(start, "arithmetic", lambda device: processor.AVX2)
+    env = {"precision": "bf16", "processor": "Intel", "arithmetic": {"kind": "amx"}}
+    said = elsewhere(env, torch.device("cpu"))
+    assert "stays in bfloat16, which is only emulated here" in said
+    assert "Intel, amx" in said
+    assert elsewhere(env | {"arithmetic": {"kind": "avx2"}}, torch.device("cpu")) == ""
+    assert elsewhere({"precision": "bf16"}, torch.device("cpu")) == ""
+
+
+def test_a_run_keeps_its_precision_on_another_processor(tiny, tmp_path):
+    recipe = replace(tiny, train=replace(tiny.train, images=128, precision="bf16"))
+    run = fit(recipe, 0, tmp_path / "a", "cpu", progress=False)
+    env = json.loads((run.path / "env.json").read_text())
+    env["arithmetic"]["kind"] = "elsewhere"
+    (run.path / "env.json").write_text(json.dumps(env))
+    said: list[str] = []
+    again = resume(run.path, progress=False, images=256, announce=said.append)
+    assert again.env["precision"] == "bf16"
+    assert any("began on another kind of processor" in line for line in said)
+
+
+def test_the_standard_observers_are_those_that_are_rehearsed(tiny, tmp_path):
+    run = fit(replace(tiny, train=replace(tiny.train, images=64)), 0, tmp_path / "a", "cpu", progress=False)
+    assert len(standard(run, tiny.train, Sink())) == len(standard(run, replace(tiny.train, images=10**6), Sink()))
+    state = State(tiny, tiny.model.build((2,)), triptych.data.load("8gaussians"), None, 0)
+    step(state)
+    assert len(rehearsal.seconds_of_looks(state, standard(run, tiny.train, Sink()))) == len(
+        standard(run, tiny.train, Sink())
+    )
