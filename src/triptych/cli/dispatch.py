@@ -14,6 +14,7 @@ from pathlib import Path
 
 from triptych.cli import evaluate, explore, push, report, study, track, tune
 from triptych.cli.commands import Command, from_function
+from triptych.cli.completion import completion
 from triptych.cli.data import data
 from triptych.cli.options import print_help
 from triptych.cli.parts import parts
@@ -41,6 +42,7 @@ COMMANDS = {
     "report": from_function("report", report.report),
     "push": from_function("push", push.push),
     "track": from_function("track", track.track),
+    "completion": from_function("completion", completion),
     "data": Command("List, describe and prepare data sets: `triptych data list|info|prepare`.", data),
 }
 
