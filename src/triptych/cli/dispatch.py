@@ -34,6 +34,8 @@ COMMANDS = {
     "encode": from_function("encode", explore.encode),
     "decode": from_function("decode", explore.decode),
     "nearest": from_function("nearest", explore.nearest),
+    "copies": from_function("copies", explore.copies),
+    "score": from_function("score", explore.score),
     "flow": from_function("flow", explore.flow),
     "interpolate": from_function("interpolate", explore.interpolate),
     "sweep": from_function("sweep", explore.sweep),
