@@ -50,7 +50,7 @@ def test_models_that_copy_are_found(share, power):
 def test_too_few_held_out_examples_are_said():
     x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
     with pytest.raises(TooFew, match="held-out"):
-        copied(x, x, x[:30])
+        copied(x, x, x[:70])
 
 
 def test_the_tail_is_the_probability_of_orders():

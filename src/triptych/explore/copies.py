@@ -29,13 +29,13 @@ from triptych.system.csv_files import csv_text
 from triptych.system.device import check_seed
 from triptych.system.files import write_json, write_text
 
-TAILS = (0.0, 0.01, 0.05)
+TAILS = (0.0, 0.02)
 """Lowest shares of the calibration ratios that are looked at; 0 is the smallest alone."""
 MARGIN = 0.5
 """A ratio counts as low below this part of the calibration's: honest models that prefer the crowded places of the data,
 or leave out some of their modes, have ratios a little below those of held-out examples, copies far below."""
-MOST = 2_000
-"""Held-out examples on each side of the comparison."""
+MOST = 4_000
+"""Held-out examples that are used: a quarter is the reference, the rest calibrates."""
 SHOWN = 16
 """Worst pairs that are shown."""
 FEWEST = 20
@@ -66,12 +66,12 @@ class Copies:
 
 
 def copied(samples: Tensor, train: Tensor, held_out: Tensor, seed: int = 0) -> Copies:
-    """The test on vectors (n, d), (t, d), (h, d). TooFew for fewer than 40 held-out examples."""
-    order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))[: 2 * MOST]
-    half = len(order) // 2
-    if half < FEWEST or len(samples) < 2:
-        raise TooFew(f"{len(held_out)} held-out examples and {len(samples)} samples; give {2 * FEWEST} and 2 or more")
-    reference, calibration = held_out[order[:half]], held_out[order[half:]]
+    """The test on vectors (n, d), (t, d), (h, d). TooFew for fewer than 80 held-out examples."""
+    order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))[:MOST]
+    cut = len(order) // 4
+    if cut < FEWEST or len(samples) < 2:
+        raise TooFew(f"{len(held_out)} held-out examples and {len(samples)} samples; give {4 * FEWEST} and 2 or more")
+    reference, calibration = held_out[order[:cut]], held_out[order[cut:]]
     ratios, who = relative(samples, train, reference)
     null = relative(calibration, train, reference)[0].sort().values
     tests = []
