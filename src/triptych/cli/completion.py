@@ -13,21 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from tyro.conf import Positional, arg
-
-from triptych.system.console import say
+from triptych.cli.commands import Command
 
 Shell = Literal["bash", "zsh", "fish"]
 
 
-def completion(shell: Annotated[Positional[Shell], arg(help="bash, zsh or fish")]) -> None:
-    """Print what makes a shell complete triptych's commands, options, recipes, data sets and parts.
-
-    bash: `triptych completion bash > ~/.local/share/bash-completion/completions/triptych`;
-    zsh: `triptych completion zsh > ~/.zfunc/_triptych`, with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc;
-    fish: `triptych completion fish > ~/.config/fish/completions/triptych.fish`. Print it anew after an update.
-    """
-    say(SCRIPTS[shell](words()).rstrip("\n"))
+def script(shell: Shell, commands: Mapping[str, Command]) -> str:
+    """What `triptych completion SHELL` prints."""
+    return SCRIPTS[shell](words(commands)).rstrip("\n")
 
 
 @dataclass(frozen=True)
@@ -44,14 +37,13 @@ class Words:
     """what stands behind an option"""
 
 
-def words() -> Words:
+def words(commands: Mapping[str, Command]) -> Words:
     """As they are here, plug-ins that are installed included."""
-    from triptych.cli.dispatch import COMMANDS
     from triptych.cli.options import preparation
     from triptych.core import DataSpec, Train
     from triptych.core.discovery import parts
 
-    options = {name: of_function(c.function) if c.function else () for name, c in COMMANDS.items()}
+    options = {name: of_function(c.function) if c.function else () for name, c in commands.items()}
     fields = {f"--train.{f.name}" for f in dataclasses.fields(Train)}
     for kind, section in (("objective", "objective"), ("network", "model")):
         for part in parts(kind).values():
@@ -62,7 +54,7 @@ def words() -> Words:
     data_sets = tuple(sorted(parts("data set")))
     trackers = tuple(sorted(n.lower() for n, p in parts("sink").items() if not p.value.essential))
     return Words(
-        {name: " ".join(command.about.split()) for name, command in COMMANDS.items()},
+        {name: " ".join(command.about.split()) for name, command in commands.items()},
         options,
         {
             "train": tuple(sorted(parts("recipe"))),

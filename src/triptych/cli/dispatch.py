@@ -11,10 +11,12 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
 
 from triptych.cli import evaluate, explore, push, report, study, track, tune
 from triptych.cli.commands import Command, from_function
-from triptych.cli.completion import completion
 from triptych.cli.data import data
 from triptych.cli.options import print_help
 from triptych.cli.parts import parts
@@ -22,6 +24,21 @@ from triptych.cli.train import recipes, resume, train
 from triptych.core.discovery import plugged
 from triptych.errors import Diverged, UserError, nearest
 from triptych.system.console import prepare_streams, printable, say
+
+
+def completion(
+    shell: Annotated[Positional[Literal["bash", "zsh", "fish"]], arg(help="bash, zsh or fish")],
+) -> None:
+    """Print what makes a shell complete triptych's commands, options, recipes, data sets and parts.
+
+    bash: `triptych completion bash > ~/.local/share/bash-completion/completions/triptych`;
+    zsh: `triptych completion zsh > ~/.zfunc/_triptych`, with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc;
+    fish: `triptych completion fish > ~/.config/fish/completions/triptych.fish`. Print it anew after an update.
+    """
+    from triptych.cli.completion import script
+
+    say(script(shell, COMMANDS))
+
 
 COMMANDS = {
     "recipes": from_function("recipes", recipes),

@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 
 from triptych.cli import explore
 from triptych.cli.arguments import parse
-from triptych.cli.options import Device, Track, data_spec, field_docs, parse_recipe, preparation, print_help
+from triptych.cli.options import Device, Track, data_spec, field_docs, given, parse_recipe, preparation, print_help
 from triptych.cli.swap import misfit
 from triptych.errors import UserError
 from triptych.system.console import console, say
@@ -45,10 +45,15 @@ def train(argv: Sequence[str]) -> None:
     network, words = taken_out("--model", words, PART)
     like, words = taken_out("--like", words, "run; give the folder of one")
     recipe, seed, rest = asked(words) if like is None else as_in(like, words)
+    own = like is None and rest is words
     named = recipe.name
     if objective is not None or network is not None:
         recipe = with_parts(recipe, objective, network)
     chosen, options = parse_recipe(recipe, rest, named, seed)
+    minutes = options.minutes
+    if own and not given("--train.images", words):
+        recipe, minutes = fitted(recipe, minutes, options.device, words)
+        chosen, options = parse_recipe(recipe, rest, named, seed)
     if options.save_recipe is not None:
         from triptych.run import recipe_file
 
@@ -61,15 +66,7 @@ def train(argv: Sequence[str]) -> None:
     sinks = trackers.by_name(options.track)
     with nullcontext(chosen) if like is None else same_data(Path(like), chosen, options.device) as chosen:
         try:
-            run = fit(
-                chosen,
-                options.seed,
-                options.out,
-                options.device,
-                announce=say,
-                sinks=sinks,
-                minutes=options.minutes,
-            )
+            run = fit(chosen, options.seed, options.out, options.device, announce=say, sinks=sinks, minutes=minutes)
         except UserError as e:
             if recipe.name != named and (why := misfit(chosen)):
                 raise UserError(why) from e
@@ -156,6 +153,22 @@ recipe, seed and examples of a run: on the same machine the same training to the
 """
 
 
+def fitted(recipe: Recipe, minutes: float | None, device: str, argv: Sequence[str]) -> tuple[Recipe, float]:
+    """A recommended recipe as wide as suits the time and this machine, and the time; both are said."""
+    from triptych.trainer.rehearsal import check_minutes
+    from triptych.trainer.suited import MINUTES, suited
+
+    if minutes is None:
+        minutes = MINUTES
+        say(f"for {MINUTES:g} minutes, as no budget was given: --minutes 120 takes longer, --train.images N is exact")
+    check_minutes(minutes)
+    fixed = [word for word in ("--model.width", "--model", "--objective") if given(word, argv)]
+    if not fixed:
+        recipe, why = suited(recipe, minutes, device)
+        say(why)
+    return recipe, minutes
+
+
 def taken_out(option: str, argv: Sequence[str], what: str) -> tuple[str | None, list[str]]:
     """The value of an option, and the words without it."""
     words = list(argv)
@@ -178,7 +191,7 @@ def recommended(argv: Sequence[str]) -> tuple[Recipe, str]:
         raise UserError("train needs a recipe or --data FOLDER; `triptych recipes` lists the recipes")
     mine = [a for a in argv if a not in ("-h", "--help")]
     chosen, _ = parse(preparation(DataSpec("")), "train RECIPE", mine, unknown=True)
-    return recommend(data_spec(chosen))
+    return recommend(data_spec(chosen), crop=not given("--fit", argv))
 
 
 def resume(
@@ -218,6 +231,8 @@ def finished(run: Run) -> None:
     last = {k: v for k, v in run.lines()[-1].items() if isinstance(v, int | float)}
     hidden = {"images", "step", "seconds", "evaluating"}
     out.print("  " + "  ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in hidden))
+    if "minutes" in run.env:
+        out.print(f"  `triptych resume {run.path} --minutes {2 * run.env['minutes']:g}` goes on from here")
     for alarm in status["alarms"]:
         out.print(f"  alarm: {alarm}")
     if len(run.shape()) == 3 and not any(name in last for name in of_features()):

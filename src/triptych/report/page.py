@@ -148,6 +148,7 @@ def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
         "table": table,
         "labels": [{"name": k, "css": charts.css(i)} for i, k in enumerate(labels)],
         "headline": headline(table, axes := judge_axes(table), gate(table)),
+        "head_starts": list(table.head_starts.items()),
         "axes": [axis_sentence(v, table) for v in axes],
         "sentences": [sentence(v, table) for v in verdicts.values()],
         "columns": [column(table, m) for m in table.metrics],

@@ -98,6 +98,12 @@ class Table:
         """Whether everything is measured on the examples themselves: vectors need no features that could deceive."""
         return all(self.features(m) in ("", "data") for m in self.metrics)
 
+    @property
+    def head_starts(self) -> dict[str, str]:
+        """What each recipe's network took from the data before its first step; without those that took nothing."""
+        found = {k: ", ".join(self.of(k)[0].env.get("head_start", ())) for k in self.labels}
+        return {k: told for k, told in found.items() if told}
+
     def about(self, metric: str) -> str:
         """Sample counts and extractor of a metric, for its column."""
         told = next(e.values[metric] for e in self.entries if metric in e.values)

@@ -234,6 +234,7 @@ ENV: dict[str, Check] = {
     "parameters": mapped(is_count),
     "seed": is_count,
     "command": is_text,
+    "head_start": listed(is_text),
     "quantities": mapped(both(record(title=is_text), having(**QUANTITY))),
     **dict.fromkeys(("triptych", "python", "torch", "numpy", "platform", "processor"), is_text),
 }

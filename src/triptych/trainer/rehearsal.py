@@ -29,7 +29,8 @@ from triptych.trainer.state import State
 from triptych.trainer.step import step
 
 COLD = 3.0
-"""Seconds of a first look up to which a second is made: the first may have read files and loaded libraries."""
+"""Seconds of a first look up to which a second is made: the first may have read files and loaded libraries. A tenth of
+the time that there is, where that is more."""
 HOPELESS = 5.0
 """Seconds of a first step from which on it is believed as it is."""
 
@@ -49,7 +50,7 @@ def untrained(recipe: Recipe, data: Data, test: Data | None, device: torch.devic
     """The state of a training that is about to make its first step."""
     model = runtime.place(build(recipe.model, data.shape), device, precision)
     state = State(recipe, model, data, test, 0)
-    recipe.objective.prepare(model, data)
+    state.prepare()
     model.train()
     return state
 
@@ -163,7 +164,7 @@ def rehearse(
             longer = max(budget, state.images + recipe.train.batch)
             state.recipe = replace(recipe, train=replace(recipe.train, images=longer))
             looks = seconds_of_looks(state, watching)
-            if sum(looks) < COLD:
+            if sum(looks) < max(COLD, 6 * minutes):
                 step(state)
                 looks = seconds_of_looks(state, watching)
         finally:
