@@ -200,7 +200,7 @@ def test_a_run_that_is_followed_while_it_is_trained(quiet, tmp_path):
     code = f"""
 import sys, time
 from triptych.run import Run
-from triptych.system.files import exclusive
+from triptych.system.locks import exclusive
 run = Run({str(run.path)!r})
 with exclusive(run.path / ".lock"):
     print("held", flush=True)
@@ -208,16 +208,16 @@ with exclusive(run.path / ".lock"):
     run.append({{"images": 20000, "step": 99, "seconds": 9.0}})
     run.set_status(state="done")
 """
-    training = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert training.stdout.readline() == "held\n"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as training:
+        assert training.stdout.readline() == "held\n"
 
-    def say(text: str) -> None:
-        assert "following" in text
-        training.stdin.write("go\n")
-        training.stdin.flush()
+        def say(text: str) -> None:
+            assert "following" in text
+            training.stdin.write("go\n")
+            training.stdin.flush()
 
-    assert follow.follow([run], trackers.by_name(["tensorboard"]), say) == 3
-    training.communicate()
+        assert follow.follow([run], trackers.by_name(["tensorboard"]), say) == 3
     assert from_tensorboard(run)[0]["step", 20000] == 99
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +110,13 @@ class Density(Model):
         """Nats per public example, (n,), differentiable. ValueError for images outside [0, 1]."""
 
 
+def is_size(hint: Any) -> bool:
+    """Whether a field's annotation, a type or its text, is `int`, also with notes on what to try for it."""
+    if isinstance(hint, str):
+        return hint == "int" or hint.startswith("Annotated[int,")
+    return hint is int or (get_origin(hint) is Annotated and get_args(hint)[0] is int)
+
+
 class ModelSpec(ABC):
     """Abstract base of the frozen dataclasses in `models/` that build a model for a data shape.
 
@@ -119,7 +126,7 @@ class ModelSpec(ABC):
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):  # type: ignore[arg-type]
-            if f.type not in (int, "int"):
+            if not is_size(f.type):
                 continue
             value, least = getattr(self, f.name), 0 if f.default == 0 else 1
             if value < least:

@@ -14,7 +14,7 @@ from triptych.run import schema
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink, Sinks
 from triptych.run.sinks.trackers import Shown, Tracker, shown
-from triptych.system.files import try_lock
+from triptych.system.locks import try_lock
 
 POLL = 1.0
 """Seconds between two looks at a run that is being trained."""
