@@ -47,6 +47,10 @@ def evaluate(
     curve: Annotated[
         bool, arg(help="also judge every kept checkpoint of a run: distance against images, as curve.json and .png")
     ] = False,
+    explain: Annotated[
+        bool, arg(help="instead: FID under three resizes, two sample counts and two references, and whose each is like")
+    ] = False,
+    published: Annotated[float | None, arg(help="with --explain: a number from elsewhere, to find its like")] = None,
     device: Device = "auto",
     samples: OmitArgPrefixes[Drawn] = Drawn(),
     reference: OmitArgPrefixes[Reference] = Reference(),  # noqa: B008
@@ -72,6 +76,12 @@ def evaluate(
         raise UserError("--curve is of the checkpoints of a run; give run folders")
     if runs and (resolution is not None or channels is not None):
         raise UserError("a run's data are prepared as its recipe says; drop --resolution and --channels")
+    if explain or published is not None:
+        from triptych.cli.explain import explain as tell
+
+        how = {"resolution": resolution, "channels": channels}
+        tell(runs, real, fake, samples, reference, features, published, device, how=how)
+        return
     chosen: dict[str, Any] = {"samples": samples, "reference": reference, "features": features}
     if runs and generator.asked:
         raise UserError("a run knows its own noise and range; drop --latent, --prior and --output")

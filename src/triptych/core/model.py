@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
@@ -178,6 +178,13 @@ def choose_steps(model: Model, solver: str | None, steps: int | None) -> None:
     model.choose(solver, steps)
 
 
+def is_size(hint: Any) -> bool:
+    """Whether a field's annotation, a type or its text, is `int`, also with notes on what to try for it."""
+    if isinstance(hint, str):
+        return hint == "int" or hint.startswith("Annotated[int,")
+    return hint is int or (get_origin(hint) is Annotated and get_args(hint)[0] is int)
+
+
 class ModelSpec(ABC):
     """Abstract base of the frozen dataclasses in `models/` that build a model for a data shape.
 
@@ -187,7 +194,7 @@ class ModelSpec(ABC):
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):  # type: ignore[arg-type]
-            if f.type not in (int, "int"):
+            if not is_size(f.type):
                 continue
             value, least = getattr(self, f.name), 0 if f.default == 0 else 1
             if value < least:

@@ -13,6 +13,7 @@ from triptych.core.preparation import Preparation
 from triptych.data.sources.array_files import Table
 from triptych.errors import NoSplit, UserError
 from triptych.evaluate.foreign_generator import is_generator, open_generator
+from triptych.evaluate.given import with_given
 from triptych.evaluate.of_run import Evaluation
 from triptych.evaluate.options import Features, Generator, Reference, Samples
 from triptych.evaluate.protocol import (
@@ -88,6 +89,7 @@ def evaluate_sets(
         inception = load_inception(features, images=generated.is_images, device=device)
         if real is not None:
             comparison = compare(real, generated, samples, reference, inception, how, progress=progress)
+            comparison = with_given(comparison, features, device)
             values = measure(comparison)
             notes = without_fid(comparison)
             said = [*comparison.warnings, *said]

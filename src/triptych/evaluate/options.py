@@ -77,6 +77,8 @@ class Features:
     """resize before Inception: as clean-fid, as torch-fidelity, as pytorch-fid"""
     precision: Literal["fp32", "bf16"] = "fp32"
     """of Inception; bf16 is several times faster, and no reference number"""
+    extractor: str | None = None
+    """features of your own as well: FILE.onnx, module:attr, FILE.py:attr, or dinov2:WEIGHTS"""
     stats: Path | None = None
     """clean-fid .npz (mu, sigma) as the real side of FID"""
     save_stats: Path | None = None

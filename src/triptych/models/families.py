@@ -357,7 +357,7 @@ class VAEModel(Autoencoder):
             return super().prior_moments()
         return self.code_mean.cpu(), self.code_cov.diagonal().clamp_min(0).sqrt().cpu()
 
-    def prior_factor(self) -> tuple[Tensor, Tensor]:
+    def prior_factor(self) -> tuple[Tensor, Tensor] | None:
         """As `prior_moments`: of the codes where samples are decoded from a density of these."""
         if self.second is None or not bool(self.second.fitted):
             return super().prior_factor()

@@ -169,7 +169,7 @@ def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
         "cost": cost(table),
         "differences": differences(table),
         "meanings": [(q.name, meaning(q)) for q in map(table.quantity, table.metrics)],
-        "commands": [(e.label, e.seed, begun_by(e), shell(str(e.path))) for e in table.entries],
+        "commands": [(e.label, e.seed, begun_by(e), same_as(e), shell(str(e.path))) for e in table.entries],
     }
 
 
@@ -191,6 +191,11 @@ def begun_by(entry: Entry) -> str:
     if command and safe(command):
         return f"{command} --out {shell(str(entry.path))}"
     return shell("triptych", "resume", str(entry.path))
+
+
+def same_as(entry: Entry) -> str:
+    """The command that trains a run again from its folder: the same recipe, seed and examples."""
+    return shell("triptych", "train", "--like", str(entry.path))
 
 
 def seeds(table: Table, label: str) -> str:
