@@ -50,12 +50,22 @@ def training(name: str, recipe: str, best: str, *more: str) -> Subject:
 def study() -> Subject:
     def make(here: Path) -> None:
         recipe = "{recipe: gan-8gaussians, model.width: 8, train.images: 128, train.batch: 32, train.checkpoint: 64}"
-        (here / "s.yaml").write_text(f"name: tiny\nseeds: 1\nsamples: 64\nrecipes: [{recipe}]\n")
+        (here / "s.yaml").write_text(f"name: tiny\nseeds: 1\nyardsticks: false\nsamples: 64\nrecipes: [{recipe}]\n")
 
     def begin(here: Path) -> list[str]:
         return ["study", str(here / "s.yaml"), "--jobs", "1", "--out", str(here / "study")]
 
     return Subject("study", make, begin, begin)
+
+
+def exporting() -> Subject:
+    def make(here: Path) -> None:
+        shutil.copytree(Path(__file__).resolve().parent.parent / "fixtures" / "runs-0.1" / "gan", here / "run")
+
+    def begin(here: Path) -> list[str]:
+        return ["export", str(here / "run"), "--format", "safetensors"]
+
+    return Subject("export", make, begin, begin)
 
 
 def preparation() -> Subject:
@@ -81,6 +91,7 @@ SUBJECTS = {
         training("flow", "realnvp-8gaussians", "sliced_wasserstein", "--model.width", "8", "--model.layers", "2"),
         study(),
         preparation(),
+        exporting(),
     )
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from triptych.core.data import Split
@@ -67,10 +67,14 @@ class Train:
     """images between figures of samples; 0: one with each checkpoint"""
     checkpoint: int = 0
     """images between checkpoints; 0: a tenth of the budget"""
+    keep: int | Literal["all"] = field(default=2, metadata={"later": True})
+    """checkpoints kept beside the best: the last so many, or all, for the explorer to step through"""
     best: str = ""
     """metric whose best checkpoint is kept; a leading - means that higher is better"""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """arithmetic inside the players"""
+    head_start: Literal["own", "none"] = field(default="own", metadata={"later": True})
+    """statistics of the data in the network before the first step: those it has by its design, or none"""
     on_divergence: Literal["stop", "rollback"] = "stop"
     """at a non-finite loss: stop, or go back to the last good checkpoint with half the rate"""
 

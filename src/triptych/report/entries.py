@@ -71,6 +71,11 @@ class Entry:
         return self.quantities.get(name) or undeclared(name)
 
     @property
+    def yardstick(self) -> bool:
+        """Whether it was fitted in closed form, and is there to measure the others against."""
+        return (self.recipe.get("objective") or {}).get("type") == "ClosedForm"
+
+    @property
     def state(self) -> str:
         return self.status.get("state", "running")
 

@@ -96,6 +96,7 @@ def standard(run: Run, train: Train, sink: Sink) -> list[Observer]:
         Compile(run, sink),
         Finite(*any_of, weights=False),
         Finite(evaluate, save, weights=True),
+        Finish(train.images),
         Evaluate(evaluate, sink=sink),
         Draw(draw, sink=sink),
         Log(*any_of, sink=sink),
@@ -162,6 +163,15 @@ class Finite(Observer):
 
     def __call__(self, state: State, line: dict[str, Any]) -> None:
         state.check(weights=self.weights)
+
+
+class Finish(Observer):
+    """At the end: what the model makes of the training examples with its final weights, before anybody looks."""
+
+    def __call__(self, state: State, line: dict[str, Any]) -> None:
+        if state.finished:
+            with device.evaluation_mode(state.model, state.seed), state.averages.applied():
+                line |= state.model.finish(state.data, state.held_out, state.seed)
 
 
 class Evaluate(Observer):

@@ -30,7 +30,8 @@ from triptych.trainer.state import State
 from triptych.trainer.step import step
 
 COLD = 3.0
-"""Seconds of a first look up to which a second is made: the first may have read files and loaded libraries."""
+"""Seconds of a first look up to which a second is made: the first may have read files and loaded libraries. A tenth of
+the time that there is, where that is more."""
 HOPELESS = 5.0
 """Seconds of a first step from which on it is believed as it is."""
 
@@ -57,7 +58,7 @@ def untrained(
     """The state of a training that is about to make its first step."""
     model = runtime.place(build(recipe.model, data.shape), device, precision)
     state = State(recipe, model, data, test, 0, extractors=extractors)
-    recipe.objective.prepare(model, data)
+    state.prepare()
     model.train()
     return state
 
@@ -172,7 +173,7 @@ def rehearse(
             longer = max(budget, state.images + recipe.train.batch)
             state.recipe = replace(recipe, train=replace(recipe.train, images=longer))
             looks = seconds_of_looks(state, watching)
-            if sum(looks) < COLD:
+            if sum(looks) < max(COLD, 6 * minutes):
                 step(state)
                 looks = seconds_of_looks(state, watching)
         finally:

@@ -16,6 +16,7 @@ from triptych.core.features import Extractors
 from triptych.errors import UserError
 from triptych.evaluate.while_training import FEWEST, LEAST, as_before, left_out_along, of_features, prepare
 from triptych.models.families import build
+from triptych.models.layers.data_init import head_start
 from triptych.recipes.command import command
 from triptych.run import data as run_data
 from triptych.run import plugins as run_plugins
@@ -130,6 +131,7 @@ def environment(plan: Plan, chosen: Choice) -> dict[str, Any]:
         **run_data.record(plan.recipe.data, data, test),
         "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in plan.model.players.items()},
         "command": again(plan.recipe, plan.seed),
+        "head_start": list(head_start(plan.model)) if plan.recipe.train.head_start == "own" else [],
         "quantities": {k: q.told() for k, q in logged(plan.recipe.objective).items()},
     }
     if data.origin:

@@ -89,6 +89,11 @@ class State:
         """What validation looks at: the held-out part, else what is trained on."""
         return self.data if self.test is None else self.test
 
+    def prepare(self) -> None:
+        """Give the networks the statistics of the data that they begin with, unless the recipe wants none."""
+        if self.train.head_start == "own":
+            self.objective.prepare(self.model, self.data)
+
     def clock(self) -> Clock:
         """Where the training stands before its next step."""
         images = self.images
