@@ -130,7 +130,7 @@ class Contrasts(Extractor):
 def extractor_for(train: Data, seed: int = 0, progress: Progress | None = None) -> Contrasts | None:
     """The net of a set of images and a seed of `SEEDS`: from the cache, or trained and kept.
 
-    None where the set has fewer than `FEW` examples: a net trained on them would know them by heart.
+    None where the set has fewer than `FEW` examples: a net trained on them would memorise them.
     """
     if len(train) < FEW:
         return None
