@@ -25,7 +25,7 @@ from triptych.recipes.override import with_field, with_parts
 from triptych.report import write_report
 from triptych.report.axes import gate, judge_axes
 from triptych.report.entries import gather
-from triptych.report.page import cost
+from triptych.report.facts import cost
 from triptych.report.significance import judge
 from triptych.report.table import tables
 from triptych.report.terminal import grid

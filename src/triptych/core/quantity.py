@@ -63,6 +63,8 @@ class Quantity:
     """place in tables and on the progress bar, the smallest first"""
     live: bool = False
     """shown on the progress bar while training"""
+    about: str = ""
+    """what it is, in a sentence for the report; empty where the title says it"""
     logged: Literal["", "vectors", "images"] = ""
     """of a metric: the data on which a training logs it on the way (`Metric.along`)"""
 
