@@ -121,6 +121,11 @@ class Matrix:
     """spoilt real pictures that were measured as if a model had made them"""
     groups: tuple[Group, ...]
 
+    @property
+    def judged(self) -> bool:
+        """Whether any recipe is better than another on any axis."""
+        return any(w.clear or w.probable for g in self.groups for w in g.wins)
+
 
 def matrix(table: Table, verdicts: Sequence[AxisVerdict]) -> Matrix:
     """Rows of every metric that has a number; what no recipe has a number for is left out."""
