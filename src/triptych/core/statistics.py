@@ -54,6 +54,13 @@ def format_number(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
+def duration(seconds: float) -> str:
+    """A time for people: seconds up to two minutes, minutes up to two hours, then hours."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"
+
+
 def format_to(value: float, spread: float) -> str:
     """A number to the place of the second digit of `spread` > 0: what lies beyond says nothing."""
     size = max(abs(value), spread)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from triptych.core.quantity import AXES
-from triptych.core.statistics import format_number
+from triptych.core.statistics import duration, format_number
 from triptych.report import charts
 from triptych.report.axes import YARDSTICKS, AxisVerdict
 from triptych.report.entries import Entry
@@ -65,7 +65,7 @@ def picture_row(table: Table, verdicts: Sequence[AxisVerdict], omitted: list[str
                 "yardstick" if label in YARDSTICKS else family(table.of(label)[0]),
                 charts.css(table.labels.index(label)),
                 standing(judged, order, label),
-                duration([e.training for e in table.of(label) if e.training is not None]),
+                training(table, label),
                 seeds(table, label),
                 tuple((told(table, m), "–" if e is None else format_number(e.mean)) for m, e in means),
                 found.get(label),
@@ -111,14 +111,10 @@ def standing(verdict: AxisVerdict | None, order: Sequence[str], label: str) -> s
     }[pair.grade]
 
 
-def duration(seconds: Sequence[float]) -> str:
-    """The mean time of training: seconds below two minutes, else minutes or hours."""
-    if not seconds:
-        return "time unknown"
-    mean = sum(seconds) / len(seconds)
-    if mean < 120:
-        return f"{mean:.0f} s"
-    return f"{mean / 60:.0f} min" if mean < 7_200 else f"{mean / 3_600:.1f} h"
+def training(table: Table, label: str) -> str:
+    """The mean time of training, for people."""
+    seconds = [e.training for e in table.of(label) if e.training is not None]
+    return duration(sum(seconds) / len(seconds)) if seconds else "time unknown"
 
 
 def seeds(table: Table, label: str) -> str:
