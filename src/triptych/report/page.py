@@ -244,4 +244,4 @@ def embedded(made: Sequence[Table], rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def thin_indices(n: int) -> list[int]:
-    return charts.thin(range(n))
+    return charts.thin(range(n), charts.FEW)

@@ -141,7 +141,7 @@ def picture(file: Path, entry: Entry, omitted: list[str], *, small: bool = False
         image.thumbnail((WIDEST, WIDEST))
         size, kind = image.size, "webp"
         buffer = io.BytesIO()
-        image.save(buffer, "WEBP", quality=88, method=2)
+        image.save(buffer, "WEBP", quality=80 if small else 88, method=2)
         raw = buffer.getvalue()
     return {"uri": f"data:image/{kind};base64,{base64.b64encode(raw).decode()}", "width": size[0], "height": size[1]}
 
