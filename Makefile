@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 
-.PHONY: demo test test-long check format bench-table clean
+.PHONY: demo test test-long check format docs bench-table clean
 
 demo: $(VENV)/.installed
+	@echo "7 small models of all three families, 3 seeds each, on what the program draws itself: about four minutes on two cores"
 	env -u OMP_NUM_THREADS $(BIN)/triptych study quickstart --out demo
 
 # Bare and short: no data sets, no browser, no network but the package index, at most ten minutes on two cores.
@@ -37,6 +38,11 @@ browser:
 	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 \
 	  || echo "no Chromium could be installed: browser tests are skipped"
 
+# The site, with its search, in docs/_build/html/index.html; a warning is an error.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 bench-table: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/table.py
 
@@ -51,5 +57,9 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
 	@touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build docs/_build docs/_made *.egg-info .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""The documentation site: `make docs`. Nothing of it is loaded from elsewhere, and its search works without a server."""
+"""The documentation site: `make docs`. It loads nothing from elsewhere, and its search needs no server."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ project, author = "triptych", "the triptych authors"
 version = release = triptych.__version__
 project_copyright = author
 extensions = ["myst_parser", "percent", "reference"]
-source_suffix = {".md": "markdown", ".py": "percent"}
+source_suffix = {".md": "markdown", ".py": "markdown"}
 exclude_patterns = ["_build", "_ext", "_made/extra", "conf.py"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3

@@ -9,8 +9,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from myst_parser.sphinx_ import MystParser
-
 
 def cells(text: str) -> list[tuple[str, str]]:
     """(`markdown` or `code`, text) of every cell of a percent script."""
@@ -41,13 +39,10 @@ def notebook(text: str) -> dict[str, Any]:
     return {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 
 
-class PercentParser(MystParser):
-    """Parses a percent script as the page that it is."""
-
-    supported = ("percent",)
-
-    def parse(self, inputstring: str, document: Any) -> None:
-        super().parse(page(inputstring, Path(document["source"]).stem), document)
+def as_page(app: Any, name: str, source: list[str]) -> None:
+    """A tutorial's text becomes the page that it is."""
+    if name.startswith("tutorials/"):
+        source[0] = page(source[0], Path(name).name)
 
 
 def write_notebooks(app: Any) -> None:
@@ -60,6 +55,6 @@ def write_notebooks(app: Any) -> None:
 
 
 def setup(app: Any) -> dict[str, Any]:
-    app.add_source_parser(PercentParser)
+    app.connect("source-read", as_page, priority=400)
     app.connect("builder-inited", write_notebooks)
     return {"parallel_read_safe": True}

@@ -1,4 +1,4 @@
-"""The reference pages: the API from docstrings, the command line from its parser, recipes and metrics from their files."""
+"""The reference pages: the API from docstrings, the command line from its parser, recipes and metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOMS = ("core", "data", "models", "objectives", "metrics", "recipes", "figures", "run", "evaluate", "trainer", "explore")
+ROOMS = (
+    "core",
+    "data",
+    "models",
+    "objectives",
+    "metrics",
+    "recipes",
+    "figures",
+    "run",
+    "evaluate",
+    "trainer",
+    "explore",
+)
 MANY = ("study", "report", "errors")
 
 
@@ -33,7 +45,7 @@ def entry(dotted: str, thing: Any) -> str:
         signature = str(inspect.signature(thing)) if callable(thing) else ""
     except (TypeError, ValueError):
         signature = ""
-    signature = re.sub(r"<[^>]*>", "…", signature)
+    signature = re.sub(r"<[^>]*>", "...", signature)
     kind = "class " if inspect.isclass(thing) else ""
     doc = inspect.cleandoc(thing.__doc__ or "") if callable(thing) or inspect.ismodule(thing) else ""
     parts = [f"### {dotted.rsplit('.', 1)[1]}", f"```python\n{kind}{dotted}{signature}\n```", prose(doc)]
@@ -117,8 +129,9 @@ def recipes() -> str:
         parts += [f"## {data}", "| recipe | objective | network | images | what it is |\n|---|---|---|---|---|"]
         for name, recipe in sorted(found, key=lambda told: (not told[0].startswith("best"), told[0])):
             of = type(recipe.objective).__name__
-            row = f"| `{name}` | [{of}](../../objectives/{of}.md) | `{type(recipe.model).__name__}` | {recipe.train.images:,}"
-            parts[-1] += f"\n{row} | {cell(recipe.about)} |"
+            link, network = f"[{of}](../../objectives/{of}.md)", type(recipe.model).__name__
+            row = f"| `{name}` | {link} | `{network}` | {recipe.train.images:,} | {cell(recipe.about)} |"
+            parts[-1] += f"\n{row}"
     return "\n\n".join(parts) + "\n"
 
 

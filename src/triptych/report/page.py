@@ -31,7 +31,7 @@ from triptych.report.significance import ALPHA, judge
 from triptych.report.table import Table, tables
 from triptych.report.wording import axis_sentence, headline, sentence
 from triptych.system import csv_files, files
-from triptych.system.console import printable, say
+from triptych.system.console import note, printable
 from triptych.system.refusals import system_errors
 from triptych.system.shell import safe, shell
 
@@ -56,7 +56,7 @@ def write_report(paths: Sequence[str | Path], out: str | Path) -> Path:
         out.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(out, page, ELSEWHERE)
     export.write_csv(rows, out.with_suffix(".csv"), ELSEWHERE)
-    say(*(f"left out: {told}" for told in omitted), stderr=True)
+    note(*(f"left out: {told}" for told in omitted))
     return out
 
 

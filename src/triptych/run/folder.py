@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Model, Recipe, Split, encode
+from triptych.core.frame import frame
 from triptych.errors import UserError
-from triptych.run import checkpoint, plugins, schema
+from triptych.run import checkpoint, plugins, schema, shown
 from triptych.system import files
 
 Which = Literal["last", "best"]
@@ -138,6 +139,18 @@ class Run:
     def lines(self) -> list[dict[str, Any]]:
         """The whole lines of metrics.jsonl, increasing in `images`; others are left out."""
         return schema.read_log(self.path)[0]
+
+    def metrics(self) -> Any:
+        """The log, a row per moment: a pandas DataFrame where pandas is installed, else a dictionary of arrays."""
+        return frame(self.lines())
+
+    def _repr_html_(self) -> str:
+        """In a notebook: how it stands, its evaluated numbers, and its newest samples."""
+        return shown.html(self.path, self.status)
+
+    def _repr_png_(self) -> bytes | None:
+        """In a notebook: the newest samples."""
+        return shown.newest(self.path)
 
     def append(self, line: Mapping[str, Any]) -> None:
         files.append_line(self.path / "metrics.jsonl", line)

@@ -15,10 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from triptych.core.statistics import duration
 from triptych.study.jobs import Job, Outcome, Show
-from triptych.system.console import console, printable, say
-
-EVERY = 30.0
-"""Seconds between two lines on a pipe that say how far a study is."""
+from triptych.system import progress
+from triptych.system.console import console, in_notebook, printable, say
 
 
 @contextmanager
@@ -39,17 +37,17 @@ def display(total: int, done: int, workers: int, *, shown: bool) -> Iterator[Sho
         TextColumn("left"),
         TimeRemainingColumn(),
         console=out,
-        disable=not (shown and out.is_terminal),
+        disable=not (shown and (out.is_terminal or in_notebook())),
         refresh_per_second=4,
     )
     whole = bar.add_task("all runs", total=total, completed=done)
     tasks: dict[Path, Any] = {}
-    counted, began, due = done, time.monotonic(), time.monotonic() + EVERY
+    counted, began, due = done, time.monotonic(), time.monotonic() + progress.EVERY
 
     def stands(active: dict[Path, Job]) -> str:
         shares = {p: min(images_so_far(p) / job.recipe.train.images, 1.0) for p, job in active.items()}
-        progress, passed = counted - done + sum(shares.values()), time.monotonic() - began
-        left = f"; about {duration(passed * (total - done - progress) / progress)} left" if progress else ""
+        made, passed = counted - done + sum(shares.values()), time.monotonic() - began
+        left = f"; about {duration(passed * (total - done - made) / made)} left" if made else ""
         at_work = ", ".join(f"{j.recipe.name} seed {j.seed} ({shares[p]:.0%})" for p, j in active.items())
         return f"after {duration(passed)}: {counted} of {total} runs done; training {at_work}{left}"
 
@@ -71,7 +69,7 @@ def display(total: int, done: int, workers: int, *, shown: bool) -> Iterator[Sho
             bar.update(tasks[path], completed=images_so_far(path))
 
         if shown and active and time.monotonic() >= due:
-            due = math.inf if out.is_terminal else time.monotonic() + EVERY
+            due = math.inf if out.is_terminal else time.monotonic() + progress.EVERY
             out.print(stands(active))
 
     with bar:
