@@ -25,6 +25,7 @@ from triptych.metrics.features.self_trained import Offline
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import RealNVP
 from triptych.models.gans.mlp import MLPGAN
+from triptych.models.yardsticks import Mean
 from triptych.objectives.autoencoder import VAE
 from triptych.run import schema
 from triptych.trainer.quantities import logged
@@ -77,7 +78,9 @@ def comparisons() -> Iterator[Comparison]:
             model=model,
             objective=VAE(),
             train=some[2],
-            extractors=Extractors(own=classifier(), inception=inception()),
+            extractors=Extractors(
+                own=classifier(), beside=(dataclasses.replace(classifier(), beside=True),), inception=inception()
+            ),
         )
     stacked = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     digits = Extractors(digits=classifier())
@@ -132,7 +135,7 @@ SPECS = (MLPGAN(width=8), MLPAutoencoder(latent=2, width=8, variational=True), R
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_number_an_objective_logs_is_declared(name: str) -> None:
     objective, data = OBJECTIVES[name](), load("8gaussians")
-    for spec in (*SPECS, MLPAutoencoder(latent=2, width=8, variational=False)):
+    for spec in (*SPECS, MLPAutoencoder(latent=2, width=8, variational=False), Mean()):
         model = spec.build(data.shape)
         try:
             objective.check(model, data)

@@ -25,7 +25,9 @@ from triptych.models.flows.autoregressive import MAF
 from triptych.models.flows.coupling import NSF, RealNVP
 from triptych.models.flows.multiscale import Glow, MultiScaleRealNVP
 from triptych.models.gans.mlp import MLPGAN
+from triptych.models.yardsticks import Mean
 from triptych.objectives.autoencoder import AE, IWAE, VAE
+from triptych.objectives.closed_form import ClosedForm
 from triptych.objectives.flow import NLL
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP
 from triptych.objectives.relativistic import Hinge, Relativistic
@@ -57,6 +59,14 @@ CASES = {
     "vae-free-bits": (VAE(free_bits=0.5), SMALL),
     "hinge-augmented": (Hinge(augment=("color", "translation", "cutout")), MLPGAN(width=16), "grey"),
     "relativistic-augmented": (Relativistic(augment=("cutout",)), MLPGAN(width=16), "grey"),
+    "vae-scale-of-pixels": (VAE(likelihood="gaussian-learned"), replace(SMALL, scale="pixel"), "grey"),
+    "vae-scale-of-vectors": (VAE(likelihood="gaussian-learned"), replace(SMALL, scale="picture")),
+    "iwae-logistic-scale-of-pictures": (
+        IWAE(samples=5, likelihood="logistic"),
+        replace(SMALL, scale="picture"),
+        "grey",
+    ),
+    "closed-form": (ClosedForm(), Mean()),
     "nll-spline": (NLL(), NSF(layers=2, width=16, bins=4)),
     "nll-autoregressive": (NLL(), MAF(layers=2, width=16)),
     "nll-multiscale": (NLL(), MultiScaleRealNVP(levels=1, couplings=2, width=8), "grey"),

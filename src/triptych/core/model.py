@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from triptych.core.data import LARGEST, Shape
+from triptych.core.data import LARGEST, Data, Shape
 from triptych.errors import UserError
 
 
@@ -50,6 +50,13 @@ class Model(nn.Module, ABC):
 
     def log_prob(self, x: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no exact density; flows have one, and `evaluate` bounds a VAE's")
+
+    def finish(self, data: Data, held_out: Data, seed: int) -> dict[str, float]:
+        """After the last step, before the last look: what it makes of the training examples with its final weights.
+
+        Numbers for the log; default: nothing.
+        """
+        return {}
 
     def autocast_modules(self) -> list[nn.Module]:
         """Modules whose calls may run in bfloat16 under mixed precision: all players, unless the model says less."""

@@ -65,6 +65,12 @@ class Quantity:
     """shown on the progress bar while training"""
     about: str = ""
     """what it is, in a sentence for the report; empty where the title says it"""
+    companion: str = ""
+    """name of the quantity without which it is never shown: each alone is easily fooled"""
+    beyond: str = ""
+    """the usual cause of a value clearly better than the floor, in words; empty where that says nothing"""
+    features: bool = False
+    """whether it is made once of each extractor's features, and its name tells of which"""
     logged: Literal["", "vectors", "images"] = ""
     """of a metric: the data on which a training logs it on the way (`Metric.along`)"""
 
@@ -99,7 +105,7 @@ class Quantity:
         return dataclasses.replace(self, variant=", ".join(filter(None, [self.variant, variant])))
 
 
-TOLD = ("title", "better", "neither", "unit", "comparable", "variant", "axis", "rank")
+TOLD = ("title", "better", "neither", "unit", "comparable", "variant", "axis", "rank", "companion")
 """Fields of a quantity that go into files."""
 
 

@@ -13,6 +13,7 @@ import torch
 from triptych.core import Data, Metric, Model, Sampler, Value, discover
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
+    CONTROLS,
     against_statistics,
     collected_warnings,
     default_count,
@@ -22,6 +23,7 @@ from triptych.evaluate.protocol import (
     make_extractors,
     measure,
     save_statistics,
+    strangers,
     without_fid,
 )
 from triptych.metrics.comparison import Comparison, fresh
@@ -167,6 +169,8 @@ def compare(
         train=train,
         seed=samples.seed,
         extractors=extractors,
+        controls=CONTROLS,
+        strangers=strangers(real),
         progress=bars(shown=progress),
     )
     return Built(comparison, pace, tuple(notes))
@@ -217,8 +221,10 @@ def selected(
     for which, model in (("last", last), ("best", best)):
         fake = draw(model, n, samples.seed, real)
         half = Comparison(real, fake, extra_real=comparison.extra_real, extractors=extractors)
-        value = metric().evaluated(half).get(name)  # pyright: ignore[reportAbstractUsage]
-        if value is not None:
-            note = "; ".join(filter(None, [value.note, "on the half that chose nothing"]))
-            found[f"{name}_{which}"] = dataclasses.replace(value, variant=which, note=note)
+        measured = metric().evaluated(half)  # pyright: ignore[reportAbstractUsage]
+        for each in filter(None, (name, values[name].companion)):
+            if (value := measured.get(each)) is not None:
+                note = "; ".join(filter(None, [value.note, "on the half that chose nothing"]))
+                beside = value.companion and f"{value.companion}_{which}"
+                found[f"{each}_{which}"] = dataclasses.replace(value, variant=which, note=note, companion=beside)
     return found

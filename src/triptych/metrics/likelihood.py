@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -21,21 +22,54 @@ from triptych.models.families import FlowModel, VAEModel
 from triptych.objectives.autoencoder import Variational
 from triptych.objectives.posterior import importance_draws, kl_to_prior
 
+KINDS: Mapping[str, Literal["exact", "bound", "estimate"]] = {
+    "exact": "exact",
+    "ELBO": "bound",
+    "IWAE": "bound",
+    "ODE": "estimate",
+}
+"""The kind of likelihood that an estimator gives."""
+
 
 @dataclass(frozen=True)
 class Card:
-    """What a likelihood is a likelihood of. Two numbers may be ranked only where their cards agree."""
+    """What a likelihood is a likelihood of. Two numbers may be ranked only where their cards agree.
+
+    Its `kind` says how far a number may be from the truth: `exact` but for rounding; a `bound`, whose gap is not known;
+    an `estimate`, which has errors of its own on either side. Numbers of different kinds never share a name.
+    """
 
     space: str
     """what the density is over: the data's units, [0, 1]^D, or whole grey levels"""
     dequantisation: Literal["none", "uniform", "learned"]
-    estimator: Literal["exact", "ELBO", "IWAE"]
+    estimator: Literal["exact", "ELBO", "IWAE", "ODE"]
     draws: int
     """K: draws of noise or codes per example"""
     bound: Literal["exact", "lower bound"]
     """of the log-likelihood"""
     examples: int
     non_finite: int = 0
+    _: KW_ONLY
+    kind: Literal["exact", "bound", "estimate", ""] = ""
+    """filled in from the estimator"""
+    solver: str | None = None
+    """of an estimate, from here on: how the differential equation is solved"""
+    tolerance: float | None = None
+    steps: int | None = None
+    probes: int | None = None
+    """random vectors behind each trace; 0: the exact trace"""
+    se: float | None = None
+    """standard error that comes from the probes, nats per example"""
+    value_at_doubled_steps: float | None = None
+    """mean log p, nats per example, at twice the steps or a tenth of the tolerance"""
+    converged: bool | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", KINDS[self.estimator])
+
+    def told(self) -> dict[str, Any]:
+        """As eval.json has it: what does not apply is left out."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
 
     def __str__(self) -> str:
         text = f"{self.bound} of log p over {self.space}: {self.estimator}, K = {self.draws}"
@@ -49,7 +83,8 @@ def rank(values: Mapping[str, tuple[float, Card]]) -> list[str]:
 
     An ELBO below another model's exact value shows nothing: the bound's own gap may be larger than the difference.
     """
-    cards = {name: dataclasses.replace(card, non_finite=0, examples=0) for name, (_, card) in values.items()}
+    same = {"non_finite": 0, "examples": 0, "se": None, "value_at_doubled_steps": None, "converged": None}
+    cards = {name: dataclasses.replace(card, **same) for name, (_, card) in values.items()}
     if cards:
         first, *rest = cards.items()
         for name, card in rest:
@@ -168,6 +203,8 @@ def gaussian_bits(train: Data, test: Data, seed: int = 0, most: int = 20_000) ->
     return bits_per_dim(log_p.item(), test.shape)
 
 
+TIMED = 64
+"""Examples on which the time of a likelihood is measured."""
 CARDS = "kind of likelihood (exact, or the same bound)"
 
 
@@ -197,6 +234,8 @@ class Likelihood(Metric):
     """K of the importance-weighted bound"""
     codes_points: tuple[int, int] = (64, 2000)
     """examples of the importance-weighted bound: pictures, whose decoders cost the most of an evaluation; vectors"""
+    seconds: float = 300.0
+    """time that the likelihood of all examples may take; where it would be more, fewer examples are looked at"""
     seed: int = 0
 
     def applies(self, comparison: Comparison) -> str:
@@ -206,6 +245,8 @@ class Likelihood(Metric):
         model, real = comparison.model, subset(comparison.real, self.points, self.seed)
         if real.distribution is not None:
             real = fresh(real, self.drawn, comparison.seed + 3)
+        if isinstance(model, Density):
+            real = self.affordable(real, functools.partial(exact, model))
         tell = functools.partial(self.tell, comparison, real, functools.cache(lambda: self.beside(comparison, real)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -219,6 +260,20 @@ class Likelihood(Metric):
                 note = f"not defined: {type(model).__name__} has no density"
                 found = {"nll": comparison.value(math.nan, seed=self.seed, note=note)}
         return found
+
+    def affordable(self, real: Data, likelihood: Callable[[Tensor], object]) -> Data:
+        """The examples, or a half, a quarter and so on of them, so that their likelihood takes at most `seconds`.
+
+        Measured on `TIMED` of them. Halves, so that the number seldom depends on how busy the machine is.
+        """
+        with torch.random.fork_rng(devices=[]):
+            began = time.perf_counter()
+            likelihood(real.x[:TIMED])
+            each = (time.perf_counter() - began) / min(TIMED, len(real))
+        n = len(real)
+        while n > TIMED and n * each > self.seconds:
+            n //= 2
+        return subset(real, n, self.seed)
 
     def tighter(
         self, model: VAEModel, objective: Variational, real: Data, elbo: Tensor, card: Card
@@ -257,6 +312,9 @@ class Likelihood(Metric):
         `beside` is asked for only where bits of a density are told: it may have to fit one.
         """
         n, note, shape = len(log_p), str(card), real.shape
+        wanted = min(self.points, len(comparison.real)) if real.distribution is None else self.drawn
+        if n < wanted:
+            note += f"; {n:,} of {wanted:,} examples, for all would take more than {self.seconds:.0f} s"
         more = more_se = 0.0
         if gain is not None:
             more, more_se = gain.mean().item(), (gain.std() / len(gain) ** 0.5).item()
@@ -288,7 +346,7 @@ class Likelihood(Metric):
                 floor_n=n,
                 note=f"KL(data ‖ model), nats{above}",
             )
-        plain = dataclasses.asdict(card)
+        plain = card.told()
         return {
             f"{k}{suffix}": dataclasses.replace(v, n=n, n_real=n, card=plain, quantity=k, variant=variant)
             for k, v in found.items()

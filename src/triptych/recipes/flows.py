@@ -10,7 +10,7 @@ from triptych.models.flows.coupling import NSF, RealNVP
 from triptych.models.flows.multiscale import Glow, MultiScaleRealNVP
 from triptych.objectives.flow import NLL
 
-TOYS = ("8gaussians", "25gaussians", "swissroll", "moons", "checkerboard", "pinwheel", "rings")
+TOYS = ("8gaussians", "25gaussians", "swissroll", "moons", "checkerboard", "pinwheel", "rings", "spiral", "links")
 
 TOY = Train(images=3_500_000, batch=512, lr=3e-3, schedule="cosine", clip=200.0, ema=0.999, log=35_000)
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from triptych.core.quantity import AXES
 from triptych.core.statistics import duration, format_number
 from triptych.report import charts
-from triptych.report.axes import YARDSTICKS, AxisVerdict
+from triptych.report.axes import AxisVerdict
 from triptych.report.entries import Entry
-from triptych.report.matrix import leading, ranked, ranking, short_names
+from triptych.report.matrix import leading_few, ranked, ranking, short_names
 from triptych.report.pictures import pictures, real_picture
 from triptych.report.table import Table
 
@@ -54,15 +53,15 @@ def picture_row(table: Table, verdicts: Sequence[AxisVerdict], omitted: list[str
     names, found = short_names(table), {sheet["label"]: sheet for sheet in pictures(table, omitted)}
     order, metric = ranked(table), ranking(table)
     judged = next((v for v in verdicts if metric and v.axis == table.quantity(metric).axis), None)
-    shown = [m for axis in AXES if axis != "cost" and (m := leading(table, axis))][:NUMBERS]
+    shown = leading_few(table, NUMBERS)
     cards = []
-    for label in (*order, *(k for k in table.labels if k in YARDSTICKS)):
+    for label in (*order, *table.yardsticks):
         means = [(m, table.estimate(label, m)) for m in shown]
         cards.append(
             Card(
                 label,
                 names[label],
-                "yardstick" if label in YARDSTICKS else family(table.of(label)[0]),
+                "yardstick" if label in table.yardsticks else family(table.of(label)[0]),
                 charts.css(table.labels.index(label)),
                 standing(judged, order, label),
                 training(table, label),

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from triptych.core.codec import flat
-from triptych.core.quantity import BOOKKEEPING
+from triptych.core.controls import told
+from triptych.core.quantity import BOOKKEEPING, read_back
 from triptych.core.statistics import estimate, format_number
 from triptych.report import charts
 from triptych.report.entries import Entry, number, plain
@@ -31,6 +32,11 @@ def notes(table: Table) -> list[tuple[str, str]]:
         if not e.evaluated and e.state == "done":
             found.append((who, f"has not been evaluated; `{shell('triptych', 'evaluate', str(e.path))}` does"))
         found += [(who, str(alarm)) for alarm in e.status.get("alarms", []) if e.state != "diverged"]
+        found += [
+            (who, f"{read_back(v).name} {told(v['value'], v['floor'], v['beyond'])}")
+            for v in e.values.values()
+            if v.get("beyond") and number(v.get("value")) and number(v.get("floor"))
+        ]
         if e.bad_lines:
             found.append((who, f"{e.bad_lines:,} lines of its log could not be read and are left out"))
     return found
@@ -43,7 +49,7 @@ def lost_again(table: Table) -> list[tuple[str, str]]:
 
 def faded(entry: Entry) -> list[str]:
     """Numbers of the log with a direction that ended clearly worse than they once were."""
-    told = []
+    found = []
     names = dict.fromkeys(k for line in entry.lines for k in line if k not in BOOKKEEPING)
     for name in names:
         quantity = entry.quantity(name)
@@ -54,10 +60,10 @@ def faded(entry: Entry) -> list[str]:
         at, best = max(points, key=lambda p: sign * p[1])
         last = points[-1][1]
         if best and sign * (best - last) > WORSE * abs(best):
-            told.append(
+            found.append(
                 f"{quantity.name} was {format_number(best)} at {at:,} images and ended at {format_number(last)}"
             )
-    return told
+    return found
 
 
 def raised(entry: Entry) -> list[tuple[float, str]]:

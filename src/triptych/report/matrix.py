@@ -11,9 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from triptych.core.controls import praise
 from triptych.core.quantity import AXES, Quantity
 from triptych.core.statistics import format_number
-from triptych.report.axes import YARDSTICKS, AxisVerdict, witnesses_of
+from triptych.report.axes import AxisVerdict, witnesses_of
 from triptych.report.entries import number
 from triptych.report.table import Table
 
@@ -24,7 +25,7 @@ OTHER = "no direction, or on no axis"
 
 def ranked(table: Table) -> list[str]:
     """The recipes, nearest to real examples first, by the metric that `ranking` names; then those without a number."""
-    labels = [k for k in table.labels if k not in YARDSTICKS]
+    labels = table.contestants
     if not (metric := ranking(table)):
         return labels
     sign = table.quantity(metric).sign
@@ -34,7 +35,7 @@ def ranked(table: Table) -> list[str]:
 
 def ranking(table: Table) -> str:
     """The metric that ranks: the leading one of the first axis on which two recipes have a number; empty where none."""
-    labels = [k for k in table.labels if k not in YARDSTICKS]
+    labels = table.contestants
     for axis in AXES:
         if metric := leading(table, axis, at_least=min(2, len(labels))):
             return metric
@@ -43,12 +44,22 @@ def ranking(table: Table) -> str:
 
 def leading(table: Table, axis: str, at_least: int = 1) -> str:
     """The first metric of an axis, witness by witness, of which so many recipes have a number; empty where none."""
-    labels = [k for k in table.labels if k not in YARDSTICKS]
+    labels = table.contestants
     for witness in witnesses_of(table, axis):
         for metric in witness.metrics:
             if sum(bool(table.numbers(k, metric)) for k in labels) >= at_least > 0:
                 return metric
     return ""
+
+
+def leading_few(table: Table, most: int) -> list[str]:
+    """The leading metrics of the first axes, each with the companion without which it is never shown."""
+    found: list[str] = []
+    for axis in AXES:
+        if axis != "cost" and len(found) < most and (metric := leading(table, axis)):
+            beside = table.quantity(metric).companion
+            found += [m for m in (metric, beside) if m in table.metrics and m not in found]
+    return found
 
 
 def short_names(table: Table) -> dict[str, str]:
@@ -89,6 +100,8 @@ class Row:
     cells: tuple[Cell, ...]
     aside: tuple[Cell, ...]
     """yardsticks and negative controls: for scale, never ranked"""
+    praise: str
+    """which negative controls the metric takes for good; empty: none"""
 
 
 @dataclass(frozen=True)
@@ -130,7 +143,7 @@ class Matrix:
 def matrix(table: Table, verdicts: Sequence[AxisVerdict]) -> Matrix:
     """Rows of every metric that has a number; what no recipe has a number for is left out."""
     labels = ranked(table)
-    yardsticks = [k for k in table.labels if k in YARDSTICKS]
+    yardsticks = table.yardsticks
     controls = list(dict.fromkeys(name for m in table.metrics for name in controls_of(table, m)))
     judged = {v.axis: v for v in verdicts}
     having = [m for m in table.metrics if any(table.numbers(k, m) for k in labels)]
@@ -189,9 +202,9 @@ def row(table: Table, metric: str, labels: Sequence[str], yardsticks: Sequence[s
         for k in controls
     ]
     said = Cell("" if floor is None else format_number(floor))
-    return Row(
-        metric, quantity, table.about(metric), said, tuple(cells[: len(labels)]), (*cells[len(labels) :], *spoilt)
-    )
+    praised = praise(*(e.values.get(metric, {}).get("controls") for e in table.entries))
+    aside = (*cells[len(labels) :], *spoilt)
+    return Row(metric, quantity, table.about(metric), said, tuple(cells[: len(labels)]), aside, praised)
 
 
 def spread(table: Table, metric: str, labels: Sequence[str]) -> list[float]:

@@ -142,6 +142,7 @@ def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
         "names": short_names(table),
         "css": {k: charts.css(i) for i, k in enumerate(table.labels)},
         "headline": headline(table, axes, gate(table)),
+        "head_starts": list(table.head_starts.items()),
         "axes": [axis_sentence(v, table) for v in axes],
         "sentences": [sentence(v, table) for v in verdicts.values()],
         "row": picture_row(table, axes, omitted),

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rich.table import Table as Grid
 
-from triptych.core.quantity import AXES
+from triptych.core.controls import praise
 from triptych.core.statistics import format_number
-from triptych.report.axes import YARDSTICKS, gate, judge_axes
+from triptych.report.axes import gate, judge_axes
 from triptych.report.cards import training
 from triptych.report.entries import contract_words, gather, read_study_json
-from triptych.report.matrix import leading, ranked, short_names
+from triptych.report.matrix import leading_few, ranked, short_names
 from triptych.report.table import Table, tables
 from triptych.report.wording import headline
 from triptych.system.console import console
@@ -27,13 +27,25 @@ def show(folder: Path) -> None:
     out.print(contract_words(read_study_json(folder)))
     for table in tables(entries):
         out.print(grid(table))
+        for name, text in praises(table).items():
+            out.print(f"{name} {text}", soft_wrap=True)
         out.print(headline(table, judge_axes(table), gate(table)))
         out.print()
 
 
+def praises(table: Table) -> dict[str, str]:
+    """Which negative controls each metric takes for good, in words, by its display name; those that take none are
+    left out."""
+    found = {
+        table.quantity(m).name: praise(*(e.values.get(m, {}).get("controls") for e in table.entries))
+        for m in table.metrics
+    }
+    return {name: text for name, text in found.items() if text}
+
+
 def grid(table: Table) -> Grid:
     """The recipes by rank; of the first axes the leading metric of each, mean ± 95 % interval over seeds."""
-    metrics = [m for axis in AXES if axis != "cost" and (m := leading(table, axis))][:SHOWN]
+    metrics = leading_few(table, SHOWN)
     made = Grid(title=table.data, title_style="bold", title_justify="left", box=None, pad_edge=False)
     made.add_column("recipe")
     made.add_column("seeds", justify="right")
@@ -42,7 +54,7 @@ def grid(table: Table) -> Grid:
         made.add_column(f"{quantity.name} {quantity.arrow}", justify="right")
     made.add_column("training", justify="right")
     names = short_names(table)
-    for label in (*ranked(table), *(k for k in table.labels if k in YARDSTICKS)):
+    for label in (*ranked(table), *table.yardsticks):
         found = [table.estimate(label, metric) for metric in metrics]
         cells = ["–" if e is None else str(e) for e in found]
         made.add_row(names[label], str(len(table.of(label))), *cells, training(table, label))

@@ -20,7 +20,7 @@ def train(state: State, observers: Sequence[Observer], terminated: Sequence[int]
     """Train to the end of the budget, whatever was done before; a signal in `terminated` ends it between two steps."""
     state.start_clock()
     if state.fresh:
-        state.objective.prepare(state.model, state.data)
+        state.prepare()
     for observer in observers:
         observer.begin(state)
     if state.fresh:

@@ -58,7 +58,12 @@ def critic_saturated(line: dict[str, Any], history: Sequence[dict[str, Any]]) ->
 
 def collapsed(line: dict[str, Any], history: Sequence[dict[str, Any]], data: Data) -> str:
     """Samples are too alike, have grown so, cover less of the data than they did, or miss most modes that are known."""
-    hint = "lower --train.lr, or take wgan-gp or the recommended recipe"
+    if "d_gap" in line:
+        hint = "lower --train.lr, or take wgan-gp or the recommended recipe"
+    elif "recon" in line or "val_recon" in line:
+        hint = "its codes may say nothing (lower --objective.beta), or lie where samples do not; or train for longer"
+    else:
+        hint = "lower --train.lr, or train for longer"
     # Samples that are still nowhere near the modes reach few of them without having collapsed.
     if "modes" in line and line["high_quality"] >= 0.5 and line["modes"] <= len(data.modes) / 2:
         return f"collapse: samples reach {line['modes']:.0f} of {len(data.modes)} modes; {hint}"

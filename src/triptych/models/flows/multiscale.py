@@ -73,6 +73,7 @@ class Quantiles(DataInitialised):
     everywhere; the outer 0.01 % on each side are cut off, which keeps z within ±3.72.
     """
 
+    statistics = "shares of grey levels of each channel"
     cumulative: Tensor
     tail = 1e-4
 

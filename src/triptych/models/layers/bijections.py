@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from triptych.models.layers.data_init import Fitted
+
 
 class Transform(nn.Module, ABC):
     """A bijection z = f(x)."""
@@ -101,7 +103,7 @@ class Compose(Transform):
         return z
 
 
-class DataInitialised(Transform):
+class DataInitialised(Transform, Fitted):
     """A transform with data-dependent initialisation: it sees the training data once, before training."""
 
     @abstractmethod
@@ -115,6 +117,7 @@ class Standardize(DataInitialised):
     Its log-determinant −Σ log std is part of the density, which therefore stays in the data's own units.
     """
 
+    statistics = "mean and standard deviation of each column"
     mean: Tensor
     std: Tensor
 
