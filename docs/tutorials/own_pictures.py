@@ -65,7 +65,7 @@ walks.write_interpolation(run.path, rows=3)
 walks.write_sweep(run.path, rows=3)
 
 # %% [markdown]
-# ## Judge
+# ## Evaluate
 #
 # `triptych evaluate RUN` gives every metric with its floor, and `triptych nearest RUN` lays the nearest training picture
 # beside each sample: copies would show. Then compare recipes over seeds: [is one model better](better.py)?
