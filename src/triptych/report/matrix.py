@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from triptych.core.controls import praise
 from triptych.core.quantity import AXES, Quantity
 from triptych.core.statistics import format_number
+from triptych.metrics import declared
 from triptych.report.axes import AxisVerdict, witnesses_of
 from triptych.report.entries import number
 from triptych.report.table import Table
@@ -102,6 +103,8 @@ class Row:
     """yardsticks and negative controls: for scale, never ranked"""
     praise: str
     """which negative controls the metric takes for good; empty: none"""
+    definition: str
+    """the metric in a sentence; empty where none is declared"""
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,16 @@ def row(table: Table, metric: str, labels: Sequence[str], yardsticks: Sequence[s
     said = Cell("" if floor is None else format_number(floor))
     praised = praise(*(e.values.get(metric, {}).get("controls") for e in table.entries))
     aside = (*cells[len(labels) :], *spoilt)
-    return Row(metric, quantity, table.about(metric), said, tuple(cells[: len(labels)]), aside, praised)
+    return Row(
+        metric,
+        quantity,
+        table.about(metric),
+        said,
+        tuple(cells[: len(labels)]),
+        aside,
+        praised,
+        declared.quantity(metric).about,
+    )
 
 
 def spread(table: Table, metric: str, labels: Sequence[str]) -> list[float]:
