@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
 
 def recipes() -> None:
-    """Every named recipe, a line each."""
+    """Every named recipe, a line each: by data, the recommended ones first."""
     from triptych.recipes.named import all_recipes
 
     table = Table(box=None, show_header=False, pad_edge=False)
-    for name, recipe in all_recipes().items():
+    found = all_recipes()
+    order = list(dict.fromkeys(recipe.data.name for recipe in found.values()))
+    for name, recipe in sorted(
+        found.items(), key=lambda told: (order.index(told[1].data.name), not told[0].startswith("best"))
+    ):
         table.add_row(name, recipe.about)
     console().print(table)
 

@@ -109,12 +109,19 @@ class Axes:
 
 
 def line_chart(
-    series: Mapping[str, Sequence[Curve]], order: Sequence[str], title: str, over: Over = "images", *, runs: bool = True
+    series: Mapping[str, Sequence[Curve]],
+    order: Sequence[str],
+    title: str,
+    over: Over = "images",
+    *,
+    runs: bool = True,
+    noun: str = "images",
 ) -> str:
     """The mean over seeds as a line, every run as a thin one below it, alarms as triangles.
 
     A label keeps the colour of its place in `order`. The mean stands at the images that all seeds share; over seconds,
-    at the mean of their seconds there. The axis is logarithmic where values are positive and span `DECADES`. Empty when
+    at the mean of their seconds there; `noun` is what
+    examples are called. The axis is logarithmic where values are positive and span `DECADES`. Empty when
     there is nothing to draw.
     """
     pick = 0 if over == "images" else 1
@@ -137,7 +144,7 @@ def line_chart(
         low, high = low - pad, high + pad
     right = max(x for _, _, mean, own, _ in drawn for line in (mean, *own) for x, _ in line) or 1.0
     axes = Axes(right, low, high, log)
-    parts = [frame(title), *grid_lines(axes, "images shown" if over == "images" else "seconds of training")]
+    parts = [frame(title), *grid_lines(axes, f"{noun} shown" if over == "images" else "seconds of training")]
     for i, _, _, own, _ in drawn:
         parts += [f'<path class="run {css(i)}" d="M{path([axes.at(*p) for p in line])}"/>' for line in own]
     for i, label, mean, _, _ in drawn:

@@ -66,6 +66,11 @@ def faded(entry: Entry) -> list[str]:
     return found
 
 
+def noun(table: Table) -> str:
+    """What the examples of a table are called: points in the plane and beyond, else images."""
+    return "points" if all(len(e.env.get("shape", ())) == 1 for e in table.entries) else "images"
+
+
 def raised(entry: Entry) -> list[tuple[float, str]]:
     """Images shown at each alarm of a run, and what it said; those that do not say when are no marks on a curve."""
     found = [(re.match(r"at (\d{1,18}) images: ", str(told)), str(told)) for told in entry.status.get("alarms", [])]

@@ -149,6 +149,7 @@ def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
         "matrix": matrix(table, axes),
         "intervals": intervals(table),
         "curves": curves(table),
+        "noun": facts.noun(table),
         "walks": [*walks(table, "interpolation", omitted), *walks(table, "sweep", omitted)],
         "notes": facts.notes(table),
         "faded": facts.lost_again(table),
@@ -194,7 +195,7 @@ def curves(table: Table) -> list[dict[str, str]]:
         for name in dict.fromkeys(k for line in e.lines for k in line if k not in BOOKKEEPING):
             if name not in known or not known[name].sign:
                 known[name] = e.quantity(name)
-    made = []
+    made, noun = [], facts.noun(table)
     for name, quantity in sorted(known.items(), key=lambda told: (not told[1].sign, told[1].rank)):
         series = {}
         for label in table.labels:
@@ -203,7 +204,7 @@ def curves(table: Table) -> list[dict[str, str]]:
         series = {k: v for k, v in series.items() if v}
         runs = len(made) < OPEN
         drawn = {
-            over: charts.line_chart(series, table.labels, f"{quantity.name} over {over}", over, runs=runs)
+            over: charts.line_chart(series, table.labels, f"{quantity.name} over {over}", over, runs=runs, noun=noun)
             for over in get_args(charts.Over)
         }
         if drawn["images"]:
