@@ -40,7 +40,7 @@ browser:
 
 # The site, with its search, in docs/_build/html/index.html; a warning is an error.
 docs: $(VENV)/.installed-docs
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
 
 bench-table: $(VENV)/.installed-test

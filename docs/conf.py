@@ -22,6 +22,7 @@ html_theme = "furo"
 html_title = f"triptych {release}"
 html_copy_source = False
 html_show_sourcelink = False
+html_show_search_summary = False  # it would be fetched, which a page that was opened as a file may not
 html_extra_path = ["_made/extra"]
 html_theme_options = {"top_of_page_buttons": []}
 
@@ -38,6 +39,15 @@ def elsewhere(app, name, source):
     source[0] = re.sub(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)", named, source[0])
 
 
+def others(app, name, source):
+    """A page that the table of contents does not name stands among the pages on how to do things."""
+    if name == "index":
+        named = set(source[0].split())
+        found = sorted(p.stem for p in HERE.glob("*.md") if p.stem not in named | {"index"})
+        source[0] = source[0].replace("% every other page", "\n".join(found))
+
+
 def setup(app):
     (HERE / "_made" / "extra").mkdir(parents=True, exist_ok=True)
     app.connect("source-read", elsewhere)
+    app.connect("source-read", others)
