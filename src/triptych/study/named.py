@@ -145,7 +145,7 @@ def quickstart(scale: Scale) -> Recipes:
         "wgan-gp-8gaussians": 300_000,
         "vae-8gaussians": 250_000,
         "spline-8gaussians": 400_000,
-        "gan-glyphs": 16_000,
+        "gan-glyphs": 22_000,
         "vae-glyphs": 60_000,
         "realnvp-glyphs": 10_000,
     }
