@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from triptych.cli.options import Track
 from triptych.study.contract import Resource
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def study(
     ] = "quick",
     jobs: Annotated[int | None, arg(help="trainings at once; default: one per core, one on a GPU")] = None,
     device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
+    track: Track = (),
     minutes: Annotated[
         float | None, arg(help="time of all trainings together, instead of the recipes' own budgets")
     ] = None,
@@ -46,7 +48,7 @@ def study(
     """
 
     asked = {"seeds": seeds, "minutes": minutes, "contract": contract(equal, budget)}
-    contrast(name, out, scale, jobs, device, asked, head_start=head_start, trust=trust)
+    contrast(name, out, scale, jobs, device, asked, track, head_start=head_start, trust=trust)
 
 
 def contract(equal: Resource | None, budget: float | None) -> Contract | None:
@@ -75,6 +77,7 @@ def contrast(
     jobs: int | None,
     device: str = "auto",
     asked: Mapping[str, Any] | None = None,
+    track: Sequence[str] = (),
     *,
     head_start: Literal["all", "none"] | None = None,
     trust: bool = False,
@@ -89,12 +92,16 @@ def contrast(
     from triptych.recipes.override import with_field
     from triptych.report import terminal
     from triptych.report.page import check_places, write_report
+    from triptych.run import follow
+    from triptych.run.folder import Run
+    from triptych.run.sinks import trackers
     from triptych.study import named
     from triptych.study.from_file import read_study
     from triptych.study.runner import run_study, terminated
     from triptych.system import names
     from triptych.system.console import say
 
+    trackers.by_name(track)  # one that is not here is said before any work
     given = {k: v for k, v in (asked or {}).items() if v is not None}
     if name == named.LINES:
         if given.keys() - {"seeds"} or head_start:
@@ -115,7 +122,13 @@ def contrast(
     names.encodable(folder)
     check_places(folder / "report.html")
     with terminated(f"what is done is kept in {folder}; the same command goes on with the rest"):
-        outcomes = run_study(study, folder, jobs, device)
+        outcomes = run_study(study, folder, jobs, device, track=track)
+        if track:
+            follow.summarise(
+                [Run(o.job.path) for o in outcomes if o.state == "done"],
+                trackers.by_name(track),
+                lambda text: say(text, stderr=True),
+            )
     page = write_report([folder], folder / "report.html")
     for outcome in outcomes:
         if outcome.state != "done":

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
 
 from triptych.core.data import LARGEST, Data, Shape
 from triptych.errors import UserError
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one example takes, in passes through the networks; a pass backward counts as two."""
+
+    sample: float = 1.0
+    likelihood: float = 1.0
+
+
+def affordable(n: int, each: float, passes: float, least: int) -> int:
+    """How many of n examples at `each` passes a budget of `passes` allows: at least `least`, never more than n."""
+    return min(n, max(least, int(passes / each)))
 
 
 class Model(nn.Module, ABC):
@@ -37,6 +52,11 @@ class Model(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
+
+    @property
+    def cost(self) -> Cost:
+        """What a sample and a likelihood take; whoever makes many asks, and makes fewer where they are dear."""
+        return Cost()
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
         """TypeError unless the model is a `Sampler`; likewise the next three, whatever their arguments."""
@@ -71,8 +91,9 @@ class Latent(Model):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "prior" in vars(cls) and "prior_moments" not in vars(cls):
-            raise TypeError(f"{cls.__name__} has a prior of its own; define prior_moments beside it")
+        for needed in ("prior_moments", "prior_factor"):
+            if "prior" in vars(cls) and needed not in vars(cls):
+                raise TypeError(f"{cls.__name__} has a prior of its own; define {needed} beside it")
 
     @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
@@ -86,6 +107,13 @@ class Latent(Model):
     def prior_moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each latent dimension under the prior, (latent,) each, on the CPU."""
         return torch.zeros(self.latent), torch.ones(self.latent)
+
+    def prior_factor(self) -> tuple[Tensor, Tensor] | None:
+        """Mean (latent,) and root R (latent, latent), on the CPU, of a prior that draws mean + R ε with ε ~ N(0, I).
+
+        None where the prior is N(0, I) itself. For programs that draw by themselves: an exported model.
+        """
+        return None
 
 
 class Sampler(Latent):
@@ -117,6 +145,46 @@ class Density(Model):
         """Nats per public example, (n,), differentiable. ValueError for images outside [0, 1]."""
 
 
+class Stepwise(Model):
+    """Makes examples in a number of steps that can still be chosen after training."""
+
+    solvers: ClassVar[tuple[str, ...]] = ()
+    """names of the ways to step, where there are several"""
+    solver: str
+    steps: int
+
+    @abstractmethod
+    def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
+        """What z (n, latent) passes on its way in so many steps: public examples, z itself first."""
+
+    def choose(self, solver: str | None = None, steps: int | None = None) -> None:
+        """Another solver or number of steps from now on; None leaves it. UserError for what there is not."""
+        if solver is not None and solver not in self.solvers:
+            known = (
+                f"choose {', '.join(self.solvers)}" if self.solvers else "leave --solver out: it has one way to step"
+            )
+            raise UserError(f"{type(self).__name__} has no solver {solver!r}; {known}")
+        if steps is not None and not 1 <= steps <= 10_000:
+            raise UserError(f"{steps} steps were asked for; give 1 to 10,000")
+        self.solver, self.steps = solver or self.solver, steps or self.steps
+
+
+def choose_steps(model: Model, solver: str | None, steps: int | None) -> None:
+    """`Stepwise.choose`; UserError for a model that makes its examples in one pass, unless nothing is asked."""
+    if solver is None and steps is None:
+        return
+    if not isinstance(model, Stepwise):
+        raise UserError(f"{type(model).__name__} takes no steps to make a sample; leave out --solver and --steps")
+    model.choose(solver, steps)
+
+
+def is_size(hint: Any) -> bool:
+    """Whether a field's annotation, a type or its text, is `int`, also with notes on what to try for it."""
+    if isinstance(hint, str):
+        return hint == "int" or hint.startswith("Annotated[int,")
+    return hint is int or (get_origin(hint) is Annotated and get_args(hint)[0] is int)
+
+
 class ModelSpec(ABC):
     """Abstract base of the frozen dataclasses in `models/` that build a model for a data shape.
 
@@ -126,7 +194,7 @@ class ModelSpec(ABC):
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):  # type: ignore[arg-type]
-            if f.type not in (int, "int"):
+            if not is_size(f.type):
                 continue
             value, least = getattr(self, f.name), 0 if f.default == 0 else 1
             if value < least:

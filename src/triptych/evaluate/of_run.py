@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 
 from triptych.core import Data, Metric, Model, Sampler, Value, discover
+from triptych.core.model import choose_steps
+from triptych.evaluate.given import with_given
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
     CONTROLS,
@@ -91,6 +93,7 @@ def evaluate_run(
     run = Run(path)
     run.sweep_parts()
     model = run.load(samples.which, device) if model is None else model.eval()
+    choose_steps(model, samples.solver, samples.steps)
     if samples.bn == "train":
         use_batch_statistics(model)
     try:
@@ -120,7 +123,7 @@ def evaluate_model(
     with collected_warnings(said):
         inception = load_inception(features, images=found.train.is_images, device=device)
         built = compare(run, model, found, samples, reference, inception, progress=progress)
-        comparison = built.comparison
+        comparison = with_given(built.comparison, features, device)
         values = measure(comparison)
         if inception is not None and features.stats is not None:
             values |= against_statistics(features.stats, comparison.fake, inception, bar)
@@ -212,6 +215,7 @@ def selected(
         return {}
     best = run.load("best", device)
     assert isinstance(best, Sampler)
+    choose_steps(best, samples.solver, samples.steps)
     if samples.bn == "train":
         use_batch_statistics(best)
     extractors = comparison.extractors.only(values[name].extractor)

@@ -21,6 +21,10 @@ class Samples:
     """checkpoint to evaluate"""
     bn: Literal["eval", "train"] = "eval"
     """batch normalisation: eval, averages kept while training; train, statistics of the batch at hand"""
+    solver: str | None = None
+    """continuous flows: euler, midpoint, heun, rk4 or dopri5; default: the recipe's"""
+    steps: int | None = None
+    """continuous and mean flows: steps of a sample; default: the recipe's"""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -28,7 +32,12 @@ class Samples:
     @property
     def how(self) -> str:
         """What of it is unlike a plain evaluation, as options; empty where nothing is."""
-        unlike = {f"--which {self.which}": self.which != "last", f"--bn {self.bn}": self.bn != "eval"}
+        unlike = {
+            f"--which {self.which}": self.which != "last",
+            f"--bn {self.bn}": self.bn != "eval",
+            f"--solver {self.solver}": self.solver is not None,
+            f"--steps {self.steps}": self.steps is not None,
+        }
         return ", ".join(k for k, v in unlike.items() if v)
 
 
@@ -43,6 +52,22 @@ class Reference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Generator:
+    """What a generator given as an ONNX file (--fake FILE.onnx) takes and makes, where the file does not say it."""
+
+    latent: int | None = None
+    """latent dimensions"""
+    prior: Literal["normal", "uniform"] | None = None
+    """noise: N(0, 1), or uniform on [-1, 1]; default: as the file says, which ours do"""
+    output: tuple[float, float] | None = None
+    """pixel values of black and white, as -1 1 or 0 255; default: as the file says, or whole bytes"""
+
+    @property
+    def asked(self) -> bool:
+        return not (self.latent is None and self.prior is None and self.output is None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Features:
     """What images are compared by beside the set's own extractor: Inception."""
 
@@ -52,6 +77,8 @@ class Features:
     """resize before Inception: as clean-fid, as torch-fidelity, as pytorch-fid"""
     precision: Literal["fp32", "bf16"] = "fp32"
     """of Inception; bf16 is several times faster, and no reference number"""
+    extractor: str | None = None
+    """features of your own as well: FILE.onnx, module:attr, FILE.py:attr, or dinov2:WEIGHTS"""
     stats: Path | None = None
     """clean-fid .npz (mu, sigma) as the real side of FID"""
     save_stats: Path | None = None

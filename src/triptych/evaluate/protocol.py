@@ -17,7 +17,7 @@ from triptych.core import Data, Metric, Sampler, Value, discover, to_bytes
 from triptych.core.features import Extractors
 from triptych.core.metric import described
 from triptych.core.preparation import Preparation
-from triptych.errors import TooFew, UserError
+from triptych.errors import NotFinite, TooFew, UserError
 from triptych.evaluate.options import Features
 from triptych.metrics.comparison import Comparison, pick
 from triptych.metrics.features import contrasts, self_trained
@@ -54,8 +54,12 @@ def draw(model: Sampler, n: int, seed: int, real: Data) -> Data:
     parts: list[Tensor] = []
     while (done := sum(map(len, parts))) < n:
         x = model.sample(min(10_000, n - done), seed=seed + 1_000_003 * len(parts))
-        if not bool(torch.isfinite(x).all()):
-            raise UserError("the model makes pictures with NaN or infinite pixels; it has diverged: try --which best")
+        if bad := int((~torch.isfinite(x.flatten(1))).any(1).sum()):
+            raise NotFinite(
+                f"the model makes pictures with NaN or infinite pixels, {bad} of {len(x)}; it has diverged: try "
+                "--which best",
+                bad,
+            )
         parts.append(to_bytes(x).cpu())
     return Data("samples", torch.cat(parts))
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from triptych.core import Data, Metric, Model, Quantity, Sampler, discover
 from triptych.core.features import Extractors
+from triptych.core.model import affordable
+from triptych.errors import NotFinite
 from triptych.evaluate.options import Features
 from triptych.evaluate.protocol import draw, halves, load_inception, own_extractors
 from triptych.metrics.comparison import Comparison, fresh
@@ -29,11 +31,14 @@ FEWEST = 4
 
 
 DIVERSITY = Quantity("Diversity of samples", neither="1 is as diverse as the data", unit="of the data's")
+SAMPLE_PASSES, LEAST_SAMPLES = 10_000, 500
+"""Passes through the networks that the samples of one look may take, and the least samples it is made of."""
+NONFINITE = Quantity("Samples that are not finite", neither="any above 0 is a fault")
 
 
 def quantities() -> dict[str, Quantity]:
     """What is put in the log of a training of any family that samples, by name."""
-    return {"diversity": DIVERSITY} | {
+    return {"diversity": DIVERSITY, "nonfinite_samples": NONFINITE} | {
         name: quantity
         for metric in discover("metrics", Metric).values()
         for name, quantity in metric.quantities.items()
@@ -127,6 +132,15 @@ def during_training(
 
     Leaves the global random state alone.
     """
+    fewer = affordable(
+        n, model.cost.sample, SAMPLE_PASSES if model.device.type == "cpu" else 100 * SAMPLE_PASSES, LEAST_SAMPLES
+    )
+    if fewer < n:
+        tell(
+            f"a sample takes {model.cost.sample:.0f} passes through the network: numbers on the way are of "
+            f"{fewer:,} samples, not {n:,}"
+        )
+        n = fewer
     if not isinstance(model, Sampler):
         return {}
     if extractors is None:
@@ -135,10 +149,15 @@ def during_training(
         net = load_inception(Features(), images=True, device=str(model.device))
         extractors = dataclasses.replace(extractors, inception=net)
     real = test if test is not None else data
-    if not extractors.of_features and data.distribution is None:
-        return {"diversity": diversity(real.x, draw(model, min(n, FEW), seed, real).x)}
-    real = halves(real)[0] if data.is_images else fresh(data, n, seed + 1)
-    comparison = Comparison(real, draw(model, n, seed, real), model=model, extractors=extractors)
+    try:
+        if not extractors.of_features and data.distribution is None:
+            return {"diversity": diversity(real.x, draw(model, min(n, FEW), seed, real).x)}
+        real = halves(real)[0] if data.is_images else fresh(data, n, seed + 1)
+        comparison = Comparison(real, draw(model, n, seed, real), model=model, extractors=extractors)
+    except NotFinite as e:
+        return {"nonfinite_samples": float(e.count)}
+    if comparison.non_finite_samples:
+        return {"nonfinite_samples": float(comparison.non_finite_samples)}
     comparison.warnings.clear()  # a generator begins with one sample for all codes: its alarms are the trainer's
     found = {"diversity": diversity(real.x, comparison.fake.x)}
     for metric in discover("metrics", Metric).values():

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from triptych.core import Model, Sampler
+from triptych.core.model import choose_steps
 from triptych.errors import UserError
 from triptych.explore.output import BatchNorm, check_target, opened, shows_data, train_data, write_examples
 from triptych.models import code_density, latent_space
@@ -30,6 +31,8 @@ def write_samples(
     model: Model | None = None,
     codes: Codes | None = None,
     components: int | None = None,
+    solver: str | None = None,
+    steps: int | None = None,
     data: str | None = None,
 ) -> Path:
     """Write n samples; returns the file or folder. The name of `out` says what is written:
@@ -40,8 +43,8 @@ def write_samples(
     `codes` of an autoencoder come from what its recipe says, unless another is named: the prior (of an AE the running
     Gaussian of its codes), or a density that is fitted to the codes of the run's training examples now: one Gaussian,
     or a mixture of `components` (where not given, as many as the BIC chooses). A flow is there where the run trained
-    one. `data` says where the run's own examples are, if they have moved: for those codes, for the names of columns and
-    for what points are drawn over.
+    one. `solver` and `steps` are of models that make samples in steps. `data` says where the run's own examples are, if
+    they have moved: for those codes, for the names of columns and for what points are drawn over.
     """
     if n < 1 or batch < 1:
         raise UserError(f"{n} samples in batches of {batch} were asked for; both must be at least 1")
@@ -54,6 +57,7 @@ def write_samples(
     if codes != "mixture" and components is not None:
         raise UserError("--components is the size of a mixture; add --codes mixture")
     found, model = opened(run, which, bn=bn, device=device, model=model)
+    choose_steps(model, solver, steps)
     if not isinstance(model, Sampler):
         raise UserError(f"{found.path} holds {type(model).__name__}, which cannot sample; choose another run")
     pictures = len(model.shape) == 3

@@ -14,11 +14,14 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Data, Density, Metric, Model, Quantity, Value, to_inner
+from triptych.core.model import affordable
 from triptych.core.units import bits_per_dim
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
 from triptych.metrics.comparison import fresh, subset
 from triptych.models.families import FlowModel, VAEModel
+from triptych.models.flows import ode
+from triptych.models.flows.continuous import ContinuousFlow
 from triptych.objectives.autoencoder import Variational
 from triptych.objectives.posterior import importance_draws, kl_to_prior
 
@@ -52,17 +55,6 @@ class Card:
     _: KW_ONLY
     kind: Literal["exact", "bound", "estimate", ""] = ""
     """filled in from the estimator"""
-    solver: str | None = None
-    """of an estimate, from here on: how the differential equation is solved"""
-    tolerance: float | None = None
-    steps: int | None = None
-    probes: int | None = None
-    """random vectors behind each trace; 0: the exact trace"""
-    se: float | None = None
-    """standard error that comes from the probes, nats per example"""
-    value_at_doubled_steps: float | None = None
-    """mean log p, nats per example, at twice the steps or a tenth of the tolerance"""
-    converged: bool | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", KINDS[self.estimator])
@@ -71,6 +63,11 @@ class Card:
         """As eval.json has it: what does not apply is left out."""
         return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
 
+    @property
+    def ranked(self) -> Card:
+        """What two cards must share for their numbers to be ranked."""
+        return Card(self.space, self.dequantisation, self.estimator, self.draws, self.bound, 0)
+
     def __str__(self) -> str:
         text = f"{self.bound} of log p over {self.space}: {self.estimator}, K = {self.draws}"
         if self.dequantisation != "none":
@@ -78,13 +75,49 @@ class Card:
         return text + (f"; {self.non_finite} of {self.examples} not finite" if self.non_finite else "")
 
 
+@dataclass(frozen=True)
+class EstimateCard(Card):
+    """The card of a likelihood that a solver found: how, and whether more effort would have changed it."""
+
+    solver: str = "dopri5"
+    tolerance: float = 0.0
+    steps: float = 0.0
+    """mean number of steps per example, those tried again counted"""
+    probes: int = 0
+    """random vectors of the estimate of the divergence; 0: the exact trace"""
+    se: float = 0.0
+    """standard error of the mean in nats, over examples and probes"""
+    value_at_doubled_steps: float = 0.0
+    """mean negative log-likelihood of the first `checked` examples in twice the steps, in nats"""
+    value_at_steps: float = 0.0
+    """of the same examples, as they were"""
+    checked: int = 0
+    converged: bool = False
+    """whether the two differ by less than `AGREE` nats per dimension"""
+
+    def __str__(self) -> str:
+        trace = f"{self.probes} probe{'s' * (self.probes > 1)}" if self.probes else "exact trace"
+        moved = abs(self.value_at_doubled_steps - self.value_at_steps)
+        verdict = f"{'converged' if self.converged else 'NOT converged'}: twice the steps move it by {moved:.2g} nats"
+        return f"{super().__str__()}; {self.solver} at {self.tolerance:g}, {self.steps:.0f} steps, {trace}; {verdict}"
+
+
+AGREE = 0.005
+"""Nats per dimension that a likelihood may move in twice the steps and still be called converged."""
+CHECKED, CHECKED_PASSES = 256, 80_000
+"""Most examples whose likelihood is also found in twice the steps, and the passes they may take."""
+EXAMPLES_PASSES, FEW = 10_000_000, 64
+"""Passes that the likelihoods of an evaluation may take, and the least examples they are of; more on a GPU."""
+ALONG_PASSES = 150_000
+"""Passes that the likelihoods of one look in training may take."""
+
+
 def rank(values: Mapping[str, tuple[float, Card]]) -> list[str]:
     """Names from the highest log-likelihood to the lowest; UserError where the cards forbid a comparison.
 
     An ELBO below another model's exact value shows nothing: the bound's own gap may be larger than the difference.
     """
-    same = {"non_finite": 0, "examples": 0, "se": None, "value_at_doubled_steps": None, "converged": None}
-    cards = {name: dataclasses.replace(card, **same) for name, (_, card) in values.items()}
+    cards = {name: card.ranked for name, (_, card) in values.items()}
     if cards:
         first, *rest = cards.items()
         for name, card in rest:
@@ -114,13 +147,48 @@ def exact(model: Model, x: Tensor, draws: int = 1, batch: int = 256) -> tuple[Te
     card = Card(
         "[0, 1]^D" if images else "the data's units",
         ("learned" if learned else "uniform") if images else "none",
-        "exact",
+        "ODE" if isinstance(model, ContinuousFlow) else "exact",
         draws,
         "lower bound" if images else "exact",
         len(x),
         int((~torch.isfinite(log_p)).sum()),
     )
+    if isinstance(model, ContinuousFlow):
+        card = estimated(model, x, log_p, card, batch)
     return log_p, card
+
+
+def estimated(model: ContinuousFlow, x: Tensor, log_p: Tensor, card: Card, batch: int) -> EstimateCard:
+    """The card with how the solver found log p (n,), and what twice its steps give for some of the examples.
+
+    dopri5 is of order 5: a tolerance 2⁵ times smaller makes about twice the steps. Where rounding allows no smaller
+    one, a 2⁵ times larger one is tried in its stead, and its result counts as the one of half the steps. Noise and
+    probes are the same both times.
+    """
+    steps = model.evaluations["likelihood"] / 6
+    passes = CHECKED_PASSES if len(model.shape) == 1 else CHECKED_PASSES / 10
+    some = x[: affordable(CHECKED, model.cost.likelihood, passes, 16)]
+    least = ode.LEAST[torch.float32]
+    finer = model.tolerance / 32
+    tolerances = (model.tolerance, finer) if finer >= least else (32 * model.tolerance, model.tolerance)
+    found = []
+    for tolerance in tolerances:
+        with torch.random.fork_rng(devices=[]), model.at_tolerance(tolerance):
+            torch.manual_seed(0)
+            parts = [log_density(model, part).double() for part in some.split(batch)]
+        found.append(-torch.cat(parts).mean().item())
+    plain, doubled = found
+    return EstimateCard(
+        **vars(card),
+        tolerance=model.tolerance,
+        steps=steps,
+        probes=0 if model.exact_trace else model.probes,
+        se=(log_p.std() / len(log_p) ** 0.5).item() if len(log_p) > 1 else math.nan,
+        value_at_doubled_steps=doubled,
+        value_at_steps=plain,
+        checked=len(some),
+        converged=abs(doubled - plain) <= AGREE * model.latent,
+    )
 
 
 def log_density(model: Model, x: Tensor) -> Tensor:
@@ -265,9 +333,11 @@ class Likelihood(Metric):
         return "" if comparison.model is not None else "there is no model, only samples"
 
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
-        model, real = comparison.model, subset(comparison.real, self.points, self.seed)
+        model = comparison.model
+        assert model is not None
+        real = subset(comparison.real, self.afford(model, self.points), self.seed)
         if real.distribution is not None:
-            real = fresh(real, self.drawn, comparison.seed + 3)
+            real = fresh(real, self.afford(model, self.drawn), comparison.seed + 3)
         if isinstance(model, Density):
             real = self.affordable(real, functools.partial(exact, model))
         tell = functools.partial(self.tell, comparison, real, functools.cache(lambda: self.beside(comparison, real)))
@@ -297,6 +367,15 @@ class Likelihood(Metric):
         while n > TIMED and n * each > self.seconds:
             n //= 2
         return subset(real, n, self.seed)
+
+    def afford(self, model: Model, n: int, passes: float = EXAMPLES_PASSES, least: int = FEW) -> int:
+        """How many of n likelihoods are made: fewer where one takes many passes; the card tells how many they were.
+
+        A pass of a small network over vectors is less than a hundredth of one over pictures.
+        """
+        more = 100 if model.device.type != "cpu" else 1
+        scale = 1 if len(model.shape) == 1 else 200
+        return affordable(n, model.cost.likelihood, more * passes / scale, least)
 
     def tighter(
         self, model: VAEModel, objective: Variational, real: Data, elbo: Tensor, card: Card
@@ -367,7 +446,7 @@ class Likelihood(Metric):
                 seed=self.seed,
                 floor=0.0,
                 floor_n=n,
-                note=f"KL(data ‖ model), nats{above}",
+                note=f"KL(data ‖ model), nats{above}" + (f"; {note}" if card.kind == "estimate" else ""),
             )
         plain = card.told()
         return {
@@ -380,6 +459,7 @@ class Likelihood(Metric):
         model, real = comparison.model, comparison.real
         if not isinstance(model, Density) or real.distribution is None:
             return {}
+        x = real.x[: self.afford(model, len(real), ALONG_PASSES, 256)]
         with torch.no_grad():
-            log_prob = torch.cat([model.log_prob(part.to(model.device)) for part in real.x.split(4096)]).cpu().double()
-        return {"kl_data": (real.log_prob(real.x).double() - log_prob).mean().item()}
+            log_prob = torch.cat([model.log_prob(part.to(model.device)) for part in x.split(4096)]).cpu().double()
+        return {"kl_data": (real.log_prob(x).double() - log_prob).mean().item()}

@@ -15,8 +15,10 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from triptych.core import Data, Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
+from triptych.core.model import Cost
 from triptych.errors import UserError
 from triptych.models.layers.bijections import Convolutions, Transform
+from triptych.models.layers.transformer import TokenTransformer
 
 PARAMETERS, TENSORS = 2**30, 10_000
 """Most parameters of a model (4 GiB in float32), and most tensors that hold them."""
@@ -105,11 +107,15 @@ class FlowModel(Sampler, Encoder, Density):
             self.dequantizer = dequantizer
 
     def autocast_modules(self) -> list[nn.Module]:
-        """The convolutions that decide scales and shifts; z and log-determinants stay float32.
+        """The convolutions and transformers that decide scales and shifts; z and log-determinants stay float32.
 
         Flows of vectors have none: bfloat16 moves the log density of 2-D data by hundredths of a nat.
         """
-        return [m for m in self.modules() if isinstance(m, Convolutions)]
+        return [m for m in self.modules() if isinstance(m, Convolutions | TokenTransformer)]
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(sample=self.flow.passes_back)
 
     def encode(self, x: Tensor) -> Tensor:
         return self.flow(to_inner(check_examples(self, x)))[0]
@@ -296,9 +302,12 @@ class Autoencoder(Sampler, Encoder):
         """n draws from the Gaussian of the codes' running mean and covariance, (n, latent), on the model's device."""
         where = self.device if generator is None else generator.device
         noise = torch.randn(n, self.latent, generator=generator, device=where).to(self.code_cov)
+        return self.code_mean + temperature * noise @ self.code_root().to(noise).T
+
+    def code_root(self) -> Tensor:
+        """R with R Rᵀ the covariance of the codes, (latent, latent), float64."""
         values, vectors = torch.linalg.eigh(self.code_cov.double())
-        root = (vectors * values.clamp_min(0).sqrt()).to(noise)
-        return self.code_mean + temperature * noise @ root.T
+        return vectors * values.clamp_min(0).sqrt()
 
 
 class AEModel(Autoencoder):
@@ -318,6 +327,10 @@ class AEModel(Autoencoder):
     def prior_moments(self) -> tuple[Tensor, Tensor]:
         """Those of the codes."""
         return self.code_mean.cpu(), self.code_cov.diagonal().clamp_min(0).sqrt().cpu()
+
+    def prior_factor(self) -> tuple[Tensor, Tensor]:
+        """Those of the codes."""
+        return self.code_mean.cpu(), self.code_root().to(self.code_mean).cpu()
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
         """n new public examples, (n, *shape); `temperature` scales the spread of the codes around their mean."""
@@ -343,6 +356,12 @@ class VAEModel(Autoencoder):
         if self.second is None or not bool(self.second.fitted):
             return super().prior_moments()
         return self.code_mean.cpu(), self.code_cov.diagonal().clamp_min(0).sqrt().cpu()
+
+    def prior_factor(self) -> tuple[Tensor, Tensor] | None:
+        """As `prior_moments`: of the codes where samples are decoded from a density of these."""
+        if self.second is None or not bool(self.second.fitted):
+            return super().prior_factor()
+        return self.code_mean.cpu(), self.code_root().to(self.code_mean).cpu()
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
         """n new public examples, (n, *shape); `temperature` multiplies z, or its distance from the codes' mean."""

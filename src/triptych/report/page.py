@@ -30,13 +30,11 @@ from triptych.report.pictures import walks
 from triptych.report.significance import ALPHA, judge
 from triptych.report.table import Table, tables
 from triptych.report.wording import axis_sentence, headline, sentence
-from triptych.system import csv_files, files
+from triptych.system import csv_files, files, pages
 from triptych.system.console import note, printable
 from triptych.system.refusals import system_errors
 from triptych.system.shell import safe, shell
 
-MARK = '<meta name="generator" content="triptych">'
-"""What tells a page of ours from another one."""
 ELSEWHERE = "give --out another name"
 OPEN = 6
 """Charts of curves that are not folded away; in them every run is drawn, in the others the means."""
@@ -71,9 +69,14 @@ def check_places(out: Path) -> None:
 
 
 def is_page(path: Path) -> bool:
-    """Whether the file is a page that was made here."""
-    with path.open("rb") as f:
-        return MARK.encode() in f.read(2_000)
+    """Whether the file is a report that was made here."""
+    return pages.is_page(path, pages.REPORT)
+
+
+def explorer_beside(out: Path) -> str:
+    """The name of the explorer that lies beside the page, to be linked to; empty where there is none."""
+    page = out.parent / pages.EXPLORE_NAME
+    return page.name if page.is_file() and pages.is_page(page, pages.EXPLORER) else ""
 
 
 def environment() -> Environment:
@@ -115,6 +118,7 @@ def render(
         runs=len(entries),
         alpha=ALPHA,
         style=(folder / "report.css").read_text(encoding="utf-8"),
+        explorer=explorer_beside(out),
         script=(script := (folder / "report.js").read_text(encoding="utf-8")),
         script_hash=script_hash(script),
         versions=versions(entries),
@@ -158,7 +162,7 @@ def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
         "meanings": [
             (m, q.name, meaning(q), declared.quantity(m).about) for m in table.metrics if (q := table.quantity(m))
         ],
-        "commands": [(e.label, e.seed, begun_by(e), shell(str(e.path))) for e in table.entries],
+        "commands": [(e.label, e.seed, begun_by(e), same_as(e), shell(str(e.path))) for e in table.entries],
     }
 
 
@@ -174,6 +178,11 @@ def begun_by(entry: Entry) -> str:
     if command and safe(command):
         return f"{command} --out {shell(str(entry.path))}"
     return shell("triptych", "resume", str(entry.path))
+
+
+def same_as(entry: Entry) -> str:
+    """The command that trains a run again from its folder: the same recipe, seed and examples."""
+    return shell("triptych", "train", "--like", str(entry.path))
 
 
 def intervals(table: Table) -> list[tuple[str, str]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from triptych.core import Recipe, encode
+from triptych.core import Recipe
+from triptych.core.codec import identity
 from triptych.errors import UserError
 from triptych.study.contract import Contract
 from triptych.system import files, names
@@ -67,9 +66,7 @@ def run_id(recipe: Recipe, seed: int) -> str:
 
     UserError where the name cannot be a folder's.
     """
-    asked = encode(replace(recipe, name="", about=""))
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    return f"{names.component(recipe.name or 'run', 'the recipe')}-{digest[:8]}-seed{seed}"
+    return f"{names.component(recipe.name or 'run', 'the recipe')}-{identity(recipe)}-seed{seed}"
 
 
 Show = Callable[[dict[Path, Job], Outcome | None], None]

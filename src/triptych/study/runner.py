@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -33,13 +33,20 @@ ELSEWHERE = "give --out another place"
 
 
 def run_study(
-    study: Study, out: str | Path, jobs: int | None = None, device: str = "auto", *, progress: bool = True
+    study: Study,
+    out: str | Path,
+    jobs: int | None = None,
+    device: str = "auto",
+    *,
+    progress: bool = True,
+    track: Sequence[str] = (),
 ) -> list[Outcome]:
     """Train and evaluate what is missing of a study under `out`; how every run stands, in the order of `Study.jobs`.
 
     `jobs` processes work at once (default: one per processor core, one on a GPU), sharing the cores evenly unless
     OMP_NUM_THREADS says how many threads each may have. A run that fails does not stop the others. Where the study has
-    minutes or a contract, budgets are found first, and kept in study.json.
+    minutes or a contract, budgets are found first, and kept in study.json. `track` names sinks that every run is also
+    shown in.
     """
     out = Path(out)
     if jobs is not None and not 1 <= jobs <= MOST:
@@ -65,7 +72,7 @@ def run_study(
     workers = max(1, min(most, len(missing)))
     record(study, out, todo, ended, told)
     with display(len(todo), len(ended), workers, shown=progress) as show:
-        for outcome in work_through(missing, workers, threads_each(workers), device, show):
+        for outcome in work_through(missing, workers, threads_each(workers), device, show, track):
             ended[outcome.job.path] = outcome
             record(study, out, todo, ended, told)
     return [ended[job.path] for job in todo]
@@ -204,14 +211,14 @@ class Worker:
                 self.lines.put(line)
         self.lines.put(None)
 
-    def ask(self, job: Job, device: str, log: Path) -> tuple[str, str]:
+    def ask(self, job: Job, device: str, log: Path, track: Sequence[str] = ()) -> tuple[str, str]:
         """State and message of a job, once it is done; `Ended` where the process is no more."""
         order = {"recipe": encode(job.recipe), "seed": job.seed, "path": str(job.path), "samples": job.samples}
         order |= {} if job.pace is None else {"pace": job.pace.told()}
         order |= {} if job.judged else {"judged": False}
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(json.dumps({**order, "device": device}) + "\n")
+            self.process.stdin.write(json.dumps({**order, "device": device, "track": list(track)}) + "\n")
             self.process.stdin.flush()
         except (OSError, ValueError) as e:
             raise Ended(self._how()) from e
@@ -265,7 +272,9 @@ def understood(line: str) -> dict[str, str] | None:
     return answer if answer["state"] in STATES else None
 
 
-def work_through(jobs: list[Job], workers: int, threads: int, device: str, show: Show) -> Iterator[Outcome]:
+def work_through(
+    jobs: list[Job], workers: int, threads: int, device: str, show: Show, track: Sequence[str] = ()
+) -> Iterator[Outcome]:
     """Outcomes as they come, one for every job, from `workers` processes of `threads` threads each."""
     waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
     for job in jobs:
@@ -288,7 +297,7 @@ def work_through(jobs: list[Job], workers: int, threads: int, device: str, show:
                 if worker is None:
                     worker = Worker(threads, log)
                     started.append(worker)
-                state, message = worker.ask(job, device, log)
+                state, message = worker.ask(job, device, log, track)
             except Ended as e:
                 worker = None
                 state, message = "failed", f"{e}; {log} has what it said{last_words(log)}"
