@@ -141,13 +141,13 @@ def quickstart(scale: Scale) -> Recipes:
     from triptych.core import DataSpec
 
     budgets = {
-        "gan-8gaussians": 250_000,
-        "wgan-gp-8gaussians": 300_000,
-        "vae-8gaussians": 250_000,
-        "spline-8gaussians": 400_000,
-        "gan-glyphs": 22_000,
-        "vae-glyphs": 60_000,
-        "realnvp-glyphs": 10_000,
+        "gan-8gaussians": 200_000,
+        "wgan-gp-8gaussians": 250_000,
+        "vae-8gaussians": 150_000,
+        "spline-8gaussians": 300_000,
+        "gan-glyphs": 16_000,
+        "vae-glyphs": 50_000,
+        "realnvp-glyphs": 8_000,
     }
     found = [within(images, name, scale) for name, images in budgets.items()]
     small = DataSpec("glyphs", resolution=24, channels=1)
