@@ -12,7 +12,7 @@ from triptych.report import charts, facts, write_report
 from triptych.report.axes import judge_axes
 from triptych.report.cards import family, picture_row
 from triptych.report.entries import gather
-from triptych.report.matrix import matrix, ranked, shade, short_names
+from triptych.report.matrix import matrix, ranked, ranking, shade, short_names
 from triptych.report.table import tables
 from triptych.system import files
 
@@ -80,6 +80,20 @@ def test_recipes_stand_by_rank_and_yardsticks_behind_them(tmp_path):
     assert [c.name for c in cards] == ["vae", "gan", "gaussian"]
     assert cards[2].family == "yardstick"
     assert cards[0].standing in ("best number; no clear difference", "clearly the best")
+
+
+def test_pictures_are_ranked_by_features_before_pixels(tmp_path):
+    """A distance of pixels praises blur, however low its rank."""
+    runs = []
+    for name, pixels, features in (("gan-mnist", 2.0, 1.0), ("vae-mnist", 1.0, 9.0)):
+        values = {
+            "far": {"value": pixels, "extractor": "pixels", **DISTANCE},
+            "near": {"value": features, "extractor": "offline:1", **DISTANCE, "title": "Near", "rank": 9},
+        }
+        runs.append(make_run(tmp_path / name, picture_recipe(name), values=values, pictures=False, points=3))
+    (table,) = tables(gather([r.path for r in runs])[0])
+    assert ranking(table) == "near"
+    assert ranked(table) == ["gan-mnist", "vae-mnist"]
 
 
 def test_negative_controls_have_columns_of_their_own(tmp_path):

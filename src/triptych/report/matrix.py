@@ -1,7 +1,7 @@
 """The matrix of a table: metrics by axis down, recipes by rank across, shaded by the distance from the floor.
 
-The shade is the share of the way from the floor (where a metric has none, from the best recipe) to the worst model of
-the row. A row in which all are near has no far end of its own: its scale goes as far as the floor is large, so that
+The shade is the share of the way from the floor (where a metric has none, from the best recipe) to the worst recipe
+of the row. A row in which all are near has no far end of its own: its scale goes as far as the floor is large, so that
 0.98 beside a floor of 0.99 stays pale.
 """
 
@@ -44,13 +44,21 @@ def ranking(table: Table) -> str:
 
 
 def leading(table: Table, axis: str, at_least: int = 1) -> str:
-    """The first metric of an axis, witness by witness, of which so many recipes have a number; empty where none."""
+    """The first metric of an axis, witness by witness, of which so many recipes have a number; empty where none.
+
+    Pictures are looked at by features first: distances of pixels praise blur.
+    """
     labels = table.contestants
-    for witness in witnesses_of(table, axis):
+    for witness in sorted(witnesses_of(table, axis), key=lambda w: not table.raw and of_pixels(w.name)):
         for metric in witness.metrics:
             if sum(bool(table.numbers(k, metric)) for k in labels) >= at_least > 0:
                 return metric
     return ""
+
+
+def of_pixels(features: str) -> bool:
+    """Whether a witness sees the examples themselves, and no features of them."""
+    return features in ("", "data") or features.startswith("pixels")
 
 
 def leading_few(table: Table, most: int) -> list[str]:
@@ -183,7 +191,7 @@ def row(table: Table, metric: str, labels: Sequence[str], yardsticks: Sequence[s
     quantity, floor = table.quantity(metric), table.floor(metric)
     means = {k: e.mean for k in (*labels, *yardsticks) if (e := table.estimate(k, metric))}
     own = [means[k] for k in labels if k in means]
-    sign, every = quantity.sign, spread(table, metric, (*labels, *yardsticks))
+    sign, every = quantity.sign, spread(table, metric, labels)
     near = floor if floor is not None else max(every, key=lambda v: sign * v, default=0.0)
     far = min([*every, near], key=lambda v: sign * v)
     cells = [cell(table, metric, k) for k in (*labels, *yardsticks)]
