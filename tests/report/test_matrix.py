@@ -154,7 +154,7 @@ def test_the_policy_names_the_one_script_by_its_hash(tmp_path):
 
 
 def curve(values, seconds=2.0, alarms=()):
-    return charts.Curve([(100.0 * i, seconds * i, v) for i, v in enumerate(values)], alarms)
+    return charts.Curve([(100.0 * i, seconds * i, 5.0 * i, v) for i, v in enumerate(values)], alarms)
 
 
 def test_every_run_is_a_thin_line_below_the_mean():
@@ -168,6 +168,8 @@ def test_over_seconds_the_mean_stands_at_the_mean_of_the_seconds():
     drawn = charts.line_chart({"a": [curve([1, 2], 2.0), curve([3, 4], 4.0)]}, ["a"], "t", "seconds")
     assert 'data-points="0,2 3,3"' in drawn
     assert "seconds of training" in drawn
+    drawn = charts.line_chart({"a": [curve([1, 2]), curve([3, 4])]}, ["a"], "t", "steps")
+    assert 'data-points="0,2 5,3"' in drawn
 
 
 def test_values_that_fall_over_powers_of_ten_have_a_logarithmic_axis():

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape as escape_html
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -68,17 +68,21 @@ def thin(curve: Sequence[T], most: int = MOST) -> list[T]:
     return [curve[i] for i in keep]
 
 
+Point = tuple[float, float, float, float]
+
+
 @dataclass(frozen=True)
 class Curve:
     """One logged number of one run."""
 
-    points: Sequence[tuple[float, float, float]]
-    """(images shown, seconds of training, value)"""
+    points: Sequence[Point]
+    """(images shown, seconds of training, steps, value)"""
     alarms: Sequence[tuple[float, str]] = ()
     """images shown at an alarm, and what it said"""
 
 
-Over = Literal["images", "seconds"]
+Over = Literal["images", "seconds", "steps"]
+"""What a chart goes over: the first three numbers of a point, in this order."""
 
 
 @dataclass(frozen=True)
@@ -119,18 +123,18 @@ def line_chart(
 ) -> str:
     """The mean over seeds as a line, every run as a thin one below it, alarms as triangles.
 
-    A label keeps the colour of its place in `order`. The mean stands at the images that all seeds share; over seconds,
-    at the mean of their seconds there; `noun` is what
+    A label keeps the colour of its place in `order`. The mean stands at the images that all seeds share; over seconds
+    and steps, at the mean of them there; `noun` is what
     examples are called. The axis is logarithmic where values are positive and span `DECADES`. Empty when
     there is nothing to draw.
     """
-    pick = 0 if over == "images" else 1
+    pick = get_args(Over).index(over)
     drawn = []
     for label, curves in series.items():
         found = [[p for p in c.points if all(map(math.isfinite, p))] for c in curves]
-        mean = [(p[pick], p[2]) for p in thin(mean_curve(found))]
+        mean = [(p[pick], p[3]) for p in thin(mean_curve(found))]
         if len(mean) > 1:
-            own = [[(p[pick], p[2]) for p in thin(points, FEW)] for points in found] if runs and len(found) > 1 else []
+            own = [[(p[pick], p[3]) for p in thin(points, FEW)] for points in found] if runs and len(found) > 1 else []
             drawn.append((order.index(label), label, mean, own, [a for c in curves for a in placed(c, pick)]))
     if not drawn:
         return ""
@@ -144,7 +148,10 @@ def line_chart(
         low, high = low - pad, high + pad
     right = max(x for _, _, mean, own, _ in drawn for line in (mean, *own) for x, _ in line) or 1.0
     axes = Axes(right, low, high, log)
-    parts = [frame(title), *grid_lines(axes, f"{noun} shown" if over == "images" else "seconds of training")]
+    parts = [
+        frame(title),
+        *grid_lines(axes, {"images": f"{noun} shown", "seconds": "seconds of training", "steps": "steps"}[over]),
+    ]
     for i, _, _, own, _ in drawn:
         parts += [f'<path class="run {css(i)}" d="M{path([axes.at(*p) for p in line])}"/>' for line in own]
     for i, label, mean, _, _ in drawn:
@@ -177,14 +184,15 @@ def grid_lines(axes: Axes, name: str) -> list[str]:
     return parts
 
 
-def mean_curve(seeds: Sequence[Sequence[tuple[float, float, float]]]) -> list[tuple[float, float, float]]:
-    """(images, mean seconds, mean value) at the images that all seeds have."""
-    tables = [{images: (seconds, value) for images, seconds, value in points} for points in seeds if points]
+def mean_curve(seeds: Sequence[Sequence[Point]]) -> list[Point]:
+    """(images, and the means of seconds, steps and values) at the images that all seeds have."""
+    tables = [{images: rest for images, *rest in points} for points in seeds if points]
     shared = sorted(set.intersection(*(set(t) for t in tables))) if tables else []
-    return [
-        (x, math.fsum(t[x][0] for t in tables) / len(tables), math.fsum(t[x][1] for t in tables) / len(tables))
-        for x in shared
-    ]
+
+    def mean(x: float, k: int) -> float:
+        return math.fsum(t[x][k] for t in tables) / len(tables)
+
+    return [(x, mean(x, 0), mean(x, 1), mean(x, 2)) for x in shared]
 
 
 def placed(curve: Curve, pick: int) -> list[tuple[float, float, str]]:
@@ -193,7 +201,7 @@ def placed(curve: Curve, pick: int) -> list[tuple[float, float, str]]:
     for images, text in curve.alarms:
         if curve.points:
             near = min(curve.points, key=lambda p: abs(p[0] - images))
-            found.append((near[pick], near[2], text))
+            found.append((near[pick], near[3], text))
     return found
 
 

@@ -78,12 +78,13 @@ def raised(entry: Entry) -> list[tuple[float, str]]:
 
 
 def curve(entry: Entry, name: str, *, alarms: bool) -> charts.Curve:
-    """A logged number of one run, over images and over the seconds of training alone; with its alarms, if asked."""
+    """A logged number of one run, over images, the seconds of training alone, and steps; with its alarms, if asked."""
     points, looked = [], 0.0
     for line in entry.lines:
         if number(value := line.get(name)):
             seconds = line["seconds"] if number(line.get("seconds")) else 0.0
-            points.append((float(line["images"]), max(seconds - looked, 0.0), float(value)))
+            steps = float(line["step"]) if number(line.get("step")) else 0.0
+            points.append((float(line["images"]), max(seconds - looked, 0.0), steps, float(value)))
         looked += line["evaluating"] if number(line.get("evaluating")) else 0.0
     return charts.Curve(points, raised(entry) if alarms else ())
 
