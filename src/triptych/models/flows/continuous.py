@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from triptych.core import Density, Encoder, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
 from triptych.core.model import Cost, Stepwise
+from triptych.errors import UserError
 from triptych.models.flows import ode
 from triptych.models.flows.ode import Solver
 
@@ -312,6 +313,8 @@ class Integration(ModelSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.tolerance > 0:
+            raise UserError(f"model.tolerance is {self.tolerance:g}; it must be above 0")
         ode.check_tolerance(self.tolerance)
 
 
