@@ -1,4 +1,4 @@
-"""The report of 30 and of 120 runs: how long it takes and what it weighs, with pictures as hard to compress as noise."""
+"""Reports of 30 and of 120 runs: how long they take and what they weigh, with pictures as hard to compress as noise."""
 
 from __future__ import annotations
 
