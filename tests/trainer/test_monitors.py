@@ -72,7 +72,7 @@ class Pulled(Objective):
 
 def test_lost_modes(tmp_path):
     said = raised(tmp_path, DataSpec("8gaussians"), MLPGAN(width=32), Pulled(), 12_800, 6_400, lr=5e-3)
-    assert any("collapse: samples reach 1 of 8 modes" in alarm for alarm in said)
+    assert any("collapse: samples differ by" in alarm for alarm in said)  # which shows before they reach one mode of 8
 
 
 class Copyist(Sampler):

@@ -45,7 +45,7 @@ def evaluate(
     channels: Annotated[int | None, arg(help="1 (grey) or 3 (RGB) for --real and --fake")] = None,
     *,
     curve: Annotated[
-        bool, arg(help="also judge every kept checkpoint of a run: distance against images, as curve.json and .png")
+        bool, arg(help="also evaluate every kept checkpoint of a run: distance against images, as curve.json and .png")
     ] = False,
     explain: Annotated[
         bool, arg(help="instead: FID under three resizes, two sample counts and two references, and whose each is like")

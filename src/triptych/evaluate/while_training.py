@@ -93,9 +93,7 @@ def prepare(
     if ready(data):
         return own_extractors(data, test, contrasts.SEEDS[:1])
     if say is not None:
-        say(
-            f"making the extractors that samples of {data.name} are judged by: once, before the training; they are kept"
-        )
+        say(f"making the extractors by which samples are compared with {data.name}: once, before the training")
     began = time.perf_counter()
     found = own_extractors(data, test, contrasts.SEEDS[:1], bars(shown=shown))
     if say is not None:

@@ -38,6 +38,10 @@ FEATURES = 64
 BATCH = 128
 STEPS = 500
 """Of training."""
+SOUND = 2_000
+"""Training pictures whose features are evened out."""
+LEAST = 1e-4
+"""Of the largest variance: smaller ones count as this."""
 THUMB = 4
 """Side of the coarse layout."""
 
@@ -64,18 +68,35 @@ class Net(nn.Module):
         self.stem = nn.Sequential(nn.Conv2d(channels, a, 4, 2, 1, bias=False), nn.BatchNorm2d(a), nn.ReLU(inplace=True))
         self.blocks = nn.Sequential(Residual(a, a, 1), Residual(a, b, 2), Residual(b, c, 2))
         self.features = nn.Linear(4 * c + a, FEATURES)
-        self.fault = nn.Linear(FEATURES, len(FAULTS))
-        self.turn = nn.Linear(FEATURES, 4)
-        self.layout = nn.Linear(FEATURES, channels * THUMB**2)
 
     def forward(self, x: Tensor) -> Tensor:
         early = self.stem(x)
         late = self.blocks(early)
         return self.features(torch.cat([F.adaptive_avg_pool2d(late, 2).flatten(1), early.mean((2, 3))], 1))
 
-    def loss(self, x: Tensor, degrees: Tensor, turns: Tensor) -> Tensor:
+    @torch.no_grad()
+    def even_out(self, x: Tensor) -> None:
+        """Turn the features to the principal components of those of sound images x, each over the fourth root of its
+        variance there: half way to equal weights, so that what tells one sound image from another is heard as well."""
+        z = torch.cat([self(part) for part in x.split(BATCH)])
+        mean, (variances, axes) = z.mean(0), torch.linalg.eigh(torch.cov(z.T).double())
+        turn = (axes * variances.clamp_min(LEAST * variances.max()) ** -0.25).float()
+        self.features.bias.copy_((self.features.bias - mean) @ turn)
+        self.features.weight.copy_(turn.T @ self.features.weight)
+
+
+class Heads(nn.Module):
+    """What the features are asked while they are learned."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fault = nn.Linear(FEATURES, len(FAULTS))
+        self.turn = nn.Linear(FEATURES, 4)
+        self.layout = nn.Linear(FEATURES, channels * THUMB**2)
+
+    def loss(self, net: Net, x: Tensor, degrees: Tensor, turns: Tensor) -> Tensor:
         """Of inner images (n, c, h, w), the degree (n, faults) of what is wrong, and how often each was turned."""
-        z = self(x)
+        z = net(x)
         layout = F.mse_loss(self.layout(z), F.adaptive_avg_pool2d(x, THUMB).flatten(1))
         turned = F.cross_entropy(self.turn(z), turns)
         return 4 * (self.fault(z) - degrees).square().sum(1).mean() + layout + 0.2 * turned
@@ -109,7 +130,7 @@ class Contrasts(Extractor):
 def extractor_for(train: Data, seed: int = 0, progress: Progress | None = None) -> Contrasts | None:
     """The net of a set of images and a seed of `SEEDS`: from the cache, or trained and kept.
 
-    None where the set has fewer than `FEW` examples: a net trained on them would know them by heart.
+    None where the set has fewer than `FEW` examples: a net trained on them would memorise them.
     """
     if len(train) < FEW:
         return None
@@ -173,17 +194,19 @@ def make(train: Data, seed: int, progress: Progress | None = None) -> Net:
         torch.manual_seed(seed)
         g = torch.Generator().manual_seed(seed)
         net = Net(train.shape[0]).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=0.01, fused=True)
+        heads = Heads(train.shape[0])
+        optimizer = torch.optim.AdamW([*net.parameters(), *heads.parameters()], 1e-3, weight_decay=0.01, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, STEPS, pct_start=0.25)
         for step in range(STEPS):
             rows = torch.randint(len(train), (BATCH,), generator=g)
-            loss = net.loss(*lesson(prepare(train.x[rows]), g))
+            loss = heads.loss(net, *lesson(prepare(train.x[rows]), g))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             if progress is not None:
                 progress(step + 1, STEPS)
+    net.eval().even_out(prepare(train.x[torch.randperm(len(train), generator=g)[:SOUND]]))
     return net
 
 
