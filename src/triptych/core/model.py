@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core.data import LARGEST, Shape
+from triptych.core.share import draw
 from triptych.errors import UserError
 
 
@@ -51,6 +52,13 @@ class Model(nn.Module, ABC):
     def log_prob(self, x: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no exact density; flows have one, and `evaluate` bounds a VAE's")
 
+    def before_pooling(self) -> None:
+        """Turn buffers that follow a batch other than linearly into such that do, in place: the shares of a batch
+        have their own, of which the mean is taken."""
+
+    def after_pooling(self) -> None:
+        """The inverse of `before_pooling`."""
+
     def autocast_modules(self) -> list[nn.Module]:
         """Modules whose calls may run in bfloat16 under mixed precision: all players, unless the model says less."""
         return list(self.children())
@@ -74,7 +82,7 @@ class Latent(Model):
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n draws of z ~ N(0, I), (n, latent), on the model's device."""
         where = self.device if generator is None else generator.device
-        return torch.randn(n, self.latent, generator=generator, device=where).to(self.device)
+        return draw(lambda n: torch.randn(n, self.latent, generator=generator, device=where), n).to(self.device)
 
     def prior_moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each latent dimension under the prior, (latent,) each, on the CPU."""

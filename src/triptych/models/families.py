@@ -12,6 +12,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from triptych.core import Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
+from triptych.core.share import draw, uniform_like
 from triptych.errors import UserError
 from triptych.models.layers.bijections import Convolutions, Transform
 
@@ -127,7 +128,7 @@ class FlowModel(Sampler, Encoder, Density):
         if "dequantizer" in self.players:
             u, log_q = self.dequantizer(x)
         else:
-            u, log_q = torch.rand_like(x), x.new_zeros(len(x))
+            u, log_q = uniform_like(x), x.new_zeros(len(x))
         # In float32 255 + u rounds up to 256 for u > 1 − 2⁻¹⁶: the noise must not leave its bin.
         return (k + u.clamp(0, 1 - 2**-16)) * (2 / levels) - 1, log_q
 
@@ -186,10 +187,16 @@ class Autoencoder(Sampler, Encoder):
         self.code_mean.lerp_(batch_mean, w)
         self.noise.lerp_(mse.to(self.noise.dtype), w)
 
+    def before_pooling(self) -> None:
+        self.code_cov += torch.outer(self.code_mean, self.code_mean)
+
+    def after_pooling(self) -> None:
+        self.code_cov -= torch.outer(self.code_mean, self.code_mean)
+
     def codes(self, n: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
         """n draws from the Gaussian of the codes' running mean and covariance, (n, latent), on the model's device."""
         where = self.device if generator is None else generator.device
-        noise = torch.randn(n, self.latent, generator=generator, device=where).to(self.code_cov)
+        noise = draw(lambda n: torch.randn(n, self.latent, generator=generator, device=where), n).to(self.code_cov)
         values, vectors = torch.linalg.eigh(self.code_cov.double())
         root = (vectors * values.clamp_min(0).sqrt()).to(noise)
         return self.code_mean + temperature * noise @ root.T
