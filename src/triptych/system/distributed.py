@@ -139,9 +139,7 @@ class Ranks:
         rows = torch.zeros(self.world, int(sizes.max()), dtype=torch.uint8)
         rows[self.rank, : len(content)] = content
         _sum(rows)
-        return [
-            json.loads(bytes(row[:n].tolist()).decode()) for row, n in zip(rows, sizes.tolist(), strict=True)
-        ]
+        return [json.loads(bytes(row[:n].tolist()).decode()) for row, n in zip(rows, sizes.tolist(), strict=True)]
 
 
 ALONE = Ranks()

@@ -11,8 +11,8 @@ from triptych.run.folder import Run
 from triptych.run.sinks import Sink
 from triptych.system import distributed
 from triptych.trainer.observe import Observer, look
-from triptych.trainer.session import session
 from triptych.trainer.ranks import check_clock, check_together, cut_off, hand_over, said_by_first, together
+from triptych.trainer.session import session
 from triptych.trainer.start import More, begin, go_on
 from triptych.trainer.state import State
 from triptych.trainer.step import step
@@ -29,7 +29,7 @@ def train(state: State, observers: Sequence[Observer], terminated: Sequence[int]
         observer.begin(state)
     if state.fresh:
         look(state, observers, before=0)
-    stop, went_back = ranks.any(bool(terminated), False)  # noqa: FBT003
+    stop, went_back = ranks.any(bool(terminated), False)
     while not (state.finished or stop):
         before, went_back = state.images, False
         try:
