@@ -1,6 +1,6 @@
-"""Several processes as ranks of one training, without a launcher; and what each of them does: `python ranks.py CASE...`.
+"""Several processes as ranks of one training, without a launcher; and what each of them does.
 
-A rank trains the named cases in float64 and the first prints their losses, a line of JSON.
+`python ranks.py STEPS CASE...` trains the named cases in float64, and the first rank prints their losses as JSON.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ def session(
 ) -> Iterator[tuple[list[Observer], list[int]]]:
     """The observers of a training, and the list of the signals that ask it to end after the step at hand.
 
-    On another rank than the first nobody watches. Afterwards status.json says how it ended, every sink is closed, and after a signal the process ends with status 143.
+    Afterwards status.json says how it ended, every sink is closed, and after a signal the process ends with status 143.
+    On another rank than the first nobody watches and nothing is written.
     """
     if not state.ranks.first:
         with device.deferred_termination() as terminated, enough_memory():

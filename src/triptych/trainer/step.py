@@ -120,11 +120,12 @@ def part_of(batches: Batches, drawn: list[Tensor], i: int, k: int) -> Iterator[T
 
 def mean_of(moves: list[Move]) -> Move:
     """One move with the means of their losses and logs."""
-    logs = {
-        name: torch.stack([torch.as_tensor(move.logs[name]).detach() for move in moves]).mean()
-        for name in moves[0].logs
-    }
-    return Move(moves[0].players, torch.stack([move.loss for move in moves]).mean(), logs)
+
+    def mean(values: list[Tensor | float]) -> Tensor:
+        return torch.stack([torch.as_tensor(v).detach() for v in values]).mean()
+
+    logs = {name: mean([move.logs[name] for move in moves]) for name in moves[0].logs}
+    return Move(moves[0].players, mean([move.loss for move in moves]), logs)
 
 
 # ----------------------------------------------------------------------------------------------- buffers
