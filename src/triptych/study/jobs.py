@@ -28,6 +28,13 @@ class Job:
     judged: bool = True
     """whether the trained run is evaluated and drawn, too"""
 
+    def order(self, device: str) -> dict[str, Any]:
+        """What a worker is told, plain values of JSON."""
+        order = {"recipe": encode(self.recipe), "seed": self.seed, "path": str(self.path), "samples": self.samples}
+        order |= {} if self.pace is None else {"pace": self.pace.told()}
+        order |= {} if self.judged else {"judged": False}
+        return order | {"device": device}
+
     @property
     def done(self) -> bool:
         """Trained and evaluated, or diverged, which training again from the same seed would only repeat."""
