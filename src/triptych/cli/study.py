@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from triptych.study.contract import Resource
+from triptych.study.slurm import Slurm
 
 if TYPE_CHECKING:
     from triptych.study.contract import Contract
@@ -32,6 +33,10 @@ def study(
         Resource | None, arg(help="what every training gets the same of: seconds of processor time, images, or minutes")
     ] = None,
     budget: Annotated[float | None, arg(help="how much of it")] = None,
+    on: Annotated[
+        str, arg(metavar="local|ray[://HOST:PORT]|slurm", help="where the trainings are carried out")
+    ] = "local",
+    slurm: Slurm = Slurm(),  # noqa: B008 - a frozen value
     *,
     trust: Annotated[bool, arg(help="leave out the line that says which .py file is run")] = False,
 ) -> None:
@@ -40,7 +45,7 @@ def study(
     Asking again skips the runs that are done and finishes those that were cut. Named studies:
     """
 
-    contrast(name, out, seeds, scale, jobs, device, minutes, contract(equal, budget), trust=trust)
+    contrast(name, out, seeds, scale, jobs, device, minutes, contract(equal, budget), on, slurm, trust=trust)
 
 
 def contract(equal: Resource | None, budget: float | None) -> Contract | None:
@@ -71,6 +76,8 @@ def contrast(
     device: str = "auto",
     minutes: float | None = None,
     contract: Contract | None = None,
+    on: str = "local",
+    slurm: Slurm = Slurm(),  # noqa: B008 - a frozen value
     *,
     trust: bool = False,
 ) -> list[Outcome]:
@@ -84,6 +91,7 @@ def contrast(
     from triptych.report.page import check_places, write_report
     from triptych.study import named
     from triptych.study.from_file import read_study
+    from triptych.study.places import executor
     from triptych.study.runner import run_study, terminated
     from triptych.system import names
     from triptych.system.console import say
@@ -105,7 +113,8 @@ def contrast(
     names.encodable(folder)
     check_places(folder / "report.html")
     with terminated(f"what is done is kept in {folder}; the same command goes on with the rest"):
-        outcomes = run_study(study, folder, jobs, device)
+        with executor(on, jobs, device, slurm, folder) as place:
+            outcomes = run_study(study, folder, jobs, executor=place)
     page = write_report([folder], folder / "report.html")
     for outcome in outcomes:
         if outcome.state != "done":

@@ -140,5 +140,3 @@ def understood(line: str) -> dict[str, str] | None:
     if not isinstance(answer, dict) or not all(isinstance(answer.get(k), str) for k in ("run", "state", "message")):
         return None
     return answer if answer["state"] in STATES else None
-
-

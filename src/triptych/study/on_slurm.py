@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from triptych.errors import UserError
 from triptych.study import elsewhere
 from triptych.study.executor import Ended, Executor, Worker
 from triptych.study.jobs import Job
+from triptych.study.slurm import Slurm
 
 LOOK = 1.0
 """Seconds between two looks at whether a job has ended."""
 AT_ONCE = 64
 """Jobs in the queue at a time, unless --jobs says otherwise."""
-
-
-@dataclass(frozen=True)
-class Slurm:
-    """What a job asks the cluster for."""
-
-    partition: str = ""
-    """partition of the jobs; default: the cluster's own"""
-    minutes: int = 240
-    """time limit of a job; one that needs longer is queued again and goes on from its last checkpoint"""
-    cpus: int = 1
-    """processor cores of a job"""
-    gpus: int = 0
-    """GPUs of a job"""
-    memory: int = 0
-    """GB of memory of a job; 0: the cluster's own limit"""
-    cluster: Literal["slurm", "local"] = "slurm"
-    """local: no cluster, but processes of this machine in its place, to try it out"""
 
 
 class OnSlurm(Executor):
@@ -56,7 +38,6 @@ class OnSlurm(Executor):
             **({"mem_gb": asked.memory} if asked.memory else {}),
             **({"slurm_partition": asked.partition} if asked.partition else {}),
         )
-        self.requeued = requeued()
 
     def worker(self, log: Path, at_once: int) -> Worker:
         return _Jobs(self)
@@ -70,7 +51,7 @@ class _Jobs(Worker):
 
     def ask(self, job: Job, log: Path) -> tuple[str, str]:
         with elsewhere.order(job, self.executor.device) as line:
-            at_work = self.at_work = self.executor.queue.submit(self.executor.requeued(), line)
+            at_work = self.at_work = self.executor.queue.submit(Requeued(), line)
             while not at_work.done():
                 time.sleep(LOOK)
             self.at_work = None
@@ -95,11 +76,17 @@ class _Jobs(Worker):
         self.ask_to_end()
 
 
-def requeued() -> Any:
-    """The class of what is submitted: an order carried out, and again where the time was up."""
-    from triptych.study.requeued import Requeued
+class Requeued:
+    """What is submitted: an order carried out, and queued again where the time was up."""
 
-    return Requeued
+    def __call__(self, line: str) -> dict[str, Any]:
+        return elsewhere.done(line)
+
+    def checkpoint(self, line: str) -> Any:
+        """Called by submitit before the job is ended; the run goes on from its own last checkpoint."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, line)
 
 
 def imported() -> Any:

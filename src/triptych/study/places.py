@@ -10,7 +10,8 @@ from triptych.errors import UserError
 from triptych.study.executor import Executor
 from triptych.study.local import Local
 from triptych.study.on_ray import OnRay
-from triptych.study.on_slurm import OnSlurm, Slurm
+from triptych.study.on_slurm import OnSlurm
+from triptych.study.slurm import Slurm
 
 
 @contextmanager

@@ -144,5 +144,3 @@ def terminated(message: str) -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
-
-

@@ -154,9 +154,7 @@ def imported() -> Any:
 class _Searched:
     """The search of one recipe: Optuna proposes, worker processes train, their logs decide."""
 
-    def __init__(
-        self, optuna: Any, storage: Any, asked: Search, recipe: Recipe, out: Path, executor: Executor
-    ) -> None:
+    def __init__(self, optuna: Any, storage: Any, asked: Search, recipe: Recipe, out: Path, executor: Executor) -> None:
         self.optuna, self.asked, self.recipe, self.out, self.executor = optuna, asked, recipe, out, executor
         self.space = space_of(recipe, asked.space)
         self.sign = asked.quantity(recipe).sign
