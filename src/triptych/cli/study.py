@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import Positional, arg
 
 from triptych.study.contract import Resource
-from triptych.study.slurm import Slurm
+from triptych.study.slurm import ON, Slurm
 
 if TYPE_CHECKING:
     from triptych.study.contract import Contract
@@ -33,9 +33,7 @@ def study(
         Resource | None, arg(help="what every training gets the same of: seconds of processor time, images, or minutes")
     ] = None,
     budget: Annotated[float | None, arg(help="how much of it")] = None,
-    on: Annotated[
-        str, arg(metavar="local|ray[://HOST:PORT]|slurm", help="where the trainings are carried out")
-    ] = "local",
+    on: Annotated[str, arg(metavar=ON, help="where the trainings are carried out")] = "local",
     slurm: Slurm = Slurm(),  # noqa: B008 - a frozen value
     *,
     trust: Annotated[bool, arg(help="leave out the line that says which .py file is run")] = False,
@@ -112,9 +110,9 @@ def contrast(
     folder = out or Path("runs") / (study.name if from_file else f"{name}-{scale}")
     names.encodable(folder)
     check_places(folder / "report.html")
-    with terminated(f"what is done is kept in {folder}; the same command goes on with the rest"):
-        with executor(on, jobs, device, slurm, folder) as place:
-            outcomes = run_study(study, folder, jobs, executor=place)
+    told = f"what is done is kept in {folder}; the same command goes on with the rest"
+    with terminated(told), executor(on, jobs, device, slurm, folder) as place:
+        outcomes = run_study(study, folder, jobs, executor=place)
     page = write_report([folder], folder / "report.html")
     for outcome in outcomes:
         if outcome.state != "done":

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from triptych.study.slurm import Slurm
+from triptych.study.slurm import ON, Slurm
 
 
 def tune(
@@ -20,9 +20,7 @@ def tune(
     seeds: Annotated[int, arg(help="trainings of the best of each recipe, from fresh seeds; 0: none")] = 3,
     jobs: Annotated[int | None, arg(help="trials at once; default: one per core, one on a GPU")] = None,
     device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
-    on: Annotated[
-        str, arg(metavar="local|ray[://HOST:PORT]|slurm", help="where the trainings are carried out")
-    ] = "local",
+    on: Annotated[str, arg(metavar=ON, help="where the trainings are carried out")] = "local",
     slurm: Slurm = Slurm(),  # noqa: B008 - a frozen value
 ) -> None:
     """Search the settings of recipes with equal effort, then train the best of each anew over fresh seeds.

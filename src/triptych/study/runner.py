@@ -39,8 +39,8 @@ def run_study(
     """Train and evaluate what is missing of a study under `out`; how every run stands, in the order of `Study.jobs`.
 
     `jobs` processes work at once (default: one per processor core, one on a GPU), sharing the cores evenly unless
-    OMP_NUM_THREADS says how many threads each may have; an `executor` carries the runs out elsewhere. A run that fails does not stop the others. Where the study has
-    minutes or a contract, budgets are found first, and kept in study.json.
+    OMP_NUM_THREADS says how many threads each may have; an `executor` carries the runs out elsewhere. A run that fails
+    does not stop the others. Where the study has minutes or a contract, budgets are found first, and kept in study.json.
     """
     out = Path(out)
     if jobs is not None and not 1 <= jobs <= MOST:

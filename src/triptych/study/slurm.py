@@ -1,9 +1,12 @@
-"""What is asked of a Slurm cluster. Nothing here imports anything, for the command line's sake."""
+"""Where a study may be carried out, and what is asked of a Slurm cluster. Nothing here imports anything, for the command line's sake."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+ON = "local|ray[://HOST:PORT]|slurm"
+"""What `--on` takes."""
 
 
 @dataclass(frozen=True)
