@@ -39,7 +39,7 @@ COMMANDS = {
     "study": from_function("study", study.study, study.named_studies),
     "tune": from_function("tune", tune.tune),
     "report": from_function("report", report.report),
-    "data": Command("List, describe and prepare data sets: `triptych data list|info|prepare`.", data),
+    "data": Command("List, describe and prepare data sets: `triptych data list|info|prepare|merge`.", data),
 }
 
 

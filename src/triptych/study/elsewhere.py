@@ -71,6 +71,7 @@ def done(line: str) -> dict[str, Any]:
         return dict(answered(job))
     with tempfile.TemporaryDirectory(prefix="triptych-") as folder:
         path = Path(folder) / Path(job["path"]).name
+        log_of(path).parent.mkdir()
         answer: dict[str, Any] = {**answered({**job, "path": str(path)})}
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:

@@ -40,7 +40,8 @@ def run_study(
 
     `jobs` processes work at once (default: one per processor core, one on a GPU), sharing the cores evenly unless
     OMP_NUM_THREADS says how many threads each may have; an `executor` carries the runs out elsewhere. A run that fails
-    does not stop the others. Where the study has minutes or a contract, budgets are found first, and kept in study.json.
+    does not stop the others. Where the study has minutes or a contract, budgets are found first, and kept in
+    study.json.
     """
     out = Path(out)
     if jobs is not None and not 1 <= jobs <= MOST:

@@ -1,4 +1,4 @@
-"""Where a study may be carried out, and what is asked of a Slurm cluster. Nothing here imports anything, for the command line's sake."""
+"""Where a study may be carried out, and what is asked of a Slurm cluster; without heavy imports."""
 
 from __future__ import annotations
 
