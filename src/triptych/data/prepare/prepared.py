@@ -2,7 +2,8 @@
 
 A prepared set is a folder: `images.npy` (uint8 NCHW, memory-mappable), `about.json` (options, counts, terms,
 fingerprint), `index.jsonl` (a line for every source file: kept, or skipped and why) and, where there are any,
-`labels.npy`, `sides.npy` (0 train, 1 test, 2 neither), `hashes.npy` (first 8 bytes of each source's SHA-256) and `factors.npz`.
+`labels.npy`, `sides.npy` (0 train, 1 test, 2 neither), `hashes.npy` (first 8 bytes of each source's SHA-256) and
+`factors.npz`.
 It appears under its final name complete, or not at all.
 """
 
