@@ -6,6 +6,7 @@ A script measures one claim and calls `record`; `table.py` makes README.md from 
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -69,6 +70,23 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> dict[str, float]:
     """slow / fast, pair by pair: median, least and most."""
     pairs = [a / b for a, b in zip(slow, fast, strict=True)]
     return {"median": statistics.median(pairs), "min": min(pairs), "max": max(pairs)}
+
+
+def here(name: str) -> str:
+    """The name of a record that each kind of processor has its own of; those with matrix units came first."""
+    from triptych.system.processor import AMX, of_processor
+
+    kind = of_processor()
+    return name if kind is AMX else f"{name}-{kind.name}"
+
+
+def interval(slow: Sequence[float], fast: Sequence[float]) -> dict[str, float]:
+    """slow / fast over pairs: the mean of the ratios' logarithms with its 95 % interval (Student's t), as ratios."""
+    from triptych.core.statistics import estimate
+
+    found = estimate([math.log(a / b) for a, b in zip(slow, fast, strict=True)])
+    low, high = found.mean - found.half_width, found.mean + found.half_width
+    return {"mean": math.exp(found.mean), "low": math.exp(low), "high": math.exp(high)}
 
 
 def auto_precision(recipe: Any, model: Any, data: Any) -> str:

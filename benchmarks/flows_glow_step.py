@@ -7,12 +7,13 @@ import statistics
 
 import normflows as nf
 import torch
-from common import in_turns, ratio, record
+from common import here, in_turns, ratio, record
 
 from triptych.core import Clock
 from triptych.models.flows.multiscale import Glow
 from triptych.objectives.flow import NLL
 from triptych.system import device
+from triptych.system.processor import AMX, of_processor
 
 BATCH, K, L, WIDTH = 64, 16, 3, 128
 
@@ -65,13 +66,14 @@ def main() -> None:
     times = in_turns(ways | {"normflows": step}, args.rounds, warmup=2)
     gain = {p: ratio(times["normflows"], times[p]) for p in ("bf16", "fp32")}
     ms = {name: 1000 * statistics.median(t) for name, t in times.items()}
+    target = 2.6 if of_processor() is AMX else 2.0
     record(
-        "flows-glow-step",
+        here("flows-glow-step"),
         f"Glow training step, batch {BATCH}, 32×32×3, K = {K}, L = {L}, {WIDTH} channels, against normflows",
-        "≥ 2× faster",
+        f"≥ {target:g}× faster",
         f"{gain['bf16']['median']:.2f}× in bfloat16 ({ms['bf16']:.0f} against {ms['normflows']:.0f} ms), "
         f"{gain['fp32']['median']:.2f}× in float32 ({ms['fp32']:.0f} ms)",
-        gain["bf16"]["median"] >= 2,
+        gain["bf16"]["median"] >= target,
         {"seconds": times, "ratio": gain, "parameters": sizes},
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -40,7 +41,8 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         while not self.stopped.is_set():
-            for path in list(self.folder.rglob("*")):
+            # os.walk goes on where a folder is gone in between
+            for path in [Path(where, name) for where, _, names in os.walk(self.folder) for name in names]:
                 # what begins with a point is being written, and nobody else's to read
                 if path.suffix in READ and not any(p.startswith(".") for p in path.relative_to(self.folder).parts):
                     try:

@@ -28,5 +28,13 @@ def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
     return f"did you mean {' or '.join(near)}?" if near else otherwise
 
 
+class NotFinite(UserError):
+    """Samples with NaN or infinite numbers, where only finite ones can be used."""
+
+    def __init__(self, text: str, count: int) -> None:
+        super().__init__(text)
+        self.count = count
+
+
 class TooFew(UserError):
     """There are fewer examples than a metric is defined for."""

@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 
 import pytest
 import strangers
 import torch
+from networks import trainable
 
 from triptych import core
-from triptych.core import Data, ModelSpec, Move, Objective
+from triptych.core import Data, Move, Objective
 from triptych.core.discovery import plugged
-from triptych.data import load
-from triptych.errors import UserError
 from triptych.models.gans.mlp import MLPGAN
 from triptych.trainer.contracts import check_objective
 
 OBJECTIVES = core.discover("objectives", Objective)
-
-
-def small_networks() -> Iterator[ModelSpec]:
-    """Every network there is, narrow; then with each of its switches the other way."""
-    for cls in core.discover("models", ModelSpec).values():
-        fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        narrow = {"width": 8} if "width" in fields else {}
-        yield cls(**narrow)
-        for name, f in fields.items():
-            if isinstance(f.default, bool):
-                yield cls(**narrow, **{name: not f.default})
-
-
-def small_data() -> Iterator[Data]:
-    yield load("8gaussians")
-    yield Data("pictures", torch.randint(0, 256, (64, 1, 16, 16), dtype=torch.uint8))
-
-
-def trainable(objective: Objective) -> tuple[ModelSpec, Data]:
-    """The first of the small networks and data that the objective accepts."""
-    for data in small_data():
-        for network in small_networks():
-            with contextlib.suppress(UserError):
-                objective.check(network.build(data.shape), data)
-                return network, data
-    pytest.fail(f"no network suits {objective}")
 
 
 @pytest.fixture(params=OBJECTIVES, ids=list(OBJECTIVES))

@@ -6,7 +6,9 @@ pass stays a pass until the code changes).
 
 import functools
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -20,7 +22,8 @@ BOX = 3.0
 # Cells of the quadrature: at most one standard deviation of the finest structure, where the midpoint rule is exact
 # to 1e-8; the checkerboard's edges fall on cell borders.
 CELLS = {"8gaussians": 480, "25gaussians": 480, "swissroll": 240, "moons": 120, "checkerboard": 240, "rings": 160}
-TOYS = ["8gaussians", "25gaussians", "swissroll", "moons", "checkerboard", "pinwheel", "rings"]
+TOYS = ["8gaussians", "25gaussians", "swissroll", "moons", "checkerboard", "pinwheel", "rings", "spiral", "links"]
+TURNED = ["25gaussians@30", "pinwheel@-17.5", "spiral@100"]
 
 
 @functools.cache
@@ -32,12 +35,12 @@ def mass(name: str) -> torch.Tensor:
     return data.load(name).log_prob(points).exp().view(k, k) * (2 * BOX / k) ** 2
 
 
-@pytest.mark.parametrize("name", TOYS)
+@pytest.mark.parametrize("name", [*TOYS, *TURNED])
 def test_density_integrates_to_one(name: str) -> None:
     assert mass(name).sum().item() == pytest.approx(1.0, abs=2e-5)
 
 
-@pytest.mark.parametrize("name", TOYS)
+@pytest.mark.parametrize("name", [*TOYS, *TURNED])
 def test_samples_follow_the_density(name: str) -> None:
     coarse = 20
     p = mass(name)
@@ -117,6 +120,57 @@ def test_far_tails_do_not_underflow() -> None:
 def test_sets_without_modes_say_so() -> None:
     with pytest.raises(TypeError, match="no known modes"):
         _ = data.load("moons").modes
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_a_turned_set_is_the_set_turned(name: str) -> None:
+    plain, turned = data.load(name), data.load(f"{name}@30")
+    c, s = math.cos(math.pi / 6), math.sin(math.pi / 6)
+    back = turned.x[:2000].double() @ torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+    assert torch.allclose(back, plain.x[:2000].double(), atol=1e-6)  # anticlockwise by 30 degrees, then back
+    inside = slice(0, 2000) if name != "checkerboard" else back.frac().abs().sub(0.5).abs().amax(1) < 0.499
+    assert torch.allclose(turned.log_prob(turned.x[:2000])[inside], plain.log_prob(plain.x[:2000])[inside], atol=2e-3)
+    assert turned.fingerprint != plain.fingerprint
+    assert turned.name == f"{name}@30"
+    if plain.distribution.modes is not None:
+        assert torch.allclose(turned.modes.norm(dim=1), plain.modes.norm(dim=1), atol=1e-5)
+        assert turned.weights is plain.weights
+
+
+def test_the_modes_of_the_spiral_have_their_weights() -> None:
+    spiral = data.load("spiral")
+    assert spiral.weights is not None
+    assert spiral.weights.sum().item() == pytest.approx(1)
+    assert torch.pdist(spiral.modes).min() > 7 * spiral.std
+    nearest = (spiral.x[:, None] - spiral.modes).norm(dim=2).argmin(1)
+    share = torch.bincount(nearest, minlength=16) / len(nearest)
+    assert torch.allclose(share.double(), spiral.weights, atol=0.008)  # 5 standard errors of the largest
+
+
+def test_a_path_of_the_name_comes_before_turning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("points.npy", np.zeros((5, 2), np.float32))
+    Path("points.npy").rename("moons@30")
+    with pytest.raises(UserError, match="moons@30"):  # it is a file without an ending, and is taken for one
+        data.load("moons@30")
+    Path("moons@30").unlink()
+    assert len(data.load("moons@30")) == 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("moons@x", "no angle; give degrees, as in moons@30"),
+        ("moons@", "no angle"),
+        ("moons@inf", "no angle"),
+        ("mnist@30", "only sets of points on the plane can be turned"),
+        ("glyphs@3", "only sets of points on the plane can be turned"),
+        ("mooons@30", "no data set is named"),
+    ],
+)
+def test_what_cannot_be_turned_is_one_line(name: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        data.load(name)
 
 
 def test_unknown_names_and_senseless_options() -> None:

@@ -235,14 +235,16 @@ def test_a_plugin_that_changed_may_sample_but_not_go_on(
 def test_a_study_requires_plugins_by_name(tmp_path: Path, own: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Its processes get the same ones."""
     study = tmp_path / "mine.yaml"
-    study.write_text("plugins: [recipe]\nseeds: 1\nsamples: 200\nrecipes:\n  - gan-mine\n")
+    study.write_text("plugins: [recipe]\nseeds: 1\nyardsticks: false\nsamples: 200\nrecipes:\n  - gan-mine\n")
     asked = ["study", str(study), "--out", str(tmp_path / "out"), "--jobs", "1", "--device", "cpu"]
     err = refused(capsys, *asked)
     assert "mine.yaml line 1: the plug-in recipe is not here" in err
     study.write_text("seeds: 1\nplugins: recipe\nrecipes:\n  - gan-mine\n")
     assert "line 2: `plugins:` is not a list" in refused(capsys, *asked)
     assert not (tmp_path / "out").exists()
-    study.write_text("plugins: [recipe]\nseeds: 1\nsamples: 200\nrecipes:\n  - {recipe: gan-mine, data: noise}\n")
+    study.write_text(
+        "plugins: [recipe]\nseeds: 1\nyardsticks: false\nsamples: 200\nrecipes:\n  - {recipe: gan-mine, data: noise}\n"
+    )
     assert main([*asked, *own]) == 0, capsys.readouterr().err
     (done,) = (tmp_path / "out").glob("*/eval.json")
     assert "mean_error" in json.loads(done.read_text()), "a process of the study knows the stranger's metric"

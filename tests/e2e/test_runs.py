@@ -35,6 +35,7 @@ from triptych.study.jobs import Job
 from triptych.system import files
 from triptych.system.files import write_json
 from triptych.trainer import loop, observe, optimizers, start
+from triptych.trainer import step as stepping
 from triptych.trainer.state import State
 
 TRAIN = Train(images=6_400, batch=32, ema=0.9, checkpoint=1_600, evaluate=3_200, sample=6_400, log=640)
@@ -285,13 +286,13 @@ def test_pictures_come_with_each_checkpoint(tmp_path: Path) -> None:
 
 
 def test_linear_decay_reaches_the_optimisers_and_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, used = loop.apply, []
+    original, used = stepping.apply, []
 
     def apply(move: Move, state: State) -> None:
         original(move, state)
         used.append((move.names[0], state.optimizers[move.names[0]].param_groups[0]["lr"]))
 
-    monkeypatch.setattr(loop, "apply", apply)
+    monkeypatch.setattr(stepping, "apply", apply)
     recipe = dataclasses.replace(SMALL, objective=GAN())
     fit(tmp_path / "linear", recipe, images=320, lr=1e-3, critic_lr=4e-3, schedule="linear")
     for player, lr in (("critic", 4e-3), ("generator", 1e-3)):

@@ -19,6 +19,7 @@ from triptych.study.runner import run_study
 FILE = """\
 name: tiny
 seeds: 2
+yardsticks: false
 recipes:
   - {recipe: gan-25gaussians, train.images: 2048, model.width: 16}
   - {recipe: wgan-gp-25gaussians, train.images: 4096, model.width: 16}
@@ -79,7 +80,7 @@ def workers_of(out):
 def test_a_failed_run_does_not_stop_the_others(tmp_path, capsys):
     file, out = tmp_path / "mixed.yaml", tmp_path / "out"
     file.write_text(
-        "name: mixed\nseeds: 1\nrecipes:\n"
+        "name: mixed\nseeds: 1\nyardsticks: false\nrecipes:\n"
         "  - {recipe: gan-25gaussians, train.images: 512, model.width: 8, train.lr: 1.0e+30}\n"
         "  - {recipe: vae-25gaussians, train.images: 512, train.batch: -1}\n"
         "  - {recipe: lsgan-25gaussians, train.images: 512, model.width: 8}\n"
@@ -119,7 +120,7 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, monkeypatch, capsys,
 def test_another_number_of_samples_judges_again(tmp_path):
     recipe = get("gan-25gaussians")
     recipe = replace(recipe, model=replace(recipe.model, width=8), train=replace(recipe.train, images=256))
-    study = Study("tiny", (recipe,), seeds=1, samples=100)
+    study = Study("tiny", (recipe,), seeds=1, samples=100, yardsticks=False)
     (outcome,) = run_study(study, tmp_path, 1, "cpu", progress=False)
     run = outcome.job.path
     trained = (run / "metrics.jsonl").read_bytes()

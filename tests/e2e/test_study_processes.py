@@ -18,7 +18,10 @@ from triptych.study import Study
 from triptych.study.runner import run_study, understood
 
 ACTS = "import os; open(os.environ['ACTED'], 'a').write(__file__)\nraise SystemExit(7)\n"
-TINY = "name: tiny\nseeds: 1\nsamples: 64\nrecipes:\n  - {recipe: gan-25gaussians, train.images: 256, model.width: 8}\n"
+TINY = (
+    "name: tiny\nseeds: 1\nyardsticks: false\nsamples: 64\nrecipes:\n"
+    "  - {recipe: gan-25gaussians, train.images: 256, model.width: 8}\n"
+)
 
 
 def tiny(*lr):
@@ -27,7 +30,7 @@ def tiny(*lr):
         replace(recipe, model=replace(recipe.model, width=8), train=replace(recipe.train, images=256, lr=each))
         for each in lr or (1e-3,)
     ]
-    return Study("tiny", tuple(recipes), seeds=1, samples=64)
+    return Study("tiny", tuple(recipes), seeds=1, samples=64, yardsticks=False)
 
 
 @pytest.fixture

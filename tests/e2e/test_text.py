@@ -12,6 +12,7 @@ STUDY = """\
 name: größe
 about: − ± → 日本
 seeds: 1
+yardsticks: false
 samples: 64
 recipes:
   - {recipe: gan-25gaussians, train.images: 256, model.width: 8}

@@ -23,10 +23,16 @@ from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.families import FlowModel
 from triptych.models.flows.autoregressive import MAF
 from triptych.models.flows.coupling import NSF, RealNVP
+from triptych.models.flows.latent import LatentUNet
 from triptych.models.flows.multiscale import Glow, MultiScaleRealNVP
+from triptych.models.flows.transformer import JetFlow, TransformerFlow
+from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
 from triptych.models.gans.mlp import MLPGAN
+from triptych.models.yardsticks import Mean
 from triptych.objectives.autoencoder import AE, IWAE, VAE
+from triptych.objectives.closed_form import ClosedForm
 from triptych.objectives.flow import NLL
+from triptych.objectives.flow_matching import FlowMatching, LatentFlowMatching, MeanFlow
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP
 from triptych.objectives.relativistic import Hinge, Relativistic
 
@@ -57,11 +63,38 @@ CASES = {
     "vae-free-bits": (VAE(free_bits=0.5), SMALL),
     "hinge-augmented": (Hinge(augment=("color", "translation", "cutout")), MLPGAN(width=16), "grey"),
     "relativistic-augmented": (Relativistic(augment=("cutout",)), MLPGAN(width=16), "grey"),
+    "vae-scale-of-pixels": (VAE(likelihood="gaussian-learned"), replace(SMALL, scale="pixel"), "grey"),
+    "vae-scale-of-vectors": (VAE(likelihood="gaussian-learned"), replace(SMALL, scale="picture")),
+    "iwae-logistic-scale-of-pictures": (
+        IWAE(samples=5, likelihood="logistic"),
+        replace(SMALL, scale="picture"),
+        "grey",
+    ),
+    "closed-form": (ClosedForm(), Mean()),
     "nll-spline": (NLL(), NSF(layers=2, width=16, bins=4)),
     "nll-autoregressive": (NLL(), MAF(layers=2, width=16)),
     "nll-multiscale": (NLL(), MultiScaleRealNVP(levels=1, couplings=2, width=8), "grey"),
     "nll-multiscale-logit": (NLL(), MultiScaleRealNVP(levels=1, couplings=2, width=8, preprocess="logit"), "grey"),
     "nll-glow": (NLL(), Glow(levels=1, steps=2, width=8, dequantise="variational"), "grey"),
+    "flow-matching": (FlowMatching(), VelocityMLP(width=16, octaves=3)),
+    "flow-matching-transport": (FlowMatching(time="uniform", coupling="transport"), VelocityMLP(width=16, octaves=3)),
+    "flow-matching-images": (FlowMatching(time="logit-normal"), VelocityUNet(width=8), "grey"),
+    "mean-flow": (MeanFlow(), VelocityMLP(width=16, octaves=3, one_pass=True)),
+    "mean-flow-times": (MeanFlow(time="uniform", instant=0.25), VelocityMLP(width=16, octaves=3, one_pass=True)),
+    "mean-flow-log-times": (MeanFlow(time="log-uniform"), VelocityMLP(width=16, octaves=3, one_pass=True)),
+    "latent-flow": (LatentFlowMatching(), LatentUNet(codes=2, width=8, flow_width=8, flow_depth=1), "grey"),
+    "latent-flow-times": (
+        LatentFlowMatching(time="uniform", share=0.2),
+        LatentUNet(codes=2, width=8, flow_width=8, flow_depth=1),
+        "grey",
+    ),
+    "latent-flow-log-times": (
+        LatentFlowMatching(time="log-uniform", noise=0.0),
+        LatentUNet(codes=2, width=8, flow_width=8, flow_depth=1),
+        "grey",
+    ),
+    "nll-jet": (NLL(), JetFlow(layers=2, width=8, depth=1, heads=2), "grey"),
+    "nll-transformer": (NLL(), TransformerFlow(layers=2, width=8, depth=1, heads=2, preprocess="quantiles"), "grey"),
     "nll-glow-quantiles": (NLL(), Glow(levels=1, steps=2, width=8, preprocess="quantiles"), "grey"),
 }
 NOT_OURS = {"Zuko"}

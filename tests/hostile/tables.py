@@ -179,7 +179,7 @@ def studies() -> list[Hostile]:
         f"k{i}: &a{i + 1} [{', '.join([f'*a{i}'] * 10)}]\n" for i in range(12)
     )
     recipes = f"recipes: [{TINY}]\n"
-    sound = "samples: 64\nseeds: 1\n" + recipes
+    sound = "yardsticks: false\nsamples: 64\nseeds: 1\n" + recipes
     texts: dict[str, str] = {
         "anchors that expand": bomb + "name: x\n" + recipes,
         "anchors that expand in a list": bomb + "name: x\nrecipes: *a9\n",

@@ -60,6 +60,19 @@ def test_far_and_non_finite_samples_are_of_low_quality():
 # ------------------------------------------------------------------------------------------- Fréchet
 
 
+def test_mode_coverage_compares_with_the_weights() -> None:
+    w = torch.tensor([0.4, 0.3, 0.1, 0.1, 0.025, 0.025, 0.025, 0.025], dtype=torch.float64)
+    as_weighted = ring().repeat_interleave((w * 1000).round().long(), 0)
+    assert mode_coverage(as_weighted, ring(), 0.1, w)["reverse_kl"] == pytest.approx(0, abs=1e-12)
+    even = mode_coverage(ring(), ring(), 0.1, w)["reverse_kl"]
+    assert even == pytest.approx(-math.log(8) - w.log().mean().item())
+    collapsed = mode_coverage(ring()[2:3].expand(50, 2), ring(), 0.1, w)["reverse_kl"]
+    assert collapsed == pytest.approx(-math.log(0.1))
+    uniform = torch.full((8,), 0.125, dtype=torch.float64)
+    x = ring()[:5]
+    assert mode_coverage(x, ring(), 0.1, uniform) == pytest.approx(mode_coverage(x, ring(), 0.1))
+
+
 def test_frechet_of_known_gaussians():
     mu, a, b = torch.zeros(3), torch.diag(torch.tensor([1.0, 4.0, 9.0])), torch.eye(3)
     assert frechet_distance(mu, a, mu + 2, b) == pytest.approx(12 + 0 + 1 + 4)
@@ -228,6 +241,8 @@ def test_uniform_density_has_the_bits_of_its_levels(levels):
         (lambda: frechet_distance(torch.zeros(2), torch.eye(2) * math.nan, torch.zeros(2), torch.eye(2)), "cov1"),
         (lambda: kernel_distance(torch.zeros(1, 2), torch.zeros(9, 2)), "at least 2"),
         (lambda: mode_coverage(torch.zeros(0, 2), ring(), 0.1), "no samples"),
+        (lambda: mode_coverage(torch.zeros(4, 2), ring(), 0.1, torch.ones(8)), "of sum 1"),
+        (lambda: mode_coverage(torch.zeros(4, 2), ring(), 0.1, torch.full((4,), 0.25)), "weights of 8 modes"),
         (lambda: mode_coverage(torch.zeros(4, 3), ring(), 0.1), "must be"),
         (lambda: mode_coverage(torch.zeros(4, 2), ring(), 0.0), "std is 0"),
         (lambda: wasserstein(torch.zeros(4, 2), torch.zeros(5, 2)), "equal numbers"),

@@ -6,7 +6,8 @@ import torch
 from triptych.core import Data
 from triptych.errors import TooFew
 from triptych.models.autoencoders import MLPAutoencoder
-from triptych.models.code_density import codes_of_data, fit_codes, mixture
+from triptych.models.code_density import fit_codes, mixture
+from triptych.models.families import codes_of_data
 
 
 def two_clouds(n: int = 4000) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """The CPU convolutions against PyTorch's, to the second derivative."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -132,3 +134,45 @@ def test_the_penaltys_first_backward_computes_no_weight_gradient(monkeypatch):
     assert not counted
     slope.square().sum().backward(inputs=[layer.conv.weight])
     assert len(counted) == 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "side"),
+    [(Conv(3, 16, 3), 8), (Down(16, 8), 8), (Up(8, 16), 4), (PlainDown(16, 8), 7), (PlainUp(8, 16), 4)],
+)
+def test_float32_in_channels_last_gives_pytorchs_penalty_gradient(layer, side, monkeypatch):
+    """What `place` makes of a network goes through the kernels here, up to the order of sums."""
+    layer = copy.deepcopy(layer).to(memory_format=torch.channels_last)
+    inputs = (layer if isinstance(layer, PlainDown | PlainUp) else layer.conv).in_channels
+    x = torch.randn(6, inputs, side, side)
+    taken = []
+    plain = conv_kernels.uses_cpu_kernel
+    monkeypatch.setattr(conv_kernels, "uses_cpu_kernel", lambda *of: taken.append(plain(*of)) or taken[-1])
+
+    def penalty():
+        given = x.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(relu(layer(given)).square().sum(), given, create_graph=True)
+        return torch.autograd.grad((slope.flatten(1).norm(dim=1) - 1).square().mean(), list(layer.parameters()))
+
+    ours = penalty()
+    assert taken == [True]
+    monkeypatch.setattr(conv_kernels, "uses_cpu_kernel", lambda *of: False)
+    for a, b in zip(ours, penalty(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [lambda x: x, lambda x: x.double().to(memory_format=torch.channels_last)])
+def test_other_layouts_and_precisions_are_pytorchs(change):
+    x, w = change(torch.randn(2, 3, 8, 8)), change(torch.randn(4, 3, 3, 3))
+    assert not conv_kernels.uses_cpu_kernel(x, w)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_products_are_taken_by_shape_and_precision(kind):
+    wide, narrow = torch.empty(1024, 512, 4, 4, dtype=kind), torch.empty(128, 64, 4, 4, dtype=kind)
+    assert conv_kernels.im2col_is_faster(wide, 16)
+    assert conv_kernels.im2col_gradient_is_faster(wide, 4)
+    assert not conv_kernels.im2col_is_faster(wide, 64)
+    assert conv_kernels.im2col_gradient_is_faster(wide, 64) is (kind is torch.bfloat16)
+    assert not conv_kernels.im2col_is_faster(narrow, 16)
+    assert conv_kernels.im2col_gradient_is_faster(narrow, 16) is (kind is torch.bfloat16)

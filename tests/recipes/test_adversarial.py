@@ -14,7 +14,8 @@ from triptych.data import load_spec
 from triptych.errors import UserError
 from triptych.objectives.gan import GAN, WGANGP
 from triptych.recipes import all_recipes, get, recommend
-from triptych.trainer import checks
+from triptych.recipes.recommended import narrower
+from triptych.trainer import checks, suited
 
 SHAPES = {"mnist": (1, 28, 28), "mnist64": (1, 64, 64), "celeba64": (3, 64, 64), "birds": (3, 32, 32)}
 SHAPES |= {"glyphs": (1, 32, 32), "stackedmnist": (3, 28, 28)}
@@ -116,8 +117,8 @@ def test_a_folder_gets_the_recipe_of_its_size(side, channels, asked, taken, trai
     base = get(taken)
     assert why.startswith(f"{taken}, for 4 {'grey ' if channels == 1 else ''}images at {trained}×{trained}; ")
     assert load_spec(recipe.data).shape == (channels or 3, trained, trained)
-    assert recipe.model == base.model
-    assert recipe.train.flip == (base.train.flip and channels is None)
+    assert recipe.model == dataclasses.replace(base.model, latent=max(64, base.model.latent))
+    assert recipe.train.flip == (channels is None)
     assert ("color" in recipe.objective.augment) == (channels is None)
     assert dataclasses.replace(recipe.objective, augment=base.objective.augment) == base.objective
     with torch.device("meta"):
@@ -150,6 +151,59 @@ def test_many_pictures_are_not_augmented(tmp_path, monkeypatch):
     recipe, why = recommend(DataSpec(str(tmp_path / "many.npy")))
     assert recipe.objective.augment == ()
     assert "need no augmentation" in why
+
+
+def test_pictures_that_are_not_square_are_cropped_and_that_is_said(tmp_path):
+    pictures(tmp_path, *[(90, 70)] * 4)
+    recipe, why = recommend(DataSpec(str(tmp_path)))
+    assert recipe.data.fit == "crop"
+    assert "cropped to squares (--fit squash" in why
+    recipe, why = recommend(DataSpec(str(tmp_path)), crop=False)
+    assert recipe.data.fit == "squash"
+    assert "cropped" not in why
+
+
+def test_square_pictures_and_arrays_are_prepared_as_they_were(tmp_path):
+    pictures(tmp_path, *[(70, 70)] * 4)
+    assert recommend(DataSpec(str(tmp_path)))[0].data.fit == "squash"
+    np.save(tmp_path / "many.npy", np.zeros((5, 32, 32, 3), np.uint8))
+    assert recommend(DataSpec(str(tmp_path / "many.npy")))[0].data.fit == "squash"
+
+
+def test_the_recipe_is_called_after_the_data(tmp_path):
+    folder = tmp_path / "Köln, garden v1.2"
+    folder.mkdir()
+    pictures(folder, *[(70, 70)] * 4)
+    recipe, _ = recommend(DataSpec(str(folder)))
+    assert recipe.name == "Köln, garden v1.2"
+    assert recipe.about.startswith("Köln, garden v1.2: ")
+    assert "faces" not in recipe.about
+    np.save(tmp_path / "mine.npy", np.zeros((5, 32, 32, 3), np.uint8))
+    assert recommend(DataSpec(str(tmp_path / "mine.npy")))[0].name == "mine"
+
+
+def test_narrower_variants_take_the_settings_of_the_short_recipes(tmp_path):
+    pictures(tmp_path, *[(70, 70)] * 4)
+    recipe, _ = recommend(DataSpec(str(tmp_path)))
+    variants = narrower(recipe, (3, 64, 64))
+    assert [v.model.width for v in variants] == [128, 64, 32]
+    assert {v.model.latent for v in variants} == {64}
+    assert {v.data for v in variants} == {recipe.data}
+    short = get("best-celeba64-quick").train
+    assert all((v.train.batch, v.train.lr, v.train.ema) == (short.batch, short.lr, short.ema) for v in variants[1:])
+    assert all(v.train.flip for v in variants)
+    assert narrower(recipe, (1, 28, 28)) == [recipe]
+
+
+@pytest.mark.parametrize(("images", "width"), [([300_000], 128), ([100_000, 400_000], 64), ([9, 20, 40], 32)])
+def test_the_width_suits_machine_and_time(images, width, tmp_path, monkeypatch):
+    pictures(tmp_path, *[(70, 70)] * 4)
+    recipe, _ = recommend(DataSpec(str(tmp_path)))
+    counts = iter(images)
+    monkeypatch.setattr(suited, "within", lambda *of: next(counts))
+    chosen, why = suited.suited(recipe, 30.0, "cpu")
+    assert chosen.model.width == width
+    assert f"width {width}: about {images[-1]:,} images in 30 min here" in why
 
 
 def test_sizes_that_no_recommended_recipe_makes(tmp_path):

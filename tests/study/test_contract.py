@@ -2,17 +2,24 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from triptych.core import DataSpec, Recipe, Train
 from triptych.errors import UserError
+from triptych.models.flows.coupling import NSF
 from triptych.models.gans.mlp import MLPGAN
+from triptych.objectives.flow import NLL
 from triptych.objectives.gan import GAN, WGANGP
+from triptych.recipes.override import with_field
+from triptych.report import write_report
 from triptych.report.entries import contract_words, read_study_json
+from triptych.run import Run
 from triptych.study import Study, run_study
 from triptych.study.contract import Contract
 from triptych.study.from_file import read_study
+from triptych.trainer import fit
 
 TRAIN = Train(images=1_000_000, batch=64, lr=1e-3)
 FAST = Recipe(DataSpec("8gaussians"), MLPGAN(width=8, depth=1), GAN(), TRAIN, name="fast")
@@ -78,3 +85,17 @@ def test_equal_seconds_buy_the_fast_recipe_more_examples(tmp_path):
     assert all(o.job.recipe.train.images % 64 == 0 for o in outcomes)
     again = run_study(study, tmp_path, 1, "cpu", progress=False)
     assert [o.job.recipe.train.images for o in again] == [fast, slow], "a budget is found once"
+
+
+def test_a_head_start_is_named_and_can_be_taken_away(tmp_path):
+    flow = Recipe(DataSpec("8gaussians"), NSF(layers=1, width=4, bins=4), NLL(), Train(images=256, batch=128), name="f")
+    with_it, without = Path(tmp_path / "with"), Path(tmp_path / "without")
+    fit(flow, 0, with_it, "cpu", progress=False)
+    fit(with_field(flow, "train.head_start", "none"), 0, without, "cpu", progress=False)
+    told = [json.loads((p / "env.json").read_text(encoding="utf-8"))["head_start"] for p in (with_it, without)]
+    assert told == [["mean and standard deviation of each column", "quantiles of each column"], []]
+    first = [Run(p).lines()[0]["nll"] for p in (with_it, without)]
+    assert first[0] < first[1] - 0.3, "quantiles of the data are worth a third of a nat before the first step"
+    page = write_report([with_it], tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Head start" in page
+    assert "quantiles of each column" in page

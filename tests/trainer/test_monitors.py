@@ -184,3 +184,35 @@ def test_a_good_flow_and_a_code_without_a_prior_are_told_apart():
     assert "beta" not in monitors.latent_collapsed({"active_units": 0.0})
     assert "beta" in monitors.latent_collapsed({"active_units": 0.0, "beta_eff": 1.0, "kl": 4.0})
     assert "beta" in monitors.latent_collapsed({"active_units": 3.0, "beta_eff": 1.0, "kl": 0.001})
+
+
+class Broken(Sampler):
+    """Half of its samples hold NaN."""
+
+    sampling = ("generator",)
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__(shape)
+        self.latent = 2
+        self.generator = torch.nn.Linear(2, 1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        x = z.new_zeros(len(z), *self.shape)
+        x[z[:, 0] > 0] = float("nan")
+        return x
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 8, 8)])
+def test_samples_that_are_not_finite_are_counted_and_raise_an_alarm(shape):
+    model = Broken(shape)
+    recipe = Recipe(DataSpec("8gaussians"), MLPGAN(), GAN(), Train(images=1000))
+    grey = Data("grey", torch.randint(0, 256, (64, 1, 8, 8), dtype=torch.uint8))
+    data = load("8gaussians") if shape == (2,) else grey
+    (alarm,) = monitors.check(recipe, model, {"images": 1000, "step": 100}, data, None, [])
+    count = int(alarm.split()[3])
+    assert alarm.startswith("samples not finite: ")
+    assert "of 256 hold NaN" in alarm
+    assert 90 < count < 166  # 128 ± 38 is 4.75 standard deviations: fails once in half a million seeds
+    if shape == (2,):
+        found = during_training(model, data, None, 200, 0)
+        assert 70 < found["nonfinite_samples"] < 130

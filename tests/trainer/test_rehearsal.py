@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import triptych
+from triptych.cli import main
 from triptych.core import Train
 from triptych.errors import UserError
 from triptych.recipes import get
@@ -183,3 +184,25 @@ def test_the_standard_observers_are_those_that_are_rehearsed(tiny, tmp_path):
     assert len(rehearsal.seconds_of_looks(state, standard(run, tiny.train, Sink()))) == len(
         standard(run, tiny.train, Sink())
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "gan-8gaussians", "--minutes", "3", "--train.images", "100"], "give one of them"),
+        (["train", "gan-8gaussians", "--minutes=3", "--train.images=1e6"], "give one of them"),
+        (["train", "gan-8gaussians", "--minutes", "0"], "must be a finite number above 0"),
+        (["train", "gan-8gaussians", "--minutes=-2"], "must be a finite number above 0"),
+        (["train", "--data", "8gaussians", "--minutes", "nan"], "error: "),
+        (["study", "parallel-lines", "--minutes", "3"], "leave --minutes out"),
+        (["study", "quickstart", "--minutes", "0"], "give a finite number above 0"),
+    ],
+)
+def test_bad_minutes_are_one_line(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

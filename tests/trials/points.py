@@ -50,7 +50,7 @@ def training(name: str, recipe: str, best: str, *more: str) -> Subject:
 def study() -> Subject:
     def make(here: Path) -> None:
         recipe = "{recipe: gan-8gaussians, model.width: 8, train.images: 128, train.batch: 32, train.checkpoint: 64}"
-        (here / "s.yaml").write_text(f"name: tiny\nseeds: 1\nsamples: 64\nrecipes: [{recipe}]\n")
+        (here / "s.yaml").write_text(f"name: tiny\nseeds: 1\nyardsticks: false\nsamples: 64\nrecipes: [{recipe}]\n")
 
     def begin(here: Path) -> list[str]:
         return ["study", str(here / "s.yaml"), "--jobs", "1", "--out", str(here / "study")]

@@ -10,6 +10,7 @@ from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from triptych.cli.options import Device, field_docs
+from triptych.core.controls import praise
 from triptych.core.statistics import format_number
 from triptych.errors import UserError
 from triptych.evaluate.options import Features, Reference, Samples
@@ -40,6 +41,10 @@ def evaluate(
         int | str | None, arg(help="side in pixels, or WIDTHxHEIGHT, that --real and --fake are brought to")
     ] = None,
     channels: Annotated[int | None, arg(help="1 (grey) or 3 (RGB) for --real and --fake")] = None,
+    *,
+    curve: Annotated[
+        bool, arg(help="also judge every kept checkpoint of a run: distance against images, as curve.json and .png")
+    ] = False,
     device: Device = "auto",
     samples: OmitArgPrefixes[Drawn] = Drawn(),
     reference: OmitArgPrefixes[Reference] = Reference(),  # noqa: B008
@@ -51,13 +56,17 @@ def evaluate(
     compares two folders, arrays or prepared sets. Every number is printed beside its floor: the same metric between
     two sets of real examples.
     """
+    from triptych.evaluate.curve import judge_checkpoints
     from triptych.evaluate.of_run import evaluate_run
+    from triptych.run.folder import Run
 
     n = samples.n
     if n is not None and n < 2:
         raise UserError(f"{n} examples were asked for; every metric needs at least 2: give -n 2 or more")
     if bool(runs) == (fake is not None or real is not None):
         raise UserError("give either run folders, or --real A --fake B")
+    if curve and not runs:
+        raise UserError("--curve is of the checkpoints of a run; give run folders")
     if runs and (resolution is not None or channels is not None):
         raise UserError("a run's data are prepared as its recipe says; drop --resolution and --channels")
     chosen: dict[str, Any] = {"samples": samples, "reference": reference, "features": features}
@@ -71,6 +80,8 @@ def evaluate(
             results.append(evaluate_run(run, **chosen, device=device, out=out, progress=True))
             show(results[-1])
             console().print(f"written: {out or run / 'eval.json'}")
+            if curve:
+                console().print(f"written: {judge_checkpoints(Run(run), reference.data, device, progress=True)}")
         if len(results) > 1:
             compare(results)
         return
@@ -96,7 +107,7 @@ def show(result: Evaluation) -> None:
     table.add_column("note", overflow="fold")
     own = dict.fromkeys(v.extractor for v in result.values() if v.extractor and OWN in v.note)
     for name, v in result.items():
-        note = "; ".join(part for part in v.note.split("; ") if part != OWN)
+        note = "; ".join(filter(None, [*(part for part in v.note.split("; ") if part != OWN), praise(v.controls)]))
         table.add_row(name, value(v), number(v.floor), f"{v.n:,}", v.extractor or "", note)
     out = console()
     out.print(table)

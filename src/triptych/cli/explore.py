@@ -35,10 +35,16 @@ def sample(
     bn: Bn = "eval",
     which: Which = "last",
     codes: Annotated[
-        Literal["prior", "gaussian", "mixture"],
-        arg(help="autoencoders: draw codes from the prior, or from what is fitted to the codes of the training data"),
-    ] = "prior",
-    components: Annotated[int | None, arg(help="Gaussians in the mixture of codes; default: 10")] = None,
+        Literal["prior", "gaussian", "mixture", "flow"] | None,
+        arg(help="autoencoders: draw codes from the prior, or from what is fitted to those of the training data"),
+    ] = None,
+    components: Annotated[int | None, arg(help="Gaussians in the mixture of codes; default: by the BIC")] = None,
+    solver: Annotated[
+        str | None, arg(help="continuous flows: euler, midpoint, heun, rk4 or dopri5; default: the recipe's")
+    ] = None,
+    steps: Annotated[
+        int | None, arg(help="continuous and mean flows: steps of a sample; default: the recipe's")
+    ] = None,
     data: Moved = None,
 ) -> None:
     """Draw samples from a run: one grid, a folder of images, or an array."""
@@ -55,6 +61,8 @@ def sample(
         batch=batch,
         codes=codes,
         components=components,
+        solver=solver,
+        steps=steps,
         data=data,
     )
     say(file)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
@@ -35,6 +36,10 @@ def study(
     budget: Annotated[float | None, arg(help="how much of it")] = None,
     on: Annotated[str, arg(metavar=ON, help="where the trainings are carried out")] = "local",
     slurm: Slurm = Slurm(),  # noqa: B008 - a frozen value
+    head_start: Annotated[
+        Literal["all", "none"] | None,
+        arg(help="none: no network begins with statistics of the data; default: each with those of its design"),
+    ] = None,
     *,
     trust: Annotated[bool, arg(help="leave out the line that says which .py file is run")] = False,
 ) -> None:
@@ -43,7 +48,8 @@ def study(
     Asking again skips the runs that are done and finishes those that were cut. Named studies:
     """
 
-    contrast(name, out, seeds, scale, jobs, device, minutes, contract(equal, budget), on, slurm, trust=trust)
+    asked = {"seeds": seeds, "minutes": minutes, "contract": contract(equal, budget)}
+    contrast(name, out, scale, jobs, device, asked, on, slurm, head_start=head_start, trust=trust)
 
 
 def contract(equal: Resource | None, budget: float | None) -> Contract | None:
@@ -68,23 +74,24 @@ def named_studies() -> str:
 def contrast(
     name: str,
     out: Path | None,
-    seeds: int | None,
     scale: Scale,
     jobs: int | None,
     device: str = "auto",
-    minutes: float | None = None,
-    contract: Contract | None = None,
+    asked: Mapping[str, Any] | None = None,
     on: str = "local",
     slurm: Slurm = Slurm(),  # noqa: B008 - a frozen value
     *,
+    head_start: Literal["all", "none"] | None = None,
     trust: bool = False,
 ) -> list[Outcome]:
     """`triptych study`: find the study, carry it out, write its report and say where it is.
 
-    A .py file is a program: that it is run is said before, unless `trust`.
+    `asked` are fields of the study that are to be others, where they are not None. A .py file is a program: that it is
+    run is said before, unless `trust`.
     """
     from triptych.cli import parallel_lines
     from triptych.errors import UserError
+    from triptych.recipes.override import with_field
     from triptych.report import terminal
     from triptych.report.page import check_places, write_report
     from triptych.study import named
@@ -94,19 +101,22 @@ def contrast(
     from triptych.system import names
     from triptych.system.console import say
 
+    given = {k: v for k, v in (asked or {}).items() if v is not None}
     if name == named.LINES:
-        if minutes is not None:
-            raise UserError(f"{name} trains no generator and takes its own time; leave --minutes out")
-        parallel_lines.carry_out(out or Path("runs") / f"{name}-{scale}", seeds, scale)
+        if given.keys() - {"seeds"} or head_start:
+            raise UserError(f"{name} trains no generator; of a study's settings it takes --seeds alone")
+        parallel_lines.carry_out(out or Path("runs") / f"{name}-{scale}", given.get("seeds"), scale)
         return []
     if name.endswith(".py") and not trust and Path(name).is_file():
         say(f"running {Path(name).absolute()}: a .py study is a program; --trust leaves this line out", stderr=True)
     from_file = name.endswith((".yaml", ".yml", ".py"))
     study = read_study(name) if from_file else named.get(name, scale)
-    if seeds is not None:
-        study = replace(study, seeds=seeds)
-    if minutes is not None or contract is not None:
-        study = replace(study, minutes=minutes, contract=contract)
+    if given.keys() & {"minutes", "contract"}:  # what the file says of budgets is replaced
+        study = replace(study, minutes=None, contract=None)
+    study = replace(study, **given)
+    if head_start is not None:
+        own = "own" if head_start == "all" else "none"
+        study = replace(study, recipes=tuple(with_field(r, "train.head_start", own) for r in study.recipes))
     folder = out or Path("runs") / (study.name if from_file else f"{name}-{scale}")
     names.encodable(folder)
     check_places(folder / "report.html")

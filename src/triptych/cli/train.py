@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 
 from triptych.cli import explore
 from triptych.cli.arguments import parse
-from triptych.cli.options import Device, data_spec, parse_recipe, preparation, print_help
+from triptych.cli.options import Device, data_spec, given, parse_recipe, preparation, print_help
 from triptych.cli.swap import misfit
 from triptych.errors import UserError
 from triptych.system.console import console, say
@@ -41,20 +41,26 @@ def train(argv: Sequence[str]) -> None:
 
     objective, words = taken_out("--objective", argv)
     network, words = taken_out("--model", words)
+    own = False
+    words = [f"--model.{w[2:]}" if w.split("=")[0] == "--codes" else w for w in words]
     if not words or words[0].startswith("-"):
         recipe, why = recommended(words)
         say(f"taking the recommended recipe {why}")
-        rest = words
+        rest, own = words, True
     else:
         recipe, rest = get(words[0]), words[1:]
     named = recipe.name
     if objective is not None or network is not None:
         recipe = with_parts(recipe, objective, network)
     chosen, options = parse_recipe(recipe, rest, named)
+    minutes = options.minutes
+    if own and not given("--train.images", words):
+        recipe, minutes = fitted(recipe, minutes, options.device, words)
+        chosen, options = parse_recipe(recipe, rest, named)
     from triptych.trainer.loop import fit
 
     try:
-        run = fit(chosen, options.seed, options.out, options.device, announce=say, minutes=options.minutes)
+        run = fit(chosen, options.seed, options.out, options.device, announce=say, minutes=minutes)
     except UserError as e:
         if recipe.name != named and (why := misfit(chosen)):
             raise UserError(why) from e
@@ -72,8 +78,25 @@ With --data FOLDER and no recipe, the recommended one for those images is taken 
   triptych train --data my/pictures --resolution 32
 
 `triptych train RECIPE --help` lists every option of that recipe. --objective NAME and --model NAME put another part in
-place of the recipe's own, with its own defaults, where the two fit; `triptych parts` lists them.
+place of the recipe's own, with its own defaults, where the two fit; `triptych parts` lists them. --codes prior,
+gaussian, mixture or flow says what an autoencoder is sampled from (short for --model.codes).
 """
+
+
+def fitted(recipe: Recipe, minutes: float | None, device: str, argv: Sequence[str]) -> tuple[Recipe, float]:
+    """A recommended recipe as wide as suits the time and this machine, and the time; both are said."""
+    from triptych.trainer.rehearsal import check_minutes
+    from triptych.trainer.suited import MINUTES, suited
+
+    if minutes is None:
+        minutes = MINUTES
+        say(f"for {MINUTES:g} minutes, as no budget was given: --minutes 120 takes longer, --train.images N is exact")
+    check_minutes(minutes)
+    fixed = [word for word in ("--model.width", "--model", "--objective") if given(word, argv)]
+    if not fixed:
+        recipe, why = suited(recipe, minutes, device)
+        say(why)
+    return recipe, minutes
 
 
 def taken_out(option: str, argv: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -98,7 +121,7 @@ def recommended(argv: Sequence[str]) -> tuple[Recipe, str]:
         raise UserError("train needs a recipe or --data FOLDER; `triptych recipes` lists the recipes")
     mine = [a for a in argv if a not in ("-h", "--help")]
     chosen, _ = parse(preparation(DataSpec("")), "train RECIPE", mine, unknown=True)
-    return recommend(data_spec(chosen))
+    return recommend(data_spec(chosen), crop=not given("--fit", argv))
 
 
 def resume(
@@ -139,11 +162,16 @@ def finished(run: Run) -> None:
     last = {k: v for k, v in run.lines()[-1].items() if isinstance(v, int | float)}
     hidden = {"images", "step", "seconds", "evaluating"}
     out.print("  " + "  ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in hidden))
+    if "minutes" in run.env:
+        out.print(f"  `triptych resume {run.path} --minutes {2 * run.env['minutes']:g}` goes on from here")
     for alarm in status["alarms"]:
         out.print(f"  alarm: {alarm}")
     if len(run.shape()) == 3 and not any(name in last for name in of_features()):
-        why = "too few examples" if few(run.env) else f"no extractor yet: `triptych evaluate {run.path}` makes one"
-        out.print(f"  {', '.join(of_features())} were left out on the way ({why})")
+        why = "too few examples" if few(run.env) else "it was too short for them"
+        curve = "" if few(run.env) else f"; `triptych evaluate {run.path} --curve` makes them of the checkpoints"
+        out.print(f"  {', '.join(of_features())} were left out on the way ({why}){curve}")
+    if (run.path / "curve.png").is_file():
+        out.print(f"  curve: {run.path / 'curve.png'}")
     pictures = sorted((run.path / "samples").glob("*.png"))
     if pictures:
         out.print(f"  samples: {pictures[-1]}")

@@ -23,6 +23,8 @@ class Distribution(ABC):
     """(m, d) centres of the mixture's components; None where there are none."""
     std: float | None = None
     """Standard deviation of one component; None where there are no components."""
+    weights: Tensor | None = None
+    """(m,) probabilities of the components; None where they are equal, or there are none."""
 
     @abstractmethod
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
@@ -105,6 +107,11 @@ class Data:
         if self.distribution is None or self.distribution.std is None:
             raise TypeError(f"{self.name} has no known modes")
         return self.distribution.std
+
+    @property
+    def weights(self) -> Tensor | None:
+        """(m,) probabilities of the modes of a toy set; None where they are equal."""
+        return None if self.distribution is None else self.distribution.weights
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """n fresh points of a toy set, (n, d)."""

@@ -22,8 +22,13 @@ class Extractor(ABC):
     resize: str
     dtype: str
     note: str = "not comparable with published FID"
-    label: ClassVar[str] = ""
-    """what is said of a metric on these features beside its title, where `name` changes its name"""
+    costly: ClassVar[bool] = False
+    """whether features of a few thousand pictures take minutes: no negative controls are made of them then"""
+
+    @property
+    def label(self) -> str:
+        """What is said of a metric on these features beside its title, where `name` changes its name."""
+        return ""
 
     @abstractmethod
     def __call__(self, examples: Tensor) -> Mapping[str, Tensor]:
@@ -65,7 +70,9 @@ class Extractors:
     """The extractors of one set of images; vectors are their own features and have none."""
 
     own: Extractor | None = None
-    """the set's own, trained on it"""
+    """the set's own, trained on it: its numbers have the plain names"""
+    beside: tuple[Extractor, ...] = ()
+    """further ones of the set: of a second seed, and that of older versions"""
     inception: Extractor | None = None
     """the network of FID, where its weights are here"""
     digits: Classifier | None = None
@@ -74,12 +81,13 @@ class Extractors:
     @property
     def of_features(self) -> tuple[Extractor, ...]:
         """Those whose features are compared."""
-        return tuple(e for e in (self.own, self.inception) if e is not None)
+        return tuple(e for e in (self.own, *self.beside, self.inception) if e is not None)
 
     def only(self, id: str | None) -> Extractors:
         """Without the features of others than the extractor of that `id`."""
         own, inception = (e if e is not None and e.id == id else None for e in (self.own, self.inception))
-        return dataclasses.replace(self, own=own, inception=inception)
+        beside = tuple(e for e in self.beside if e.id == id)
+        return dataclasses.replace(self, own=own, beside=beside, inception=inception)
 
 
 @dataclass(frozen=True, eq=False)

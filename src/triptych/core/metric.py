@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from triptych.core import controls
 from triptych.core.data import Data
 from triptych.core.features import Classifier, Extractor, Extractors, Space
 from triptych.core.model import Model, Sampler
@@ -51,6 +52,10 @@ class Value:
     note: str = ""
     card: Mapping[str, Any] | None = None
     """of a likelihood: what it is a likelihood of"""
+    controls: Mapping[str, Any] | None = None
+    """the same metric of real pictures that were spoilt: see `triptych.core.controls`"""
+    beyond: str = ""
+    """where it is clearly better than its floor: what that usually comes from"""
     quantity: str = ""
     """which of its metric's declared quantities it is; empty: the one of its own name"""
     variant: str = ""
@@ -63,6 +68,7 @@ class Value:
     comparable: str = ""
     axis: Axis = ""
     rank: int = 50
+    companion: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +113,7 @@ class Comparison(ABC):
     @property
     @abstractmethod
     def classifier(self) -> Classifier | None:
-        """The set's own extractor, where it is a classifier."""
+        """The extractor of the set that is a classifier."""
 
     @property
     @abstractmethod
@@ -164,11 +170,12 @@ class Comparison(ABC):
         seed: int | None = None,
         dtype: str | None = None,
         note: str = "",
+        controlled: bool = False,
     ) -> dict[str, Value]:
         """`f(real, fake)` on one kind of features, beside `f` on two real sets: the floor.
 
         Where `f` has too few examples the value is None and the note says so; `TooFew` where not even the floor's
-        sets tell what the values would be called.
+        sets tell what the values would be called. `controlled`: also on the negative controls, as `controls_of` has it.
         """
         e = space.extractor
         note = "; ".join(filter(None, [note, e.note]))
@@ -187,6 +194,7 @@ class Comparison(ABC):
                     raise
                 values, note = dict.fromkeys(floors, math.nan), str(error)
         floor_n = min(len(d) for d in self.floor_sides)
+        beside = self.controls_of(f, space) if controlled and not bad else {}
         return {
             e.name(name): self.value(
                 number,
@@ -199,9 +207,16 @@ class Comparison(ABC):
                 note=note,
                 quantity=name,
                 variant=e.label,
+                controls=beside.get(name),
             )
             for name, number in values.items()
         }
+
+    def controls_of(
+        self, f: Callable[[Tensor, Tensor], Mapping[str, Number]], space: Space
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """`f` of every negative control, by the names of its values; see `triptych.core.controls`. Default: none."""
+        return {}
 
     def value(
         self,
@@ -216,6 +231,7 @@ class Comparison(ABC):
         note: str = "",
         quantity: str = "",
         variant: str = "",
+        controls: Mapping[str, Any] | None = None,
     ) -> Value:
         """A `Value` that carries the counts and the reference; what is not finite is None: not defined."""
         value, se = number if isinstance(number, tuple) else (number, None)
@@ -236,6 +252,7 @@ class Comparison(ABC):
             note=note,
             quantity=quantity,
             variant=variant,
+            controls=controls,
         )
 
 
@@ -261,8 +278,17 @@ class Metric(ABC):
         """Named numbers."""
 
     def evaluated(self, comparison: Comparison) -> dict[str, Value]:
-        """Named numbers, each with what is declared of it: what evaluations run."""
-        return described(self(comparison), self.quantities)
+        """Named numbers, each with what is declared of it: what evaluations run.
+
+        One that is better than real examples are is named in a warning, with the usual cause.
+        """
+        found = described(self(comparison), self.quantities)
+        for name, value in found.items():
+            cause = (self.quantities.get(name) or self.quantities[value.quantity]).beyond
+            if cause and controls.beyond(value):
+                found[name] = dataclasses.replace(value, beyond=cause)
+                comparison.warn(f"{name} {controls.told(value.value, value.floor, cause)}")
+        return found
 
     def along(self, comparison: Comparison) -> dict[str, float]:
         """Numbers for a line of the log while training: cheap ones, without floors. Default: none.
@@ -285,5 +311,8 @@ def described(values: Mapping[str, Value], quantities: Mapping[str, Quantity]) -
             known = quantities[value.quantity].as_variant(value.variant)
         elif value.quantity not in ("", name) and value.quantity not in quantities:
             raise UserError(f"{value.quantity!r} is not declared; add it to the `quantities` of its metric")
-        found[name] = dataclasses.replace(value, quantity=value.quantity or name, **known.told())
+        base = value.quantity or name
+        fields = known.told() | {"companion": known.companion and name.replace(base, known.companion, 1)}
+        beside = controls.judged(value.controls, known.sign)
+        found[name] = dataclasses.replace(value, quantity=base, controls=beside, **fields)
     return found

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from triptych.core.data import LARGEST, Shape
+from triptych.core.data import LARGEST, Data, Shape
 from triptych.core.share import draw
 from triptych.errors import UserError
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one example takes, in passes through the networks; a pass backward counts as two."""
+
+    sample: float = 1.0
+    likelihood: float = 1.0
+
+
+def affordable(n: int, each: float, passes: float, least: int) -> int:
+    """How many of n examples at `each` passes a budget of `passes` allows: at least `least`, never more than n."""
+    return min(n, max(least, int(passes / each)))
 
 
 class Model(nn.Module, ABC):
@@ -39,6 +54,11 @@ class Model(nn.Module, ABC):
         """Where the parameters are."""
         return next(self.parameters()).device
 
+    @property
+    def cost(self) -> Cost:
+        """What a sample and a likelihood take; whoever makes many asks, and makes fewer where they are dear."""
+        return Cost()
+
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
         """TypeError unless the model is a `Sampler`; likewise the next three, whatever their arguments."""
         raise TypeError(f"{type(self).__name__} cannot sample; models that can are Samplers")
@@ -58,6 +78,13 @@ class Model(nn.Module, ABC):
 
     def after_pooling(self) -> None:
         """The inverse of `before_pooling`."""
+
+    def finish(self, data: Data, held_out: Data, seed: int) -> dict[str, float]:
+        """After the last step, before the last look: what it makes of the training examples with its final weights.
+
+        Numbers for the log; default: nothing.
+        """
+        return {}
 
     def autocast_modules(self) -> list[nn.Module]:
         """Modules whose calls may run in bfloat16 under mixed precision: all players, unless the model says less."""
@@ -116,6 +143,39 @@ class Density(Model):
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
         """Nats per public example, (n,), differentiable. ValueError for images outside [0, 1]."""
+
+
+class Stepwise(Model):
+    """Makes examples in a number of steps that can still be chosen after training."""
+
+    solvers: ClassVar[tuple[str, ...]] = ()
+    """names of the ways to step, where there are several"""
+    solver: str
+    steps: int
+
+    @abstractmethod
+    def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
+        """What z (n, latent) passes on its way in so many steps: public examples, z itself first."""
+
+    def choose(self, solver: str | None = None, steps: int | None = None) -> None:
+        """Another solver or number of steps from now on; None leaves it. UserError for what there is not."""
+        if solver is not None and solver not in self.solvers:
+            known = (
+                f"choose {', '.join(self.solvers)}" if self.solvers else "leave --solver out: it has one way to step"
+            )
+            raise UserError(f"{type(self).__name__} has no solver {solver!r}; {known}")
+        if steps is not None and not 1 <= steps <= 10_000:
+            raise UserError(f"{steps} steps were asked for; give 1 to 10,000")
+        self.solver, self.steps = solver or self.solver, steps or self.steps
+
+
+def choose_steps(model: Model, solver: str | None, steps: int | None) -> None:
+    """`Stepwise.choose`; UserError for a model that makes its examples in one pass, unless nothing is asked."""
+    if solver is None and steps is None:
+        return
+    if not isinstance(model, Stepwise):
+        raise UserError(f"{type(model).__name__} takes no steps to make a sample; leave out --solver and --steps")
+    model.choose(solver, steps)
 
 
 class ModelSpec(ABC):

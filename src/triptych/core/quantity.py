@@ -63,6 +63,12 @@ class Quantity:
     """place in tables and on the progress bar, the smallest first"""
     live: bool = False
     """shown on the progress bar while training"""
+    companion: str = ""
+    """name of the quantity without which it is never shown: each alone is easily fooled"""
+    beyond: str = ""
+    """the usual cause of a value clearly better than the floor, in words; empty where that says nothing"""
+    features: bool = False
+    """whether it is made once of each extractor's features, and its name tells of which"""
     logged: Literal["", "vectors", "images"] = ""
     """of a metric: the data on which a training logs it on the way (`Metric.along`)"""
 
@@ -97,7 +103,7 @@ class Quantity:
         return dataclasses.replace(self, variant=", ".join(filter(None, [self.variant, variant])))
 
 
-TOLD = ("title", "better", "neither", "unit", "comparable", "variant", "axis", "rank")
+TOLD = ("title", "better", "neither", "unit", "comparable", "variant", "axis", "rank", "companion")
 """Fields of a quantity that go into files."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from triptych.core.data import Split
@@ -73,6 +73,8 @@ class Train:
     """metric whose best checkpoint is kept; a leading - means that higher is better"""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """arithmetic inside the players"""
+    head_start: Literal["own", "none"] = field(default="own", metadata={"later": True})
+    """statistics of the data in the network before the first step: those it has by its design, or none"""
     on_divergence: Literal["stop", "rollback"] = "stop"
     """at a non-finite loss: stop, or go back to the last good checkpoint with half the rate"""
 

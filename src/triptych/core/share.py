@@ -94,6 +94,11 @@ def everyone(x: Tensor) -> Tensor:
     return _now.total(x)
 
 
+def mine(x: Tensor) -> Tensor:
+    """Of x with a row for each example of the whole batch, the rows that are ours."""
+    return x if _now.of == 1 else x.chunk(_now.of)[_now.index]
+
+
 def gathered(x: Tensor) -> Tensor:
     """x (n, d) of every share, in their order: (of · n, d), without gradients. `Parted` as for `mean`."""
     if _now.of == 1:

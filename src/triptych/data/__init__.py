@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,33 @@ def names() -> list[str]:
     return sorted(all_sources())
 
 
+def by_name(name: str) -> Source | None:
+    """The named set, also where it is turned: `NAME@DEGREES`, unless a path of that name exists; None for no name."""
+    known = all_sources()
+    if name in known:
+        return known[name]
+    plain, turned, degrees = name.rpartition("@")
+    if not turned or plain not in known or Path(name).exists():
+        return None
+    try:
+        angle = float(degrees)
+    except ValueError:
+        angle = math.nan
+    if not math.isfinite(angle):
+        raise UserError(f"{name!r} turns {plain} by {degrees!r}, which is no angle; give degrees, as in {plain}@30")
+    return known[plain].rotated(angle)
+
+
 def find(name_or_path: str | Path) -> Source:
     """The source of that name or at that path; UserError with the nearest names otherwise.
 
-    `PATH:PART` is one of several sets at a path, such as an array of an .npz; a path that exists comes first.
+    `PATH:PART` is one of several sets at a path, such as an array of an .npz, and `NAME@DEGREES` a set of points on
+    the plane turned about the origin; a path that exists comes first.
     """
     text = str(name_or_path)
     known = all_sources()
-    if text in known:
-        return known[text]
+    if (named := by_name(text)) is not None:
+        return named
     for kind in all_kinds():
         if (there := kind.called(text)) is not None:
             return there

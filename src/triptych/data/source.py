@@ -53,6 +53,10 @@ class Source(ABC):
         """One of several sets that lie together: what `PATH:name` means."""
         raise UserError(f"{self.summary} is one set; leave :{name} out")
 
+    def rotated(self, degrees: float) -> Source:
+        """The same set turned anticlockwise about the origin: what `NAME@DEGREES` means."""
+        raise UserError(f"only sets of points on the plane can be turned ({self.summary}); leave @{degrees:g} out")
+
     def state(self) -> str:
         """`ready`, or what it takes to get it, in two or three words."""
         return "ready"

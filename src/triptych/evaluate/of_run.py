@@ -11,8 +11,10 @@ from pathlib import Path
 import torch
 
 from triptych.core import Data, Metric, Model, Sampler, Value, discover
+from triptych.core.model import choose_steps
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
+    CONTROLS,
     against_statistics,
     collected_warnings,
     default_count,
@@ -22,6 +24,7 @@ from triptych.evaluate.protocol import (
     make_extractors,
     measure,
     save_statistics,
+    strangers,
     without_fid,
 )
 from triptych.metrics.comparison import Comparison, fresh
@@ -89,6 +92,7 @@ def evaluate_run(
     run = Run(path)
     run.sweep_parts()
     model = run.load(samples.which, device) if model is None else model.eval()
+    choose_steps(model, samples.solver, samples.steps)
     if samples.bn == "train":
         use_batch_statistics(model)
     try:
@@ -167,6 +171,8 @@ def compare(
         train=train,
         seed=samples.seed,
         extractors=extractors,
+        controls=CONTROLS,
+        strangers=strangers(real),
         progress=bars(shown=progress),
     )
     return Built(comparison, pace, tuple(notes))
@@ -208,6 +214,7 @@ def selected(
         return {}
     best = run.load("best", device)
     assert isinstance(best, Sampler)
+    choose_steps(best, samples.solver, samples.steps)
     if samples.bn == "train":
         use_batch_statistics(best)
     extractors = comparison.extractors.only(values[name].extractor)
@@ -217,8 +224,10 @@ def selected(
     for which, model in (("last", last), ("best", best)):
         fake = draw(model, n, samples.seed, real)
         half = Comparison(real, fake, extra_real=comparison.extra_real, extractors=extractors)
-        value = metric().evaluated(half).get(name)  # pyright: ignore[reportAbstractUsage]
-        if value is not None:
-            note = "; ".join(filter(None, [value.note, "on the half that chose nothing"]))
-            found[f"{name}_{which}"] = dataclasses.replace(value, variant=which, note=note)
+        measured = metric().evaluated(half)  # pyright: ignore[reportAbstractUsage]
+        for each in filter(None, (name, values[name].companion)):
+            if (value := measured.get(each)) is not None:
+                note = "; ".join(filter(None, [value.note, "on the half that chose nothing"]))
+                beside = value.companion and f"{value.companion}_{which}"
+                found[f"{each}_{which}"] = dataclasses.replace(value, variant=which, note=note, companion=beside)
     return found

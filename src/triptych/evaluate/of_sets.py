@@ -15,12 +15,14 @@ from triptych.errors import NoSplit, UserError
 from triptych.evaluate.of_run import Evaluation
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
+    CONTROLS,
     against_statistics,
     collected_warnings,
     load_inception,
     make_extractors,
     measure,
     save_statistics,
+    strangers,
     without_fid,
 )
 from triptych.metrics.comparison import Comparison, subset
@@ -107,6 +109,8 @@ def compare(
         train=train,
         seed=samples.seed,
         extractors=make_extractors(whole, train, inception, bars(shown=progress)),
+        controls=CONTROLS,
+        strangers=strangers(whole),
         progress=bars(shown=progress),
     )
 

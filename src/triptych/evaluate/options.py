@@ -21,6 +21,10 @@ class Samples:
     """checkpoint to evaluate"""
     bn: Literal["eval", "train"] = "eval"
     """batch normalisation: eval, averages kept while training; train, statistics of the batch at hand"""
+    solver: str | None = None
+    """continuous flows: euler, midpoint, heun, rk4 or dopri5; default: the recipe's"""
+    steps: int | None = None
+    """continuous and mean flows: steps of a sample; default: the recipe's"""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -28,7 +32,12 @@ class Samples:
     @property
     def how(self) -> str:
         """What of it is unlike a plain evaluation, as options; empty where nothing is."""
-        unlike = {f"--which {self.which}": self.which != "last", f"--bn {self.bn}": self.bn != "eval"}
+        unlike = {
+            f"--which {self.which}": self.which != "last",
+            f"--bn {self.bn}": self.bn != "eval",
+            f"--solver {self.solver}": self.solver is not None,
+            f"--steps {self.steps}": self.steps is not None,
+        }
         return ", ".join(k for k, v in unlike.items() if v)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from triptych import data as data_sets
 from triptych.core import Data, Metric, Sampler, Value, discover, to_bytes
 from triptych.core.features import Extractors
 from triptych.core.metric import described
-from triptych.errors import TooFew, UserError
+from triptych.core.preparation import Preparation
+from triptych.errors import NotFinite, TooFew, UserError
 from triptych.evaluate.options import Features
 from triptych.metrics.comparison import Comparison, pick
+from triptych.metrics.features import contrasts, self_trained
 from triptych.metrics.features import extractor as features
-from triptych.metrics.features import self_trained
 from triptych.metrics.frechet import Frechet, frechet_distance, moments
 from triptych.system.device import pick_device
 from triptych.system.progress import Count
@@ -27,6 +29,10 @@ from triptych.system.progress import Count
 Bars = Callable[[str], Count]
 """Makes a progress bar of a name."""
 
+CONTROLS = 2_500
+"""Real pictures on each side of a negative control, at most."""
+STRANGERS = ("birds", "celeba", "mnist")
+"""Sets whose pictures are a negative control of others, the first that is at hand."""
 IMAGES, VECTORS = 10_000, 5_000
 """Samples, unless asked otherwise; never more than the reference has, where it is finite."""
 
@@ -48,8 +54,12 @@ def draw(model: Sampler, n: int, seed: int, real: Data) -> Data:
     parts: list[Tensor] = []
     while (done := sum(map(len, parts))) < n:
         x = model.sample(min(10_000, n - done), seed=seed + 1_000_003 * len(parts))
-        if not bool(torch.isfinite(x).all()):
-            raise UserError("the model makes pictures with NaN or infinite pixels; it has diverged: try --which best")
+        if bad := int((~torch.isfinite(x.flatten(1))).any(1).sum()):
+            raise NotFinite(
+                f"the model makes pictures with NaN or infinite pixels, {bad} of {len(x)}; it has diverged: try "
+                "--which best",
+                bad,
+            )
         parts.append(to_bytes(x).cpu())
     return Data("samples", torch.cat(parts))
 
@@ -102,12 +112,48 @@ def make_extractors(
     if not real.is_images:
         return Extractors()
     held_out = real if real is not train and real.split == "test" else None
-    own = self_trained.extractor_for(train, held_out, progress=progress and progress("training the extractor"))
+    own = own_extractors(train, held_out, contrasts.SEEDS, progress)
     digits = None
     if real.channels_are:
         one, test = (data_sets.load(real.channels_are, split) for split in ("train", "test"))
         digits = self_trained.extractor_for(one, test, progress=progress and progress("digit classifier"))
-    return Extractors(own=own, inception=inception, digits=digits)
+    return dataclasses.replace(own, inception=inception, digits=digits)
+
+
+def own_extractors(
+    train: Data, held_out: Data | None, seeds: Sequence[int], progress: Bars | None = None
+) -> Extractors:
+    """The extractors trained on a set of images: nets that tell faults, of these seeds, and that of older versions.
+
+    A set that is too small to train any has random features alone.
+    """
+    bar = progress and progress("training the extractor")
+    older = self_trained.extractor_for(train, held_out, progress=bar)
+    nets = []
+    for seed in seeds:
+        bar = progress and progress(f"training the extractor that tells faults, seed {seed}")
+        nets.append(contrasts.extractor_for(train, seed, bar))
+    found = [net for net in nets if net is not None]
+    if not found:
+        return Extractors(own=older)
+    return Extractors(own=found[0], beside=(*found[1:], dataclasses.replace(older, beside=True)))
+
+
+def strangers(real: Data) -> Data | None:
+    """Pictures of another set that is at hand, of the shape of `real`; None where there is none, or for vectors."""
+    if not real.is_images:
+        return None
+    channels, height, width = real.shape
+    how = Preparation(resolution=f"{width}x{height}", channels=channels)
+    for name in STRANGERS:
+        source = data_sets.all_sources()[name]
+        if real.name.startswith(name) or source.state() != "ready":
+            continue
+        try:
+            return pick(found := source.load(name, "train", how), torch.arange(min(len(found), CONTROLS)), "first")
+        except UserError:  # it may be there in part
+            continue
+    return None
 
 
 def without_fid(comparison: Comparison) -> list[str]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal
 
 from triptych.core import Model, Sampler
+from triptych.core.model import choose_steps
 from triptych.errors import UserError
 from triptych.explore.output import BatchNorm, check_target, opened, shows_data, train_data, write_examples
 from triptych.models import code_density, latent_space
-from triptych.models.families import Autoencoder
+from triptych.models.families import Autoencoder, Codes, codes_of_data
+from triptych.models.second_stage import FlowOfCodes
 from triptych.run.folder import Which
 from triptych.system.device import check_seed
-
-Codes = Literal["prior", "gaussian", "mixture"]
 
 
 def write_samples(
@@ -29,8 +29,10 @@ def write_samples(
     batch: int = 256,
     device: str = "auto",
     model: Model | None = None,
-    codes: Codes = "prior",
+    codes: Codes | None = None,
     components: int | None = None,
+    solver: str | None = None,
+    steps: int | None = None,
     data: str | None = None,
 ) -> Path:
     """Write n samples; returns the file or folder. The name of `out` says what is written:
@@ -38,33 +40,42 @@ def write_samples(
     a folder: one PNG per image; `.png`: one grid (2-D points: drawn over the data); `.npy`: the array, float32;
     `.csv`: a row per vector. Default: a grid of images or an `.npy` of vectors, inside the run folder.
 
-    `codes` other than the prior are drawn from a density fitted to the codes of the run's training examples: one
-    Gaussian, or a mixture of `components` (10 where not given). `data` says where the run's own examples are, if they
-    have moved: for those codes, for the names of columns and for what points are drawn over.
+    `codes` of an autoencoder come from what its recipe says, unless another is named: the prior (of an AE the running
+    Gaussian of its codes), or a density that is fitted to the codes of the run's training examples now: one Gaussian,
+    or a mixture of `components` (where not given, as many as the BIC chooses). A flow is there where the run trained
+    one. `solver` and `steps` are of models that make samples in steps. `data` says where the run's own examples are, if
+    they have moved: for those codes, for the names of columns and for what points are drawn over.
     """
     if n < 1 or batch < 1:
         raise UserError(f"{n} samples in batches of {batch} were asked for; both must be at least 1")
     check_seed(seed)
     if not 0 < temperature < math.inf:
         raise UserError(f"the temperature is {temperature}; it must be above 0")
-    if codes != "prior" and temperature != 1:
-        raise UserError("--temperature scales draws from the prior; leave it out, or leave --codes at prior")
+    fits = codes in ("gaussian", "mixture")
+    if fits and temperature != 1:
+        raise UserError("--temperature scales draws of the run's own; leave it out, or leave --codes out")
     if codes != "mixture" and components is not None:
         raise UserError("--components is the size of a mixture; add --codes mixture")
     found, model = opened(run, which, bn=bn, device=device, model=model)
+    choose_steps(model, solver, steps)
     if not isinstance(model, Sampler):
         raise UserError(f"{found.path} holds {type(model).__name__}, which cannot sample; choose another run")
     pictures = len(model.shape) == 3
     target = Path(out) if out is not None else found.path / f"sample-{n}-seed{seed}{'.png' if pictures else '.npy'}"
     kind = check_target(target, model.shape, pictures=pictures)
-    beside = train_data(found, data) if codes != "prior" or shows_data(kind, pictures=pictures) else None
-    if codes == "prior":
-        x = model.sample(n, seed=seed, temperature=temperature, batch=batch).cpu()
-    else:
-        if not isinstance(model, Autoencoder):
-            raise UserError(f"{type(model).__name__} has no codes of examples to fit; leave --codes at prior")
+    beside = train_data(found, data) if fits or shows_data(kind, pictures=pictures) else None
+    if codes not in (None, "prior") and not isinstance(model, Autoencoder):
+        raise UserError(f"{type(model).__name__} has no codes of examples to fit; leave --codes out")
+    if codes == "flow" and not (isinstance(model, Autoencoder) and isinstance(model.second, FlowOfCodes)):
+        raise UserError(f"{found.path} has no flow of codes; train one with --codes flow, or take mixture")
+    if fits:
         assert beside is not None
-        z = code_density.codes_of_data(model, beside)
-        density = code_density.fit_codes(z, (components or 10) if codes == "mixture" else 1)
+        assert isinstance(model, Autoencoder)
+        z = codes_of_data(model, beside)
+        several = codes == "mixture" and components is None
+        density = code_density.fit_chosen(z) if several else code_density.fit_codes(z, components or 1)
         x = latent_space.decode(model, density.draw(n, seed), batch)
+    else:
+        with latent_space.without_second_stage(model) if codes == "prior" else nullcontext():
+            x = model.sample(n, seed=seed, temperature=temperature, batch=batch).cpu()
     return write_examples(x, found, beside, model, target, kind)

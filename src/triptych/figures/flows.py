@@ -9,22 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from triptych.core import Data
+from triptych.core import Data, Latent, Model, Sampler
+from triptych.core.model import Stepwise
 from triptych.errors import UserError
 from triptych.figures.canvas import PALETTE, _save
-from triptych.figures.planes import draw_plane, view
-from triptych.figures.tiles import grid
-from triptych.models.families import FlowModel
+from triptych.figures.planes import DEAR, draw_plane, plane_image, view
+from triptych.figures.tiles import grid, loop, tile
 
 TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
-def density(model: FlowModel, data: Data, path: str | Path, pixels: int = 240) -> Path:
+def density(model: Model, data: Data, path: str | Path, pixels: int = 240) -> Path:
     """Map of exp log p(x) over the square around 2-D data, beside the true density where the data know it.
 
     Both panels have one colour scale, cut at the 99.5th percentile of the truth (or of the model); returns the path.
+    Where a likelihood takes many passes, half as many pixels a side.
     """
     centre, half = _view(model, data)
+    pixels = pixels // 2 if model.cost.likelihood > DEAR else pixels
     axis = torch.linspace(-half, half, pixels)
     points = torch.cartesian_prod(axis + centre[1], axis + centre[0]).flip(1)
     maps = [("model", _exp(model.log_prob, points, model.device))]
@@ -40,7 +42,7 @@ def density(model: FlowModel, data: Data, path: str | Path, pixels: int = 240) -
     return _save(figure, path)
 
 
-def warp(model: FlowModel, data: Data, path: str | Path, lines: int = 21, extent: float = 2.5) -> Path:
+def warp(model: Latent, data: Data, path: str | Path, lines: int = 21, extent: float = 2.5) -> Path:
     """A square grid in z ∈ [−extent, extent]² and its image under the inverse flow; returns the path."""
     centre, half = _view(model, data)
     ticks, fine = torch.linspace(-extent, extent, lines), torch.linspace(-extent, extent, 400)
@@ -61,7 +63,7 @@ def warp(model: FlowModel, data: Data, path: str | Path, lines: int = 21, extent
     return _save(figure, path)
 
 
-def temperatures(model: FlowModel, data: Data, path: str | Path, at: Sequence[float] = TEMPERATURES) -> Path:
+def temperatures(model: Sampler, data: Data, path: str | Path, at: Sequence[float] = TEMPERATURES) -> Path:
     """The same draws of z times each temperature, decoded: a panel each for 2-D data, a row of 10 each for images."""
     if data.is_images:
         samples = torch.cat([model.sample(10, seed=0, temperature=t) for t in at])
@@ -74,7 +76,18 @@ def temperatures(model: FlowModel, data: Data, path: str | Path, at: Sequence[fl
     return _save(figure, path)
 
 
-def _view(model: FlowModel, data: Data) -> tuple[tuple[float, float], float]:
+def motion(model: Stepwise, data: Data, path: str | Path, frames: int = 24) -> Path:
+    """An animation of noise on its way to data: 2,000 points of the plane, or 36 images; returns the path."""
+    assert isinstance(model, Latent)
+    if not data.is_images:
+        _view(model, data)
+    z = model.prior(36 if data.is_images else 2_000, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        shown = [tile(x) if data.is_images else plane_image(x, data) for x in model.path(z, frames)]
+    return loop([*shown, *shown[-1:] * 8], path, seconds=0.1)
+
+
+def _view(model: Model, data: Data) -> tuple[tuple[float, float], float]:
     if model.shape != (2,):
         raise UserError(f"this figure shows the plane and the flow has examples of shape {model.shape}; use a 2-D set")
     return view(data.x[:2000].float().cpu())

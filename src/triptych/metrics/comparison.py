@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from triptych.core import Data, Space, Value, metric
 from triptych.core.features import Classifier, Extractor
+from triptych.core.metric import Number, first
+from triptych.errors import TooFew
 from triptych.metrics.features.extractor import Identity, extract
 from triptych.metrics.features.self_trained import Offline
+from triptych.metrics.negatives import SPOILT, controls
 from triptych.system.progress import Count as Progress
 
 
@@ -25,6 +30,10 @@ class Comparison(metric.Comparison):
     _: KW_ONLY
     extra_real: Data | None = None
     """further real examples, none of them in `real`: for floors"""
+    controls: int = 0
+    """real pictures on each side of the negative controls, at most; 0: none are made"""
+    strangers: Data | None = None
+    """pictures of another set, as one of the controls"""
     progress: Callable[[str], Progress] | None = None
     _sides: dict[Extractor, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
@@ -64,6 +73,50 @@ class Comparison(metric.Comparison):
                 made[id(data)] = extract(extractor, data, progress=bar)
         return Space(extractor, *(made[id(d)] for d in sides.values()))
 
+    @cached_property
+    def _control_rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows of the reference that controls are compared with, those they are made of, and as many of the samples."""
+        g = torch.Generator().manual_seed(self.seed)
+        n = min(self.controls, len(self.real) // 2, len(self.fake))
+        order = torch.randperm(len(self.real), generator=g)
+        return order[:n], order[n : 2 * n], torch.randperm(len(self.fake), generator=g)[:n]
+
+    @cached_property
+    def _controls(self) -> dict[str, dict[Extractor, Tensor]]:
+        """Features of the negative controls by name and extractor; none of them is kept as pictures."""
+        made: dict[str, dict[Extractor, Tensor]] = {}
+        extractors = [e for e in self.extractors.of_features if not e.costly]
+        bar = self.progress("negative controls") if self.progress is not None else None
+        of = pick(self.real, self._control_rows[1], "controls")
+        for i, control in enumerate(controls(of, self.strangers, self.seed)):
+            made[control.name] = {e: extract(e, control)["features"] for e in extractors}
+            if bar is not None:
+                bar(i + 1, len(SPOILT) + 2)
+        return made
+
+    def controlled(
+        self, f: Callable[[Tensor, Tensor], Mapping[str, Number]], space: Space
+    ) -> dict[str, dict[str, Any]]:
+        """`f` of every negative control, by the names of its values; see `triptych.core.controls`."""
+        if not self.controls or not self.is_images or space.extractor.costly or len(self.real) < 4:
+            return {}
+        if space.extractor not in self.extractors.of_features:
+            return {}
+        against, of, drawn = self._control_rows
+        real = space.real["features"]
+        sides = {"floor": real[of], "samples": space.fake["features"][drawn]}
+        sides |= {name: features[space.extractor] for name, features in self._controls.items()}
+        try:
+            found = {name: f(real[against], side) for name, side in sides.items()}
+        except TooFew:
+            return {}
+        told: dict[str, dict[str, Any]] = {}
+        for name in found["floor"]:
+            values = {k: v if math.isfinite(v := first(numbers[name])) else None for k, numbers in found.items()}
+            floor, samples = values.pop("floor"), values.pop("samples")
+            told[name] = {"n": len(against), "floor": floor, "samples": samples, "values": values}
+        return told
+
     def sides(self, extractor: Extractor) -> tuple[Tensor, Tensor]:
         """Features of the two sides alone, for what is cheap."""
         if extractor not in self._sides:
@@ -75,9 +128,9 @@ class Comparison(metric.Comparison):
 
     @property
     def classifier(self) -> Classifier | None:
-        """The set's own extractor, where it is a classifier."""
-        own = self.extractors.own
-        return own if isinstance(own, Offline) and own.kind == "classifier" else None
+        """The extractor of the set that is a classifier."""
+        own = (e for e in self.extractors.of_features if isinstance(e, Offline) and e.kind == "classifier")
+        return next(own, None)
 
 
 def counted(found: dict[str, Value], n: int) -> dict[str, Value]:

@@ -20,16 +20,23 @@ WITHIN = 3.0
 """A sample is of high quality when its nearest mode is closer than this many standard deviations."""
 
 
-def mode_coverage(samples: Tensor | ArrayLike, modes: Tensor | ArrayLike, std: float) -> dict[str, float]:
+def mode_coverage(
+    samples: Tensor | ArrayLike,
+    modes: Tensor | ArrayLike,
+    std: float,
+    weights: Tensor | ArrayLike | None = None,
+) -> dict[str, float]:
     """Modes reached, share of high-quality samples, and how unevenly the modes are hit.
 
-    samples (n, d), modes (m, d) centres of isotropic components of standard deviation `std`.
+    samples (n, d), modes (m, d) centres of isotropic components of standard deviation `std`, whose probabilities
+    are `weights` (m,); None: all equal.
 
     - `modes`: how many modes are nearest to at least one high-quality sample (closer than 3 std to it);
     - `high_quality`: share of all samples that are of high quality. A perfect sampler scores `ceiling(d)`,
       98.9 % in the plane, not 100 %. Non-finite samples count as not of high quality;
-    - `reverse_kl`: KL in nats from the histogram of high-quality samples over the modes to the uniform one:
-      0 is even, log m is full collapse on one mode; NaN when no sample is of high quality.
+    - `reverse_kl`: KL in nats from the histogram of high-quality samples over the modes to the weights:
+      0 is as it should be, −log w is full collapse on a mode of weight w (log m where all are equal); NaN when no
+      sample is of high quality.
 
     Source: Srivastava et al. 2017 (VEEGAN), section 4; reverse KL: Lin et al. 2018 (PacGAN), section 4.1.
     """
@@ -42,6 +49,9 @@ def mode_coverage(samples: Tensor | ArrayLike, modes: Tensor | ArrayLike, std: f
         raise UserError(f"there are {len(centres)} modes and each must be finite; give their centres (m, d)")
     if not 0 < std < math.inf:
         raise UserError(f"std is {std}; the modes need a positive standard deviation")
+    w = torch.full((len(centres),), 1 / len(centres), dtype=torch.float64) if weights is None else double(weights)
+    if w.shape != (len(centres),) or not bool((w > 0).all()) or abs(w.sum().item() - 1) > 1e-6:
+        raise UserError(f"the weights of {len(centres)} modes must be as many positive numbers of sum 1")
     finite = torch.isfinite(x).all(1)
     hits = torch.zeros(len(centres), dtype=torch.float64)
     for part in x[finite].split(4096):
@@ -51,7 +61,7 @@ def mode_coverage(samples: Tensor | ArrayLike, modes: Tensor | ArrayLike, std: f
     return {
         "modes": int((hits > 0).sum()),
         "high_quality": (good / len(x)).item(),
-        "reverse_kl": kl_to_uniform(hits),
+        "reverse_kl": kl_to_uniform(hits) if weights is None else kl_to(hits, w),
     }
 
 
@@ -59,6 +69,12 @@ def kl_to_uniform(counts: Tensor) -> float:
     """KL(counts / sum ‖ uniform) in nats; NaN for no counts at all."""
     p = counts.double() / counts.sum()
     return math.log(len(p)) - torch.special.entr(p).sum().item()
+
+
+def kl_to(counts: Tensor, weights: Tensor) -> float:
+    """KL(counts / sum ‖ weights) in nats, for weights of sum 1; NaN for no counts at all."""
+    p = counts.double() / counts.sum()
+    return -(torch.special.entr(p).sum() + (p * weights.log()).sum()).item()
 
 
 def ceiling(d: int) -> float:
@@ -92,10 +108,10 @@ class ModeCoverage(Metric):
         )
 
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
-        modes, std = comparison.real.modes, comparison.real.std
+        modes, std, weights = comparison.real.modes, comparison.real.std, comparison.real.weights
         n = min(self.points, len(comparison.fake))
-        got = mode_coverage(comparison.fake.x[:n], modes, std)
-        ideal = mode_coverage(comparison.floor_sides[1].x[:n], modes, std)
+        got = mode_coverage(comparison.fake.x[:n], modes, std, weights)
+        ideal = mode_coverage(comparison.floor_sides[1].x[:n], modes, std, weights)
         notes = {
             "modes": f"of {len(modes)}",
             "high_quality": f"a perfect sampler scores {ceiling(modes.shape[1]):.4f} on average",
@@ -110,4 +126,5 @@ class ModeCoverage(Metric):
     def along(self, comparison: Comparison) -> dict[str, float]:
         if comparison.real.distribution is None or comparison.real.distribution.modes is None:
             return {}
-        return mode_coverage(comparison.fake.x, comparison.real.modes, comparison.real.std)
+        real = comparison.real
+        return mode_coverage(comparison.fake.x, real.modes, real.std, real.weights)

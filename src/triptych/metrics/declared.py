@@ -21,5 +21,6 @@ def quantity(name: str) -> Quantity:
     words = name.split("_")
     for n in range(len(words) - 1, 0, -1):
         if (known := declared().get("_".join(words[:n]))) is not None:
-            return known.as_variant(" ".join(words[n:]))
+            variant = " ".join(words[n:])
+            return known.as_variant("offline-v1" if variant == "v1" else variant)
     return undeclared(name)

@@ -112,8 +112,11 @@ class Frechet(Metric):
     """Fréchet distance on every extractor's features: `fid` on Inception's, `frechet` on others."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "frechet": Quantity("Fréchet distance", "lower", axis="distance", rank=27, logged="images"),
+        "frechet": Quantity("Fréchet distance", "lower", axis="distance", rank=27, features=True, logged="images"),
         "fid": Quantity("FID", "lower", axis="distance", rank=26, logged="images"),
+        "frechet_v1": Quantity(
+            "Fréchet distance", "lower", axis="distance", rank=47, variant="offline-v1", logged="images"
+        ),
     }
 
     def applies(self, comparison: Comparison) -> str:
@@ -126,7 +129,9 @@ class Frechet(Metric):
             note = f"{n} examples for {d} dimensions: strongly biased" if n < d else ""
             if note:
                 comparison.warn(f"{space.extractor.name('frechet')}: {note}; prefer {space.extractor.name('kernel')}")
-            found |= comparison.measure(lambda x, y: {"frechet": frechet_from_features(x, y)}, space, note=note)
+            found |= comparison.measure(
+                lambda x, y: {"frechet": frechet_from_features(x, y)}, space, note=note, controlled=True
+            )
         return found
 
     def along(self, comparison: Comparison) -> dict[str, float]:
@@ -146,7 +151,7 @@ class FrechetInfinity(Metric):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "frechet_infinity": Quantity("Fréchet distance at n = ∞", "lower"),
+        "frechet_infinity": Quantity("Fréchet distance at n = ∞", "lower", features=True),
         "fid_infinity": Quantity("FID at n = ∞", "lower"),
     }
     points: int = 15
@@ -205,7 +210,9 @@ def frechet_infinity(x: Tensor | ArrayLike, y: Tensor | ArrayLike, points: int =
 class Pixels(Identity):
     """Principal components of pixels as features."""
 
-    label = "pixels"
+    @property
+    def label(self) -> str:
+        return "pixels"
 
     def name(self, base: str) -> str:
         return f"{base}_pixels"

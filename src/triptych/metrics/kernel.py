@@ -112,8 +112,11 @@ class Kernel(Metric):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "kernel": Quantity("Kernel distance", "lower", axis="distance", rank=29, logged="images"),
+        "kernel": Quantity("Kernel distance", "lower", axis="distance", rank=29, features=True, logged="images"),
         "kid": Quantity("KID", "lower", axis="distance", rank=28, logged="images"),
+        "kernel_v1": Quantity(
+            "Kernel distance", "lower", axis="distance", rank=49, variant="offline-v1", logged="images"
+        ),
         "kernel_subsets": Quantity("Kernel distance over subsets", "lower"),
         "kid_subsets": Quantity("KID over subsets", "lower"),
     }
@@ -129,7 +132,7 @@ class Kernel(Metric):
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
         for space in comparison.spaces:
-            found |= comparison.measure(lambda x, y: {"kernel": kernel_statistics(x, y)}, space)
+            found |= comparison.measure(lambda x, y: {"kernel": kernel_statistics(x, y)}, space, controlled=True)
             if isinstance(space.extractor, Inception) and min(len(comparison.real), len(comparison.fake)) >= self.size:
                 note = f"{self.subsets} subsets of {self.size:,}; se: their spread"
                 found |= comparison.measure(self.over_subsets, space, seed=self.seed, note=note)

@@ -5,37 +5,68 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Data, Density, Metric, Model, Quantity, Value, to_inner
+from triptych.core.model import affordable
 from triptych.core.units import bits_per_dim
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
 from triptych.metrics.comparison import fresh, subset
 from triptych.models.families import FlowModel, VAEModel
+from triptych.models.flows import ode
+from triptych.models.flows.continuous import ContinuousFlow
 from triptych.objectives.autoencoder import Variational
 from triptych.objectives.posterior import importance_draws, kl_to_prior
+
+KINDS: Mapping[str, Literal["exact", "bound", "estimate"]] = {
+    "exact": "exact",
+    "ELBO": "bound",
+    "IWAE": "bound",
+    "ODE": "estimate",
+}
+"""The kind of likelihood that an estimator gives."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a likelihood is a likelihood of. Two numbers may be ranked only where their cards agree."""
+    """What a likelihood is a likelihood of. Two numbers may be ranked only where their cards agree.
+
+    Its `kind` says how far a number may be from the truth: `exact` but for rounding; a `bound`, whose gap is not known;
+    an `estimate`, which has errors of its own on either side. Numbers of different kinds never share a name.
+    """
 
     space: str
     """what the density is over: the data's units, [0, 1]^D, or whole grey levels"""
     dequantisation: Literal["none", "uniform", "learned"]
-    estimator: Literal["exact", "ELBO", "IWAE"]
+    estimator: Literal["exact", "ELBO", "IWAE", "ODE"]
     draws: int
     """K: draws of noise or codes per example"""
     bound: Literal["exact", "lower bound"]
     """of the log-likelihood"""
     examples: int
     non_finite: int = 0
+    _: KW_ONLY
+    kind: Literal["exact", "bound", "estimate", ""] = ""
+    """filled in from the estimator"""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", KINDS[self.estimator])
+
+    def told(self) -> dict[str, Any]:
+        """As eval.json has it: what does not apply is left out."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+
+    @property
+    def ranked(self) -> Card:
+        """What two cards must share for their numbers to be ranked."""
+        return Card(self.space, self.dequantisation, self.estimator, self.draws, self.bound, 0)
 
     def __str__(self) -> str:
         text = f"{self.bound} of log p over {self.space}: {self.estimator}, K = {self.draws}"
@@ -44,12 +75,49 @@ class Card:
         return text + (f"; {self.non_finite} of {self.examples} not finite" if self.non_finite else "")
 
 
+@dataclass(frozen=True)
+class EstimateCard(Card):
+    """The card of a likelihood that a solver found: how, and whether more effort would have changed it."""
+
+    solver: str = "dopri5"
+    tolerance: float = 0.0
+    steps: float = 0.0
+    """mean number of steps per example, those tried again counted"""
+    probes: int = 0
+    """random vectors of the estimate of the divergence; 0: the exact trace"""
+    se: float = 0.0
+    """standard error of the mean in nats, over examples and probes"""
+    value_at_doubled_steps: float = 0.0
+    """mean negative log-likelihood of the first `checked` examples in twice the steps, in nats"""
+    value_at_steps: float = 0.0
+    """of the same examples, as they were"""
+    checked: int = 0
+    converged: bool = False
+    """whether the two differ by less than `AGREE` nats per dimension"""
+
+    def __str__(self) -> str:
+        trace = f"{self.probes} probe{'s' * (self.probes > 1)}" if self.probes else "exact trace"
+        moved = abs(self.value_at_doubled_steps - self.value_at_steps)
+        verdict = f"{'converged' if self.converged else 'NOT converged'}: twice the steps move it by {moved:.2g} nats"
+        return f"{super().__str__()}; {self.solver} at {self.tolerance:g}, {self.steps:.0f} steps, {trace}; {verdict}"
+
+
+AGREE = 0.005
+"""Nats per dimension that a likelihood may move in twice the steps and still be called converged."""
+CHECKED, CHECKED_PASSES = 256, 80_000
+"""Most examples whose likelihood is also found in twice the steps, and the passes they may take."""
+EXAMPLES_PASSES, FEW = 10_000_000, 64
+"""Passes that the likelihoods of an evaluation may take, and the least examples they are of; more on a GPU."""
+ALONG_PASSES = 150_000
+"""Passes that the likelihoods of one look in training may take."""
+
+
 def rank(values: Mapping[str, tuple[float, Card]]) -> list[str]:
     """Names from the highest log-likelihood to the lowest; UserError where the cards forbid a comparison.
 
     An ELBO below another model's exact value shows nothing: the bound's own gap may be larger than the difference.
     """
-    cards = {name: dataclasses.replace(card, non_finite=0, examples=0) for name, (_, card) in values.items()}
+    cards = {name: card.ranked for name, (_, card) in values.items()}
     if cards:
         first, *rest = cards.items()
         for name, card in rest:
@@ -79,13 +147,48 @@ def exact(model: Model, x: Tensor, draws: int = 1, batch: int = 256) -> tuple[Te
     card = Card(
         "[0, 1]^D" if images else "the data's units",
         ("learned" if learned else "uniform") if images else "none",
-        "exact",
+        "ODE" if isinstance(model, ContinuousFlow) else "exact",
         draws,
         "lower bound" if images else "exact",
         len(x),
         int((~torch.isfinite(log_p)).sum()),
     )
+    if isinstance(model, ContinuousFlow):
+        card = estimated(model, x, log_p, card, batch)
     return log_p, card
+
+
+def estimated(model: ContinuousFlow, x: Tensor, log_p: Tensor, card: Card, batch: int) -> EstimateCard:
+    """The card with how the solver found log p (n,), and what twice its steps give for some of the examples.
+
+    dopri5 is of order 5: a tolerance 2⁵ times smaller makes about twice the steps. Where rounding allows no smaller
+    one, a 2⁵ times larger one is tried in its stead, and its result counts as the one of half the steps. Noise and
+    probes are the same both times.
+    """
+    steps = model.evaluations["likelihood"] / 6
+    passes = CHECKED_PASSES if len(model.shape) == 1 else CHECKED_PASSES / 10
+    some = x[: affordable(CHECKED, model.cost.likelihood, passes, 16)]
+    least = ode.LEAST[torch.float32]
+    finer = model.tolerance / 32
+    tolerances = (model.tolerance, finer) if finer >= least else (32 * model.tolerance, model.tolerance)
+    found = []
+    for tolerance in tolerances:
+        with torch.random.fork_rng(devices=[]), model.at_tolerance(tolerance):
+            torch.manual_seed(0)
+            parts = [log_density(model, part).double() for part in some.split(batch)]
+        found.append(-torch.cat(parts).mean().item())
+    plain, doubled = found
+    return EstimateCard(
+        **vars(card),
+        tolerance=model.tolerance,
+        steps=steps,
+        probes=0 if model.exact_trace else model.probes,
+        se=(log_p.std() / len(log_p) ** 0.5).item() if len(log_p) > 1 else math.nan,
+        value_at_doubled_steps=doubled,
+        value_at_steps=plain,
+        checked=len(some),
+        converged=abs(doubled - plain) <= AGREE * model.latent,
+    )
 
 
 def log_density(model: Model, x: Tensor) -> Tensor:
@@ -168,6 +271,8 @@ def gaussian_bits(train: Data, test: Data, seed: int = 0, most: int = 20_000) ->
     return bits_per_dim(log_p.item(), test.shape)
 
 
+TIMED = 64
+"""Examples on which the time of a likelihood is measured."""
 CARDS = "kind of likelihood (exact, or the same bound)"
 
 
@@ -197,15 +302,21 @@ class Likelihood(Metric):
     """K of the importance-weighted bound"""
     codes_points: tuple[int, int] = (64, 2000)
     """examples of the importance-weighted bound: pictures, whose decoders cost the most of an evaluation; vectors"""
+    seconds: float = 300.0
+    """time that the likelihood of all examples may take; where it would be more, fewer examples are looked at"""
     seed: int = 0
 
     def applies(self, comparison: Comparison) -> str:
         return "" if comparison.model is not None else "there is no model, only samples"
 
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
-        model, real = comparison.model, subset(comparison.real, self.points, self.seed)
+        model = comparison.model
+        assert model is not None
+        real = subset(comparison.real, self.afford(model, self.points), self.seed)
         if real.distribution is not None:
-            real = fresh(real, self.drawn, comparison.seed + 3)
+            real = fresh(real, self.afford(model, self.drawn), comparison.seed + 3)
+        if isinstance(model, Density):
+            real = self.affordable(real, functools.partial(exact, model))
         tell = functools.partial(self.tell, comparison, real, functools.cache(lambda: self.beside(comparison, real)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -219,6 +330,29 @@ class Likelihood(Metric):
                 note = f"not defined: {type(model).__name__} has no density"
                 found = {"nll": comparison.value(math.nan, seed=self.seed, note=note)}
         return found
+
+    def affordable(self, real: Data, likelihood: Callable[[Tensor], object]) -> Data:
+        """The examples, or a half, a quarter and so on of them, so that their likelihood takes at most `seconds`.
+
+        Measured on `TIMED` of them. Halves, so that the number seldom depends on how busy the machine is.
+        """
+        with torch.random.fork_rng(devices=[]):
+            began = time.perf_counter()
+            likelihood(real.x[:TIMED])
+            each = (time.perf_counter() - began) / min(TIMED, len(real))
+        n = len(real)
+        while n > TIMED and n * each > self.seconds:
+            n //= 2
+        return subset(real, n, self.seed)
+
+    def afford(self, model: Model, n: int, passes: float = EXAMPLES_PASSES, least: int = FEW) -> int:
+        """How many of n likelihoods are made: fewer where one takes many passes; the card tells how many they were.
+
+        A pass of a small network over vectors is less than a hundredth of one over pictures.
+        """
+        more = 100 if model.device.type != "cpu" else 1
+        scale = 1 if len(model.shape) == 1 else 200
+        return affordable(n, model.cost.likelihood, more * passes / scale, least)
 
     def tighter(
         self, model: VAEModel, objective: Variational, real: Data, elbo: Tensor, card: Card
@@ -257,6 +391,9 @@ class Likelihood(Metric):
         `beside` is asked for only where bits of a density are told: it may have to fit one.
         """
         n, note, shape = len(log_p), str(card), real.shape
+        wanted = min(self.points, len(comparison.real)) if real.distribution is None else self.drawn
+        if n < wanted:
+            note += f"; {n:,} of {wanted:,} examples, for all would take more than {self.seconds:.0f} s"
         more = more_se = 0.0
         if gain is not None:
             more, more_se = gain.mean().item(), (gain.std() / len(gain) ** 0.5).item()
@@ -286,9 +423,9 @@ class Likelihood(Metric):
                 seed=self.seed,
                 floor=0.0,
                 floor_n=n,
-                note=f"KL(data ‖ model), nats{above}",
+                note=f"KL(data ‖ model), nats{above}" + (f"; {note}" if card.kind == "estimate" else ""),
             )
-        plain = dataclasses.asdict(card)
+        plain = card.told()
         return {
             f"{k}{suffix}": dataclasses.replace(v, n=n, n_real=n, card=plain, quantity=k, variant=variant)
             for k, v in found.items()
@@ -299,6 +436,7 @@ class Likelihood(Metric):
         model, real = comparison.model, comparison.real
         if not isinstance(model, Density) or real.distribution is None:
             return {}
+        x = real.x[: self.afford(model, len(real), ALONG_PASSES, 256)]
         with torch.no_grad():
-            log_prob = torch.cat([model.log_prob(part.to(model.device)) for part in real.x.split(4096)]).cpu().double()
-        return {"kl_data": (real.log_prob(real.x).double() - log_prob).mean().item()}
+            log_prob = torch.cat([model.log_prob(part.to(model.device)) for part in x.split(4096)]).cpu().double()
+        return {"kl_data": (real.log_prob(x).double() - log_prob).mean().item()}

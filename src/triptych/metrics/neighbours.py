@@ -95,15 +95,26 @@ def share(hits: Tensor) -> float:
     return hits.double().mean().item()
 
 
+CAUSE = (
+    "samples lie where real ones are densest, as those of a collapsed model, and blurred ones in features that do not "
+    "see blur; look at them, and at recall and coverage"
+)
+
+
 @dataclass(frozen=True)
 class Neighbours(Metric):
     """`precision`, `recall`, `density` and `coverage` on every extractor's features."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "precision": Quantity("Precision", "higher", axis="fidelity", rank=32),
-        "recall": Quantity("Recall", "higher", axis="coverage", rank=33),
-        "density": Quantity("Density", "higher", axis="fidelity", rank=34),
-        "coverage": Quantity("Coverage", "higher", axis="coverage", rank=31, logged="images"),
+        "precision": Quantity(
+            "Precision", "higher", axis="fidelity", rank=32, features=True, companion="recall", beyond=CAUSE
+        ),
+        "recall": Quantity("Recall", "higher", axis="coverage", rank=33, features=True),
+        "density": Quantity(
+            "Density", "higher", axis="fidelity", rank=34, features=True, companion="coverage", beyond=CAUSE
+        ),
+        "coverage": Quantity("Coverage", "higher", axis="coverage", rank=31, features=True, logged="images"),
+        "coverage_v1": Quantity("Coverage", "higher", axis="coverage", rank=51, variant="offline-v1", logged="images"),
     }
     k: int = 5
     """neighbours that a ball reaches to"""
@@ -116,11 +127,15 @@ class Neighbours(Metric):
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
         for space in comparison.spaces:
-            found |= comparison.measure(lambda x, y: prdc(x, y, self.k), space, note=f"k = {self.k}")
+            found |= comparison.measure(lambda x, y: prdc(x, y, self.k), space, note=f"k = {self.k}", controlled=True)
         return found
 
     def along(self, comparison: Comparison) -> dict[str, float]:
-        if not comparison.extractors.of_features:
-            return {}
-        real, fake = (x[: self.logged] for x in comparison.sides(comparison.extractors.of_features[0]))
-        return comparison.number("coverage", lambda: prdc(real, fake, self.k)["coverage"])
+        found: dict[str, float] = {}
+        own = comparison.extractors
+        for e in (own.own, *own.beside):
+            if e is not None:
+                real, fake = (x[: self.logged] for x in comparison.sides(e))
+                name = e.name("coverage")
+                found |= comparison.number(name, lambda x, y: prdc(x, y, self.k)["coverage"], real, fake)
+        return found

@@ -9,26 +9,31 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from triptych.core import Comparison, Metric, Quantity, Value, to_inner, to_public
+from triptych.core import Comparison, Data, Metric, Quantity, Value, to_bytes, to_inner, to_public
 from triptych.metrics.comparison import counted, subset
+from triptych.metrics.features.extractor import Identity, extract
+from triptych.metrics.frechet import frechet_from_features
 from triptych.metrics.transport import sliced_wasserstein
-from triptych.models.code_density import codes_of_data, fit_codes
-from triptych.models.families import AEModel, Autoencoder
+from triptych.models.code_density import fit_chosen, fit_codes
+from triptych.models.families import AEModel, Autoencoder, codes_of_data
 from triptych.models.latent_space import decode, encode
 
 
 @dataclass(frozen=True)
 class PriorHole(Metric):
-    """Sliced Wasserstein distance to real examples, in public units, of what the decoder makes of four kinds of codes.
+    """Distance to real examples of what the decoder makes of four kinds of codes: one decoder with each sampler.
 
-    `hole_prior`: codes from N(0, I) (an AE has none); `hole_gaussian` and `hole_mixture`: from a Gaussian and a
-    mixture fitted to the codes of training examples; `hole_reconstruction`: the held-out examples' own codes, the
-    best that a decoder can do. The prior hole is the first minus the third. Source: Ghosh et al. 2020, section 5.
+    `hole_...` are sliced Wasserstein distances in public units, `hole_frechet_...` Fréchet distances, of pictures in
+    the set's own features. `prior`: codes from N(0, I) (an AE has none); `gaussian` and `mixture`: from a Gaussian and
+    from a mixture, its size by BIC, fitted to the codes of training examples; `reconstruction`: the held-out examples'
+    own codes, the best that a decoder can do. The prior hole is the first minus the third. Source: Ghosh et al. 2020,
+    section 5.
     """
 
     needs = Autoencoder
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        f"hole_{name}": Quantity(f"Sliced Wasserstein distance of decoded {codes}", "lower", rank=55)
+        f"hole_{short}{name}": Quantity(f"{distance} distance of decoded {codes}", "lower", rank=55)
+        for short, distance in (("", "Sliced Wasserstein"), ("frechet_", "Fréchet"))
         for name, codes in {
             "prior": "draws of the prior",
             "gaussian": "draws of a Gaussian fitted to codes",
@@ -38,8 +43,6 @@ class PriorHole(Metric):
     }
     points: int = 2000
     """examples a side"""
-    components: int = 10
-    """Gaussians in the mixture"""
     seed: int = 0
 
     def applies(self, comparison: Comparison) -> str:
@@ -56,13 +59,26 @@ class PriorHole(Metric):
         z = codes_of_data(model, train, seed=self.seed)
         made: dict[str, Tensor] = {}
         if not isinstance(model, AEModel):
-            made["prior"] = model.prior(n, torch.Generator().manual_seed(self.seed))
+            g = torch.Generator().manual_seed(self.seed)
+            made["prior"] = torch.randn(n, model.latent, generator=g).to(model.device)
         made["gaussian"] = fit_codes(z).draw(n, self.seed)
-        made["mixture"] = fit_codes(z, self.components, self.seed).draw(n, self.seed)
+        mixture = fit_chosen(z, self.seed)
+        made["mixture"] = mixture.draw(n, self.seed)
         made["reconstruction"] = encode(model, x)
-        note = f"sliced Wasserstein of pixels or vectors; {len(z)} codes fitted"
+        own = comparison.extractors.own if real.is_images else Identity()
+        features = extract(own, real)["features"] if own is not None else None
         found = {}
         for name, codes in made.items():
-            distance = sliced_wasserstein(x.flatten(1), decode(model, codes).flatten(1), seed=self.seed)
+            fake = decode(model, codes)
+            note = f"{len(mixture.weights)} Gaussians, " if name == "mixture" else ""
+            note += f"{len(z)} codes fitted" if name != "reconstruction" else "the best that this decoder can do"
+            distance = sliced_wasserstein(x.flatten(1), fake.flatten(1), seed=self.seed)
             found[f"hole_{name}"] = comparison.value(distance, seed=self.seed, note=note)
+            if own is None or features is None or n < 2:
+                continue
+            samples = Data("decoded", to_bytes(fake) if real.is_images else fake)
+            frechet = frechet_from_features(features, extract(own, samples)["features"])
+            found[f"hole_frechet_{name}"] = comparison.value(
+                frechet, extractor=own.id, resize=own.resize, dtype=own.dtype, seed=self.seed, note=note
+            )
         return counted(found, n)

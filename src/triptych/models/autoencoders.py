@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from triptych.core import ModelSpec, Shape
 from triptych.core.search import Among
 from triptych.errors import UserError
-from triptych.models.families import AEModel, Autoencoder, VAEModel
+from triptych.models.families import AEModel, Autoencoder, Codes, Scale, VAEModel
 from triptych.models.layers.conv import PlainDown, PlainUp
 from triptych.models.layers.data_init import SubtractMean
 from triptych.models.layers.mlp import Reshape, perceptron
+from triptych.models.second_stage import second_stage
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
@@ -26,15 +27,24 @@ class AutoencoderSpec(ModelSpec):
     latent: int
     variational: bool
     output: Literal["mean", "logit"]
+    scale: Scale
+    codes: Codes
+
+    def outputs(self, shape: Shape) -> Shape:
+        """What the decoder gives for examples of `shape`: the mean, and behind it the scale where it gives one."""
+        more = {"set": 0, "pixel": shape[0], "picture": 1}[self.scale]
+        return (shape[0] + more, *shape[1:])
 
     def heads(self) -> int:
         """Outputs of the encoder."""
         return self.latent * (2 if self.variational else 1)
 
     def pair(self, shape: Shape, encoder: nn.Module, decoder: nn.Module) -> Autoencoder:
-        """The model of (n, *shape) to (n, `heads()`) and of (n, latent) to (n, *shape)."""
+        """The model of (n, *shape) to (n, `heads()`) and of (n, latent) to (n, *`outputs(shape)`)."""
         kind = VAEModel if self.variational else AEModel
-        return kind(shape, self.latent, encoder, decoder, logits=self.output == "logit")
+        second = second_stage(self.codes, self.latent)
+        logits = self.output == "logit"
+        return kind(shape, self.latent, encoder, decoder, logits=logits, scale=self.scale, second=second)
 
 
 @dataclass(frozen=True)
@@ -53,12 +63,16 @@ class MLPAutoencoder(AutoencoderSpec):
     """between the layers"""
     output: Literal["mean", "logit"] = "mean"
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
+    scale: Scale = field(default="set", metadata={"later": True})
+    """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
+    codes: Codes = field(default="prior", metadata={"later": True})
+    """samples from the prior (AE: running Gaussian), or from a Gaussian, mixture or flow fitted to codes at the end"""
 
     def build(self, shape: Shape) -> Autoencoder:
-        d, act = math.prod(shape), ACTIVATIONS[self.activation]
+        d, act, out = math.prod(shape), ACTIVATIONS[self.activation], self.outputs(shape)
         first = [SubtractMean(d)] if len(shape) == 3 else []  # vectors come in any units and origin
         encoder = nn.Sequential(nn.Flatten(), *first, perceptron(d, self.heads(), self.width, self.depth, act))
-        decoder = nn.Sequential(perceptron(self.latent, d, self.width, self.depth, act), Reshape(shape))
+        decoder = nn.Sequential(perceptron(self.latent, math.prod(out), self.width, self.depth, act), Reshape(out))
         return self.pair(shape, encoder, decoder)
 
 
@@ -80,6 +94,10 @@ class ConvAutoencoder(AutoencoderSpec):
     """direct: one linear layer to (mean, log sigma); coded: the write-up's extra linear bottleneck before it"""
     output: Literal["mean", "logit"] = "mean"
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
+    scale: Scale = field(default="set", metadata={"later": True})
+    """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
+    codes: Codes = field(default="prior", metadata={"later": True})
+    """samples from the prior (AE: running Gaussian), or from a Gaussian, mixture or flow fitted to codes at the end"""
 
     def build(self, shape: Shape) -> Autoencoder:
         heads = self.heads()
@@ -101,7 +119,7 @@ class ConvAutoencoder(AutoencoderSpec):
         ]
         for a, b in pairwise(widths[::-1]):
             up += [PlainUp(a, b), nn.ReLU()]
-        up += [nn.Conv2d(widths[0], shape[0], 3, padding=1)]
+        up += [nn.Conv2d(widths[0], self.outputs(shape)[0], 3, padding=1)]
         return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
 
 
@@ -132,6 +150,10 @@ class ResidualAutoencoder(AutoencoderSpec):
     """residual blocks at each resolution, on each side"""
     output: Literal["mean", "logit"] = "mean"
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
+    scale: Scale = field(default="set", metadata={"later": True})
+    """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
+    codes: Codes = field(default="prior", metadata={"later": True})
+    """samples from the prior (AE: running Gaussian), or from a Gaussian, mixture or flow fitted to codes at the end"""
 
     def build(self, shape: Shape) -> Autoencoder:
         heads = self.heads()
@@ -149,7 +171,7 @@ class ResidualAutoencoder(AutoencoderSpec):
         for a, b in pairwise(widths[::-1]):
             up += [*stack(a), PlainUp(a, b)]
         down += [nn.SiLU(), nn.Flatten(), nn.Linear(features, heads)]
-        up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], shape[0], 3, padding=1)]
+        up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], self.outputs(shape)[0], 3, padding=1)]
         return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
 
 

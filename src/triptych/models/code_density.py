@@ -13,12 +13,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.core import Data, to_inner
 from triptych.errors import TooFew, UserError
-from triptych.models.families import Autoencoder, VAEModel
 
 LEADING = 64
 """Principal directions of the codes that a mixture models; the rest is Gaussian."""
+FEW = 16
+"""Dimensions up to which all products of two are kept side by side."""
+TINY = 1e-12
+"""Standard deviation along an axis below which all codes are taken to lie in a plane."""
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+"""Numbers of components that `choose` tries."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +40,28 @@ class CodeDensity:
     factors: Tensor
     """(k, p, p) lower triangular: component j has covariance factors[j] factors[j]ᵀ"""
 
-    def draw(self, n: int, seed: int = 0) -> Tensor:
+    def draw(self, n: int, seed: int | torch.Generator = 0) -> Tensor:
         """n codes, (n, latent) float32, on the CPU."""
-        g = torch.Generator().manual_seed(seed)
+        g = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
         u = torch.randn(n, len(self.mean), generator=g, dtype=torch.float64)
         which = torch.multinomial(self.weights, n, replacement=True, generator=g)
         p = self.centres.shape[1]
         u[:, :p] = self.centres[which] + torch.einsum("nij,nj->ni", self.factors[which], u[:, :p])
         return (self.mean + u @ self.axes.T).float()
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log p(z) in nats of codes (n, latent), (n,) float64; −inf off a plane that all codes of the fit lay in."""
+        scale = self.axes.square().sum(0).sqrt().clamp_min(TINY)
+        u = (z.double() - self.mean) @ self.axes / scale.square()
+        return mixture_log_prob(u, self.weights, self.centres, self.factors) - scale.log().sum()
+
+
+def mixture_log_prob(u: Tensor, weights: Tensor, centres: Tensor, factors: Tensor) -> Tensor:
+    """log density (n,) of u (n, d): a mixture (k,), (k, p), (k, p, p) in the first p dimensions, N(0, 1) elsewhere."""
+    p = centres.shape[1]
+    log_p = torch.logsumexp(component_log_prob(u[:, :p], centres, factors) + weights.log(), 1)
+    rest = u[:, p:]
+    return log_p - 0.5 * rest.square().sum(1) - 0.5 * rest.shape[1] * math.log(2 * math.pi)
 
 
 def fit_codes(z: Tensor, components: int = 1, seed: int = 0, leading: int = LEADING) -> CodeDensity:
@@ -57,16 +75,60 @@ def fit_codes(z: Tensor, components: int = 1, seed: int = 0, leading: int = LEAD
         raise TooFew(f"{len(z)} codes are too few for {components} components; give more examples")
     z = z.double().cpu()
     mean = z.mean(0)
-    values, vectors = torch.linalg.eigh((z - mean).T @ (z - mean) / len(z))
-    values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
-    axes = vectors * values.sqrt()
-    p = min(leading, int((values > 1e-9 * values[0]).sum())) or 1
-    u = (z - mean) @ (vectors[:, :p] / values[:p].clamp_min(1e-30).sqrt())
+    axes, p = principal((z - mean).T @ (z - mean) / len(z), leading)
     if components == 1:
-        eye = torch.eye(p, dtype=torch.float64)
-        return CodeDensity(mean, axes, torch.ones(1, dtype=torch.float64), torch.zeros_like(eye[:1]), eye[None])
-    weights, centres, factors, _ = mixture(u, components, seed)
+        return CodeDensity(mean, axes, *one_gaussian(p))
+    weights, centres, factors, _ = mixture(whitened(z, mean, axes, p), components, seed)
     return CodeDensity(mean, axes, weights, centres, factors)
+
+
+def fit_chosen(z: Tensor, seed: int = 0, leading: int = LEADING, ridge: float = 1e-3) -> CodeDensity:
+    """`fit_codes` with as many components as `choose` finds, no more than half as many as there are codes."""
+    if len(z) < 2:
+        raise TooFew(f"{len(z)} codes are too few for a Gaussian; give more examples")
+    z = z.double().cpu()
+    mean = z.mean(0)
+    axes, p = principal((z - mean).T @ (z - mean) / len(z), leading)
+    return CodeDensity(mean, axes, *choose(whitened(z, mean, axes, p), seed, ridge))
+
+
+def principal(cov: Tensor, leading: int) -> tuple[Tensor, int]:
+    """Principal axes of a covariance (d, d), each as long as its standard deviation, the longest first, and p.
+
+    p is `leading`, or fewer where that many directions do not vary.
+    """
+    values, vectors = torch.linalg.eigh(cov)
+    values, vectors = values.flip(0).clamp_min(0), vectors.flip(1)
+    return vectors * values.sqrt(), min(leading, int((values > 1e-9 * values[0]).sum())) or 1
+
+
+def whitened(z: Tensor, mean: Tensor, axes: Tensor, p: int) -> Tensor:
+    """u of codes z (n, d) along the first p axes, (n, p)."""
+    return (z - mean) @ (axes[:, :p] / axes[:, :p].square().sum(0).clamp_min(1e-30))
+
+
+def one_gaussian(p: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights, centres and factors of N(0, I) in p dimensions, as a mixture of one."""
+    eye = torch.eye(p, dtype=torch.float64)
+    return torch.ones(1, dtype=torch.float64), torch.zeros_like(eye[:1]), eye[None]
+
+
+def choose(u: Tensor, seed: int = 0, ridge: float = 1e-3) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights, centres and factors of the mixture of whitened u (n, p) with the lowest BIC = q ln n − 2 log L.
+
+    q counts free numbers: k (1 + p + p (p + 1) / 2) − 1. All of `SIZES` are tried: of a grid two may be
+    no better than one, and 32 far better. Source: Schwarz 1978, "Estimating the Dimension of a Model".
+    """
+    n, p = u.shape
+    best, lowest = one_gaussian(p), math.inf
+    for k in SIZES:
+        if 2 * k > n:
+            break
+        *found, log_p = mixture(u, k, seed, most=60, tolerance=1e-3, ridge=ridge)
+        bic = (k * (1 + p + p * (p + 1) / 2) - 1) * math.log(n) - 2 * log_p.sum().item()
+        if bic < lowest:
+            best, lowest = (found[0], found[1], found[2]), bic
+    return best
 
 
 def mixture(
@@ -97,35 +159,33 @@ def mixture(
         share = (log_joint - log_p[:, None]).exp()
         mass = share.sum(0).clamp_min(1e-9)
         weights, centres = mass / mass.sum(), share.T @ u / mass[:, None]
-        for j in range(components):
-            d = u - centres[j]
-            cov = (share[:, j, None] * d).T @ d / mass[j]
-            cov.diagonal().add_(ridge)
-            factors[j] = torch.linalg.cholesky(cov)
+        if p <= FEW:
+            cov = (share.T @ products(u) / mass[:, None]).view(-1, p, p) - centres[:, :, None] * centres[:, None]
+        else:
+            cov = torch.stack(
+                [(s[:, None] * (u - c)).T @ (u - c) / m for s, c, m in zip(share.T, centres, mass, strict=True)]
+            )
+        cov.diagonal(dim1=1, dim2=2).add_(ridge)
+        factors = torch.linalg.cholesky(cov)
     log_p = torch.logsumexp(component_log_prob(u, centres, factors) + weights.log(), 1)
     return weights, centres, factors, log_p
 
 
 def component_log_prob(u: Tensor, centres: Tensor, factors: Tensor) -> Tensor:
     """log N(u; centre, factor factorᵀ) of each component, (n, k)."""
-    found = []
-    for centre, factor in zip(centres, factors, strict=True):
-        white = torch.linalg.solve_triangular(factor, (u - centre).T, upper=False)
-        found.append(-0.5 * white.square().sum(0) - factor.diagonal().log().sum())
-    return torch.stack(found, 1) - 0.5 * u.shape[1] * math.log(2 * math.pi)
+    p = u.shape[1]
+    constant = -factors.diagonal(dim1=1, dim2=2).log().sum(1) - 0.5 * p * math.log(2 * math.pi)
+    eye = torch.eye(u.shape[1], dtype=u.dtype, device=u.device)
+    inverse = torch.linalg.solve_triangular(factors, eye.expand_as(factors), upper=False)
+    if p <= FEW and u.dtype == torch.float64:
+        precision = inverse.mT @ inverse
+        linear = (precision @ centres[:, :, None])[:, :, 0]
+        constant = constant - 0.5 * (linear * centres).sum(1)
+        return u @ linear.T - 0.5 * products(u) @ precision.flatten(1).T + constant
+    white = [((u - centre) @ root.T).square().sum(1) for centre, root in zip(centres, inverse, strict=True)]
+    return constant - 0.5 * torch.stack(white, 1)
 
 
-@torch.no_grad()
-def codes_of_data(model: Autoencoder, data: Data, most: int = 20_000, seed: int = 0, batch: int = 256) -> Tensor:
-    """Codes of at most `most` examples, (n, latent): one draw of q(z|x) each for a VAE."""
-    g = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(len(data), generator=g)[:most]
-    found = []
-    for part in rows.split(batch):
-        x = to_inner(data.x[part]).to(model.device)
-        if isinstance(model, VAEModel):
-            mu, log_sigma = model.posterior(x)
-            found.append((mu + log_sigma.exp() * torch.randn(mu.shape, generator=g).to(mu)).cpu())
-        else:
-            found.append(model.encoder(x).cpu())
-    return torch.cat(found)
+def products(u: Tensor) -> Tensor:
+    """u uᵀ of each row of u (n, p), (n, p²): with it, sums over a few dimensions are one matrix product."""
+    return (u[:, :, None] * u[:, None]).flatten(1)

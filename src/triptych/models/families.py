@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import math
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from triptych.core import Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
+from triptych.core import Data, Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
+from triptych.core.model import Cost
 from triptych.core.share import draw, uniform_like
 from triptych.errors import UserError
 from triptych.models.layers.bijections import Convolutions, Transform
+from triptych.models.layers.transformer import TokenTransformer
 
 PARAMETERS, TENSORS = 2**30, 10_000
 """Most parameters of a model (4 GiB in float32), and most tensors that hold them."""
+WITHIN = 4.0
+"""How far log σ of a pixel or picture may be from that of the whole set."""
+Codes = Literal["prior", "gaussian", "mixture", "flow"]
+"""What samples are decoded from: the prior, or a density fitted to the codes of the training examples."""
+Scale = Literal["set", "pixel", "picture"]
+"""What has a learned scale of its own in p(x|z): the whole set, each pixel of each picture, or each picture."""
+CODES = 20_000, 5_000
+"""Training examples whose codes a second stage is fitted to, and held-out ones that it is judged on."""
 ORDINARY = 2**26
 """Product of a network's sizes, the largest of them squared, up to which it is built without counting first."""
 
@@ -95,11 +108,15 @@ class FlowModel(Sampler, Encoder, Density):
             self.dequantizer = dequantizer
 
     def autocast_modules(self) -> list[nn.Module]:
-        """The convolutions that decide scales and shifts; z and log-determinants stay float32.
+        """The convolutions and transformers that decide scales and shifts; z and log-determinants stay float32.
 
         Flows of vectors have none: bfloat16 moves the log density of 2-D data by hundredths of a nat.
         """
-        return [m for m in self.modules() if isinstance(m, Convolutions)]
+        return [m for m in self.modules() if isinstance(m, Convolutions | TokenTransformer)]
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(sample=self.flow.passes_back)
 
     def encode(self, x: Tensor) -> Tensor:
         return self.flow(to_inner(check_examples(self, x)))[0]
@@ -133,6 +150,34 @@ class FlowModel(Sampler, Encoder, Density):
         return (k + u.clamp(0, 1 - 2**-16)) * (2 / levels) - 1, log_q
 
 
+class CodeSampler(nn.Module, ABC):
+    """Abstract base: a density of codes, fitted once the networks are trained. See `second_stage.py`."""
+
+    fitted: Tensor
+    """() bool: whether it was fitted to the codes that the networks give now"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
+
+    def fit(self, z: Tensor, seed: int) -> None:
+        """Learn from codes z (n, latent), and draw them from then on."""
+        self.learn(z, seed)
+        self.fitted.fill_(True)
+
+    @abstractmethod
+    def learn(self, z: Tensor, seed: int) -> None:
+        """What `fit` does."""
+
+    @abstractmethod
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """n codes, (n, latent)."""
+
+    @abstractmethod
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Nats per code, (n,) float64."""
+
+
 class Autoencoder(Sampler, Encoder):
     """Abstract base of `AEModel` and `VAEModel`: an `encoder` to codes and a `decoder` from codes (n, latent).
 
@@ -148,24 +193,61 @@ class Autoencoder(Sampler, Encoder):
     seen: Tensor
 
     def __init__(
-        self, shape: Shape, latent: int, encoder: nn.Module, decoder: nn.Module, *, logits: bool = False
+        self,
+        shape: Shape,
+        latent: int,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        logits: bool = False,
+        scale: Scale = "set",
+        second: CodeSampler | None = None,
     ) -> None:
-        """`encoder`: (n, *shape) to codes; `decoder`: (n, latent) to the mean of p(x|z), or with `logits` to logits."""
+        """`encoder`: (n, *shape) to codes; `decoder`: (n, latent) to the mean of p(x|z), or with `logits` to logits.
+
+        With a `scale` of p(x|z) for each pixel or picture, the decoder gives it behind the mean: as many channels
+        again, or one more. `second` is what codes are drawn from once it is fitted.
+        """
         super().__init__(shape)
         self.latent = latent
         self.logits = logits
+        self.scale: Scale = scale
         self.encoder = encoder
         self.decoder = decoder
+        self.second = second
         self.register_buffer("code_mean", torch.zeros(latent))
         self.register_buffer("code_cov", torch.eye(latent))
         self.register_buffer("noise", torch.ones(()))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        """Encoder and decoder. What is fitted to their codes is no player: no objective moves it."""
+        return {"encoder": self.encoder, "decoder": self.decoder}
+
+    def autocast_modules(self) -> list[nn.Module]:
+        return list(self.players.values())
+
     def mean(self, y: Tensor) -> Tensor:
-        """Decoder output y (n, *shape) to the inner mean of p(x|z): itself; for logits σ(y), of images 2 σ(y) − 1."""
+        """Decoder output y (n, ...) to the inner mean of p(x|z): itself; for logits σ(y), of images 2 σ(y) − 1."""
+        if self.scale != "set":
+            y = y[:, : self.shape[0]]
         if not self.logits:
             return y
         return torch.tanh(y / 2) if len(self.shape) == 3 else torch.sigmoid(y)
+
+    def log_scale(self, y: Tensor) -> Tensor:
+        """log σ of p(x|z) for decoder output y, shaped like the mean, or with ones where pixels share it.
+
+        It is that of the set, a running mean of the squared error, and for pixels or pictures e^±4 around that.
+        """
+        of_set = 0.5 * self.noise.log()
+        if self.scale == "set":
+            return of_set
+        own = y[:, self.shape[0] :]
+        if self.scale == "picture":
+            own = own.flatten(1).mean(1).view(-1, *(1 for _ in self.shape))
+        return of_set + WITHIN * torch.tanh(own / WITHIN)
 
     def decode(self, z: Tensor) -> Tensor:
         return to_public(self.mean(self.decoder(check_codes(self, z))))
@@ -176,6 +258,8 @@ class Autoencoder(Sampler, Encoder):
 
         Each is an average over all batches at first, and over about the last hundred later on.
         """
+        if self.second is not None:
+            self.second.fitted.fill_(False)  # to codes as they were
         n, w = len(codes), max(1 / (int(self.seen) + 1), 0.01)
         self.seen += 1
         batch_mean = codes.mean(0)
@@ -193,6 +277,34 @@ class Autoencoder(Sampler, Encoder):
     def after_pooling(self) -> None:
         self.code_cov -= torch.outer(self.code_mean, self.code_mean)
 
+    def finish(self, data: Data, held_out: Data, seed: int) -> dict[str, float]:
+        """The second stage, fitted to codes of training examples: what it took, and how likely held-out codes are."""
+        if self.second is None or len(data) < 2:
+            return {}
+        began = time.perf_counter()
+        self.second.fit(codes_of_data(self, data, CODES[0], seed), seed)
+        seconds = time.perf_counter() - began
+        log_p = self.second.log_prob(codes_of_data(self, held_out, CODES[1], seed).to(self.device))
+        return {"codes_nll": -log_p.mean().item(), "codes_seconds": round(seconds, 3)}
+
+    @torch.no_grad()
+    def from_second(self, n: int, generator: torch.Generator | None) -> Tensor | None:
+        """n codes from the second stage, (n, latent); None where there is none, or where it is not fitted yet."""
+        if self.second is None or not bool(self.second.fitted):
+            return None
+        if generator is None:
+            generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+        return self.second.draw(n, generator).to(self.code_mean)
+
+    def around_mean(self, z: Tensor, temperature: float) -> Tensor:
+        """Codes (n, latent) brought nearer to their mean, or further from it."""
+        return z if temperature == 1.0 else self.code_mean + temperature * (z - self.code_mean)
+
+    def decoded(self, z: Tensor, batch: int) -> Tensor:
+        """Public examples of codes, without gradients."""
+        with torch.no_grad():
+            return torch.cat([self.decode(part) for part in z.split(batch)])
+
     def codes(self, n: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
         """n draws from the Gaussian of the codes' running mean and covariance, (n, latent), on the model's device."""
         where = self.device if generator is None else generator.device
@@ -203,14 +315,18 @@ class Autoencoder(Sampler, Encoder):
 
 
 class AEModel(Autoencoder):
-    """A deterministic autoencoder. It has no prior: it is sampled from the Gaussian fitted to its codes."""
+    """A deterministic autoencoder. It has no prior: it is sampled from a density fitted to its codes.
+
+    That is its second stage where it has one that is fitted, else the Gaussian of their running mean and covariance.
+    """
 
     def encode(self, x: Tensor) -> Tensor:
         return self.encoder(to_inner(check_examples(self, x)))
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """n draws from the ex-post Gaussian of the codes, (n, latent)."""
-        return self.codes(n, generator)
+        """n draws from the density of the codes, (n, latent)."""
+        z = self.from_second(n, generator)
+        return self.codes(n, generator) if z is None else z
 
     def prior_moments(self) -> tuple[Tensor, Tensor]:
         """Those of the codes."""
@@ -218,13 +334,35 @@ class AEModel(Autoencoder):
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
         """n new public examples, (n, *shape); `temperature` scales the spread of the codes around their mean."""
-        z = self.codes(n, torch.Generator().manual_seed(seed), temperature)
-        with torch.no_grad():
-            return torch.cat([self.decode(part) for part in z.split(batch)])
+        g = torch.Generator().manual_seed(seed)
+        z = self.from_second(n, g)
+        z = self.codes(n, g, temperature) if z is None else self.around_mean(z, temperature)
+        return self.decoded(z, batch)
 
 
 class VAEModel(Autoencoder):
-    """q(z|x) = N(μ, diag σ²): the encoder returns μ and log σ side by side, (n, 2 latent). The prior is N(0, I)."""
+    """q(z|x) = N(μ, diag σ²): the encoder returns μ and log σ side by side, (n, 2 latent). The prior is N(0, I).
+
+    Where it has a second stage that is fitted, samples are decoded from that, and from the prior no more.
+    """
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n draws of what samples are decoded from, (n, latent)."""
+        z = self.from_second(n, generator)
+        return super().prior(n, generator) if z is None else z
+
+    def prior_moments(self) -> tuple[Tensor, Tensor]:
+        """Those of the codes where samples are decoded from a density of these, else of N(0, I)."""
+        if self.second is None or not bool(self.second.fitted):
+            return super().prior_moments()
+        return self.code_mean.cpu(), self.code_cov.diagonal().clamp_min(0).sqrt().cpu()
+
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+        """n new public examples, (n, *shape); `temperature` multiplies z, or its distance from the codes' mean."""
+        z = self.from_second(n, torch.Generator().manual_seed(seed))
+        if z is None:
+            return super().sample(n, seed, temperature, batch)
+        return self.decoded(self.around_mean(z, temperature), batch)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """μ and log σ of q(z|x) for inner examples, each (n, latent)."""
@@ -233,3 +371,19 @@ class VAEModel(Autoencoder):
 
     def encode(self, x: Tensor) -> Tensor:
         return self.posterior(to_inner(check_examples(self, x)))[0]
+
+
+@torch.no_grad()
+def codes_of_data(model: Autoencoder, data: Data, most: int = 20_000, seed: int = 0, batch: int = 256) -> Tensor:
+    """Codes of at most `most` examples, (n, latent): one draw of q(z|x) each for a VAE."""
+    g = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(data), generator=g)[:most]
+    found = []
+    for part in rows.split(batch):
+        x = to_inner(data.x[part]).to(model.device)
+        if isinstance(model, VAEModel):
+            mu, log_sigma = model.posterior(x)
+            found.append((mu + log_sigma.exp() * torch.randn(mu.shape, generator=g).to(mu)).cpu())
+        else:
+            found.append(model.encoder(x).cpu())
+    return torch.cat(found)

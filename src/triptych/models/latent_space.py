@@ -7,7 +7,8 @@ data's units). Nothing here draws from the global random state.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from triptych.core import Data, Encoder, Latent, Model, to_inner, to_public
 from triptych.errors import UserError
+from triptych.models.families import Autoencoder
 
 How = Literal["linear", "spherical"]
 
@@ -80,6 +82,19 @@ def use_batch_statistics(model: Model) -> None:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.train()
             module.track_running_stats = False
+
+
+@contextmanager
+def without_second_stage(model: Model) -> Iterator[None]:
+    """Inside the block an autoencoder's samples come from its prior, whatever is fitted to its codes."""
+    if not isinstance(model, Autoencoder):
+        yield
+        return
+    second, model.second = model.second, None
+    try:
+        yield
+    finally:
+        model.second = second
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:

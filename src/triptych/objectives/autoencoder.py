@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Move, Objective, Quantity
 from triptych.core.search import Range
-from triptych.core.share import draw, mean, normal_like
+from triptych.core.share import draw, mean, normal_like, uniform_like
 from triptych.errors import UserError
 from triptych.models.families import AEModel, VAEModel
 from triptych.models.layers.data_init import SubtractMean
@@ -65,6 +65,8 @@ class AE(Objective):
     def check(self, model: Any, data: Data, steps: int = 0) -> None:
         if not isinstance(model, AEModel):
             raise UserError(f"AE trains a plain autoencoder, not {type(model).__name__}; add --model.no-variational")
+        if model.scale != "set":
+            raise UserError(f"AE has no likelihood, and nothing learns a scale for each {model.scale}; leave it out")
 
     def prepare(self, model: AEModel, data: Data) -> None:
         """A perceptron encoder is given the mean of the training images."""
@@ -119,20 +121,36 @@ class Variational(Objective):
         Densities are of x in the inner space (images in [-1, 1]); Bernoulli and logistic are probabilities of the
         pixel values themselves. The learned scale is the maximum-likelihood one, a running mean of the squared
         error: Rybkin et al. 2021, "Simple and Effective VAE Training with Calibrated Decoders". Logistic: Kingma
-        et al. 2016, "Improved Variational Inference with Inverse Autoregressive Flow", with 256 levels.
+        et al. 2016, "Improved Variational Inference with Inverse Autoregressive Flow", with 256 levels. The decoder may
+        give a scale of its own for each pixel or picture (`model.scale`).
         """
         if self.likelihood == "bernoulli":
             # log σ(y) where the bit is set, log σ(−y) = log (1 − σ(y)) where it is not
             return F.logsigmoid((x if x.dim() == 4 else 2 * x - 1) * y).flatten(1).sum(1)
         mean = model.mean(y)
         if self.likelihood == "logistic":
-            return discretised_logistic(x, mean, model.noise.sqrt() * (math.sqrt(3) / math.pi)).flatten(1).sum(1)
+            sigma = model.noise.sqrt() if model.scale == "set" else model.log_scale(y).exp()
+            return discretised_logistic(x, mean, sigma * (math.sqrt(3) / math.pi)).flatten(1).sum(1)
+        if model.scale != "set":
+            log_sigma = model.log_scale(y)
+            square = ((x - mean) * (-log_sigma).exp()).square()
+            return -0.5 * (square + 2 * log_sigma + math.log(2 * math.pi)).flatten(1).sum(1)
         variance = mean.new_tensor(self.sigma**2) if self.likelihood == "gaussian" else model.noise
         return -0.5 * (sse(x, mean) / variance + x[0].numel() * (2 * math.pi * variance).log())
 
     def error(self, recon: Tensor) -> Tensor:
         """The squared error that the learned scale follows: of the whole batch, since the loss looks at it at once."""
         return mean(recon) if self.likelihood in ("gaussian-learned", "logistic") else recon
+
+    def observed(self, x: Tensor, model: VAEModel) -> Tensor:
+        """What p(x|z) explains, of inner examples (n, ...): these, or with noise of a grey level's width.
+
+        A Gaussian whose scale the decoder gives would else grow without bound on flat parts of pictures, where it need
+        only hit the grey level. Source: Theis et al. 2016, section 3.1.
+        """
+        if x.dim() != 4 or model.scale == "set" or self.likelihood != "gaussian-learned":
+            return x
+        return (((x + 1) * 127.5).round() + uniform_like(x)) / 128 - 1
 
     def log_likelihoods(self, x: Tensor, y: Tensor, model: VAEModel) -> Tensor:
         """`log_likelihood` of x (n, ...) under k draws each, (k, n), for decoder outputs y (k n, ...), draw by draw."""
@@ -160,6 +178,11 @@ class Variational(Objective):
                 raise UserError(
                     "the Bernoulli likelihood needs a decoder that ends in logits; add --model.output logit"
                 )
+        if model.scale != "set" and self.likelihood not in ("gaussian-learned", "logistic"):
+            raise UserError(
+                f"the {self.likelihood} likelihood has no scale that a decoder could give; leave --model.scale out, or "
+                "add --objective.likelihood gaussian-learned or logistic"
+            )
         if self.likelihood == "logistic" and not data.is_images:
             raise UserError(
                 f"the discretised logistic is for 8-bit images and {data.name} holds vectors; "
@@ -189,6 +212,7 @@ class Variational(Objective):
         recon = log_p = kl = 0.0
         mus, log_sigmas = [], []
         for x in batches:
+            x = self.observed(x, model)
             mu, log_sigma = model.posterior(x)
             y = model.decoder(mu + log_sigma.exp() * torch.randn_like(mu))
             recon += sse(x, model.mean(y)).sum().item()
@@ -268,7 +292,7 @@ class VAE(Variational):
         return beta * per_dim.sum(), beta
 
     def step(self, model: VAEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        x = next(batches)
+        x = self.observed(next(batches), model)
         mu, log_sigma = model.posterior(x)
         sigma = log_sigma.exp()
         y = model.decoder(mu + sigma * normal_like(mu))
@@ -313,7 +337,7 @@ class IWAE(Variational):
             raise UserError(f"objective.samples is {self.samples}; it must be at least 1")
 
     def step(self, model: VAEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        x, k = next(batches), self.samples
+        x, k = self.observed(next(batches), model), self.samples
         mu, log_sigma = model.posterior(x)
         noise = draw(lambda n: torch.randn(k, n, mu.shape[1], dtype=mu.dtype, device=mu.device), len(mu), dim=1)
         z, log_ratio = importance_draws(mu, log_sigma, noise)

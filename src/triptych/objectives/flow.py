@@ -24,6 +24,24 @@ TRAINED_ON = "it is of the batches that are trained on"
 SPREAD = "it is the spread of the examples"
 
 
+def check_vectors(data: Data) -> None:
+    """UserError for vectors that have no density: too few, not finite, or with a constant column."""
+    if len(data) < 2:
+        raise UserError(f"{data.name} has {len(data)} rows; a density cannot be learned from fewer than 2")
+    names = data.columns or tuple(f"column {i + 1}" for i in range(data.shape[0]))
+    if not bool(torch.isfinite(data.x).all()):
+        row, column = (~torch.isfinite(data.x)).nonzero()[0].tolist()
+        raise UserError(
+            f"{data.name} holds a value that is not finite (row {row + 1}, {names[column]}); "
+            "remove such rows or fill them in"
+        )
+    spread = data.x.double().std(0)
+    flat = spread <= 1e-6 * data.x.double().abs().amax(0).clamp_min(1e-30)
+    if bool(flat.any()):
+        column = int(flat.nonzero()[0])
+        raise UserError(f"{names[column]} of {data.name} is constant and has no density; leave that column out")
+
+
 @dataclass(frozen=True)
 class NLL(Objective):
     """−E log p(x), with log p(x) = log N(f(x); 0, I) + log |det ∂f/∂x|, in nats per example.
@@ -62,20 +80,7 @@ class NLL(Objective):
             raise UserError(f"NLL needs a model with an exact density; {type(model).__name__} has none: use a flow")
         if data.is_images:  # dequantised, even one has a density
             return
-        if len(data) < 2:
-            raise UserError(f"{data.name} has {len(data)} rows; a density cannot be learned from fewer than 2")
-        names = data.columns or tuple(f"column {i + 1}" for i in range(data.shape[0]))
-        if not bool(torch.isfinite(data.x).all()):
-            row, column = (~torch.isfinite(data.x)).nonzero()[0].tolist()
-            raise UserError(
-                f"{data.name} holds a value that is not finite (row {row + 1}, {names[column]}); "
-                "remove such rows or fill them in"
-            )
-        spread = data.x.double().std(0)
-        flat = spread <= 1e-6 * data.x.double().abs().amax(0).clamp_min(1e-30)
-        if bool(flat.any()):
-            column = int(flat.nonzero()[0])
-            raise UserError(f"{names[column]} of {data.name} is constant and has no density; leave that column out")
+        check_vectors(data)
 
     def prepare(self, model: FlowModel, data: Data) -> None:
         """What the head of a flow takes from the data: scales and quantiles of columns, shares of grey levels.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
@@ -29,3 +30,11 @@ def scores_and_gradient(D: Critic, x: Tensor) -> tuple[Tensor, Tensor]:
     scores = D(x).flatten()
     (gradient,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
     return scores, gradient
+
+
+def directional(f: Callable[..., Tensor], at: tuple[Tensor, ...], along: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """f at a point and its derivative along a direction there, by forward differentiation; both differentiable."""
+    with warnings.catch_warnings():
+        # torch's own first use of it compiles some rules by a function of its own that it calls deprecated
+        warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)
+        return torch.func.jvp(f, at, along)[:2]

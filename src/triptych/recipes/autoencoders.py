@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Literal
 
 from triptych.core import DataSpec, Recipe, Train
 from triptych.models.autoencoders import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
+from triptych.models.families import Codes, Scale
 from triptych.objectives.autoencoder import AE, IWAE, VAE
 
 EPOCH = 50_000
@@ -16,6 +18,7 @@ digit_train = Train(images=600_000, batch=128, lr=1e-3, schedule="cosine", clip=
 study_train = Train(
     images=20 * EPOCH, batch=256, lr=1e-3, clip=1.0, log=10_000, evaluate=EPOCH, sample=5 * EPOCH, checkpoint=EPOCH
 )
+Likelihood = Literal["gaussian", "gaussian-learned", "bernoulli", "logistic"]
 paper = MLPAutoencoder(latent=50, width=200, depth=2, activation="tanh", output="logit")
 
 
@@ -40,7 +43,8 @@ def characters(data: str, latent: int, sigma: float, about: str) -> Recipe:
 
 def study(objective: AE | VAE, latent: int, about: str) -> Recipe:
     """A recipe of the CIFAR-10 study: one objective and one number of latent dimensions."""
-    model = ConvAutoencoder(latent=latent, variational=not isinstance(objective, AE))
+    plain = isinstance(objective, AE)
+    model = ConvAutoencoder(latent=latent, variational=not plain, codes="mixture" if plain else "prior")
     return Recipe(DataSpec("cifar10"), model, objective, study_train, about=f"CIFAR-10 study: {about}")
 
 
@@ -48,7 +52,7 @@ STUDY: dict[str, Recipe] = {
     "ae-cifar10-16": study(AE(), 16, "autoencoder, 16 latent dimensions"),
     "ae-cifar10-128": study(AE(), 128, "autoencoder, 128 latent dimensions"),
     "ae-cifar10-1024": study(AE(), 1024, "autoencoder, 1024 latent dimensions"),
-    "vae-cifar10": study(VAE(), 1024, "VAE, beta 1"),
+    "vae-cifar10": study(VAE(), 1024, "VAE, beta 1, sigma fixed at 0.7071"),
     "vae-cifar10-beta0.8": study(VAE(beta=0.8), 1024, "beta 0.8"),
     "vae-cifar10-beta1.2": study(VAE(beta=1.2), 1024, "beta 1.2"),
     "vae-cifar10-linear": study(VAE(schedule="linear"), 1024, "beta from 0 to 1, reached at the last step"),
@@ -69,18 +73,49 @@ def one_epoch(recipe: Recipe) -> Recipe:
 
 QUICK: dict[str, Recipe] = {f"{name}-quick": one_epoch(recipe) for name, recipe in STUDY.items()}
 
+
+def sampled_from(recipe: Recipe, codes: Codes, words: str) -> Recipe:
+    """The same networks and training, sampled from another density of codes."""
+    about = f"{recipe.about.split(', sampled')[0]}, sampled from {words} fitted to its codes"
+    model: Any = recipe.model
+    return replace(recipe, model=replace(model, codes=codes), about=about)
+
+
+def calibrated(recipe: Recipe, about: str, scale: Scale = "set", likelihood: Likelihood = "gaussian-learned") -> Recipe:
+    """The same networks with a learned scale of p(x|z), so that bits per dimension are not those of sigma."""
+    model: Any = recipe.model
+    model = replace(model, scale=scale)
+    return replace(recipe, model=model, objective=VAE(likelihood=likelihood), about=about)
+
+
+VAE_CIFAR10, VAE_MNIST = STUDY["vae-cifar10"], characters("mnist", 4, 0.5, "")
+LIKELIHOODS: dict[str, Recipe] = {
+    "vae-cifar10-sigma": calibrated(VAE_CIFAR10, "CIFAR-10 VAE, one learned sigma"),
+    "vae-cifar10-sigma-picture": calibrated(VAE_CIFAR10, "CIFAR-10 VAE, a learned sigma for each picture", "picture"),
+    "vae-cifar10-sigma-pixel": calibrated(VAE_CIFAR10, "CIFAR-10 VAE, a learned sigma for each pixel", "pixel"),
+    "vae-cifar10-logistic": calibrated(
+        VAE_CIFAR10, "CIFAR-10 VAE, discretised logistic, a learned scale for each pixel", "pixel", "logistic"
+    ),
+    "vae-mnist-sigma": calibrated(VAE_MNIST, "MNIST VAE, one learned sigma"),
+    "vae-mnist-logistic": calibrated(
+        VAE_MNIST, "MNIST VAE, discretised logistic, a learned scale for each pixel", "pixel", "logistic"
+    ),
+}
+
 RECIPES: dict[str, Recipe] = {
     "vae-8gaussians": toy("8gaussians", 1.0),
     "vae-25gaussians": toy("25gaussians", 1.6),
     "vae-swissroll": toy("swissroll", 1.5),
-    "vae-glyphs": characters("glyphs", 8, 0.4, "Gaussian VAE on drawn glyphs, 8 latent dimensions"),
-    "vae-mnist": characters("mnist", 4, 0.5, "Gaussian VAE on MNIST, 4 latent dimensions"),
+    "vae-spiral": toy("spiral", 1.5),
+    "vae-links": toy("links", 1.5),
+    "vae-glyphs": characters("glyphs", 8, 0.4, "Gaussian VAE on drawn glyphs, 8 latent dimensions, sigma fixed at 0.4"),
+    "vae-mnist": characters("mnist", 4, 0.5, "Gaussian VAE on MNIST, 4 latent dimensions, sigma fixed at 0.5"),
     "ae-mnist": Recipe(
         DataSpec("mnist"),
-        ConvAutoencoder(latent=16, width=32, variational=False),
+        ConvAutoencoder(latent=16, width=32, variational=False, codes="mixture"),
         AE(),
         digit_train,
-        about="autoencoder on MNIST, sampled from a Gaussian fitted to its codes",
+        about="autoencoder on MNIST, sampled from a mixture fitted to its codes",
     ),
     "vae-binarymnist": Recipe(
         DataSpec("binarymnist"),
@@ -100,4 +135,11 @@ RECIPES: dict[str, Recipe] = {
     ),
     **STUDY,
     **QUICK,
+    **LIKELIHOODS,
+}
+RECIPES |= {
+    "ae-mnist-gaussian": sampled_from(RECIPES["ae-mnist"], "gaussian", "one Gaussian"),
+    "ae-mnist-flow": sampled_from(RECIPES["ae-mnist"], "flow", "a spline flow"),
+    "vae-mnist-mixture": sampled_from(RECIPES["vae-mnist"], "mixture", "a mixture"),
+    "vae-mnist-flow": sampled_from(RECIPES["vae-mnist"], "flow", "a spline flow"),
 }

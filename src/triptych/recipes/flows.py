@@ -8,9 +8,10 @@ from triptych.core import DataSpec, ModelSpec, Recipe, Train
 from triptych.models.flows.autoregressive import MAF
 from triptych.models.flows.coupling import NSF, RealNVP
 from triptych.models.flows.multiscale import Glow, MultiScaleRealNVP
+from triptych.models.flows.transformer import JetFlow, TransformerFlow
 from triptych.objectives.flow import NLL
 
-TOYS = ("8gaussians", "25gaussians", "swissroll", "moons", "checkerboard", "pinwheel", "rings")
+TOYS = ("8gaussians", "25gaussians", "swissroll", "moons", "checkerboard", "pinwheel", "rings", "spiral", "links")
 
 TOY = Train(images=3_500_000, batch=512, lr=3e-3, schedule="cosine", clip=200.0, ema=0.999, log=35_000)
 
@@ -61,6 +62,34 @@ GLOW_CIFAR10 = Recipe(
     about="actnorm, 1×1 convolutions, affine couplings",
 )
 
+# Transformers take smaller steps than convolutions.
+TOKENS = replace(IMAGES, images=600_000, lr=5e-4, clip=100.0)
+JET_MNIST = Recipe(
+    DataSpec("mnist"),
+    JetFlow(layers=12, depth=1, preprocess="quantiles"),
+    NLL(),
+    TOKENS,
+    about="couplings by transformers over patches, exact likelihood",
+)
+JET_CIFAR10 = replace(
+    JET_MNIST,
+    data=DataSpec("cifar10"),
+    model=JetFlow(layers=16, width=192, depth=1),
+    train=replace(TOKENS, images=2_000_000, flip=True),
+)
+TARFLOW_MNIST = replace(
+    JET_MNIST,
+    model=TransformerFlow(layers=6, preprocess="quantiles"),
+    about="causal transformers over patches, exact likelihood",
+)
+TARFLOW_CIFAR10 = replace(JET_CIFAR10, model=TransformerFlow(layers=6, width=192, depth=3), about=TARFLOW_MNIST.about)
+TRANSFORMERS = {
+    "jet-mnist": JET_MNIST,
+    "jet-cifar10": JET_CIFAR10,
+    "tarflow-mnist": TARFLOW_MNIST,
+    "tarflow-cifar10": TARFLOW_CIFAR10,
+}
+
 RECIPES: dict[str, Recipe] = {
     **{name: recipe for data in TOYS for name, recipe in toys(data).items()},
     "realnvp-glyphs": Recipe(
@@ -76,4 +105,6 @@ RECIPES: dict[str, Recipe] = {
     "glow-mnist-quick": shortened(GLOW_MNIST),
     "glow-cifar10": GLOW_CIFAR10,
     "glow-cifar10-quick": shortened(GLOW_CIFAR10),
+    **TRANSFORMERS,
+    **{f"{name}-quick": shortened(recipe) for name, recipe in TRANSFORMERS.items()},
 }

@@ -3,58 +3,117 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
-from triptych.core import Data, DataSpec, Recipe
+from triptych.core import Data, DataSpec, ModelSpec, Recipe, Shape
 from triptych.data import load_spec
 from triptych.errors import UserError
 from triptych.objectives.relativistic import Augmentation, Relativistic
-from triptych.recipes.named import get
+from triptych.recipes.named import all_recipes, get
+from triptych.system import names
+from triptych.system.cache import plain
 
 FEW = 20_000
 """Number of images below which a critic memorises them within the recommended budgets: they are augmented."""
 
 
-def recommend(spec: DataSpec) -> tuple[Recipe, str]:
+LATENT = 64
+"""Latent dimensions that pictures of somebody's own get at least."""
+
+
+def recommend(spec: DataSpec, *, crop: bool = True) -> tuple[Recipe, str]:
     """The recipe to train on images when none is named, and why in a sentence; by their size, colour and number.
 
-    UserError for vectors, for which no family is best unseen.
+    It has the name of the data. Pictures that are not square are cropped, unless `crop` is false. UserError for
+    vectors, for which no family is best unseen.
     """
-    spec, data = sized(spec)
-    c, h, w = data.shape
-    if h == w == 28:
-        base = get("best-stackedmnist" if c == 3 else "best-mnist")
-    elif h == w == 32:
-        base = get("best-birds")
-    elif h == w >= 64 and not h & (h - 1):
-        base = get("best-celeba64" if c == 3 else "best-mnist64")
-    else:
-        raise UserError(f"no recommended recipe makes {h}×{w}; choose --resolution 28, 32 or 64")
-    few = len(data) < FEW
-    policy: tuple[Augmentation, ...] = ("color", "translation", "cutout") if c == 3 else ("translation", "cutout")
+    spec, data = sized(spec, crop=crop)
+    base = nearest_recipe(data.shape)
+    few, grey = len(data) < FEW, data.shape[0] == 1
+    policy: tuple[Augmentation, ...] = ("translation", "cutout") if grey else ("color", "translation", "cutout")
     train = replace(
         base.train,
         images=min(base.train.images, max(1_000_000, 100 * len(data))),
-        flip=base.train.flip and c == 3,  # grey ones may be characters, which differ from their mirror images
+        flip=not grey,  # grey ones may be characters, which differ from their mirror images
     )
+    h, w = data.shape[1:]
+    why = [
+        f"{base.name}, for {len(data):,} {'grey ' if grey else ''}images at {h}×{w}",
+        "so few are memorised by a critic, so they are augmented" if few else "so many need no augmentation",
+    ]
+    if not grey:
+        why.append("half of them are mirrored (--train.no-flip leaves that out)")
+    if spec.fit == "crop":
+        why.append("they are cropped to squares (--fit squash keeps their edges)")
     assert isinstance(base.objective, Relativistic)
-    why = f"{base.name}, for {len(data):,} {'grey ' if c == 1 else ''}images at {h}×{w}; " + (
-        "so few are memorised by a critic, so they are augmented" if few else "so many need no augmentation"
-    )
     objective = replace(base.objective, augment=policy if few else ())
-    return Recipe(spec, base.model, objective, train, name="recommended", about=why), why
+    name = called(spec.name)
+    about = f"{name}: relativistic GAN, R1 + R2, averaged weights, decay to 0"
+    return Recipe(spec, roomy(base.model), objective, train, name=name, about=about), "; ".join(why)
 
 
-def sized(spec: DataSpec) -> tuple[DataSpec, Data]:
+def nearest_recipe(shape: Shape) -> Recipe:
+    """The recommended recipe among the named ones for images of that shape."""
+    c, h, w = shape
+    if h == w == 28:
+        return get("best-stackedmnist" if c == 3 else "best-mnist")
+    if h == w == 32:
+        return get("best-birds")
+    if h == w >= 64 and not h & (h - 1):
+        return get("best-celeba64" if c == 3 else "best-mnist64")
+    raise UserError(f"no recommended recipe makes {h}×{w}; choose --resolution 28, 32 or 64")
+
+
+def roomy(model: ModelSpec) -> ModelSpec:
+    """The networks with at least `LATENT` latent dimensions: the studies of ten were about ten."""
+    return with_sizes(model, latent=max(vars(model)["latent"], LATENT))
+
+
+def with_sizes(model: ModelSpec, **sizes: int) -> ModelSpec:
+    """Networks of other sizes."""
+    return type(model)(**{**vars(model), **sizes})
+
+
+def called(where: str) -> str:
+    """A name for the recipe, and so for the folder of its runs, from that of the data, which may be a path."""
+    path = Path(where).absolute()
+    name = path.name if path.is_dir() else path.name.partition(".")[0]
+    try:
+        return names.component(name, "the data")
+    except UserError:
+        return plain(where)
+
+
+def narrower(recipe: Recipe, shape: Shape) -> list[Recipe]:
+    """The recommended `recipe` for images of that shape, and after it the same with ever narrower networks.
+
+    Those have the settings of the short recipes, which are meant for them.
+    """
+    found, short = [recipe], all_recipes().get(f"{nearest_recipe(shape).name}-quick")
+    if short is None:
+        return found
+    own = {k: getattr(short.train, k) for k in ("batch", "lr", "ema", "best")}
+    width: int = vars(recipe.model)["width"]
+    while width // 2 >= vars(short.model)["width"]:
+        width //= 2
+        model = with_sizes(recipe.model, width=width)
+        found.append(replace(recipe, model=model, train=replace(recipe.train, **own)))
+    return found
+
+
+def sized(spec: DataSpec, *, crop: bool = False) -> tuple[DataSpec, Data]:
     """`spec` with the side and channels that its images are best trained at, unless it asks for any, and these.
 
     64 px where they have as many, 28 where they have just these, else 32; of files the median counts. One channel
-    where the three are the same.
+    where the three are the same. With `crop`, files whose pictures are not all square are cropped rather than squashed.
     """
     from triptych.data import find
 
     look = spec
     if spec.resolution is None and find(spec.name).encoded:
         look = replace(spec, resolution=64)  # as they are, they may differ in size, or fill the disk
+    if look.resolution is not None and crop and find(spec.name).encoded:
+        look = replace(look, fit="crop")
     data = load_spec(look)
     if not data.is_images:
         raise UserError(f"{spec.name} holds no images; name a recipe: `triptych recipes` lists them")
@@ -63,10 +122,19 @@ def sized(spec: DataSpec) -> tuple[DataSpec, Data]:
         found = data.about.get("sizes")
         h, w = (found["height"][1], found["width"][1]) if found else data.shape[1:]
         chosen = replace(spec, resolution=64 if min(h, w) >= 64 else 28 if h == w == 28 else 32)
+    if look.fit == "crop" and chosen.resolution is not None and not square(data):
+        chosen = replace(chosen, fit="crop")
     if spec.channels is None and data.shape[0] == 3:
         some = data.x[:: -(-len(data) // 1000)]
         if bool((some == some[:, :1]).all()):
             chosen = replace(chosen, channels=1)
     width, height = chosen.size or (data.shape[2], data.shape[1])
     wanted = (chosen.channels or data.shape[0], height, width)
-    return chosen, data if data.shape == wanted else load_spec(chosen)
+    same = data.shape == wanted and chosen.fit == look.fit
+    return chosen, data if same else load_spec(chosen)
+
+
+def square(data: Data) -> bool:
+    """Whether the pictures behind prepared images are square, by the least, the middle and the largest of each side."""
+    found = data.about.get("sizes")
+    return found is None or list(found["height"]) == list(found["width"])

@@ -8,7 +8,13 @@ from triptych.core import DataSpec, Recipe, Train
 from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP
 
-SETS = {"8gaussians": "8 Gaussians", "25gaussians": "25 Gaussians", "swissroll": "the swiss roll"}
+SETS = {
+    "8gaussians": "8 Gaussians",
+    "25gaussians": "25 Gaussians",
+    "swissroll": "the swiss roll",
+    "spiral": "a spiral of 16 unequal Gaussians",
+    "links": "two interlocked rings",
+}
 # Small nets and large steps: after a minute on one core this beats 512 units at the study's rate of 1e-4 by far.
 NETS = MLPGAN(latent=2, width=128, depth=3)
 BUDGET = 3_200_000

@@ -2,8 +2,8 @@
 
 The rule, which `docs/metrics.md` explains:
 
-1. Metrics on one axis that are made from the same features are one *witness*: they see the same errors, so they have
-   one vote. Its leading metric (the one of the lowest rank) votes; the others can only object.
+1. Metrics on one axis that are made from the same features are one *witness*: they see the same errors, so they
+   count once. Its leading metric (the one of the lowest rank) speaks; the others can only object.
 2. Each witness compares two recipes by Welch's test over seeds.
 3. A recipe is *clearly* better where at least two witnesses (one, where the axis can have no second) find it better
    with p < α, every other witness points the same way, and no metric objects. The p value of a pair is the largest of
@@ -32,8 +32,6 @@ ALONE = ("likelihood", "codes", "cost")
 """Axes of one witness: a likelihood, a code and a second have no features that could deceive."""
 LEARNED = 1.0
 """A recipe has learned a set where it is closer to the floor than this multiple of the full Gaussian's distance."""
-YARDSTICKS = ("gaussian", "mixture", "memoriser", "mean")
-"""Rows of models that are fitted in closed form: judged like all, and ranked with none."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ class AxisVerdict:
 
 def judge_axes(table: Table) -> list[AxisVerdict]:
     """One verdict for each axis on which two recipes have numbers, in the order of `AXES`; yardsticks stand aside."""
-    labels = [k for k in table.labels if k not in YARDSTICKS]
+    labels = table.contestants
     found = []
     for axis in AXES:
         witnesses = tuple(witnesses_of(table, axis))
@@ -112,7 +110,7 @@ def witnesses_of(table: Table, axis: str) -> list[Witness]:
 
 def compare(table: Table, axis: str, witnesses: Sequence[Witness], a: str, b: str) -> Pair | None:
     """Two recipes on one axis, before the correction for other pairs; None where they share no number."""
-    votes: list[tuple[str, float, float]] = []  # leading metric, gap (> 0: a is better), p
+    views: list[tuple[str, float, float]] = []  # leading metric, gap (> 0: a is better), p
     objections = []
     for witness in witnesses:
         shared = [m for m in witness.metrics if table.numbers(a, m) and table.numbers(b, m)]
@@ -120,20 +118,20 @@ def compare(table: Table, axis: str, witnesses: Sequence[Witness], a: str, b: st
             x, y, sign = table.numbers(a, metric), table.numbers(b, metric), table.quantity(metric).sign
             gap, p = sign * (math.fsum(x) / len(x) - math.fsum(y) / len(y)), welch(x, y)
             if i == 0:
-                votes.append((metric, gap, p))
+                views.append((metric, gap, p))
             elif p < ALPHA:
                 objections.append(gap)
-    if not votes:
+    if not views:
         return None
-    lead, gap, _ = next((v for v in votes if v[2] < ALPHA), votes[0])
+    lead, gap, _ = next((v for v in views if v[2] < ALPHA), views[0])
     ahead = gap >= 0
     better, worse = (a, b) if ahead else (b, a)
     shown = difference(table.numbers(better, lead), table.numbers(worse, lead))
-    known = [p for _, _, p in votes if not math.isnan(p)]
+    known = [p for _, _, p in views if not math.isnan(p)]
     if not known:
         return Pair(better, worse, "untested", math.nan, lead, shown)
-    agree = [p for _, g, p in votes if (g >= 0) == ahead]
-    against = [p for _, g, p in votes if g and (g >= 0) != ahead and p < ALPHA] + [
+    agree = [p for _, g, p in views if (g >= 0) == ahead]
+    against = [p for _, g, p in views if g and (g >= 0) != ahead and p < ALPHA] + [
         g for g in objections if (g >= 0) != ahead
     ]
     significant = [p for p in agree if p < ALPHA]
@@ -141,7 +139,7 @@ def compare(table: Table, axis: str, witnesses: Sequence[Witness], a: str, b: st
     grade: Grade = "tied"
     if significant and against:
         grade = "mixed"
-    elif len(significant) >= needed and len(agree) == len(votes):
+    elif len(significant) >= needed and len(agree) == len(views):
         grade = "clear"
     elif significant:
         grade = "probable"
@@ -178,7 +176,7 @@ def gate(table: Table) -> Gate | None:
     for witness in witnesses_of(table, "distance"):
         for metric in witness.metrics:
             floor, yardstick = table.floor(metric), table.estimate("gaussian", metric)
-            found = {k: e.mean for k in table.labels if k not in YARDSTICKS and (e := table.estimate(k, metric))}
+            found = {k: e.mean for k in table.contestants if (e := table.estimate(k, metric))}
             if table.quantity(metric).better != "lower" or floor is None or yardstick is None or not found:
                 continue
             best = min(found, key=lambda k: found[k])

@@ -71,6 +71,11 @@ class Entry:
         return self.quantities.get(name) or undeclared(name)
 
     @property
+    def yardstick(self) -> bool:
+        """Whether it was fitted in closed form, and is there to measure the others against."""
+        return (self.recipe.get("objective") or {}).get("type") == "ClosedForm"
+
+    @property
     def state(self) -> str:
         return self.status.get("state", "running")
 
@@ -90,6 +95,7 @@ def read_entry(path: Path) -> Entry:
     env = schema.read_env(path, ()) if (path / "env.json").exists() else {}
     evaluated = schema.read_evaluation(path) if (path / "eval.json").exists() else {}
     lines, bad = schema.read_log(path)
+    made = schema.read_curve(path)["lines"]
     if max(len(evaluated), len(env.get("quantities", ())), len({k for line in lines for k in line})) > MOST_NAMES:
         raise UserError(f"{path} holds more than {MOST_NAMES} different numbers, which no training does; remove it")
     if "quantities" in env:
@@ -97,7 +103,13 @@ def read_entry(path: Path) -> Entry:
     else:
         lines = older.renamed(lines)
         quantities = older.logged(lines)
-    values = {k: {**declared.quantity(k).told(), **v, "source": "eval"} for k, v in evaluated.items()}
+    if "extractors" not in env and len(env.get("shape", ())) == 3:
+        lines = [older.of_features_along(line) for line in lines]
+        quantities |= {f"{k}_v1": declared.quantity(f"{k}_v1") for k in quantities if older.is_of_features(k)}
+    lines = schema.with_curve(lines, made)
+    values = {
+        k: {**declared.quantity(k).told(), **v, "source": "eval"} for k, v in older.of_features(evaluated).items()
+    }
     entry = Entry(
         path,
         asked["recipe"],

@@ -9,9 +9,31 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from triptych.core import Quantity
-from triptych.metrics.declared import quantity
+from triptych.metrics.declared import declared, quantity
 
 RATE = Quantity("KL(posterior ‖ prior)", neither="it is what the codes say about an example", unit="nats")
+
+
+def is_of_features(name: str) -> bool:
+    """Whether a number is made of an extractor's features."""
+    return name in declared() and declared()[name].features
+
+
+def of_features(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Values of eval.json under today's names: from the classifier or autoencoder of a set, which is offline-v1 today,
+    comes `frechet_v1`, not `frechet`."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, value in values.items():
+        if is_of_features(name) and str(value.get("extractor")).startswith(("classifier:", "autoencoder:")):
+            found[f"{name}_v1"] = {**value, **quantity(f"{name}_v1").told()}
+        else:
+            found[name] = value
+    return found
+
+
+def of_features_along(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the log of a run on images that was begun when there was no other extractor, likewise."""
+    return {f"{k}_v1" if is_of_features(k) else k: v for k, v in line.items()}
 
 
 def renamed(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

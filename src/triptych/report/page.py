@@ -18,7 +18,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from triptych.core.codec import flat
-from triptych.core.quantity import BOOKKEEPING, Quantity
+from triptych.core.controls import praise, told
+from triptych.core.quantity import BOOKKEEPING, Quantity, read_back
 from triptych.core.statistics import estimate, format_number
 from triptych.errors import UserError
 from triptych.report import charts, export
@@ -137,6 +138,8 @@ class Cell:
     why: str = ""
     best: bool = False
     tied: bool = False
+    praise: str = ""
+    """which negative controls the metric takes for good"""
 
 
 def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
@@ -148,6 +151,7 @@ def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
         "table": table,
         "labels": [{"name": k, "css": charts.css(i)} for i, k in enumerate(labels)],
         "headline": headline(table, axes := judge_axes(table), gate(table)),
+        "head_starts": list(table.head_starts.items()),
         "axes": [axis_sentence(v, table) for v in axes],
         "sentences": [sentence(v, table) for v in verdicts.values()],
         "columns": [column(table, m) for m in table.metrics],
@@ -209,7 +213,8 @@ def cells(table: Table, label: str, verdicts: Mapping[str, Verdict]) -> list[Cel
         tied = judged and verdict is not None and label in dict(verdict.tied)
         half_width = format_number(found.half_width) if math.isfinite(found.half_width) else ""
         short = "" if found.n == len(table.of(label)) else f"over {found.n} of {len(table.of(label))} seeds"
-        row.append(Cell(format_number(found.mean), half_width, short, best, tied))
+        praised = praise(*(e.values.get(metric, {}).get("controls") for e in table.of(label)))
+        row.append(Cell(format_number(found.mean), half_width, short, best, tied, praised))
     return row
 
 
@@ -265,7 +270,12 @@ def notes(table: Table) -> list[tuple[str, str]]:
         if not e.evaluated and e.state == "done":
             found.append((who, f"has not been evaluated; `{shell('triptych', 'evaluate', str(e.path))}` does"))
         found += [(who, str(alarm)) for alarm in e.status.get("alarms", []) if e.state != "diverged"]
-        found += [(who, told) for told in faded(e)]
+        found += [(who, text) for text in faded(e)]
+        found += [
+            (who, f"{read_back(v).name} {told(v['value'], v['floor'], v['beyond'])}")
+            for v in e.values.values()
+            if v.get("beyond") and number(v.get("value")) and number(v.get("floor"))
+        ]
         if e.bad_lines:
             found.append((who, f"{e.bad_lines:,} lines of its log could not be read and are left out"))
     return found

@@ -38,7 +38,7 @@ def judge(table: Table, metric: str) -> Verdict | None:
     None for a metric without a direction, or with numbers of fewer than two labels.
     """
     sign = table.quantity(metric).sign
-    values = {label: v for label in table.labels if (v := table.numbers(label, metric))}
+    values = {label: v for label in table.contestants if (v := table.numbers(label, metric))}
     if not sign or len(values) < 2:
         return None
     unjudged = tuple(label for label, v in values.items() if len(v) < 2)
@@ -59,5 +59,5 @@ def judge(table: Table, metric: str) -> Verdict | None:
 
 
 def seeds_missing(verdict: Verdict, table: Table) -> str:
-    counts = {len(table.numbers(label, verdict.metric)) for label in table.labels} - {0}
+    counts = {len(table.numbers(label, verdict.metric)) for label in table.contestants} - {0}
     return "one seed each" if counts == {1} else "too few recipes have two seeds or more"

@@ -26,7 +26,18 @@ class Table:
 
     @property
     def labels(self) -> list[str]:
-        return list(dict.fromkeys(e.label for e in self.entries))
+        """Rows of the table, the yardsticks last."""
+        return [*self.contestants, *self.yardsticks]
+
+    @property
+    def contestants(self) -> list[str]:
+        """What is trained, tested and ranked."""
+        return list(dict.fromkeys(e.label for e in self.entries if not e.yardstick))
+
+    @property
+    def yardsticks(self) -> list[str]:
+        """What was fitted in closed form, for scale: no test is made of it, and it is in no ranking."""
+        return list(dict.fromkeys(e.label for e in self.entries if e.yardstick))
 
     def of(self, label: str) -> list[Entry]:
         return sorted((e for e in self.entries if e.label == label), key=lambda e: e.seed)
@@ -98,6 +109,12 @@ class Table:
         """Whether everything is measured on the examples themselves: vectors need no features that could deceive."""
         return all(self.features(m) in ("", "data") for m in self.metrics)
 
+    @property
+    def head_starts(self) -> dict[str, str]:
+        """What each recipe's network took from the data before its first step; without those that took nothing."""
+        found = {k: ", ".join(self.of(k)[0].env.get("head_start", ())) for k in self.labels}
+        return {k: told for k, told in found.items() if told}
+
     def about(self, metric: str) -> str:
         """Sample counts and extractor of a metric, for its column."""
         told = next(e.values[metric] for e in self.entries if metric in e.values)
@@ -116,7 +133,10 @@ def evaluator(told: Mapping[str, Any]) -> tuple[Any, ...]:
     real = str(told.get("reference") or "")
     head, _, mark = real.rpartition(" ")
     same = (told.get(k) or "" for k in ("n", "extractor", "resize", "dtype", "how"))  # an absent `how` is a plain one
-    return (*same, head if ":" in mark else real)
+    card = told.get("card") or {}
+    # K, the draws behind an importance-weighted bound: with more of them the same model has another number
+    kind = f"{card.get('estimator')}, K = {card.get('draws')}" if card else ""
+    return (*same, kind, head if ":" in mark else real)
 
 
 def tables(entries: Sequence[Entry]) -> list[Table]:
@@ -157,7 +177,7 @@ def apart(made: Sequence[Table], name: str, fingerprint: str) -> str:
 
 def conflict(a: Mapping[str, tuple[Any, ...]], b: Mapping[str, tuple[Any, ...]]) -> str:
     """Why two evaluators cannot share a table: the first metric they measure in different ways."""
-    names = ("sample count", "extractor", "resize", "dtype", "weights or statistics", "real side")
+    names = ("sample count", "extractor", "resize", "dtype", "weights or statistics", "kind of likelihood", "real side")
     for metric in a.keys() & b.keys():
         for what, old, new in zip(names, a[metric], b[metric], strict=True):
             if old != new:

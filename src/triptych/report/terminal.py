@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table as Grid
 
+from triptych.core.controls import praise
 from triptych.core.statistics import format_number
 from triptych.report.axes import gate, judge_axes
 from triptych.report.entries import contract_words, gather, read_study_json
@@ -24,8 +25,20 @@ def show(folder: Path) -> None:
     out.print(contract_words(read_study_json(folder)))
     for table in tables(entries):
         out.print(grid(table))
+        for name, text in praises(table).items():
+            out.print(f"{name} {text}", soft_wrap=True)
         out.print(headline(table, judge_axes(table), gate(table)))
         out.print()
+
+
+def praises(table: Table) -> dict[str, str]:
+    """Which negative controls each metric takes for good, in words, by its display name; those that take none are
+    left out."""
+    found = {
+        table.quantity(m).name: praise(*(e.values.get(m, {}).get("controls") for e in table.entries))
+        for m in table.metrics
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def grid(table: Table) -> Grid:
@@ -35,6 +48,10 @@ def grid(table: Table) -> Grid:
     for metric, quantity in told.items():
         first.setdefault(quantity.title, metric)
     metrics = list(first.values())[:SHOWN]
+    for metric in [m for m in metrics if told[m].companion]:
+        beside = told[metric].companion
+        if beside in told and beside not in metrics:
+            metrics.insert(metrics.index(metric) + 1, beside)
     made = Grid(title=table.data, title_style="bold", title_justify="left", box=None, pad_edge=False)
     made.add_column("recipe")
     made.add_column("seeds", justify="right")

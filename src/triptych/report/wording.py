@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from triptych.core.quantity import AXES
 from triptych.core.statistics import format_number
-from triptych.report.axes import GRADES, YARDSTICKS, AxisVerdict, Gate, Pair
+from triptych.report.axes import GRADES, AxisVerdict, Gate, Pair
 from triptych.report.significance import Verdict, seeds_missing
 from triptych.report.table import Table
 
@@ -33,7 +33,7 @@ def sentence(verdict: Verdict, table: Table) -> str:
         parts.append(f"{listed(others)} cannot be tested with one seed")
     part = [
         f"{k} by {n} of its {all_} seeds"
-        for k in table.labels
+        for k in table.contestants
         if 0 < (n := len(table.numbers(k, verdict.metric))) < (all_ := len(table.of(k)))
     ]
     if part:
@@ -44,7 +44,7 @@ def sentence(verdict: Verdict, table: Table) -> str:
 
 def headline(table: Table, verdicts: Sequence[AxisVerdict], gate: Gate | None) -> str:
     """The table's verdict in one sentence: whether anything was learned, then who is ahead of whom on which axis."""
-    labels = [k for k in table.labels if k not in YARDSTICKS]
+    labels = table.contestants
     if len(labels) < 2:
         return f"On {table.data} there is {'one recipe, ' + labels[0] if labels else 'no recipe'}: nothing to compare."
     if gate is not None and not gate.learned:

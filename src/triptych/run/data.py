@@ -127,7 +127,7 @@ def place_of(spec: DataSpec, data: Data) -> str | None:
 
 def is_path(name: str) -> bool:
     """Whether a data set's name is a path and not one that the program knows."""
-    return name not in data_sets.all_sources() and not name.startswith(huggingface.PREFIX)
+    return data_sets.by_name(name) is None and not name.startswith(huggingface.PREFIX)
 
 
 # -------------------------------------------------------------------------------------------- search

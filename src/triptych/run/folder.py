@@ -292,12 +292,19 @@ class Run:
         UserError without a sound checkpoint, for weights that are not finite, and for `best` where no metric has
         chosen one.
         """
+        images, tensors, _ = self.newest() if which == "last" else self._read_best()
+        return self._model(images, tensors, device)
+
+    def load_at(self, images: int, device: str = "auto") -> Model:
+        """As `load`, of the checkpoint at so many images; UserError where it is damaged."""
+        return self._model(images, self.read(images)[0], device)
+
+    def _model(self, images: int, tensors: Mapping[str, Tensor], device: str) -> Model:
         from triptych.models.families import build
         from triptych.system.device import pick_device, place
 
         if how := plugins.changed(schema.read_asked(self.path)):
             schema.note(f"{self.path}: {how}; what it makes may differ")
-        images, tensors, _ = self.newest() if which == "last" else self._read_best()
         model = build(self.recipe.model, self.shape())
         contents = checkpoint.Contents.unpack(tensors)
         own, averages = dict(contents.model), {**contents.averages, **contents.statistics}

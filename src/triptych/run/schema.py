@@ -10,7 +10,7 @@ import functools
 import math
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ FILES = (
     "eval.json",
     "eval-old.json",
     "sampling.json",
+    "curve.json",
+    "curve.png",
     ".lock",
 )
 FOLDERS = ("checkpoints", "samples", "interpolation", "sweep", "reconstructions", "neighbours", "flow")
@@ -201,7 +203,7 @@ def newer(path: Path, number: int) -> str:
 
 
 QUANTITY: dict[str, Check] = {
-    **dict.fromkeys(("title", "neither", "unit", "comparable", "variant"), is_text),
+    **dict.fromkeys(("title", "neither", "unit", "comparable", "variant", "companion"), is_text),
     "better": lambda v: v in ("lower", "higher", ""),
     "axis": lambda v: v == "" or (is_text(v) and v in AXES),
     "rank": is_count,
@@ -224,7 +226,9 @@ ENV: dict[str, Check] = {
     "parameters": mapped(is_count),
     "seed": is_count,
     "command": is_text,
+    "head_start": listed(is_text),
     "quantities": mapped(both(record(title=is_text), having(**QUANTITY))),
+    "extractors": listed(is_text),
     **dict.fromkeys(("triptych", "python", "torch", "numpy", "platform", "processor"), is_text),
 }
 
@@ -287,6 +291,15 @@ VALUE: dict[str, Check] = {
     **dict.fromkeys(("extractor", "resize", "dtype", "reference", "how", "note"), optional(is_text)),
     **QUANTITY,
     "quantity": is_text,
+    "beyond": is_text,
+    "controls": optional(
+        both(
+            record(n=is_count, values=mapped(optional(is_number))),
+            having(
+                floor=optional(is_number), samples=optional(is_number), above=listed(is_text), within=listed(is_text)
+            ),
+        )
+    ),
     "card": optional(mapped(lambda v: v is None or isinstance(v, bool | str) or is_number(v) or listed(is_number)(v))),
 }
 
@@ -304,6 +317,27 @@ def read_evaluation(folder: Path) -> dict[str, dict[str, Any]]:
                     f"{path} has a value that cannot be right in the field {name + '.' + field!r}; {advice}"
                 )
     return values
+
+
+CURVE: dict[str, Check] = {
+    "extractors": listed(is_text),
+    "lines": listed(both(record(images=is_count), mapped(is_number))),
+}
+
+
+def read_curve(folder: Path) -> dict[str, Any]:
+    """curve.json: `lines`, the numbers of checkpoints, by the `extractors` of these ids; none where it is not there."""
+    path = folder / "curve.json"
+    if not path.exists():
+        return {"extractors": [], "lines": []}
+    return read(path, CURVE, ("extractors", "lines"), "remove it, and `triptych evaluate RUN --curve` makes it anew")
+
+
+def with_curve(lines: Sequence[Mapping[str, Any]], made: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Lines of a log, by increasing images; where a number is missing, as it was made of the checkpoint there."""
+    found = {line["images"]: line for line in made}
+    found |= {line["images"]: {**found.get(line["images"], {}), **line} for line in lines}
+    return [found[images] for images in sorted(found)]
 
 
 def read_sampling(folder: Path) -> dict[str, Any]:

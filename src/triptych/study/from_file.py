@@ -6,6 +6,7 @@ YAML:
     seeds: 3
     minutes: 30  # optional: of all trainings together; instead of the recipes' budgets
     contract: {equal: seconds, budget: 60}  # optional: what every training gets; images and minutes are the others
+    yardsticks: true  # optional: models fitted in closed form, to measure the others against
     plugins: [mine]  # optional: each must be installed, or given by --plugin; a file imports nothing
     recipes:
       - recipe: wgan-gp-25gaussians
@@ -31,7 +32,7 @@ from triptych.study.contract import Contract
 from triptych.study.study import Study
 from triptych.system import files
 
-KEYS = ("name", "seeds", "about", "samples", "minutes", "contract", "plugins", "recipes")
+KEYS = ("name", "seeds", "about", "samples", "minutes", "contract", "yardsticks", "plugins", "recipes")
 LARGEST = 1 << 20
 """Bytes of a study file."""
 DEEPEST, NODES, LONGEST = 20, 100_000, 3_000
@@ -96,6 +97,9 @@ def from_yaml(path: Path) -> Study:
     time = plain.get("minutes")
     if time is not None and (isinstance(time, bool) or not isinstance(time, int | float)):
         raise reader.wrong(top["minutes"], f"minutes is {time!r}; give the minutes of all trainings together")
+    beside = plain.get("yardsticks", True)
+    if type(beside) is not bool:
+        raise reader.wrong(top["yardsticks"], f"yardsticks is {beside!r}; give true or false")
     recipes = tuple(reader.recipe(node) for node in entries.value)
     contract = reader.contract(top["contract"]) if "contract" in top else None
     for key in ("minutes", "contract"):
@@ -103,7 +107,7 @@ def from_yaml(path: Path) -> Study:
             reader.no_images_beside(key, entries)
     name, about = str(plain.get("name", path.stem)), str(plain.get("about", ""))
     try:
-        return Study(name, recipes, plain.get("seeds", 3), about, plain.get("samples"), time, contract)
+        return Study(name, recipes, plain.get("seeds", 3), about, plain.get("samples"), time, contract, beside)
     except UserError as e:
         raise UserError(f"{path.name}: {e}") from e
 

@@ -38,6 +38,8 @@ class Study:
     own budgets"""
     contract: Contract | None = None
     """What is equal between the trainings; default: their recipes' own budgets"""
+    yardsticks: bool = True
+    """Whether models fitted in closed form stand beside the recipes, once for each data set"""
 
     def __post_init__(self) -> None:
         names.component(self.name, "the study")
@@ -61,8 +63,15 @@ class Study:
             names.component(recipe.name or "run", "the recipe")
 
     def jobs(self, out: Path) -> list[Job]:
-        """One job per recipe and seed, all recipes of a seed before the next, so that early reports compare."""
-        pairs = [(recipe, seed) for seed in range(self.seeds) for recipe in self.recipes]
+        """One job per recipe and seed, all recipes of a seed before the next, so that early reports compare.
+
+        The yardsticks come first: they take seconds, and are what the others are measured against.
+        """
+        from triptych.recipes.yardsticks import yardsticks
+
+        sets = dict.fromkeys(recipe.data for recipe in self.recipes) if self.yardsticks else {}
+        pairs = [(recipe, 0) for data in sets for recipe in yardsticks(data)]
+        pairs += [(recipe, seed) for seed in range(self.seeds) for recipe in self.recipes]
         jobs = [Job(recipe, seed, out / run_id(recipe, seed), self.samples) for recipe, seed in pairs]
         return list({job.path: job for job in jobs}.values())
 

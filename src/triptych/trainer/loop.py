@@ -23,7 +23,7 @@ def train(state: State, observers: Sequence[Observer], terminated: Sequence[int]
     state.start_clock()
     ranks = state.ranks
     if state.fresh:
-        state.objective.prepare(state.model, state.data)
+        state.prepare()
     hand_over(state)
     for observer in observers:
         observer.begin(state)

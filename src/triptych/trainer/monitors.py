@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Model, Recipe, Sampler
+from triptych.core.model import affordable
 
 SEPARATION = 6.0
 """Standard deviations between the mean scores of real and fake at which a critic teaches its generator nothing."""
@@ -25,6 +26,8 @@ COVERAGE = 0.1
 """Best coverage below which a fall says nothing: hardly anything was covered."""
 WARM_UP, FIRST_STEPS = 0.1, 50
 """Share of the budget and steps before which nothing is evaluated: every generator begins with one sample for all z."""
+MEMORISED, MEMORISED_PASSES = (64, 256), 2_048
+"""Least and most samples that are looked at for copies and for what is not finite, and the passes they may take."""
 COPIES = 0.25
 """Share of samples much closer to training than to held-out examples that counts as memorised."""
 
@@ -40,9 +43,21 @@ def check(
         return []
     history = [{k: v for k, v in h.items() if isinstance(v, int | float)} for h in history]
     found = [critic_saturated(line, history), collapsed(line, history, data), latent_collapsed(line)]
-    if isinstance(model, Sampler) and test is not None and data.distribution is None:
-        found.append(memorised(model.sample(256, seed=1).cpu(), data, test))
+    if isinstance(model, Sampler):
+        few = affordable(MEMORISED[1], model.cost.sample, MEMORISED_PASSES, MEMORISED[0])
+        samples = model.sample(few, seed=1).cpu()
+        broken = ~torch.isfinite(samples.flatten(1)).all(1)
+        found.append(not_finite(int(broken.sum()), few))
+        if test is not None and data.distribution is None and not broken.all():
+            found.append(memorised(samples[~broken], data, test))
     return [alarm for alarm in found if alarm]
+
+
+def not_finite(count: int, n: int) -> str:
+    """Samples with NaN or infinite numbers."""
+    if not count:
+        return ""
+    return f"samples not finite: {count} of {n} hold NaN or infinite numbers; lower --train.lr, or set --train.clip 1"
 
 
 def critic_saturated(line: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
@@ -58,7 +73,12 @@ def critic_saturated(line: dict[str, Any], history: Sequence[dict[str, Any]]) ->
 
 def collapsed(line: dict[str, Any], history: Sequence[dict[str, Any]], data: Data) -> str:
     """Samples are too alike, have grown so, cover less of the data than they did, or miss most modes that are known."""
-    hint = "lower --train.lr, or take wgan-gp or the recommended recipe"
+    if "d_gap" in line:
+        hint = "lower --train.lr, or take wgan-gp or the recommended recipe"
+    elif "recon" in line or "val_recon" in line:
+        hint = "its codes may say nothing (lower --objective.beta), or lie where samples do not; or train for longer"
+    else:
+        hint = "lower --train.lr, or train for longer"
     # Samples that are still nowhere near the modes reach few of them without having collapsed.
     if "modes" in line and line["high_quality"] >= 0.5 and line["modes"] <= len(data.modes) / 2:
         return f"collapse: samples reach {line['modes']:.0f} of {len(data.modes)} modes; {hint}"

@@ -15,7 +15,8 @@ from typing import Any
 from triptych.core import Clock, Density, Encoder, Sampler, Train, Undefined, quantity
 from triptych.data.batches import in_order
 from triptych.errors import Diverged, UserError
-from triptych.evaluate.while_training import during_training, left_out_along, of_features
+from triptych.evaluate.curve import draw_curve
+from triptych.evaluate.while_training import during_training, left_out_along, of_features, samples_along
 from triptych.figures import planes, tiles
 from triptych.models import latent_space
 from triptych.run.folder import Run
@@ -27,8 +28,6 @@ from triptych.trainer.state import State
 
 VALIDATED = 10_000
 """Most held-out examples a validation looks at."""
-SAMPLES = (2_500, 10_000)
-"""Samples behind the metrics of an evaluation: on a processor; on a GPU, which also makes FID where its weights are."""
 ROLLBACKS = 5
 """How often a run may go back; each time halves the rate."""
 
@@ -97,6 +96,7 @@ def standard(run: Run, train: Train, sink: Sink) -> list[Observer]:
         Compile(run, sink),
         Finite(*any_of, weights=False),
         Finite(evaluate, save, weights=True),
+        Finish(train.images),
         Evaluate(evaluate, sink=sink),
         Draw(draw, sink=sink),
         Log(*any_of, sink=sink),
@@ -104,6 +104,7 @@ def standard(run: Run, train: Train, sink: Sink) -> list[Observer]:
         Alarms(evaluate, run=run, sink=sink),
         Checkpoint(save, run=run, sink=sink),
         Film(run),
+        Curve(run),
     ]
 
 
@@ -164,6 +165,15 @@ class Finite(Observer):
         state.check(weights=self.weights)
 
 
+class Finish(Observer):
+    """At the end: what the model makes of the training examples with its final weights, before anybody looks."""
+
+    def __call__(self, state: State, line: dict[str, Any]) -> None:
+        if state.finished:
+            with device.evaluation_mode(state.model, state.seed), state.averages.applied():
+                line |= state.model.finish(state.data, state.held_out, state.seed)
+
+
 class Evaluate(Observer):
     """The objective's own validation, and the metrics that apply; each that has too few examples is named once."""
 
@@ -186,16 +196,17 @@ class Evaluate(Observer):
             if isinstance(model, Sampler):
                 graphics = model.device.type == "cuda"
                 with state.averages.applied():
-                    line |= during_training(
+                    found = during_training(
                         model,
                         state.data,
                         state.test,
-                        SAMPLES[graphics],
+                        samples_along(state.data, train.images, graphics=graphics),
                         state.seed,
-                        train.images,
+                        state.extractors,
                         inception=graphics,
                         tell=self.say_once,
                     )
+                line |= {k: v for k, v in found.items() if k not in line}  # a game tells diversity by its own batch
 
     def say_once(self, text: str) -> None:
         if text not in self.said:
@@ -326,6 +337,18 @@ class Film(Observer):
         pictures = sorted((self.run.path / "samples").glob("*.png"))
         if state.finished and len(pictures) > 1:
             tiles.animate(pictures, self.run.path / "samples" / "animation.webp")
+
+
+class Curve(Observer):
+    """At the end, distance against images shown as one figure."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def end(self, state: State) -> None:
+        if state.finished:
+            draw_curve(self.run)
 
 
 def go_back(state: State, run: Run) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from triptych.core import Data, Recipe, Train
+from triptych.core.features import Extractors
 from triptych.errors import Diverged, UserError
 from triptych.models.families import build
 from triptych.run.folder import Run
@@ -29,7 +30,8 @@ from triptych.trainer.state import State
 from triptych.trainer.step import step
 
 COLD = 3.0
-"""Seconds of a first look up to which a second is made: the first may have read files and loaded libraries."""
+"""Seconds of a first look up to which a second is made: the first may have read files and loaded libraries. A tenth of
+the time that there is, where that is more."""
 HOPELESS = 5.0
 """Seconds of a first step from which on it is believed as it is."""
 
@@ -45,11 +47,18 @@ def rehearsing(device: torch.device) -> Iterator[None]:
         runtime.set_random_state(before, device)
 
 
-def untrained(recipe: Recipe, data: Data, test: Data | None, device: torch.device, precision: str) -> State:
+def untrained(
+    recipe: Recipe,
+    data: Data,
+    test: Data | None,
+    device: torch.device,
+    precision: str,
+    extractors: Extractors = Extractors(),  # noqa: B008
+) -> State:
     """The state of a training that is about to make its first step."""
     model = runtime.place(build(recipe.model, data.shape), device, precision)
-    state = State(recipe, model, data, test, 0)
-    recipe.objective.prepare(model, data)
+    state = State(recipe, model, data, test, 0, extractors=extractors)
+    state.prepare()
     model.train()
     return state
 
@@ -141,13 +150,14 @@ def rehearse(
     env: dict[str, Any],
     minutes: float,
     since: int = 0,
+    extractors: Extractors = Extractors(),  # noqa: B008
 ) -> Pace:
     """The pace of steps and looks of a training that is to take so many minutes.
 
     Steps come first: how long the budget will be decides which numbers the looks make.
     """
     with tempfile.TemporaryDirectory(prefix="triptych-") as folder, rehearsing(device):
-        state = untrained(recipe, data, test, device, env["precision"])
+        state = untrained(recipe, data, test, device, env["precision"], extractors)
         run = Run.create(Path(folder) / "run", recipe, 0, env)
         sink = Sinks([JSONLines(run), PictureFiles(run)], [], run)
 
@@ -163,7 +173,7 @@ def rehearse(
             longer = max(budget, state.images + recipe.train.batch)
             state.recipe = replace(recipe, train=replace(recipe.train, images=longer))
             looks = seconds_of_looks(state, watching)
-            if sum(looks) < COLD:
+            if sum(looks) < max(COLD, 6 * minutes):
                 step(state)
                 looks = seconds_of_looks(state, watching)
         finally:
@@ -190,6 +200,7 @@ def budget_for(
     device: torch.device,
     env: dict[str, Any],
     since: int = 0,
+    extractors: Extractors = Extractors(),  # noqa: B008
 ) -> tuple[int, Pace]:
     """The images that a training may see in so many minutes from now, looks and this rehearsal counted, and its pace.
 
@@ -197,7 +208,7 @@ def budget_for(
     """
     check_minutes(minutes)
     began = time.perf_counter()
-    pace = rehearse(recipe, data, test, device, env, minutes, since)
+    pace = rehearse(recipe, data, test, device, env, minutes, since, extractors)
     spent = time.perf_counter() - began
     images = pace.images(recipe.train, 60 * minutes - spent, since)
     if images <= since:

@@ -12,9 +12,11 @@ from typing import Any
 import torch
 
 from triptych.core import Data, Model, Recipe, Train, decode, encode
+from triptych.core.features import Extractors
 from triptych.errors import UserError
-from triptych.evaluate.while_training import FEWEST, left_out_along, of_features
+from triptych.evaluate.while_training import FEWEST, LEAST, as_before, left_out_along, of_features, prepare
 from triptych.models.families import build
+from triptych.models.layers.data_init import head_start
 from triptych.recipes.command import command
 from triptych.run import data as run_data
 from triptych.run import plugins as run_plugins
@@ -41,7 +43,7 @@ def begin(
 ) -> Iterator[tuple[Run, State]]:
     """A new run folder and the untrained state, locked against other processes; see `fit`."""
     ready = prepared(recipe, seed, device, minutes, announce)
-    plan, env, recipe = ready.plan, ready.env, ready.plan.recipe
+    plan, env, recipe = ready.plan, ready.env | marks(ready.extractors), ready.plan.recipe
     if announce is not None:
         foretell(plan, env, ready.pace, announce)
     (data, test), model = plan.examples, plan.model
@@ -49,7 +51,12 @@ def begin(
     path = Path(out) if out is not None else fresh(Path("runs") / f"{recipe.name or 'run'}-{seed}")
     run = Run.create(path, recipe, seed, env)
     with training_lock(run), runtime.threads(env["threads"]):
-        yield run, State(recipe, model, data, test, seed)
+        yield run, State(recipe, model, data, test, seed, extractors=ready.extractors)
+
+
+def marks(extractors: Extractors) -> dict[str, Any]:
+    """What env.json says of the extractors: that the log's numbers are of these."""
+    return {"extractors": [e.id for e in extractors.of_features]}
 
 
 @dataclass(frozen=True)
@@ -60,12 +67,23 @@ class Prepared:
     env: dict[str, Any]
     pace: Pace | None
     """where it was rehearsed for its budget"""
+    extractors: Extractors
+    """what images are compared by on the way; none where it was not asked to be watched"""
 
 
 def prepared(
-    recipe: Recipe, seed: int, device: str, minutes: float | None = None, announce: Say | None = None
+    recipe: Recipe,
+    seed: int,
+    device: str,
+    minutes: float | None = None,
+    announce: Say | None = None,
+    *,
+    watched: bool = True,
 ) -> Prepared:
-    """The plan of a training and its env.json; with `minutes` the recipe's budget is what fits into that time."""
+    """The plan of a training and its env.json; with `minutes` the recipe's budget is what fits into that time.
+
+    What has to be made once for the data, the extractors of a training that is `watched`, is no part of that time.
+    """
     if minutes is not None:
         check_minutes(minutes)
     plan = Plan(recipe, seed, device)
@@ -75,13 +93,15 @@ def prepared(
     env = environment(plan, chosen)
     if announce is not None and chosen.note:
         announce(chosen.note)
+    budget = recipe.train.images if minutes is None else LEAST
+    extractors = prepare(*plan.examples, budget, announce, shown=announce is not None) if watched else Extractors()
     if minutes is None:
-        return Prepared(plan, env, None)
+        return Prepared(plan, env, None, extractors)
     with enough_memory(), runtime.threads(env["threads"]):
-        images, pace = budget_for(minutes, recipe, *plan.examples, plan.target, env)
+        images, pace = budget_for(minutes, recipe, *plan.examples, plan.target, env, extractors=extractors)
     plan.recipe = replace(recipe, train=replace(recipe.train, images=images))
     check(plan)
-    return Prepared(plan, env | {"minutes": minutes, "command": command(encode(plan.recipe), seed)}, pace)
+    return Prepared(plan, env | {"minutes": minutes, "command": command(encode(plan.recipe), seed)}, pace, extractors)
 
 
 def affordable(recipe: Recipe, seed: int, device: str, seconds: float) -> int:
@@ -89,7 +109,7 @@ def affordable(recipe: Recipe, seed: int, device: str, seconds: float) -> int:
 
     UserError where they do not pay for a step.
     """
-    ready = prepared(recipe, seed, device)
+    ready = prepared(recipe, seed, device, watched=False)
     plan, threads = ready.plan, ready.env["threads"]
     with enough_memory(), runtime.threads(threads):
         pace = processor_pace(recipe, *plan.examples, plan.target, ready.env["precision"], min(seconds, 5.0))
@@ -111,6 +131,7 @@ def environment(plan: Plan, chosen: Choice) -> dict[str, Any]:
         **run_data.record(plan.recipe.data, data, test),
         "parameters": {k: sum(w.numel() for w in p.parameters()) for k, p in plan.model.players.items()},
         "command": again(plan.recipe, plan.seed),
+        "head_start": list(head_start(plan.model)) if plan.recipe.train.head_start == "own" else [],
         "quantities": {k: q.told() for k, q in logged(plan.recipe.objective).items()},
     }
     if data.origin:
@@ -189,10 +210,13 @@ def restored(run: Run, device: str | None, more: More, where: str | None, announ
     if announce is not None and (differs := elsewhere(env, target)):
         announce(f"{run.path} {differs}")
     images = more.images
+    budget = LEAST if more.minutes is not None else images or run.recipe.train.images
+    # a log goes on with the numbers that it began with
+    features = prepare(train, test, budget, announce) if "extractors" in env else as_before(train, test, budget)
     if more.minutes is not None:
         with enough_memory(), runtime.threads(env["threads"]):
             done = max([*saved, 0])
-            images, _ = budget_for(more.minutes, run.recipe, train, test, target, env, done)
+            images, _ = budget_for(more.minutes, run.recipe, train, test, target, env, done, features)
     torch.manual_seed(run.seed)
     model = build(run.recipe.model, train.shape)
     if images is not None:
@@ -203,7 +227,9 @@ def restored(run: Run, device: str | None, more: More, where: str | None, announ
     if env != run.env:
         write_json(run.path / "env.json", env)
     runtime.place(model, target, env["precision"])
-    state = State(run.recipe, model, train, test, run.seed, alarms=list(run.status.get("alarms", [])))
+    state = State(
+        run.recipe, model, train, test, run.seed, alarms=list(run.status.get("alarms", [])), extractors=features
+    )
     if saved:
         go_back(state, run)
     else:

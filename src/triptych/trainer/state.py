@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Clock, Data, Model, Objective, Recipe, Train, encode
+from triptych.core.features import Extractors
 from triptych.data.batches import Batches
 from triptych.errors import Diverged, UserError
 from triptych.models import batchnorm
@@ -34,6 +35,8 @@ class State:
     """the held-out part, where there is one"""
     seed: int
     alarms: list[str] = field(default_factory=list)
+    extractors: Extractors = field(default_factory=Extractors)
+    """what images are compared by on the way"""
     step: int = 0
     """calls of `Objective.step` so far"""
     seconds: float = 0.0
@@ -102,6 +105,11 @@ class State:
     def held_out(self) -> Data:
         """What validation looks at: the held-out part, else what is trained on."""
         return self.data if self.test is None else self.test
+
+    def prepare(self) -> None:
+        """Give the networks the statistics of the data that they begin with, unless the recipe wants none."""
+        if self.train.head_start == "own":
+            self.objective.prepare(self.model, self.data)
 
     def clock(self) -> Clock:
         """Where the training stands before its next step."""

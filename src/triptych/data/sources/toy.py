@@ -6,6 +6,7 @@ GANs", with the scalings of its published code.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -37,21 +38,48 @@ def _gaussians(x: Tensor, centres: Tensor, log_weights: Tensor, std: float) -> T
 
 
 class Mixture(Distribution):
-    """Equal Gaussians around `modes` (m, d), with `std` in every direction. The density is exact."""
+    """Gaussians around `modes` (m, d), with `std` in every direction. The density is exact.
+
+    They are equally likely, or have the probabilities `weights` (m,).
+    """
 
     modes: Tensor
     std: float
 
-    def __init__(self, modes: Tensor, std: float) -> None:
-        self.modes, self.std = modes.float(), std
+    def __init__(self, modes: Tensor, std: float, weights: Tensor | None = None) -> None:
+        self.modes, self.std, self.weights = modes.float(), std, weights
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        which = torch.randint(len(self.modes), (n,), generator=generator)
+        if self.weights is None:
+            which = torch.randint(len(self.modes), (n,), generator=generator)
+        else:
+            which = torch.multinomial(self.weights, n, replacement=True, generator=generator)
         return self.modes[which] + self.std * torch.randn(n, self.modes.shape[1], generator=generator)
 
     def log_prob(self, x: Tensor) -> Tensor:
         m = len(self.modes)
-        return _gaussians(x, self.modes, torch.full((m,), -math.log(m)), self.std)
+        log_w = torch.full((m,), -math.log(m)) if self.weights is None else self.weights.log()
+        return _gaussians(x, self.modes, log_w, self.std)
+
+
+class Turned(Distribution):
+    """Another distribution on the plane, turned anticlockwise about the origin: density, modes and draws alike."""
+
+    def __init__(self, inner: Distribution, degrees: float) -> None:
+        angle = math.radians(degrees)
+        c, s = math.cos(angle), math.sin(angle)
+        self.inner = inner
+        self.matrix = torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+        """(2, 2): a point x becomes matrix x"""
+        self.modes = None if inner.modes is None else (inner.modes.double() @ self.matrix.T).float()
+        self.std, self.weights = inner.std, inner.weights
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        return (self.inner.draw(n, generator).double() @ self.matrix.T).float()
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        # float64 throughout: rounded in float32, points on an edge of the checkerboard would change sides
+        return self.inner.log_prob(x.to("cpu", torch.float64) @ self.matrix).to(x.device, x.dtype)
 
 
 class Curve(Distribution):
@@ -104,23 +132,25 @@ class Moons(Curve):
 
 
 class Rings(Distribution):
-    """Four concentric circles of radii 0.5, 1, 1.5 and 2, equally likely, with noise 0.05.
+    """Circles of the radii given around `centres`, equally likely, with noise 0.05.
 
     Exact: a circle of radius R smeared by N(0, s² I) has the density
     exp(−(r² + R²) / 2s²) I₀(rR / s²) / (2π s²) at distance r from the centre.
     """
 
-    radii = (0.5, 1.0, 1.5, 2.0)
     noise = 0.05
 
+    def __init__(self, radii: tuple[float, ...], centres: tuple[tuple[float, float], ...]) -> None:
+        self.radii, self.centres = radii, torch.tensor(centres)
+
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        radius = torch.tensor(self.radii)[torch.randint(len(self.radii), (n,), generator=generator)]
+        which = torch.randint(len(self.radii), (n,), generator=generator)
         angle = 2 * math.pi * torch.rand(n, generator=generator)
-        circle = radius[:, None] * torch.stack([angle.cos(), angle.sin()], 1)
-        return circle + self.noise * torch.randn(n, 2, generator=generator)
+        circle = torch.tensor(self.radii)[which, None] * torch.stack([angle.cos(), angle.sin()], 1)
+        return circle + self.noise * torch.randn(n, 2, generator=generator) + self.centres[which]
 
     def log_prob(self, x: Tensor) -> Tensor:
-        r = x.to("cpu", torch.float64).norm(dim=1, keepdim=True)
+        r = (x.to("cpu", torch.float64)[:, None] - self.centres.double()).norm(dim=2)
         R, s2 = torch.tensor(self.radii, dtype=torch.float64), self.noise**2
         # I₀(a) = exp(a) i0e(a): the exponentials combine to the square of r − R and nothing overflows.
         each = -((r - R) ** 2) / (2 * s2) + torch.special.i0e(r * R / s2).log() - math.log(2 * math.pi * s2)
@@ -183,6 +213,18 @@ def grid() -> Mixture:
     return Mixture(torch.cartesian_prod(side, side) / 2.828, 0.05 / 2.828)
 
 
+def spiral(m: int = 16) -> Mixture:
+    """Mode k on the spiral r = θ / 4 at θ = 2 √(k + 1), with a weight proportional to 1 / (k + 1).
+
+    Neighbours are about 0.5 apart, 8 standard deviations. The heaviest mode, in the middle, has 30 % of the points, and
+    the lightest 1.8 %: 46 of the 2,500 samples that are looked at.
+    """
+    k = torch.arange(1, m + 1, dtype=torch.float64)
+    angle = 2 * k.sqrt()
+    weights = (1 / k) / (1 / k).sum()
+    return Mixture((angle / 4)[:, None] * torch.stack([angle.cos(), angle.sin()], 1), 0.06, weights)
+
+
 @dataclass(frozen=True)
 class Toy(Source):
     """Fixed train and test draws of a known distribution; `Data.sample` makes fresh ones."""
@@ -201,6 +243,10 @@ class Toy(Source):
     @property
     def card(self) -> Mapping[str, Any]:
         return {"licence": "drawn by the program; no terms", "density": "known"}
+
+    def rotated(self, degrees: float) -> Toy:
+        about = f"{self.about}, turned by {degrees:g} degrees"
+        return dataclasses.replace(self, distribution=Turned(self.distribution, degrees), about=about)
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         if how != Preparation():
@@ -221,5 +267,7 @@ SOURCES: dict[str, Source] = {
     "moons": Toy(Moons(), "two interleaved half circles"),
     "checkerboard": Toy(Checkerboard(), "uniform on the black squares of a 4 x 4 board"),
     "pinwheel": Toy(Pinwheel(), "five sheared Gaussian arms"),
-    "rings": Toy(Rings(), "four concentric circles"),
+    "rings": Toy(Rings((0.5, 1.0, 1.5, 2.0), 4 * ((0.0, 0.0),)), "four concentric circles"),
+    "spiral": Toy(spiral(), "16 Gaussians of unequal weights along a spiral"),
+    "links": Toy(Rings((1.2, 1.2), ((-0.7, 0.0), (0.7, 0.0))), "two interlocked rings"),
 }

@@ -59,7 +59,11 @@ class Inception(Extractor):
     resize: str = "clean"
     dtype: str = "float32"
     note: str = ""
-    label: ClassVar[str] = "Inception"
+    costly: ClassVar[bool] = True
+
+    @property
+    def label(self) -> str:
+        return "Inception"
 
     def __call__(self, examples: Tensor) -> Mapping[str, Tensor]:
         return {k: v for k, v in self.net(examples).items() if k in ("features", "logits", "logits_unbiased")}

@@ -53,6 +53,15 @@ class Offline(Extractor):
     accuracy_n: int = 0
     resize: str = f"area-{SIDE}"
     dtype: str = "float32"
+    beside: bool = False
+    """whether it stands beside a newer extractor, which has the plain names"""
+
+    @property
+    def label(self) -> str:
+        return "offline-v1" if self.beside else ""
+
+    def name(self, base: str) -> str:
+        return f"{base}_v1" if self.beside else base
 
     @torch.no_grad()
     def __call__(self, examples: Tensor) -> Mapping[str, Tensor]:

@@ -63,6 +63,10 @@ class MaskedAutoregressive(Affine):
         self.d = d
         self.net = made(d, 2, hidden)
 
+    @property
+    def passes_back(self) -> float:
+        return float(self.d)
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         s, t = self.scale_and_shift(x)
         return x * s.exp() + t, s.sum(1)

@@ -100,6 +100,8 @@ class ElementwiseSpline(DataInitialised):
     training. Outside [−bound, bound] it is the identity.
     """
 
+    statistics = "quantiles of each column"
+
     def __init__(self, d: int, bins: int, bound: float) -> None:
         super().__init__()
         self.bins, self.bound = bins, bound

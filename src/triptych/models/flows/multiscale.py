@@ -74,6 +74,7 @@ class Quantiles(DataInitialised):
     everywhere; the outer 0.01 % on each side are cut off, which keeps z within ±3.72.
     """
 
+    statistics = "shares of grey levels of each channel"
     cumulative: Tensor
     tail = 1e-4
 
@@ -227,15 +228,21 @@ def preprocessing(name: Preprocess, channels: int) -> Transform:
 
 
 @dataclass(frozen=True)
-class MultiScaleSpec(ModelSpec):
-    """Abstract base of the multi-scale flows, which differ in what makes up a level."""
+class ImageFlowSpec(ModelSpec):
+    """Abstract base of the flows for images: how grey levels become continuous variables."""
 
-    width: int = 128
-    """channels inside each coupling's convolutions"""
     preprocess: Preprocess = "plain"
     """grey levels unchanged, through a logit, or through their quantiles to a standard normal"""
     dequantise: Dequantise = "uniform"
     """noise that makes grey levels continuous: uniform, or learned"""
+
+
+@dataclass(frozen=True)
+class MultiScaleSpec(ImageFlowSpec):
+    """Abstract base of the multi-scale flows, which differ in what makes up a level."""
+
+    width: int = 128
+    """channels inside each coupling's convolutions"""
     levels: int = 3
     """times the sides are halved (L); half of the channels are factored out after each but the last"""
 

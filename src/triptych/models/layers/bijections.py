@@ -15,10 +15,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core.share import current, mean
+from triptych.models.layers.data_init import Fitted
 
 
 class Transform(nn.Module, ABC):
     """A bijection z = f(x)."""
+
+    @property
+    def passes_back(self) -> float:
+        """What `inverse` takes, in passes forward."""
+        return 1.0
 
     @abstractmethod
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,8 +54,17 @@ class Affine(Transform):
 
         `seen` is (..., d_in), s and t are (..., d_out).
         """
-        s, t = self.net(seen.clamp(-SEEN, SEEN)).to(seen.dtype).chunk(2, dim=-1)
+        return self.halves(self.net(self.clipped(seen)).to(seen.dtype))
+
+    def halves(self, out: Tensor) -> tuple[Tensor, Tensor]:
+        """s and t out of what the net gave, (..., 2 d_out)."""
+        s, t = out.chunk(2, dim=-1)
         return self.bounded(s), t
+
+    @staticmethod
+    def clipped(seen: Tensor) -> Tensor:
+        """Inputs of the net, within ±SEEN."""
+        return seen.clamp(-SEEN, SEEN)
 
     @staticmethod
     def bounded(s: Tensor) -> Tensor:
@@ -102,8 +117,12 @@ class Compose(Transform):
             z = f.inverse(z)
         return z
 
+    @property
+    def passes_back(self) -> float:
+        return max((f.passes_back for f in self.parts if isinstance(f, Transform)), default=1.0)
 
-class DataInitialised(Transform):
+
+class DataInitialised(Transform, Fitted):
     """A transform with data-dependent initialisation: it sees the training data once, before training."""
 
     @abstractmethod
@@ -117,6 +136,7 @@ class Standardize(DataInitialised):
     Its log-determinant −Σ log std is part of the density, which therefore stays in the data's own units.
     """
 
+    statistics = "mean and standard deviation of each column"
     mean: Tensor
     std: Tensor
 

@@ -1,4 +1,4 @@
-"""Convolutions that are fast on a CPU in bfloat16, under any order of differentiation.
+"""Convolutions that are fast on a CPU, under any order of differentiation.
 
 A convolution y = w ∗ x is linear in x and in w, so ⟨w ∗ x, y⟩ is one trilinear form, and its three gradients are all
 there is: `_Conv2d` (towards y), `_ConvTranspose2d` (towards x) and `_WeightGradient` (towards w). The derivative of
@@ -6,12 +6,15 @@ each is made of the other two. Written so, the double backward of a gradient pen
 PyTorch's own takes the second gradient of the weights through a convolution with a kernel as large as the image, and
 copies every operand into another layout first.
 
-Each of the three chooses its kernel by shape alone, so that a resumed run repeats the same arithmetic: oneDNN's
-kernels, or one matrix product over image patches (im2col, col2im) where the image is small and the kernel 3×3 or 4×4
-of stride 2 (at 8 px and 512 → 1024 channels this makes the weights' gradient ten times faster).
+Each of the three chooses its kernel by shape and precision alone, so that a resumed run repeats the same arithmetic:
+oneDNN's kernels, or one matrix product over image patches (im2col, col2im) where the image is small and the kernel 3×3
+or 4×4 of stride 2. The limits were measured with matrix units (AMX) and without (AVX-512 with bfloat16 instructions):
+they are the same on both, so no processor is asked (benchmarks/conv_paths.py). In bfloat16 a product makes the
+weights' gradient of a 512 → 1024 layer 4 times faster at 4×4 px and 16 times at 2×2; in float32 it is worth it only
+there, and the double backward makes a penalised critic's step a sixth shorter.
 
-All this holds in bfloat16 on a CPU, which is what mixed precision uses there. Elsewhere `conv2d` and
-`conv_transpose2d` are PyTorch's.
+All this holds on a CPU, in bfloat16 and, for networks that `place` brought into channels_last, in float32. Elsewhere
+`conv2d` and `conv_transpose2d` are PyTorch's.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from torch.autograd import Function
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """x (n, c, h, w) and w (o, c, k, k) to (n, o, h', w'), as `F.conv2d`."""
     x, w, bias = cast_for_autocast(x, w, bias)
-    if not uses_cpu_kernel(x):
+    if not uses_cpu_kernel(x, w):
         return F.conv2d(x, w, bias, stride, padding)
     return _Conv2d.apply(channels_last(x), channels_last(w), bias, stride, padding)
 
@@ -35,7 +38,7 @@ def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int)
 def conv_transpose2d(y: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """y (n, o, h, w) and w (o, c, k, k) to (n, c, h', w'), as `F.conv_transpose2d`."""
     y, w, bias = cast_for_autocast(y, w, bias)
-    if not uses_cpu_kernel(y):
+    if not uses_cpu_kernel(y, w):
         return F.conv_transpose2d(y, w, bias, stride, padding)
     sides = tuple(stride * (s - 1) + w.shape[2] - 2 * padding for s in y.shape[2:])
     return _ConvTranspose2d.apply(channels_last(y), channels_last(w), bias, stride, padding, sides)
@@ -50,9 +53,16 @@ def cast_for_autocast(x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Tensor
     return x.to(to), w.to(to), None if bias is None else bias.to(to)
 
 
-def uses_cpu_kernel(x: Tensor) -> bool:
-    """Whether the kernels of this module are used for x, rather than PyTorch's."""
-    return x.dtype == torch.bfloat16 and x.device.type == "cpu"
+def uses_cpu_kernel(x: Tensor, w: Tensor) -> bool:
+    """Whether the kernels of this module are used for x and w, rather than PyTorch's."""
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    return x.dtype == torch.bfloat16 or (x.dtype == torch.float32 and (is_channels_last(x) or is_channels_last(w)))
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Whether x (n, c, h, w) is in channels-last memory format and in no other."""
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def channels_last(x: Tensor) -> Tensor:
@@ -109,7 +119,7 @@ class _ConvTranspose2d(Function):
         ctx.how = stride, padding
         rest = [s - (stride * (t - 1) + w.shape[2] - 2 * padding) for s, t in zip(sides, y.shape[2:], strict=True)]
         doubles = is_stride_2(w, stride, padding) and w.shape[2] == 4 and not any(rest)
-        if doubles and im2col_is_faster(w, pixels(y)):
+        if doubles and w.dtype != torch.float32 and im2col_is_faster(w, pixels(y)):
             return col2im_product(y, w, bias)
         return torch.conv_transpose2d(y, w, bias, stride, padding, rest)
 
@@ -165,11 +175,14 @@ def im2col_is_faster(w: Tensor, count: int) -> bool:
 
     Measured between 32 and 1,024 channels, as for the next function.
     """
-    return count <= 4 * 4 and w.shape[0] * w.shape[1] >= 512 * 256
+    least = 1024 * 512 if w.dtype == torch.float32 else 512 * 256
+    return count <= 4 * 4 and w.shape[0] * w.shape[1] >= least
 
 
 def im2col_gradient_is_faster(w: Tensor, count: int) -> bool:
     """Whether a matrix product is faster for the gradient of the weights."""
+    if w.dtype == torch.float32:
+        return im2col_is_faster(w, count)
     return count <= 4 * 4 or (count <= 8 * 8 and w.shape[0] * w.shape[1] >= 256 * 128)
 
 

@@ -1,0 +1,336 @@
+"""Continuous flows: noise is carried to data along an ordinary differential equation, whose velocity is a network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from triptych.core import Density, Encoder, ModelSpec, Sampler, Shape, to_inner, to_public
+from triptych.core.checks import check_codes, check_examples
+from triptych.core.model import Cost, Stepwise
+from triptych.core.share import draw, uniform_like
+from triptych.models.flows import ode
+from triptych.models.flows.ode import Solver
+
+NEAREST = 3e-3
+"""Distance from both ends of time, 0 and 1, beyond which networks are not told a difference."""
+EXACT = 64
+"""Dimensions up to which the divergence is computed exactly; beyond, it is estimated."""
+USUAL = 100.0
+"""Evaluations of the velocity that a likelihood takes, until one was made and they are known."""
+
+
+class Scaled(Sampler):
+    """Abstract base of models that learn the path x_t = (1 − t) z + t x from noise z to scaled data x.
+
+    Inside, data have mean 0 and standard deviation 1: vectors column by column, images as a whole. `fit` sets that,
+    and the range of the data. `flow` is the network F(x_t / r, t), with r² = (1 − t)² + t²; what it learns has a
+    variance of 1 at all times:
+
+        F = ((1 − t) x − t z) / r,   so that the guess of x is   D = (t x_t + (1 − t) r F) / r²
+
+    and the velocity (D − x_t) / (1 − t) = ((2 t − 1) x_t + r F) / r² has no pole at t = 1. The formula moves points
+    to the guess; the network only says where that is. Source of the preconditioning: Karras et al. 2022, "Elucidating
+    the Design Space of Diffusion-Based Generative Models", table 1, with σ = (1 − t) / t and a data deviation of 1.
+    """
+
+    sampling = ("flow",)
+    centre: Tensor
+    scale: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, shape: Shape, flow: nn.Module, moved: Shape | None = None) -> None:
+        """`moved` is the shape of what is moved; default: an example."""
+        super().__init__(shape)
+        self.moved = tuple(shape) if moved is None else tuple(moved)
+        self.latent = math.prod(self.moved)
+        self.flow = flow
+        k = 1 if moved is None and len(shape) == 3 else self.latent
+        for name, value in (("centre", 0.0), ("scale", 1.0), ("low", -math.inf), ("high", math.inf)):
+            self.register_buffer(name, torch.full((k,), value))
+
+    @torch.no_grad()
+    def fit(self, x: Tensor) -> None:
+        """Scale and range of inner examples x (n, *shape)."""
+        flat = x.reshape(-1, self.centre.shape[0]).double()
+        self.centre.copy_(flat.mean(0))
+        self.scale.copy_(flat.std(0).clamp_min(1e-12))
+        if len(self.shape) == 1:
+            self.low.copy_((flat.amin(0) - self.centre) / self.scale)
+            self.high.copy_((flat.amax(0) - self.centre) / self.scale)
+        else:
+            self.low.copy_((-1 - self.centre) / self.scale)
+            self.high.copy_((1 - self.centre) / self.scale)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Inner examples (n, *shape) to scaled, flat ones (n, d)."""
+        return (x.flatten(1) - self.centre) / self.scale
+
+    def unscaled(self, x: Tensor) -> Tensor:
+        """Scaled, flat examples (n, d) to public ones."""
+        return to_public((x * self.scale + self.centre).reshape(-1, *self.shape))
+
+    def network(self, seen: Tensor, *times: Tensor) -> Tensor:
+        """F of flat x_t / r (n, d), flat, at times (n, 1)."""
+        return self.flow(seen.reshape(-1, *self.moved), *times).flatten(1)
+
+    def mix(self, x: Tensor, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """x_t / r and the F that belongs to data x, noise z (n, d) and times t (n, 1)."""
+        r = radius(t)
+        return ((1 - t) * z + t * x) / r, ((1 - t) * x - t * z) / r
+
+    def autocast_modules(self) -> list[nn.Module]:
+        """Networks for images; perceptrons stay float32."""
+        return list(self.children()) if len(self.shape) == 3 else []
+
+
+def radius(t: Tensor) -> Tensor:
+    """r = ((1 − t)² + t²)^½: the standard deviation of x_t."""
+    return ((1 - t).square() + t.square()).sqrt()
+
+
+def dequantised(x: Tensor, levels: int = 256) -> Tensor:
+    """Inner images of whole grey levels with uniform noise that fills each level, on [−1, 1); vectors unchanged."""
+    if x.dim() != 4:
+        return x
+    k = ((x + 1) * ((levels - 1) / 2)).round()
+    return (k + uniform_like(x).clamp_max(1 - 2**-16)) * (2 / levels) - 1
+
+
+class Carried(Scaled, Encoder, Stepwise):
+    """Abstract base of the flows in continuous time: z at t = 0 is carried to x at t = 1 by dx/dt = v(x, t).
+
+    `decode` integrates forward and `encode` back by the chosen solver; both hold guesses to the range of the data.
+    """
+
+    solvers: ClassVar[tuple[str, ...]] = ode.SOLVERS
+
+    def __init__(self, shape: Shape, flow: nn.Module, settings: Integration, moved: Shape | None = None) -> None:
+        super().__init__(shape, flow, moved)
+        self.solver, self.steps, self.tolerance = str(settings.solver), settings.steps, settings.tolerance
+        self.evaluations: dict[str, float] = {}
+        """of the velocity, by the last adaptive solutions: `sample`, `likelihood`"""
+
+    @property
+    def cost(self) -> Cost:
+        if self.solver == "dopri5":
+            return Cost(self.evaluations.get("sample", USUAL))
+        return Cost(float(self.steps * ode.TABLEAUS[self.solver].stages))
+
+    def velocity(self, t: Tensor, x: Tensor) -> Tensor:
+        """v of scaled, flat x (n, d) at times t (n, 1)."""
+        r = radius(t)
+        return ((2 * t - 1) / r * x + self.network(x / r, t)) / r
+
+    def held(self, t: Tensor, x: Tensor, limits: Tensor) -> Tensor:
+        """The velocity towards the guess held to `limits`, the lowest and highest values side by side, (n, 2 d)."""
+        v, left = self.velocity(t, x), 1 - t
+        low, high = limits.chunk(2, dim=1)
+        guess = x + left * v
+        inside = torch.minimum(torch.maximum(guess, low), high)
+        return torch.where(left > NEAREST, v + (inside - guess) / left.clamp_min(NEAREST), v)
+
+    def times(self) -> list[float]:
+        """`steps` + 1 times from 0 to 1, denser towards 1, where details are decided."""
+        return [1 - (1 - i / self.steps) ** 2 for i in range(self.steps + 1)]
+
+    def carry(self, x: Tensor, limits: Tensor, *, back: bool = False) -> Tensor:
+        """Scaled x (n, d) from one end of time to the other, by the chosen solver."""
+        if self.solver == "dopri5":
+            ends = (1.0, 0.0) if back else (0.0, 1.0)
+            x, self.evaluations["sample"] = ode.adaptive(self.held, x, *ends, self.tolerance, limits)
+            return x
+        times = self.times()
+        return ode.fixed(self.held, x, times[::-1] if back else times, self.solver, limits)
+
+    def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
+        x = check_codes(self, z)
+        limits = torch.cat([self.low.expand_as(z), self.high.expand_as(z)], 1)
+        solver = "heun" if self.solver == "dopri5" else self.solver
+        yield self.unscaled(x)
+        for i in range(steps):
+            x = ode.fixed(self.held, x, [i / steps, (i + 1) / steps], solver, limits)
+            yield self.unscaled(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        z = check_codes(self, z)
+        return self.unscaled(self.carry(z, torch.cat([self.low.expand_as(z), self.high.expand_as(z)], 1)))
+
+    def encode(self, x: Tensor) -> Tensor:
+        y = self.scaled(to_inner(check_examples(self, x)))
+        # an example beyond the range of the training data is not pulled into it
+        limits = [torch.minimum(self.low, y.detach()), torch.maximum(self.high, y.detach())]
+        return self.carry(y, torch.cat(limits, 1), back=True)
+
+
+class ContinuousFlow(Carried, Density):
+    """A flow in continuous time with its likelihood.
+
+    `log_prob` integrates the divergence along the same path by dopri5 within `tolerance`:
+
+        log p(x) = log N(z; 0, I) − ∫₀¹ ∇·v(x_t, t) dt
+
+    with the exact trace of the Jacobian up to 64 dimensions, and beyond them Hutchinson's estimate εᵀ J ε with `probes`
+    vectors ε of random signs, fixed along the path. Sources: Chen et al. 2018, "Neural Ordinary Differential
+    Equations", theorem 1; Grathwohl et al. 2019, "FFJORD", eq. 7.
+    """
+
+    def __init__(self, shape: Shape, flow: nn.Module, settings: Integration) -> None:
+        super().__init__(shape, flow, settings)
+        self.probes = settings.probes
+
+    @property
+    def cost(self) -> Cost:
+        traces = self.latent if self.exact_trace else self.probes
+        likelihood = self.evaluations.get("likelihood", USUAL) * (1 + 2 * traces)
+        return Cost(super().cost.sample, likelihood)
+
+    @property
+    def exact_trace(self) -> bool:
+        return self.latent <= EXACT
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Nats per example, in the data's units (images: on [0, 1]^d); each call draws probes where it needs them."""
+        inner = to_inner(check_examples(self, x))
+        log_p = self.log_density(self.scaled(inner)) - self.log_scale
+        return log_p + self.latent * math.log(2) if x.dim() == 4 else log_p
+
+    @property
+    def log_scale(self) -> Tensor:
+        """log |det| of `unscaled` on inner examples."""
+        return self.scale.log().sum() * (self.latent // self.scale.shape[0])
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """log p of scaled, flat x (n, d), (n,)."""
+        n, d = x.shape
+        graph = torch.is_grad_enabled()
+        signs = x.new_zeros(n, 0)
+        if not self.exact_trace:
+            signs = draw(lambda n: torch.randint(0, 2, (n, self.probes * d), device=x.device), n).to(x) * 2 - 1
+
+        def field(t: Tensor, state: Tensor, signs: Tensor) -> Tensor:
+            with torch.enable_grad():
+                y = state[:, :d]
+                y = y if y.requires_grad else y.detach().requires_grad_()
+                v = self.velocity(t, y)
+                rate = torch.cat([v, self.divergence(y, v, signs, graph=graph)[:, None]], 1)
+            return rate if graph else rate.detach()
+
+        state = torch.cat([x, x.new_zeros(n, 1)], 1)
+        state, self.evaluations["likelihood"] = ode.adaptive(field, state, 1.0, 0.0, self.tolerance, signs)
+        z = state[:, :d]
+        return -0.5 * (z.square().sum(1) + d * math.log(2 * math.pi)) + state[:, d]
+
+    def divergence(self, x: Tensor, v: Tensor, signs: Tensor, *, graph: bool) -> Tensor:
+        """∇·v per row, (n,): the trace of ∂v/∂x, exact without `signs`, else its estimate with these probes."""
+
+        def product(u: Tensor, *, keep: bool) -> Tensor:
+            return torch.autograd.grad(v, x, u, create_graph=graph, retain_graph=graph or keep)[0]
+
+        d = x.shape[1]
+        if not signs.shape[1]:
+            unit = torch.eye(d, dtype=x.dtype, device=x.device)
+            return sum_of(product(unit[i].expand_as(v), keep=i + 1 < d)[:, i] for i in range(d))
+        probes = signs.split(d, 1)
+        found = sum_of((product(e, keep=i + 1 < len(probes)) * e).sum(1) for i, e in enumerate(probes))
+        return found / len(probes)
+
+    @contextmanager
+    def at_tolerance(self, tolerance: float) -> Iterator[None]:
+        """Another tolerance inside the block."""
+        before, self.tolerance = self.tolerance, tolerance
+        try:
+            yield
+        finally:
+            self.tolerance = before
+
+
+class OnePassFlow(Scaled, Stepwise):
+    """Learns the mean velocity u(x_t, t, s) = (x_s − x_t) / (s − t) of a flow: from noise to data in one pass.
+
+    With `steps` above 1 the way is cut into as many equal parts, a pass each. It is no solution of an equation, so
+    that it has neither a likelihood nor a way back.
+    """
+
+    def __init__(self, shape: Shape, flow: nn.Module) -> None:
+        super().__init__(shape, flow)
+        self.solver, self.steps = "", 1
+
+    @property
+    def cost(self) -> Cost:
+        return Cost(sample=float(self.steps))
+
+    def mean_velocity(self, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """u of scaled, flat x (n, d) between the times t and s (n, 1); at s = t the velocity itself."""
+        r = radius(t)
+        return ((2 * t - 1) / r * x + self.network(x / r, t, s)) / r
+
+    def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
+        x, column = check_codes(self, z), torch.ones_like(z[:, :1])
+        yield self.unscaled(x)
+        for i in range(steps):
+            t, s = i / steps, (i + 1) / steps
+            x = x + (s - t) * self.mean_velocity(x, column * t, column * s)
+            yield self.unscaled(torch.minimum(torch.maximum(x, self.low), self.high) if i + 1 == steps else x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        *_, last = self.path(z, self.steps)
+        return last
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        raise TypeError(
+            "OnePassFlow has no likelihood: a mean velocity solves no equation; train the same network by FlowMatching"
+        )
+
+
+def sum_of(parts: Iterator[Tensor]) -> Tensor:
+    """The sum of equally shaped tensors, at least one."""
+    total = next(parts)
+    for part in parts:
+        total = total + part
+    return total
+
+
+@dataclass(frozen=True)
+class Integration(ModelSpec):
+    """Abstract base of the networks that say a velocity: how it is integrated."""
+
+    solver: Solver = "heun"
+    """how samples are made and examples encoded: dopri5 chooses its steps, the others take `steps`"""
+    steps: int = 8
+    """steps of a solver with fixed ones"""
+    tolerance: float = 1e-5
+    """error that dopri5 may make, in likelihoods too"""
+    probes: int = 1
+    """random vectors that estimate the divergence beyond 64 dimensions"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ode.check_tolerance(self.tolerance)
+
+
+@dataclass(frozen=True)
+class Velocity(Integration):
+    """Abstract base of the networks that move examples themselves."""
+
+    one_pass: bool = False
+    """predict the mean velocity between two times, for the objective MeanFlow: samples in one pass, no likelihood"""
+
+    def model(self, shape: Shape, flow: nn.Module) -> Scaled:
+        """The family that the network belongs to."""
+        return OnePassFlow(shape, flow) if self.one_pass else ContinuousFlow(shape, flow, self)
+
+
+def column_of(t: Tensor, frequencies: Sequence[float]) -> Tensor:
+    """What networks see of times t (n, 1): the log of noise over signal, and its sines and cosines."""
+    t = t.clamp(NEAREST, 1 - NEAREST)
+    level = torch.log((1 - t) / t)
+    angles = level * level.new_tensor(list(frequencies))
+    return torch.cat([level / 4, angles.sin(), angles.cos()], 1)

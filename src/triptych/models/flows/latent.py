@@ -1,0 +1,133 @@
+"""Two stages in one model: a convolutional autoencoder with spatial codes, and a continuous flow on these."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from triptych.core import Shape, to_inner, to_public
+from triptych.core.checks import check_examples
+from triptych.core.share import mean
+from triptych.errors import UserError
+from triptych.models.autoencoders import Residual
+from triptych.models.flows.continuous import Carried, Integration
+from triptych.models.flows.velocity import Attention, Block, Times, norm
+from triptych.models.layers.conv import PlainDown, PlainUp
+
+
+class LatentFlow(Carried):
+    """`encoder` maps inner images to spatial codes (n, k, s, s), `decoder` back; `flow` moves noise to scaled codes.
+
+    Samples are noise, moved and decoded; `encode` gives the noise that belongs to the code of an image. The density is
+    one of codes, not of images, so there is no `log_prob`. What the autoencoder loses no flow brings back: its own
+    round trip, `reconstruct`, bounds what samples can reach.
+    """
+
+    sampling = ("encoder", "decoder", "flow")
+    seen: Tensor
+
+    def __init__(
+        self, shape: Shape, encoder: nn.Module, decoder: nn.Module, flow: nn.Module, codes: Shape, settings: Integration
+    ) -> None:
+        super().__init__(shape, flow, settings, codes)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.scale.fill_(1.0)
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def observe(self, codes: Tensor) -> None:
+        """Update the codes' running mean and deviation: all batches count at first, about the last hundred later."""
+        w = max(1 / (int(self.seen) + 1), 0.01)
+        self.seen += 1
+        self.centre.lerp_(mean(codes), w)
+        self.scale.lerp_(mean((codes - self.centre).square()).sqrt().clamp_min(1e-6), w)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        return (self.encoder(x).flatten(1) - self.centre) / self.scale
+
+    def unscaled(self, x: Tensor) -> Tensor:
+        return to_public(self.decoder((x * self.scale + self.centre).reshape(-1, *self.moved)))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Public images through the autoencoder alone."""
+        return to_public(self.decoder(self.encoder(to_inner(check_examples(self, x)))))
+
+
+class CodeNet(nn.Module):
+    """Residual blocks with attention at one resolution, for spatial codes; (n, k, s, s) to the same."""
+
+    def __init__(self, channels: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.times = Times(second=False)
+        e = 2 * width
+        self.embed = nn.Sequential(nn.Linear(self.times.outputs, e), nn.SiLU(), nn.Linear(e, e), nn.SiLU())
+        self.enter = nn.Conv2d(channels, width, 3, padding=1)
+        self.blocks = nn.ModuleList(Block(width, width, e) for _ in range(depth))
+        self.attentions = nn.ModuleList(Attention(width) for _ in range(depth))
+        last = nn.Conv2d(width, channels, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        assert last.bias is not None
+        nn.init.zeros_(last.bias)
+        self.leave = nn.Sequential(norm(width), nn.SiLU(), last)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        e, h = self.embed(self.times(t)), self.enter(x)
+        for block, attention in zip(self.blocks, self.attentions, strict=True):
+            h = attention(block(h, e))
+        return self.leave(h)
+
+
+@dataclass(frozen=True)
+class LatentUNet(Integration):
+    """An autoencoder with spatial codes for images of 16 px or more, and a flow on the codes."""
+
+    codes: int = 8
+    """channels of a code"""
+    side: int = 4
+    """side of a code: images are halved until they are this small"""
+    width: int = 32
+    """channels of the autoencoder at full resolution; they double with every halving, up to eight times"""
+    flow_width: int = 128
+    """channels of the flow's network"""
+    flow_depth: int = 4
+    """residual blocks of the flow's network, each with attention"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.flow_width % 4:
+            raise UserError(f"model.flow_width is {self.flow_width}; four heads share it: give a multiple of 4")
+
+    def build(self, shape: Shape) -> LatentFlow:
+        if len(shape) != 3 or shape[1] != shape[2]:
+            raise UserError(f"LatentUNet needs square images and got shape {tuple(shape)}; give --resolution 32 or 64")
+        c, image = shape[0], shape[1]
+        halvings = round(math.log2(image / self.side)) if image >= 2 * self.side else 0
+        if not halvings or image != self.side * 2**halvings:
+            raise UserError(
+                f"{image} px cannot be halved to codes of side {self.side}; choose another --model.side, or a "
+                f"--resolution of {self.side} times a power of 2"
+            )
+        size = self.codes * self.side**2
+        if size >= math.prod(shape):
+            raise UserError(
+                f"codes of {size} numbers are no smaller than the images' {math.prod(shape)}; lower --model.codes or "
+                "--model.side"
+            )
+        widths = [self.width * min(2**i, 8) for i in range(halvings + 1)]
+        down: list[nn.Module] = [nn.Conv2d(c, widths[0], 3, padding=1)]
+        for a, b in pairwise(widths):
+            down += [PlainDown(a, b), Residual(b)]
+        down += [nn.SiLU(), nn.Conv2d(widths[-1], self.codes, 3, padding=1)]
+        up: list[nn.Module] = [nn.Conv2d(self.codes, widths[-1], 3, padding=1)]
+        for a, b in pairwise(widths[::-1]):
+            up += [Residual(a), PlainUp(a, b)]
+        up += [Residual(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], c, 3, padding=1)]
+        flow = CodeNet(self.codes, self.flow_width, self.flow_depth)
+        return LatentFlow(
+            shape, nn.Sequential(*down), nn.Sequential(*up), flow, (self.codes, self.side, self.side), self
+        )

@@ -1,0 +1,91 @@
+"""Transformers over the tokens of an image, (n, T, c)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Cache = list[tuple[Tensor, Tensor]]
+"""Keys and values (n, heads, tokens so far, c) of each block."""
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention of tokens to each other; causal: to themselves and those before."""
+
+    def __init__(self, width: int, heads: int, *, causal: bool) -> None:
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def parts(self, x: Tensor) -> list[Tensor]:
+        """Queries, keys and values, (n, heads, T, c) each."""
+        each = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(2)
+        return [one.transpose(1, 2) for one in each]
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.parts(x)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+    def after(self, x: Tensor, seen: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """One more token x (n, 1, c) behind those whose keys and values were `seen`; and these with its own."""
+        q, k, v = self.parts(x)
+        if seen is not None:
+            k, v = torch.cat([seen[0], k], 2), torch.cat([seen[1], v], 2)
+        y = F.scaled_dot_product_attention(q, k, v)
+        return self.out(y.transpose(1, 2).flatten(2)), (k, v)
+
+
+class TransformerBlock(nn.Module):
+    """Attention and a perceptron four times as wide, each added to its normalised input."""
+
+    def __init__(self, width: int, heads: int, *, causal: bool) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.attention = SelfAttention(width, heads, causal=causal)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.norm(x))
+        return x + self.mlp(x)
+
+    def after(self, x: Tensor, seen: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """`forward` for one more token."""
+        y, kept = self.attention.after(self.norm(x), seen)
+        x = x + y
+        return x + self.mlp(x), kept
+
+
+class TokenTransformer(nn.Module):
+    """Tokens (n, T, inputs) to (n, T, outputs), with learned positions; the last layer starts at 0."""
+
+    def __init__(
+        self, inputs: int, outputs: int, tokens: int, width: int, depth: int, heads: int, *, causal: bool
+    ) -> None:
+        super().__init__()
+        self.enter = nn.Linear(inputs, width)
+        self.positions = nn.Parameter(0.02 * torch.randn(tokens, width))
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, causal=causal) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.leave = nn.Linear(width, outputs)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.enter(x) + self.positions
+        for block in self.blocks:
+            h = block(h)
+        return self.leave(self.norm(h))
+
+    def after(self, x: Tensor, at: int, cache: Cache) -> tuple[Tensor, Cache]:
+        """Row `at` of the output, (n, 1, outputs), for token `at`, x (n, 1, inputs), behind those in the cache."""
+        h, kept = self.enter(x) + self.positions[at], []
+        for i, block in enumerate(self.blocks):
+            assert isinstance(block, TransformerBlock)
+            h, one = block.after(h, cache[i] if cache else None)
+            kept.append(one)
+        return self.leave(self.norm(h)), kept

@@ -1,0 +1,74 @@
+"""What every network promises, whoever wrote it: each that there is, on every small shape that it accepts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from networks import small_networks
+
+from triptych.core import Density, Encoder, Model, ModelSpec, Sampler
+from triptych.core.model import Stepwise
+from triptych.errors import UserError
+
+SHAPES = ((2,), (5,), (1, 16, 16), (3, 32, 32))
+SPECS = list(small_networks())
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=[f"{type(s).__name__}-{i}" for i, s in enumerate(SPECS)])
+def test_keeps_its_promises_on_every_shape_that_it_accepts(spec: ModelSpec) -> None:
+    tried = 0
+    for shape in SHAPES:
+        torch.manual_seed(0)
+        try:
+            model = spec.build(shape)
+        except UserError:
+            continue
+        keeps_its_promises(model.eval(), shape)
+        tried += 1
+    assert tried
+
+
+def keeps_its_promises(model: Model, shape: tuple[int, ...]) -> None:
+    assert model.shape == shape
+    fitted = not list(model.parameters())  # a yardstick: nobody trains it
+    assert model.players or fitted
+    assert set(model.sampling) & set(model.players) or fitted or not isinstance(model, Sampler)
+    assert model.cost.sample >= 1
+    assert model.cost.likelihood >= 1
+    x = torch.rand(3, *shape)
+    if isinstance(model, Sampler):
+        samples(model)
+    if isinstance(model, Encoder):
+        z = model.encode(x.requires_grad_())
+        assert z.shape == (3, model.latent)
+        torch.autograd.grad(z.sum(), x)
+    else:
+        with pytest.raises(TypeError):
+            model.encode(x)
+    if isinstance(model, Density):
+        with torch.no_grad():
+            assert torch.isfinite(model.log_prob(x[:1])).all()
+    else:
+        with pytest.raises(TypeError):
+            model.log_prob(x)
+    if isinstance(model, Stepwise) and isinstance(model, Sampler):
+        on_the_way = list(model.path(model.prior(2), 3))
+        assert [tuple(one.shape) for one in on_the_way] == 4 * [(2, *shape)]
+
+
+def samples(model: Sampler) -> None:
+    """The same seed gives the same samples, in any batches; codes of the prior are decoded differentiably."""
+    x = model.sample(5, seed=1)
+    assert x.shape == (5, *model.shape)
+    assert torch.isfinite(x).all()
+    torch.testing.assert_close(x, model.sample(5, seed=1, batch=2), rtol=1e-4, atol=1e-4)
+    assert not torch.equal(x, model.sample(5, seed=2)) or constant(model)
+    z = model.prior(2).requires_grad_()
+    out = model.decode(z)
+    if out.requires_grad:
+        torch.autograd.grad(out.sum(), z, allow_unused=True)
+
+
+def constant(model: Model) -> bool:
+    """A network whose output does not depend on its input yet, since a layer starts at 0."""
+    return any(not bool(w.any()) for w in model.parameters())

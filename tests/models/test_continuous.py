@@ -1,0 +1,311 @@
+"""Continuous flows: likelihoods, round trips, choices of solver, and what is refused."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from triptych.core import Data, Density, Model
+from triptych.core.model import choose_steps
+from triptych.data import load
+from triptych.errors import UserError
+from triptych.metrics.comparison import Comparison
+from triptych.metrics.likelihood import EstimateCard, Likelihood, exact
+from triptych.metrics.round_trip import RoundTrip
+from triptych.models.flows.continuous import ContinuousFlow, OnePassFlow
+from triptych.models.flows.coupling import RealNVP
+from triptych.models.flows.latent import LatentUNet
+from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
+from triptych.objectives.flow_matching import FlowMatching, MeanFlow
+
+
+def perturbed(model: Model, by: float = 0.05, seed: int = 0) -> Model:
+    """A model away from its start, where the velocity's network is 0."""
+    g = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(by * torch.randn(p.shape, generator=g, dtype=p.dtype))
+    return model.eval()
+
+
+def plane(by: float = 0.05, **how) -> ContinuousFlow:
+    torch.manual_seed(0)
+    model = VelocityMLP(width=16, octaves=2, **how).build((2,))
+    assert isinstance(model, ContinuousFlow)
+    model.fit(load("8gaussians").x[:5000])
+    perturbed(model, by)
+    return model
+
+
+def pictures(n: int = 6, side: int = 8) -> Tensor:
+    return torch.rand(n, 1, side, side, generator=torch.Generator().manual_seed(1))
+
+
+class Gaussian(nn.Module):
+    """The best F of data N(0, s² I): E[(1 − t) x − t z | x_t] / r."""
+
+    def __init__(self, s: float) -> None:
+        super().__init__()
+        self.s = nn.Parameter(torch.tensor(s))
+
+    def forward(self, seen: Tensor, t: Tensor) -> Tensor:
+        t = t.view(-1, *[1] * (seen.dim() - 1))
+        variance = (t * self.s).square() + (1 - t).square()
+        return seen * (t * (1 - t) * (self.s.square() - 1)) / variance
+
+
+@pytest.mark.parametrize("d", [2, 5, 65])
+def test_the_flow_of_a_gaussian_has_its_density(d: int) -> None:
+    """Where the velocity is known, so is the answer; beyond 64 dimensions the probes' error is 0 for this Jacobian."""
+    model = ContinuousFlow((d,), Gaussian(0.3), VelocityMLP(tolerance=1e-6)).eval()
+    x = 0.3 * torch.randn(20, d)
+    want = torch.distributions.Normal(0.0, 0.3).log_prob(x).sum(1)
+    torch.testing.assert_close(model.log_prob(x), want, rtol=1e-4, atol=1e-3)
+    z = torch.randn(20, d)
+    model.choose("rk4", 32)
+    torch.testing.assert_close(model.decode(z), 0.3 * z, rtol=1e-3, atol=1e-3)
+
+
+def test_the_density_integrates_to_one() -> None:
+    model = plane(0.1).double()
+    axis = torch.linspace(-7, 7, 141, dtype=torch.float64)
+    with torch.no_grad():
+        mass = model.log_prob(torch.cartesian_prod(axis, axis)).exp().sum() * (axis[1] - axis[0]) ** 2
+    assert mass.item() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_likelihood_agrees_with_a_fine_reference() -> None:
+    model, x = plane(0.1), load("8gaussians").x[:50]
+    with torch.no_grad():
+        found = model.log_prob(x)
+        model.double()
+        with model.at_tolerance(1e-10):
+            reference = model.log_prob(x.double())
+    assert (found - reference).abs().max().item() < 1e-3
+
+
+def test_the_density_is_that_of_samples_by_change_of_variables() -> None:
+    """log p(x) = log N(z) − log |det ∂x/∂z| with autograd's Jacobian of `decode`, at many steps."""
+    model = plane(0.1).double()
+    model.low.fill_(-math.inf)
+    model.high.fill_(math.inf)
+    model.choose("rk4", 40)
+    z = torch.randn(3, 2, dtype=torch.float64)
+    jacobians = [torch.autograd.functional.jacobian(lambda v: carried(model, v), one) for one in z]
+    log_det = torch.stack([torch.linalg.slogdet(j)[1] for j in jacobians])
+    x = torch.stack([carried(model, one) for one in z])
+    want = -0.5 * z.square().sum(1) - math.log(2 * math.pi) - log_det
+    torch.testing.assert_close(model.log_prob(x), want, rtol=1e-3, atol=1e-3)
+
+
+def carried(model: ContinuousFlow, z: Tensor) -> Tensor:
+    """One z (2,) to its x in the data's units, in float64."""
+    limits = torch.cat([model.low, model.high])[None]
+    return (model.carry(z[None], limits) * model.scale + model.centre)[0]
+
+
+def test_hutchinsons_estimate_is_unbiased() -> None:
+    """The mean over 60 draws on ten 6×6 pictures lies within 4 standard errors of the exact trace: fails once in 16,000
+    seeds for each picture."""
+    torch.manual_seed(0)
+    model = VelocityMLP(width=16, octaves=2).build((36,))
+    assert isinstance(model, ContinuousFlow)
+    perturbed(model, 0.1)
+    x = 0.5 * torch.randn(10, 36)
+    with torch.no_grad(), model.at_tolerance(1e-4):
+        want = model.log_prob(x)
+        signs = []
+        for _ in range(60):
+            t = torch.full((10, 1), 0.5)
+            with torch.enable_grad():
+                y = x.clone().requires_grad_()
+                v = model.velocity(t, y)
+                e = torch.randint(0, 2, x.shape).float() * 2 - 1
+                signs.append(model.divergence(y, v, e, graph=False))
+        y = x.clone().requires_grad_()
+        with torch.enable_grad():
+            exactly = model.divergence(y, model.velocity(t, y), x.new_zeros(10, 0), graph=False)
+    draws = torch.stack(signs)
+    error = (draws.mean(0) - exactly).abs() / (draws.std(0) / 60**0.5)
+    assert error.max().item() < 4
+    assert torch.isfinite(want).all()
+
+
+def test_round_trips_at_the_steps_of_the_recipe() -> None:
+    model, x = plane(0.1, solver="rk4", steps=16), load("8gaussians").x[:200]
+    with torch.no_grad():
+        assert (model.decode(model.encode(x)) - x).abs().max().item() <= 1e-3
+
+
+def test_samples_stay_in_the_range_of_the_data_and_do_not_depend_on_the_batch() -> None:
+    for solver in ("heun", "dopri5"):
+        model = plane(0.3, solver=solver, tolerance=1e-3)
+        x = model.sample(50, seed=3)
+        torch.testing.assert_close(x, model.sample(50, seed=3, batch=7), rtol=1e-4, atol=1e-4)
+        inside = ((x - model.centre) / model.scale).clamp(model.low - 0.1, model.high + 0.1)
+        torch.testing.assert_close(inside, (x - model.centre) / model.scale)
+
+
+def test_everything_is_differentiable() -> None:
+    model = plane(0.1)
+    x = load("8gaussians").x[:4].clone().requires_grad_()
+    for f in (model.encode, model.log_prob, model.decode):
+        (g,) = torch.autograd.grad(f(x).sum(), x)
+        assert torch.isfinite(g).all()
+        assert g.abs().max() > 0
+    model.log_prob(x.detach()).sum().backward()
+    assert all(p.grad is not None for p in model.flow.parameters())
+
+
+def test_points_far_away_have_finite_numbers() -> None:
+    model = plane(0.1)
+    far = torch.tensor([[50.0, -50.0], [0.0, 100.0]])
+    with torch.no_grad():
+        assert torch.isfinite(model.log_prob(far)).all()
+        assert torch.isfinite(model.encode(far)).all()
+        assert torch.isfinite(model.decode(far)).all()
+
+
+def test_pictures_have_likelihoods_and_round_trips() -> None:
+    torch.manual_seed(0)
+    model = VelocityUNet(width=8, steps=24, tolerance=1e-3).build((1, 12, 12))
+    assert isinstance(model, ContinuousFlow)
+    model.fit(pictures(50, 12) * 2 - 1)
+    perturbed(model, 0.02)
+    x = pictures(2, 12)
+    with torch.no_grad():
+        assert torch.isfinite(model.log_prob(x)).all()
+        assert (model.decode(model.encode(x)) - x).abs().max().item() < 5e-3
+    with pytest.raises(UserError, match=r"outside \[0, 1\]"):
+        model.log_prob(x * 2)
+
+
+# ------------------------------------------------------------------------------------------- cards
+
+
+def test_the_card_of_an_estimate_says_how_and_whether_it_converged() -> None:
+    model, data = plane(0.1), load("8gaussians")
+    log_p, card = exact(model, data.x[:100])
+    assert isinstance(card, EstimateCard)
+    assert (card.kind, card.solver, card.tolerance, card.probes) == ("estimate", "dopri5", 1e-5, 0)
+    assert card.converged
+    assert card.value_at_doubled_steps == pytest.approx(card.value_at_steps, abs=0.01)
+    assert card.se == pytest.approx((log_p.std() / 10).item())
+    assert "NOT" not in str(card)
+    with model.at_tolerance(0.01):
+        _, loose = exact(model, data.x[:100])
+    assert isinstance(loose, EstimateCard)
+    assert loose.converged == (abs(loose.value_at_doubled_steps - loose.value_at_steps) <= 0.01)
+    assert abs(loose.value_at_doubled_steps - loose.value_at_steps) > abs(
+        card.value_at_doubled_steps - card.value_at_steps
+    )
+
+
+def test_evaluations_take_fewer_where_a_likelihood_is_dear_and_say_so() -> None:
+    class Dear(Density):
+        def __init__(self) -> None:
+            super().__init__((2,))
+            self.player = nn.Linear(1, 1)
+            self.price = 1.0
+
+        @property
+        def cost(self):
+            from triptych.core.model import Cost
+
+            return Cost(likelihood=self.price)
+
+        def log_prob(self, x: Tensor) -> Tensor:
+            return x.sum(1)
+
+    data, model = load("8gaussians"), Dear()
+    cheap = Likelihood(drawn=3000)(Comparison(data, data, model=model))["nll"]
+    model.price = 100_000.0
+    dear = Likelihood(drawn=3000)(Comparison(data, data, model=model))["nll"]
+    assert (cheap.n, dear.n) == (3000, 100)
+    assert dear.card is not None
+    assert dear.card["examples"] == 100
+
+
+def test_a_round_trip_needs_a_density_and_a_way_back_not_a_class() -> None:
+    data = load("8gaussians")
+    for model in (plane(0.1, solver="rk4", steps=16), perturbed(RealNVP(layers=2, width=8).build((2,)))):
+        found = RoundTrip(points=50)(Comparison(data, data, model=model))["round_trip"]
+        assert found.value is not None
+        assert found.value < 2e-3
+    assert (
+        "rk4, 16 steps"
+        in RoundTrip(points=5)(Comparison(data, data, model=plane(solver="rk4", steps=16)))["round_trip"].note
+    )
+
+
+# ------------------------------------------------------------------------------------------- choices and refusals
+
+
+def test_solver_and_steps_are_chosen_after_training() -> None:
+    model = plane()
+    assert model.cost.sample == 16
+    choose_steps(model, "rk4", 10)
+    assert model.cost.sample == 40
+    choose_steps(model, "dopri5", None)
+    model.sample(10)
+    assert 7 <= model.cost.sample < 500
+    assert model.cost.likelihood > 100
+
+
+@pytest.mark.parametrize(
+    ("solver", "steps", "said"),
+    [
+        (None, 0, "0 steps were asked for; give 1 to 10,000"),
+        ("magic", None, "no solver 'magic'; choose euler, midpoint, heun, rk4, dopri5"),
+    ],
+)
+def test_steps_and_solvers_that_there_are_not(solver: str | None, steps: int | None, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        choose_steps(plane(), solver, steps)
+
+
+def test_models_of_one_pass_take_no_steps() -> None:
+    with pytest.raises(UserError, match="takes no steps"):
+        choose_steps(RealNVP(layers=2, width=8).build((2,)), None, 4)
+
+
+def refused(f, *args, **how) -> str:
+    with pytest.raises(UserError) as e:
+        f(*args, **how)
+    return str(e.value)
+
+
+def test_what_cannot_be_built_is_refused_in_a_line() -> None:
+    assert "divisible by 4" in refused(VelocityUNet().build, (1, 30, 30))
+    assert "use VelocityMLP" in refused(VelocityUNet().build, (2,))
+    assert "use VelocityUNet" in refused(VelocityMLP().build, (1, 8, 8))
+    assert "cannot be kept" in refused(VelocityMLP, tolerance=1e-9)
+    assert "must be above 0" in refused(VelocityMLP, steps=0)
+    assert "no smaller than the images'" in refused(LatentUNet(codes=64, side=4).build, (1, 16, 16))
+    assert "cannot be halved to codes of side 4" in refused(LatentUNet().build, (1, 28, 28))
+    assert "multiple of 4" in refused(VelocityUNet, width=6)
+
+
+def test_a_mean_velocity_has_no_likelihood_and_says_why() -> None:
+    model = VelocityMLP(width=8, one_pass=True).build((2,))
+    assert isinstance(model, OnePassFlow)
+    with pytest.raises(TypeError, match="solves no equation"):
+        model.log_prob(torch.zeros(1, 2))
+    with pytest.raises(TypeError):
+        model.encode(torch.zeros(1, 2))
+    assert model.sample(5).shape == (5, 2)
+    model.choose(steps=4)
+    assert model.cost.sample == 4
+
+
+def test_objectives_refuse_the_models_of_others() -> None:
+    data, images = load("8gaussians"), Data("pictures", torch.zeros(9, 1, 8, 8, dtype=torch.uint8))
+    one_pass, flow = VelocityMLP(one_pass=True).build((2,)), VelocityMLP().build((2,))
+    assert "use VelocityMLP" in refused(FlowMatching().check, one_pass, data)
+    assert "--model.one-pass" in refused(MeanFlow().check, flow, data)
+    assert "coupling independent" in refused(
+        FlowMatching(coupling="transport").check, VelocityUNet(width=8).build((1, 8, 8)), images
+    )

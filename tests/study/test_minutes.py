@@ -1,0 +1,72 @@
+"""A study that has so many minutes."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from triptych.study.minutes import find_budgets, minutes_each, with_budgets
+
+from triptych.errors import UserError
+from triptych.recipes import get
+from triptych.study import Study
+from triptych.study.from_file import read_study
+from triptych.study.jobs import Outcome
+
+TWO = Study("s", (get("gan-8gaussians"), get("vae-8gaussians")), seeds=3, minutes=12.0)
+
+
+def test_minutes_are_divided_over_the_runs():
+    assert minutes_each(TWO, 1) == 2.0
+    assert minutes_each(TWO, 2) == 4.0
+    assert minutes_each(TWO, 4) == 6.0  # two rounds, the second of two
+
+
+def test_all_seeds_of_a_recipe_have_one_budget_which_is_kept(tmp_path):
+    asked = []
+
+    def work(jobs):
+        for job in jobs:
+            asked.append(job.minutes)
+            yield Outcome(job, "done", str(1_000 * (1 + len(asked))))
+
+    budgets = find_budgets(TWO, tmp_path, 2, {}, work)
+    assert asked == [4.0, 4.0]
+    study = with_budgets(TWO, budgets)
+    assert [r.train.images for r in study.recipes] == [2_000, 3_000]
+    assert len({job.path for job in study.jobs(tmp_path)}) == 6
+    told = json.loads(json.dumps(budgets.told()))
+    assert find_budgets(TWO, tmp_path, 2, told, work) == budgets
+    assert len(asked) == 2
+    find_budgets(replace(TWO, minutes=24.0), tmp_path, 2, told, work)
+    assert asked[2:] == [8.0, 8.0]
+
+
+def test_a_recipe_that_does_not_fit_is_named(tmp_path):
+    def work(jobs):
+        for job in jobs:
+            yield Outcome(job, "failed", "--minutes 0.001 is too short here")
+
+    with pytest.raises(UserError, match=r"gan-8gaussians: --minutes 0\.001 is too short"):
+        find_budgets(TWO, tmp_path, 1, {}, work)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("minutes: 0\nrecipes: [gan-8gaussians]", "0 minutes; give a finite number above 0"),
+        ("minutes: soon\nrecipes: [gan-8gaussians]", "line 1: minutes is 'soon'"),
+        (
+            "minutes: 3\nrecipes:\n - {recipe: gan-8gaussians, train.images: 5}",
+            "line 3: `minutes:` and train.images both",
+        ),
+    ],
+)
+def test_bad_minutes_of_a_study_file(lines, message, tmp_path):
+    (tmp_path / "s.yaml").write_text(lines)
+    with pytest.raises(UserError, match=message):
+        read_study(tmp_path / "s.yaml")
+
+
+def test_minutes_of_a_study_file(tmp_path):
+    (tmp_path / "s.yaml").write_text("minutes: 2.5\nrecipes: [gan-8gaussians]")
+    assert read_study(tmp_path / "s.yaml").minutes == 2.5
