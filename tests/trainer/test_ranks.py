@@ -14,7 +14,7 @@ from triptych.trainer import resume
 
 SCRIPT = str(Path(ranks.__file__))
 IN_PARTS = ("gan", "vae-fixed", "spline", "ae", "iwae", "hinge")
-WHOLE = ("dcgan", "vae", "glow")
+WHOLE = ("dcgan", "vae", "glow", "transport")
 
 
 def close(found: dict[str, float], wanted: dict[str, float], where: str) -> None:

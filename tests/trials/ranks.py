@@ -24,11 +24,13 @@ from triptych.data.batches import Batches
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import NSF
 from triptych.models.flows.multiscale import Glow
+from triptych.models.flows.velocity import VelocityMLP
 from triptych.models.gans.dcgan import DCGAN
 from triptych.models.gans.mlp import MLPGAN
 from triptych.models.gans.resnet import ResNetGAN
 from triptych.objectives.autoencoder import AE, IWAE, VAE
 from triptych.objectives.flow import NLL
+from triptych.objectives.flow_matching import FlowMatching
 from triptych.objectives.gan import GAN, WGANGP
 from triptych.objectives.relativistic import Hinge
 from triptych.system import distributed
@@ -66,6 +68,7 @@ CASES: dict[str, tuple[Callable[[], Data], Recipe]] = {
     "ae": (points, Recipe(DataSpec("x"), replace(VAE_2D, variational=False), AE(), TRAIN)),
     "vae-fixed": (points, Recipe(DataSpec("x"), VAE_2D, VAE(), TRAIN)),
     "iwae": (points, Recipe(DataSpec("x"), VAE_2D, IWAE(samples=3), TRAIN)),
+    "transport": (points, Recipe(DataSpec("x"), VelocityMLP(width=16), FlowMatching(coupling="transport"), TRAIN)),
     "hinge": (
         lambda: pictures(16),
         Recipe(

@@ -8,14 +8,18 @@ from collections.abc import Iterator
 import torch
 
 from triptych.core import Clock, Data, Model, ModelSpec, Move, Objective, decode, encode
+from triptych.core.share import Parted, Share, computing
 from triptych.data.batches import Batches
+from triptych.models.batchnorm import over_shares
 
 
 def check_objective(objective: Objective, network: ModelSpec, data: Data, steps: int = 2) -> None:
     """AssertionError, saying which, where an objective breaks a promise while it trains a network on some data.
 
     Losses are finite scalars; a move changes the parameters of its players alone; every player moves; the same seed
-    gives the same losses; the objective is a frozen dataclass that a recipe's JSON can hold.
+    gives the same losses; the objective is a frozen dataclass that a recipe's JSON can hold; and a batch that is
+    computed in shares has the losses of the whole one, or is refused so (`core.share`: its random numbers are drawn,
+    and its means over the batch taken, by that module's functions).
     """
     name = type(objective).__name__
     assert dataclasses.is_dataclass(objective), f"{name} is no dataclass; its fields are its hyper-parameters"
@@ -38,6 +42,27 @@ def check_objective(objective: Objective, network: ModelSpec, data: Data, steps:
             moved |= set(move.names)
         assert moved == set(model.players), f"{name} never moves {sorted(set(model.players) - moved)}"
     assert losses[0] == losses[1], f"{name} gives other losses from the same seed: is there state in it?"
+    whole, halves = first_loss(objective, network, data, 1), first_loss(objective, network, data, 2)
+    close = halves is None or abs(halves - (whole or 0.0)) <= 1e-4 * max(1.0, abs(whole or 0.0))
+    assert close, f"half batches of {name} have a mean loss of {halves}, the whole one {whole}: see core/share.py"
+
+
+def first_loss(objective: Objective, network: ModelSpec, data: Data, shares: int) -> float | None:
+    """The first loss of a batch computed in so many shares, their mean; None where it is refused so."""
+    total = 0.0
+    for i in range(shares):
+        torch.manual_seed(1)
+        model = network.build(data.shape)
+        over_shares(model)
+        objective.prepare(model, data)
+        share = Share(i, shares)
+        batches = Batches(data, min(32, len(data) // 2 * 2), 0, torch.device("cpu"), share=share)
+        try:
+            with computing(share):
+                total += next(iter(objective.step(model, batches, Clock(0, 0, 0.0)))).loss.item() / shares
+        except Parted:
+            return None
+    return total
 
 
 def moves(objective: Objective, model: Model, data: Data, steps: int) -> Iterator[tuple[Move, list[str]]]:
