@@ -158,7 +158,7 @@ def test_a_ray_cluster_that_loses_a_node_makes_what_local_processes_do(
         end(started[1])
         _, said = study.communicate(timeout=300)
     assert study.returncode == 0, said
-    assert len(numbers(there)) == 4
+    assert len(numbers(there)) >= 4  # and the yardsticks
     assert numbers(there) == numbers(tmp_path / "here")
 
 

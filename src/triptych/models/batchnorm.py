@@ -65,25 +65,25 @@ def over_shares(model: nn.Module) -> None:
             layer.forward = functools.partial(_normalised, layer, layer.forward)
 
 
-def _normalised(layer: nn.modules.batchnorm._BatchNorm, plain: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def _normalised(layer: nn.modules.batchnorm._BatchNorm, plain: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
     if share.current().of == 1 or not layer.training:
-        return plain(x)
-    ranks, over = share.current().of, [0, *range(2, x.dim())]
-    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        return plain(input)
+    ranks, over = share.current().of, [0, *range(2, input.dim())]
+    wide = input.to(torch.promote_types(input.dtype, torch.float32))
     # means and variances of all shares in one sum: each writes a row of its own
-    rows = wide.new_zeros(ranks, 2, x.shape[1])
+    rows = wide.new_zeros(ranks, 2, input.shape[1])
     rows[share.current().index] = torch.stack([wide.mean(over), wide.var(over, correction=0)])
     means, variances = share.everyone(rows).unbind(1)
     mean = means.mean(0)
     variance = variances.mean(0) + (means - mean).square().mean(0)
     if layer.track_running_stats and layer.running_mean is not None and layer.running_var is not None:
-        _follow(layer, mean.detach(), variance.detach(), ranks * x.numel() // x.shape[1])
+        _follow(layer, mean.detach(), variance.detach(), ranks * input.numel() // input.shape[1])
     scale = (variance + layer.eps).rsqrt()
     shift = -mean * scale
     if layer.affine:
         scale, shift = scale * layer.weight, shift * layer.weight + layer.bias
-    form = [1, -1, *[1] * (x.dim() - 2)]
-    return torch.addcmul(shift.view(form), wide, scale.view(form)).to(x.dtype)
+    form = [1, -1, *[1] * (input.dim() - 2)]
+    return torch.addcmul(shift.view(form), wide, scale.view(form)).to(input.dtype)
 
 
 @torch.no_grad()
