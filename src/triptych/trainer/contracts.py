@@ -59,7 +59,8 @@ def first_loss(objective: Objective, network: ModelSpec, data: Data, shares: int
         batches = Batches(data, min(32, len(data) // 2 * 2), 0, torch.device("cpu"), share=share)
         try:
             with computing(share):
-                total += next(iter(objective.step(model, batches, Clock(0, 0, 0.0)))).loss.item() / shares
+                move = next(iter(objective.step(model, batches, Clock(0, 0, 0.0))), None)
+                total += move.loss.item() / shares if move is not None else 0.0
         except Parted:
             return None
     return total
