@@ -8,6 +8,10 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/.installed
 	env -u OMP_NUM_THREADS $(BIN)/triptych study quickstart --out demo
+	env -u OMP_NUM_THREADS $(BIN)/triptych explore $(foreach r,gan wgan-gp vae realnvp,$$(ls -dt demo/$(r)-glyphs-*-seed0 | head -n 1)) \
+	  --precision fp16 --out demo/explore.html
+	$(BIN)/triptych report demo --out demo/report.html
+	@echo "open demo/explore.html in a browser: the models run there; demo/report.html compares them"
 
 # Bare and short: no data sets, no browser, no network but the package index, at most ten minutes on two cores.
 APART := data or browser or gpu or long
@@ -30,12 +34,15 @@ format: $(VENV)/.installed-test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# The report is looked at in a real browser; where none can be installed those tests say why they are skipped.
+# The pages are looked at in real browsers; where none can be installed those tests say why they are skipped.
 .PHONY: browser
 browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null \
 	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 \
 	  || echo "no Chromium could be installed: browser tests are skipped"
+	@command -v firefox-esr >/dev/null || command -v firefox >/dev/null \
+	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends firefox-esr; } >/dev/null 2>&1 \
+	  || echo "no Firefox could be installed: its tests are skipped"
 
 bench-table: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/table.py
@@ -44,7 +51,7 @@ $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/pip pyproject.toml constraints.txt
-	$(BIN)/pip install -q -c constraints.txt -e .
+	$(BIN)/pip install -q -c constraints.txt -e '.[onnx]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -60,6 +61,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _hurried() -> Iterator[None]:
+    """Features that tell faults are made in a second: how good they are is asked by tests that say so."""
+    from triptych.metrics.features import contrasts
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contrasts, "STEPS", 10)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

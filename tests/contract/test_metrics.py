@@ -21,7 +21,7 @@ from triptych.metrics.features.extractor import Inception
 from triptych.metrics.features.self_trained import Offline
 from triptych.models import AEModel, GANModel, VAEModel
 from triptych.models.flows.coupling import RealNVP
-from triptych.models.flows.latent import LatentUNet
+from triptych.models.two_stages import LatentUNet
 from triptych.objectives.autoencoder import AE, VAE
 from triptych.objectives.flow import NLL
 

@@ -25,8 +25,8 @@ from triptych.metrics.features.extractor import Inception
 from triptych.metrics.features.self_trained import Offline
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import RealNVP
-from triptych.models.flows.latent import LatentUNet
 from triptych.models.gans.mlp import MLPGAN
+from triptych.models.two_stages import LatentUNet
 from triptych.objectives.autoencoder import VAE
 from triptych.run import schema
 from triptych.trainer.quantities import logged

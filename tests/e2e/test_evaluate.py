@@ -157,13 +157,15 @@ def test_fid_along_the_way_where_it_is_asked_for_and_can_be_had(pictures_run, mo
     )
     state = torch.get_rng_state()
     found = while_training.during_training(model, data, None, 50, 0, inception=True)
-    assert set(found) == {"fid", "kid", "frechet", "kernel", "coverage"}
-    assert set(while_training.during_training(model, data, None, 50, 0)) == {"frechet", "kernel", "coverage"}
+    assert set(found) == {"fid", "kid", "frechet", "kernel", "coverage", "diversity"}
+    plain = while_training.during_training(model, data, None, 50, 0)
+    assert set(plain) == {"frechet", "kernel", "coverage", "diversity"}
     monkeypatch.setattr("triptych.evaluate.of_run.load_inception", lambda *a, **k: None)
     monkeypatch.setattr("triptych.evaluate.while_training.load_inception", lambda *a, **k: None)
     assert set(while_training.during_training(model, data, None, 50, 0, inception=True)) == {
         "frechet",
         "kernel",
         "coverage",
+        "diversity",
     }
     assert torch.equal(torch.get_rng_state(), state)

@@ -1,11 +1,6 @@
 """The report in a real headless Chromium: quiet, offline, narrow and wide, light and dark, accessible."""
 
-import os
 import random
-import shutil
-import subprocess
-import tarfile
-from pathlib import Path
 
 import pytest
 from fake_runs import make_run, picture_recipe, toy_recipe
@@ -13,14 +8,7 @@ from fake_runs import make_run, picture_recipe, toy_recipe
 from triptych.explore import walks
 from triptych.report import write_report
 
-AXE = "axe-core@4.14.1"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)"),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -37,33 +25,6 @@ def page_file(tmp_path_factory):
         walks.write_interpolation(run.path, rows=3)
         walks.write_sweep(run.path, rows=3)
     return write_report([r.path for r in runs], out / "report.html")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory, online):
-    """axe-core's script: $TRIPTYCH_AXE, or fetched by npm."""
-    if "TRIPTYCH_AXE" in os.environ:
-        return Path(os.environ["TRIPTYCH_AXE"]).read_text()
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("axe-core is fetched by npm, which is not here; set TRIPTYCH_AXE to axe.min.js")
-    folder = tmp_path_factory.mktemp("axe")
-    try:
-        subprocess.run([npm, "pack", AXE], cwd=folder, env=online, check=True, capture_output=True, timeout=120)
-    except (subprocess.SubprocessError, OSError) as e:
-        pytest.skip(f"axe-core could not be fetched ({e}); set TRIPTYCH_AXE to axe.min.js")
-    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-        member = archive.extractfile("package/axe.min.js")
-        assert member is not None
-        return member.read().decode()
 
 
 @pytest.fixture

@@ -23,11 +23,11 @@ from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.families import FlowModel
 from triptych.models.flows.autoregressive import MAF
 from triptych.models.flows.coupling import NSF, RealNVP
-from triptych.models.flows.latent import LatentUNet
 from triptych.models.flows.multiscale import Glow, MultiScaleRealNVP
 from triptych.models.flows.transformer import JetFlow, TransformerFlow
 from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
 from triptych.models.gans.mlp import MLPGAN
+from triptych.models.two_stages import LatentUNet
 from triptych.models.yardsticks import Mean
 from triptych.objectives.autoencoder import AE, IWAE, VAE
 from triptych.objectives.closed_form import ClosedForm

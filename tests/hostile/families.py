@@ -22,6 +22,7 @@ MAKERS: tuple[Callable[[], list[Hostile]], ...] = (
     pictures.in_run,
     tables.arrays,
     tables.csv,
+    tables.generators,
     tables.studies,
 )
 

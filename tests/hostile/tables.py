@@ -129,6 +129,44 @@ def file_trial(kind: str, name: str, file: str, raw: Content, size: int = 0, dec
     return Hostile(kind, name, build)
 
 
+def generators() -> list[Hostile]:
+    """ONNX files that --fake names."""
+    from onnx import TensorProto, helper
+
+    def model(location: str = "", op: str = "Identity", **attributes: object) -> bytes:
+        codes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in ("z", "x")]
+        nodes = [helper.make_node(op, ["z"], ["x"], **attributes)]
+        graph = helper.make_graph(nodes, "g", codes[:1], codes[1:])
+        if location:
+            held = graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[9], data_location=1)
+            held.external_data.add(key="location", value=location)
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+        helper.set_model_props(made, {"prior": "normal", "output": '{"range": [0, NaN, "x"]}'})
+        return made.SerializeToString()
+
+    nested = helper.make_node("If", ["z"], ["x"])
+    contents = {
+        "weights in a precious file": model("../outside/precious.txt"),
+        "weights in a device": model("/dev/zero"),
+        "an unknown operator": model(op="Run"),
+        "an operator that is not given what it needs": nested.SerializeToString(),
+        "a cut file": model()[:-9],
+        "a pickle": pickle.dumps(Acts()),
+        "zeros": bytes(1000),
+        "nothing": b"",
+        "words for a range": model(),
+    }
+
+    def trial(name: str, content: bytes) -> Hostile:
+        def build(place: Place) -> Sequence[str]:
+            (place.here / "g.onnx").write_bytes(content)
+            return ["evaluate", "--real", "8gaussians", "--fake", str(place.here / "g.onnx"), "-n", "20"]
+
+        return Hostile("tables", f"a generator: {name}", build)
+
+    return [trial(name, content) for name, content in contents.items()]
+
+
 def csv() -> list[Hostile]:
     rows = "".join(f"{i},{i * i}\n" for i in range(30))
     texts: dict[str, Content] = {

@@ -132,8 +132,9 @@ def test_blur_is_told_by_degrees(monkeypatch):
 
 @pytest.mark.data
 @pytest.mark.long
-def test_blurred_birds_have_no_precision_and_faces_are_no_birds(cache, real_data):
+def test_blurred_birds_have_no_precision_and_faces_are_no_birds(cache, real_data, monkeypatch):
     """Where offline-v1 finds most of both as typical as real birds."""
+    monkeypatch.setattr(contrasts, "STEPS", 500)
     birds, faces = load("birds", split="all", resolution=32), load("celeba", split="train", resolution=32)
     order = torch.randperm(len(birds), generator=g())
     own = contrasts.extractor_for(pick(birds, order[2_000:], "train"))

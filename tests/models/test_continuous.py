@@ -17,8 +17,8 @@ from triptych.metrics.likelihood import EstimateCard, Likelihood, exact
 from triptych.metrics.round_trip import RoundTrip
 from triptych.models.flows.continuous import ContinuousFlow, OnePassFlow
 from triptych.models.flows.coupling import RealNVP
-from triptych.models.flows.latent import LatentUNet
 from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
+from triptych.models.two_stages import LatentUNet
 from triptych.objectives.flow_matching import FlowMatching, MeanFlow
 
 

@@ -44,6 +44,9 @@ class OwnPrior(Plain):
     def prior_moments(self):
         return torch.full((6,), 5.0), torch.full((6,), 2.0)
 
+    def prior_factor(self):
+        return torch.full((6,), 5.0), 2 * torch.eye(6)
+
 
 def test_linear_walk_passes_every_code():
     codes = torch.randn(3, 7, generator=torch.Generator().manual_seed(0))
@@ -176,3 +179,18 @@ def test_looking_with_batch_statistics_leaves_the_kept_ones_alone():
     for k, v in model.state_dict().items():
         assert torch.equal(v, before[k]), k
     torch.testing.assert_close(latent_space.decode(model.eval(), z), kept)
+
+
+def test_slopes_are_the_norms_of_the_jacobians_columns():
+    model = Plain()
+    base, codes = torch.randn(6), latent_space.codes_of(model)
+    jacobian = torch.autograd.functional.jacobian(lambda z: model.decode(z[None])[0], base).flatten(0, -2)
+    found = latent_space.slopes(model, base, codes, probes=4_000)
+    torch.testing.assert_close(found, jacobian.norm(dim=0), rtol=0.1, atol=1e-4)
+
+
+def test_the_strongest_of_many_dimensions_are_found_by_slopes(monkeypatch):
+    model = Plain()
+    codes = latent_space.codes_of(model)
+    monkeypatch.setattr(latent_space.influence, "__defaults__", (5,))
+    assert set(latent_space.strongest(model, torch.zeros(6), codes, rows=2)) == {4, 5}  # in order only up to chance

@@ -30,7 +30,7 @@ from triptych.report.significance import judge
 from triptych.report.table import tables
 from triptych.report.terminal import grid
 from triptych.report.wording import headline, sentence
-from triptych.system import files
+from triptych.system import files, pages
 
 
 def page_of(runs, tmp_path):
@@ -467,3 +467,12 @@ def test_what_all_recipes_have_comes_before_what_one_has(tmp_path):
     assert names.index("frechet") < names.index("frechet_pixels") < names.index("coverage") < names.index("nll")
     shown = [column.header for column in grid(only_table(runs)).columns]
     assert shown[2:4] == ["Fréchet distance ↓", "Coverage ↑"]  # of the Fréchet distances the plain one alone
+
+
+def test_the_report_links_to_an_explorer_beside_it_and_to_nothing_else(tmp_path):
+    run = make_run(tmp_path / "a", toy_recipe(), points=2)
+    beside = tmp_path / "explore.html"
+    beside.write_text("<p>somebody's own</p>")
+    assert 'href="explore.html"' not in write_report([run.path], tmp_path / "report.html").read_text()
+    beside.write_text(f"<!doctype html><html><head>{pages.EXPLORER}</head></html>")
+    assert '<a href="explore.html">' in write_report([run.path], tmp_path / "report.html").read_text()

@@ -46,7 +46,7 @@ def job(path: Path) -> Job:
 )
 def test_a_place_that_is_not_there_is_refused(tmp_path: Path, on: str, message: str) -> None:
     pytest.importorskip("ray")
-    with pytest.raises(UserError, match=message), places.executor(on, None, "cpu", Slurm(), tmp_path):
+    with pytest.raises(UserError, match=message), places.executor(on, Slurm(), None, "cpu", tmp_path):
         pass
     assert not list(tmp_path.iterdir())
 
@@ -57,7 +57,7 @@ def test_an_extra_that_is_missing_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     message = rf"pip install 'triptych\[{on}\]'"
-    with pytest.raises(UserError, match=message), places.executor(on, None, "cpu", Slurm(), tmp_path):
+    with pytest.raises(UserError, match=message), places.executor(on, Slurm(), None, "cpu", tmp_path):
         pass
 
 
@@ -99,7 +99,7 @@ def test_jobs_of_slurm_make_what_local_processes_do(tmp_path: Path) -> None:
     study = Study("tiny", TINY, seeds=1, samples=200)
     run_study(study, tmp_path / "here", 2, "cpu", progress=False)
     asked = Slurm(cluster="local", minutes=10)
-    with places.executor("slurm", 2, "cpu", asked, tmp_path / "there") as place:
+    with places.executor("slurm", asked, 2, "cpu", tmp_path / "there") as place:
         outcomes = run_study(study, tmp_path / "there", progress=False, executor=place)
     assert [o.state for o in outcomes] == ["done", "done"]
     assert numbers(tmp_path / "there") == numbers(tmp_path / "here")
@@ -163,6 +163,6 @@ def test_a_ray_cluster_that_loses_a_node_makes_what_local_processes_do(
 
 
 def test_local_processes_are_the_default(tmp_path: Path) -> None:
-    with places.executor("local", 3, "cpu", Slurm(), tmp_path) as place:
+    with places.executor("local", Slurm(), 3, "cpu", tmp_path) as place:
         assert isinstance(place, Local)
         assert place.at_once == 3

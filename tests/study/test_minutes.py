@@ -1,24 +1,24 @@
 """A study that has so many minutes."""
 
 import json
-from dataclasses import replace
 
 import pytest
-from triptych.study.minutes import find_budgets, minutes_each, with_budgets
 
 from triptych.errors import UserError
 from triptych.recipes import get
 from triptych.study import Study
+from triptych.study.budgets import contract_of, find_budgets, with_budgets
+from triptych.study.contract import Contract
 from triptych.study.from_file import read_study
 from triptych.study.jobs import Outcome
 
-TWO = Study("s", (get("gan-8gaussians"), get("vae-8gaussians")), seeds=3, minutes=12.0)
+TWO = Study("s", (get("gan-8gaussians"), get("vae-8gaussians")), seeds=3, minutes=12.0, yardsticks=False)
 
 
 def test_minutes_are_divided_over_the_runs():
-    assert minutes_each(TWO, 1) == 2.0
-    assert minutes_each(TWO, 2) == 4.0
-    assert minutes_each(TWO, 4) == 6.0  # two rounds, the second of two
+    assert contract_of(TWO, 1) == Contract("minutes", 2.0)
+    assert contract_of(TWO, 2) == Contract("minutes", 4.0)
+    assert contract_of(TWO, 4) == Contract("minutes", 6.0)  # two rounds, the second of two
 
 
 def test_all_seeds_of_a_recipe_have_one_budget_which_is_kept(tmp_path):
@@ -26,18 +26,18 @@ def test_all_seeds_of_a_recipe_have_one_budget_which_is_kept(tmp_path):
 
     def work(jobs):
         for job in jobs:
-            asked.append(job.minutes)
+            asked.append(job.pace.budget)
             yield Outcome(job, "done", str(1_000 * (1 + len(asked))))
 
-    budgets = find_budgets(TWO, tmp_path, 2, {}, work)
+    budgets = find_budgets(TWO, Contract("minutes", 4.0), tmp_path, {}, work)
     assert asked == [4.0, 4.0]
     study = with_budgets(TWO, budgets)
     assert [r.train.images for r in study.recipes] == [2_000, 3_000]
     assert len({job.path for job in study.jobs(tmp_path)}) == 6
     told = json.loads(json.dumps(budgets.told()))
-    assert find_budgets(TWO, tmp_path, 2, told, work) == budgets
+    assert find_budgets(TWO, Contract("minutes", 4.0), tmp_path, told, work) == budgets
     assert len(asked) == 2
-    find_budgets(replace(TWO, minutes=24.0), tmp_path, 2, told, work)
+    find_budgets(TWO, Contract("minutes", 8.0), tmp_path, told, work)
     assert asked[2:] == [8.0, 8.0]
 
 
@@ -47,7 +47,7 @@ def test_a_recipe_that_does_not_fit_is_named(tmp_path):
             yield Outcome(job, "failed", "--minutes 0.001 is too short here")
 
     with pytest.raises(UserError, match=r"gan-8gaussians: --minutes 0\.001 is too short"):
-        find_budgets(TWO, tmp_path, 1, {}, work)
+        find_budgets(TWO, Contract("minutes", 2.0), tmp_path, {}, work)
 
 
 @pytest.mark.parametrize(

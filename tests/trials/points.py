@@ -58,6 +58,16 @@ def study() -> Subject:
     return Subject("study", make, begin, begin)
 
 
+def exporting() -> Subject:
+    def make(here: Path) -> None:
+        shutil.copytree(Path(__file__).resolve().parent.parent / "fixtures" / "runs-0.1" / "gan", here / "run")
+
+    def begin(here: Path) -> list[str]:
+        return ["export", str(here / "run"), "--format", "safetensors"]
+
+    return Subject("export", make, begin, begin)
+
+
 def preparation() -> Subject:
     def make(here: Path) -> None:
         (here / "pics").mkdir()
@@ -81,6 +91,7 @@ SUBJECTS = {
         training("flow", "realnvp-8gaussians", "sliced_wasserstein", "--model.width", "8", "--model.layers", "2"),
         study(),
         preparation(),
+        exporting(),
     )
 }
 

@@ -44,9 +44,10 @@ def prepare() -> None:
     for module in pkgutil.walk_packages(triptych.__path__, "triptych."):
         if not module.name.endswith(("__main__", "nets.zuko")):
             import_module(module.name)
-    from triptych.metrics.features import self_trained
+    from triptych.metrics.features import contrasts, self_trained
 
     self_trained.EXAMPLES = (2048, 2048)  # a minute's training of an extractor says nothing of an input
+    contrasts.STEPS = 5
     warm_up()
 
 

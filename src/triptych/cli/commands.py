@@ -15,6 +15,8 @@ class Command:
 
     about: str
     run: Callable[[Sequence[str]], Any]
+    function: Callable[..., Any] | None = None
+    """what has an annotation for each option, where that is known"""
 
 
 def from_function(name: str, function: Callable[..., Any], more: Callable[[], str] = lambda: "") -> Command:
@@ -23,4 +25,4 @@ def from_function(name: str, function: Callable[..., Any], more: Callable[[], st
     def run(argv: Sequence[str]) -> None:
         parse(function, name, argv, more=more)
 
-    return Command((function.__doc__ or " ").split(". ")[0].splitlines()[0], run)
+    return Command((function.__doc__ or " ").split(". ")[0].splitlines()[0], run, function)

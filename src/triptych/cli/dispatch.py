@@ -11,8 +11,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
-from triptych.cli import evaluate, explore, report, study, tune
+from tyro.conf import Positional, arg
+
+from triptych.cli import evaluate, explore, export, push, report, study, track, tune
 from triptych.cli.commands import Command, from_function
 from triptych.cli.data import data
 from triptych.cli.options import print_help
@@ -21,6 +24,21 @@ from triptych.cli.train import recipes, resume, train
 from triptych.core.discovery import plugged
 from triptych.errors import Diverged, UserError, nearest
 from triptych.system.console import prepare_streams, printable, say
+
+
+def completion(
+    shell: Annotated[Positional[Literal["bash", "zsh", "fish"]], arg(help="bash, zsh or fish")],
+) -> None:
+    """Print what makes a shell complete triptych's commands, options, recipes, data sets and parts.
+
+    bash: `triptych completion bash > ~/.local/share/bash-completion/completions/triptych`;
+    zsh: `triptych completion zsh > ~/.zfunc/_triptych`, with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc;
+    fish: `triptych completion fish > ~/.config/fish/completions/triptych.fish`. Print it anew after an update.
+    """
+    from triptych.cli.completion import script
+
+    say(script(shell, COMMANDS))
+
 
 COMMANDS = {
     "recipes": from_function("recipes", recipes),
@@ -33,12 +51,19 @@ COMMANDS = {
     "encode": from_function("encode", explore.encode),
     "decode": from_function("decode", explore.decode),
     "nearest": from_function("nearest", explore.nearest),
+    "copies": from_function("copies", explore.copies),
+    "score": from_function("score", explore.score),
     "flow": from_function("flow", explore.flow),
     "interpolate": from_function("interpolate", explore.interpolate),
     "sweep": from_function("sweep", explore.sweep),
+    "export": from_function("export", export.export),
+    "explore": from_function("explore", export.explore),
     "study": from_function("study", study.study, study.named_studies),
     "tune": from_function("tune", tune.tune),
     "report": from_function("report", report.report),
+    "push": from_function("push", push.push),
+    "track": from_function("track", track.track),
+    "completion": from_function("completion", completion),
     "data": Command("List, describe and prepare data sets: `triptych data list|info|prepare|merge`.", data),
 }
 

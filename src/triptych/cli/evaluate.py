@@ -13,7 +13,7 @@ from triptych.cli.options import Device, field_docs
 from triptych.core.controls import praise
 from triptych.core.statistics import format_number
 from triptych.errors import UserError
-from triptych.evaluate.options import Features, Reference, Samples
+from triptych.evaluate.options import Features, Generator, Reference, Samples
 from triptych.system.console import console, say
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ class Drawn(Samples):
 def evaluate(
     runs: Runs = (),
     real: Annotated[str | None, arg(help="real side: a folder, an archive, an array file or a data set's name")] = None,
-    fake: Annotated[str | None, arg(help="generated side, likewise; no run is needed")] = None,
+    fake: Annotated[
+        str | None, arg(help="generated side, likewise, or a generator as FILE.onnx; no run is needed")
+    ] = None,
     out: Annotated[Path | None, arg(help="JSON file to write; default: eval.json in the run folder")] = None,
     resolution: Annotated[
         int | str | None, arg(help="side in pixels, or WIDTHxHEIGHT, that --real and --fake are brought to")
@@ -45,10 +47,15 @@ def evaluate(
     curve: Annotated[
         bool, arg(help="also judge every kept checkpoint of a run: distance against images, as curve.json and .png")
     ] = False,
+    explain: Annotated[
+        bool, arg(help="instead: FID under three resizes, two sample counts and two references, and whose each is like")
+    ] = False,
+    published: Annotated[float | None, arg(help="with --explain: a number from elsewhere, to find its like")] = None,
     device: Device = "auto",
     samples: OmitArgPrefixes[Drawn] = Drawn(),
     reference: OmitArgPrefixes[Reference] = Reference(),  # noqa: B008
     features: OmitArgPrefixes[Features] = Features(),  # noqa: B008
+    generator: OmitArgPrefixes[Generator] = Generator(),  # noqa: B008
 ) -> None:
     """Evaluate runs, or any two sets of images, by every metric that applies.
 
@@ -69,7 +76,15 @@ def evaluate(
         raise UserError("--curve is of the checkpoints of a run; give run folders")
     if runs and (resolution is not None or channels is not None):
         raise UserError("a run's data are prepared as its recipe says; drop --resolution and --channels")
+    if explain or published is not None:
+        from triptych.cli.explain import explain as tell
+
+        how = {"resolution": resolution, "channels": channels}
+        tell(runs, real, fake, samples, reference, features, published, device, how=how)
+        return
     chosen: dict[str, Any] = {"samples": samples, "reference": reference, "features": features}
+    if runs and generator.asked:
+        raise UserError("a run knows its own noise and range; drop --latent, --prior and --output")
     if runs:
         if out is not None and len(runs) > 1:
             raise UserError(f"--out names one file, for {len(runs)} runs; leave it out: each gets an eval.json")
@@ -90,7 +105,15 @@ def evaluate(
     from triptych.evaluate.of_sets import evaluate_sets
 
     result = evaluate_sets(
-        real, fake, **chosen, resolution=resolution, channels=channels, device=device, out=out, progress=True
+        real,
+        fake,
+        **chosen,
+        generator=generator,
+        resolution=resolution,
+        channels=channels,
+        device=device,
+        out=out,
+        progress=True,
     )
     show(result)
     if out is not None:

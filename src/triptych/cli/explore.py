@@ -143,6 +143,45 @@ def nearest(
     say(f"distance to the nearest training image, pixels in [0, 1]: median {distance.median():.3g}")
 
 
+def copies(
+    run: RunFolder,
+    n: Annotated[int, arg(aliases=["-n"], help="how many samples")] = 1_000,
+    seed: Annotated[int, arg(help="seed of the noise, and of how the held-out examples are divided")] = 0,
+    which: Which = "last",
+    data: Moved = None,
+) -> None:
+    """Test whether samples are copies of training examples: a p value, the copied share, the worst pairs.
+
+    The null is seen on held-out examples. Works for pictures and tables; beside the test, `nearest` shows pictures.
+    """
+    from triptych.explore.copies import write_copies
+
+    result, files = write_copies(run, n, seed, which=which, data=data)
+    say(result.said, *files)
+
+
+def score(
+    run: RunFolder,
+    data: Examples = None,
+    out: Annotated[Path | None, arg(help="the .csv to write; default: score.csv in the run folder")] = None,
+    n: Annotated[int | None, arg(aliases=["-n"], help="the first so many; default: all")] = None,
+    level: Annotated[float, arg(help="share of ordinary examples that may be called strange")] = 0.05,
+    seed: Annotated[int, arg(help="seed of the dequantisation and of which held-out examples calibrate")] = 0,
+    which: Which = "last",
+) -> None:
+    """Score examples: log-likelihood, typicality, reconstruction, each with a p value by held-out examples.
+
+    An ordinary example has p <= LEVEL with probability LEVEL at most, whatever the model is. Writes a CSV and, of
+    pictures, a sheet of the strangest and the most ordinary.
+    """
+    from triptych.explore.score import write_scores
+
+    result, files = write_scores(run, data, out, n, level=level, seed=seed, which=which, announce=note)
+    for warning in result.warnings:
+        say(f"warning: {warning}", stderr=True)
+    say(*result.said(level), *files)
+
+
 def flow(run: RunFolder, out: Out = None, which: Which = "last", data: Moved = None) -> None:
     """Draw what only flows can show: the density, the warp from z to data, samples at several temperatures."""
     from triptych.explore.flows import write_flow_figures

@@ -27,6 +27,11 @@ Minutes = Annotated[
 ]
 
 
+Track = Annotated[
+    tuple[str, ...],
+    arg(metavar="NAME ...", help="also show it in: tensorboard, wandb, mlflow, trackio, or your own sink"),
+]
+SAVE = "write the recipe to this file instead of training it: `triptych train FILE.yaml` trains it"
 SWAP = "--objective NAME and --model NAME take another part, with its own options; `triptych parts` lists them."
 
 
@@ -54,16 +59,18 @@ def data_spec(options: Any) -> DataSpec:
     return DataSpec(**{("name" if k == "data" else k): v for k, v in vars(options).items()})
 
 
-def parse_recipe(recipe: Recipe, argv: Sequence[str], named: str = "") -> tuple[Recipe, Any]:
-    """The recipe with the command line's changes, and the options beside it (seed, out, device).
+def parse_recipe(recipe: Recipe, argv: Sequence[str], named: str = "", seed: int = 0) -> tuple[Recipe, Any]:
+    """The recipe with the command line's changes, and the options beside it (seed, out, device, track, save_recipe).
 
     `named` is what the person called it, where other parts were put into it since.
     """
     data = preparation(recipe.data)
     run = [
-        ("seed", Annotated[int, arg(help="random seed of everything")], 0),
+        ("seed", Annotated[int, arg(help="random seed of everything")], seed),
         ("out", Annotated[Path | None, arg(help="run folder to make; default: runs/RECIPE-SEED")], None),
         ("device", Device, "auto"),
+        ("track", Track, ()),
+        ("save_recipe", Annotated[Path | None, arg(metavar="FILE.yaml", help=SAVE)], None),
         ("minutes", Minutes, None),
         ("preparation", OmitArgPrefixes[data], data()),
         ("train", type(recipe.train), recipe.train),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from triptych.cli.options import Track
 from triptych.study.contract import Resource
 from triptych.study.slurm import ON, Slurm
 
@@ -27,6 +28,7 @@ def study(
     ] = "quick",
     jobs: Annotated[int | None, arg(help="trainings at once; default: one per core, one on a GPU")] = None,
     device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
+    track: Track = (),
     minutes: Annotated[
         float | None, arg(help="time of all trainings together, instead of the recipes' own budgets")
     ] = None,
@@ -49,7 +51,8 @@ def study(
     """
 
     asked = {"seeds": seeds, "minutes": minutes, "contract": contract(equal, budget)}
-    contrast(name, out, scale, jobs, device, asked, on, slurm, head_start=head_start, trust=trust)
+    place = (on, slurm)
+    contrast(name, out, scale, jobs, device, asked, place, track, head_start=head_start, trust=trust)
 
 
 def contract(equal: Resource | None, budget: float | None) -> Contract | None:
@@ -78,8 +81,8 @@ def contrast(
     jobs: int | None,
     device: str = "auto",
     asked: Mapping[str, Any] | None = None,
-    on: str = "local",
-    slurm: Slurm = Slurm(),  # noqa: B008 - a frozen value
+    place: tuple[str, Slurm] = ("local", Slurm()),
+    track: Sequence[str] = (),
     *,
     head_start: Literal["all", "none"] | None = None,
     trust: bool = False,
@@ -94,6 +97,9 @@ def contrast(
     from triptych.recipes.override import with_field
     from triptych.report import terminal
     from triptych.report.page import check_places, write_report
+    from triptych.run import follow
+    from triptych.run.folder import Run
+    from triptych.run.sinks import trackers
     from triptych.study import named
     from triptych.study.from_file import read_study
     from triptych.study.places import executor
@@ -101,6 +107,7 @@ def contrast(
     from triptych.system import names
     from triptych.system.console import say
 
+    trackers.by_name(track)  # one that is not here is said before any work
     given = {k: v for k, v in (asked or {}).items() if v is not None}
     if name == named.LINES:
         if given.keys() - {"seeds"} or head_start:
@@ -121,8 +128,14 @@ def contrast(
     names.encodable(folder)
     check_places(folder / "report.html")
     told = f"what is done is kept in {folder}; the same command goes on with the rest"
-    with terminated(told), executor(on, jobs, device, slurm, folder) as place:
-        outcomes = run_study(study, folder, jobs, executor=place)
+    with terminated(told), executor(*place, jobs, device, folder) as found:
+        outcomes = run_study(study, folder, jobs, executor=found, track=track)
+        if track:
+            follow.summarise(
+                [Run(o.job.path) for o in outcomes if o.state == "done"],
+                trackers.by_name(track),
+                lambda text: say(text, stderr=True),
+            )
     page = write_report([folder], folder / "report.html")
     for outcome in outcomes:
         if outcome.state != "done":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +13,11 @@ from tyro.conf import Positional, arg
 
 from triptych.cli import explore
 from triptych.cli.arguments import parse
-from triptych.cli.options import Device, data_spec, given, parse_recipe, preparation, print_help
+from triptych.cli.options import Device, Track, data_spec, field_docs, given, parse_recipe, preparation, print_help
 from triptych.cli.swap import misfit
 from triptych.errors import UserError
 from triptych.system.console import console, say
+from triptych.system.shell import shell
 
 if TYPE_CHECKING:
     from triptych.core import Recipe
@@ -36,50 +39,119 @@ def train(argv: Sequence[str]) -> None:
     if not argv or argv[0] in ("-h", "--help"):
         print_help("train RECIPE [--data NAME_OR_FOLDER] [--seed N] [--out DIR] [options]", TRAIN_HELP)
         return
-    from triptych.recipes.named import get
     from triptych.recipes.override import with_parts
 
-    objective, words = taken_out("--objective", argv)
-    network, words = taken_out("--model", words)
-    own = False
-    words = [f"--model.{w[2:]}" if w.split("=")[0] == "--codes" else w for w in words]
-    if not words or words[0].startswith("-"):
-        recipe, why = recommended(words)
-        say(f"taking the recommended recipe {why}")
-        rest, own = words, True
-    else:
-        recipe, rest = get(words[0]), words[1:]
+    argv = [f"--model.{w[2:]}" if w.split("=")[0] == "--codes" else w for w in argv]
+    objective, words = taken_out("--objective", argv, PART)
+    network, words = taken_out("--model", words, PART)
+    like, words = taken_out("--like", words, "run; give the folder of one")
+    recipe, seed, rest = asked(words) if like is None else as_in(like, words)
+    own = like is None and rest is words
     named = recipe.name
     if objective is not None or network is not None:
         recipe = with_parts(recipe, objective, network)
-    chosen, options = parse_recipe(recipe, rest, named)
+    chosen, options = parse_recipe(recipe, rest, named, seed)
     minutes = options.minutes
     if own and not given("--train.images", words):
         recipe, minutes = fitted(recipe, minutes, options.device, words)
-        chosen, options = parse_recipe(recipe, rest, named)
+        chosen, options = parse_recipe(recipe, rest, named, seed)
+    if options.save_recipe is not None:
+        from triptych.run import recipe_file
+
+        recipe_file.write(options.save_recipe, chosen, options.seed, field_docs)
+        say(f"written: {options.save_recipe}; `{shell('triptych', 'train', str(options.save_recipe))}` trains it")
+        return
+    from triptych.run.sinks import trackers
     from triptych.trainer.loop import fit
 
-    try:
-        run = fit(chosen, options.seed, options.out, options.device, announce=say, minutes=minutes)
-    except UserError as e:
-        if recipe.name != named and (why := misfit(chosen)):
-            raise UserError(why) from e
-        raise
+    sinks = trackers.by_name(options.track)
+    with nullcontext(chosen) if like is None else same_data(Path(like), chosen, options.device) as chosen:
+        try:
+            run = fit(chosen, options.seed, options.out, options.device, announce=say, sinks=sinks, minutes=minutes)
+        except UserError as e:
+            if recipe.name != named and (why := misfit(chosen)):
+                raise UserError(why) from e
+            raise
     finished(run)
 
 
+PART = "part; `triptych parts` lists them"
+
+
+def asked(words: Sequence[str]) -> tuple[Recipe, int, Sequence[str]]:
+    """The recipe, the seed and the other words of `RECIPE ...`, `FILE ...` or `--data FOLDER ...`."""
+    from triptych.recipes.named import get
+    from triptych.run import recipe_file
+
+    if not words or words[0].startswith("-"):
+        recipe, why = recommended(words)
+        say(f"taking the recommended recipe {why}")
+        return recipe, 0, words
+    if recipe_file.is_file_name(words[0]):
+        return *recipe_file.read(words[0]), words[1:]
+    return get(words[0]), 0, words[1:]
+
+
+def as_in(like: str, words: Sequence[str]) -> tuple[Recipe, int, Sequence[str]]:
+    """The recipe and the seed of a run, and the other words."""
+    from triptych.run.folder import Run
+
+    if words and not words[0].startswith("-"):
+        raise UserError(f"--like {like} says what to train; drop the recipe {words[0]}")
+    run = Run(like)
+    if run.budgets:
+        say(f"{like} was trained for {run.budgets[0]:,} images at first; this training goes to the end at once")
+    return run.recipe, run.seed, words
+
+
+@contextmanager
+def same_data(like: Path, chosen: Recipe, device: str) -> Iterator[Recipe]:
+    """`chosen` on the very examples of a run, wherever they are now, unless it names others.
+
+    What else may make the numbers differ is said. UserError where the examples have changed.
+    """
+    from triptych.core import encode
+    from triptych.run import data as run_data
+    from triptych.run.folder import Run, differences
+    from triptych.system.cache import reading_from
+    from triptych.system.device import describe, pick_device
+
+    run = Run(like)
+    collection = None
+    if chosen.data == run.recipe.data:
+        found = run_data.own(run)
+        collection = found.collection
+        if Path(found.spec.name).absolute() != Path(chosen.data.name).absolute():
+            chosen = replace(chosen, data=found.spec)
+    apart = differences(encode(run.recipe), encode(chosen))
+    now = describe(pick_device(device))
+    apart += [line for k in SAME if k in now for line in differences({k: run.env.get(k)}, {k: now[k]})]
+    if apart:
+        say(f"as {like}, but {'; '.join(apart)}")
+    with reading_from(collection):
+        yield chosen
+
+
+SAME = ("triptych", "torch", "device", "processor")
+"""Of what a training ran on: where these are the same, so are its numbers, to the last bit."""
+
+
 TRAIN_HELP = """\
-Train a named recipe (`triptych recipes` lists them) and leave a run folder.
+Train a named recipe (`triptych recipes` lists them), or one from a .json or .yaml file, and leave a run folder.
 With --data FOLDER and no recipe, the recommended one for those images is taken and named.
 
   triptych train wgan-gp-25gaussians
   triptych train vae-mnist --minutes 10
   triptych train vae-mnist --seed 1 --train.images 200000 --out runs/mine
   triptych train --data my/pictures --resolution 32
+  triptych train vae-mnist --model.latent 8 --save-recipe mine.yaml
+  triptych train mine.yaml
+  triptych train --like runs/mine
 
 `triptych train RECIPE --help` lists every option of that recipe. --objective NAME and --model NAME put another part in
 place of the recipe's own, with its own defaults, where the two fit; `triptych parts` lists them. --codes prior,
-gaussian, mixture or flow says what an autoencoder is sampled from (short for --model.codes).
+gaussian, mixture or flow says what an autoencoder is sampled from (short for --model.codes). --like RUN takes
+recipe, seed and examples of a run: on the same machine the same training to the last bit.
 """
 
 
@@ -99,7 +171,7 @@ def fitted(recipe: Recipe, minutes: float | None, device: str, argv: Sequence[st
     return recipe, minutes
 
 
-def taken_out(option: str, argv: Sequence[str]) -> tuple[str | None, list[str]]:
+def taken_out(option: str, argv: Sequence[str], what: str) -> tuple[str | None, list[str]]:
     """The value of an option, and the words without it."""
     words = list(argv)
     for i, word in enumerate(words):
@@ -107,7 +179,7 @@ def taken_out(option: str, argv: Sequence[str]) -> tuple[str | None, list[str]]:
             return word.removeprefix(f"{option}="), words[:i] + words[i + 1 :]
         if word == option:
             if i + 1 == len(words) or words[i + 1].startswith("-"):
-                raise UserError(f"{option} names no part; `triptych parts` lists them")
+                raise UserError(f"{option} names no {what}")
             return words[i + 1], words[:i] + words[i + 2 :]
     return None, words
 
@@ -131,17 +203,20 @@ def resume(
     ] = None,
     data: explore.Moved = None,
     device: Device | None = None,
+    track: Track = (),
     minutes: Annotated[float | None, arg(help="go on for so long from now, also where the run is finished")] = None,
 ) -> None:
     """Continue a run that was cut off, exactly as if it had not been; or one that is finished, for longer."""
     from triptych.run.folder import Run
+    from triptych.run.sinks import trackers
     from triptych.trainer.loop import resume as go_on
 
+    sinks = trackers.by_name(track)
     before = Run(run)
     nothing = (
         images is None and minutes is None and before.finished and before.status["images"] >= before.recipe.train.images
     )
-    ended = go_on(run, device, images=images, minutes=minutes, data=data, announce=say)
+    ended = go_on(run, device, images=images, minutes=minutes, data=data, announce=say, sinks=sinks)
     if nothing:
         say(f"{run} is finished already; nothing to do (--minutes M or --train.images N goes on for longer)")
         return

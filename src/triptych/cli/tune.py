@@ -48,7 +48,7 @@ def tune(
     check_places(folder / "report.html")
     asked = Search(tuple(map(get, recipes)), trials, by, read_space(space), minutes_each)
     told = f"what is done is kept in {folder}; the same command goes on with the rest"
-    with terminated(told), executor(on, jobs, device, slurm, folder) as place:
+    with terminated(told), executor(on, slurm, jobs, device, folder) as place:
         best = search(asked, folder, executor=place)
         if seeds:
             about = f"The best of {trials} trials each by {by}, trained anew over seeds that no trial had."

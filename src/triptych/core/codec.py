@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import inspect
+import json
 import math
 from collections.abc import Mapping
 from types import UnionType
@@ -111,6 +113,12 @@ def _loaded(base: type, name: str) -> type | None:
         if found := _loaded(cls, name):
             return found
     return None
+
+
+def identity(recipe: Any) -> str:
+    """Eight digits over everything that decides a training but the seed: not the recipe's name and description."""
+    asked = encode(dataclasses.replace(recipe, name="", about=""))
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
@@ -99,8 +99,9 @@ class Latent(Model):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "prior" in vars(cls) and "prior_moments" not in vars(cls):
-            raise TypeError(f"{cls.__name__} has a prior of its own; define prior_moments beside it")
+        for needed in ("prior_moments", "prior_factor"):
+            if "prior" in vars(cls) and needed not in vars(cls):
+                raise TypeError(f"{cls.__name__} has a prior of its own; define {needed} beside it")
 
     @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
@@ -114,6 +115,13 @@ class Latent(Model):
     def prior_moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each latent dimension under the prior, (latent,) each, on the CPU."""
         return torch.zeros(self.latent), torch.ones(self.latent)
+
+    def prior_factor(self) -> tuple[Tensor, Tensor] | None:
+        """Mean (latent,) and root R (latent, latent), on the CPU, of a prior that draws mean + R ε with ε ~ N(0, I).
+
+        None where the prior is N(0, I) itself. For programs that draw by themselves: an exported model.
+        """
+        return None
 
 
 class Sampler(Latent):
@@ -178,6 +186,13 @@ def choose_steps(model: Model, solver: str | None, steps: int | None) -> None:
     model.choose(solver, steps)
 
 
+def is_size(hint: Any) -> bool:
+    """Whether a field's annotation, a type or its text, is `int`, also with notes on what to try for it."""
+    if isinstance(hint, str):
+        return hint == "int" or hint.startswith("Annotated[int,")
+    return hint is int or (get_origin(hint) is Annotated and get_args(hint)[0] is int)
+
+
 class ModelSpec(ABC):
     """Abstract base of the frozen dataclasses in `models/` that build a model for a data shape.
 
@@ -187,7 +202,7 @@ class ModelSpec(ABC):
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):  # type: ignore[arg-type]
-            if f.type not in (int, "int"):
+            if not is_size(f.type):
                 continue
             value, least = getattr(self, f.name), 0 if f.default == 0 else 1
             if value < least:

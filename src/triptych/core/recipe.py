@@ -69,6 +69,8 @@ class Train:
     """images between figures of samples; 0: one with each checkpoint"""
     checkpoint: int = 0
     """images between checkpoints; 0: a tenth of the budget"""
+    keep: int | Literal["all"] = field(default=2, metadata={"later": True})
+    """checkpoints kept beside the best: the last so many, or all, for the explorer to step through"""
     best: str = ""
     """metric whose best checkpoint is kept; a leading - means that higher is better"""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -18,6 +18,8 @@ from triptych.run.folder import Run
 from triptych.system.files import write_json
 from triptych.system.progress import bars
 
+SPAN = 30
+"""Most over least from which on an axis is of powers of ten."""
 SHOWN = 3
 """Numbers that are drawn, a panel each, the first by their rank."""
 
@@ -76,5 +78,6 @@ def draw_curve(run: Run) -> Path | None:
         if len(points) > 1 and len(charts) < SHOWN:
             title = known[name].name
             charts[title] = {run.name: [points]}
-            powers += [title] if known[name].better == "lower" else []
+            least, most = min(y for _, y in points), max(y for _, y in points)
+            powers += [title] if least > 0 and most > SPAN * least else []
     return panels(charts, run.path / "curve.png", xlabel="images shown", powers=powers) if charts else None

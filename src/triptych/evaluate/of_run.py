@@ -12,6 +12,7 @@ import torch
 
 from triptych.core import Data, Metric, Model, Sampler, Value, discover
 from triptych.core.model import choose_steps
+from triptych.evaluate.given import with_given
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
     CONTROLS,
@@ -122,7 +123,7 @@ def evaluate_model(
     with collected_warnings(said):
         inception = load_inception(features, images=found.train.is_images, device=device)
         built = compare(run, model, found, samples, reference, inception, progress=progress)
-        comparison = built.comparison
+        comparison = with_given(built.comparison, features, device)
         values = measure(comparison)
         if inception is not None and features.stats is not None:
             values |= against_statistics(features.stats, comparison.fake, inception, bar)

@@ -12,12 +12,16 @@ from triptych.core import Data, Split, Value
 from triptych.core.preparation import Preparation
 from triptych.data.sources.array_files import Table
 from triptych.errors import NoSplit, UserError
+from triptych.evaluate.foreign_generator import is_generator, open_generator
+from triptych.evaluate.given import with_given
 from triptych.evaluate.of_run import Evaluation
-from triptych.evaluate.options import Features, Reference, Samples
+from triptych.evaluate.options import Features, Generator, Reference, Samples
 from triptych.evaluate.protocol import (
     CONTROLS,
+    IMAGES,
     against_statistics,
     collected_warnings,
+    default_count,
     load_inception,
     make_extractors,
     measure,
@@ -38,6 +42,7 @@ def evaluate_sets(
     samples: Samples = Samples(),  # noqa: B008
     reference: Reference = Reference(),  # noqa: B008
     features: Features = Features(),  # noqa: B008
+    generator: Generator = Generator(),  # noqa: B008
     resolution: int | str | None = None,
     channels: int | None = None,
     device: str = "auto",
@@ -49,6 +54,8 @@ def evaluate_sets(
     The real side is a set's test split where it has one, or `reference.split`; samples are taken whole. The real side's
     own extractor is then trained on the training split, as for a run, and that split is the floor's other side. With
     `features.stats` the real side may be left out.
+
+    A generated side that ends in .onnx is a generator, which is asked for as many samples as a run would be.
     """
     for file in filter(None, (out, features.save_stats)):
         refuse_unwritable(file, folder=False)
@@ -64,12 +71,25 @@ def evaluate_sets(
     notes: list[str] = []
     values: dict[str, Value] = {}
     with collected_warnings(said):
-        generated = examples(fake, "all", how)
-        if samples.n is not None:
-            generated = subset(generated, samples.n, samples.seed)
+        if is_generator(fake):
+            opened = open_generator(fake, generator)
+            whole = None if real is None else real_side(real, reference.split, how)
+            count = samples.n or (IMAGES if whole is None else default_count(whole))
+            if whole is not None and whole.distribution is not None:
+                samples = dataclasses.replace(samples, n=count)  # of a set without end as many as there are samples
+            generated = opened.samples(count, samples.seed)
+        else:
+            if generator.asked:
+                raise UserError(
+                    "--latent, --prior and --output are for a generator: give --fake FILE.onnx, or drop them"
+                )
+            generated = examples(fake, "all", how)
+            if samples.n is not None:
+                generated = subset(generated, samples.n, samples.seed)
         inception = load_inception(features, images=generated.is_images, device=device)
         if real is not None:
             comparison = compare(real, generated, samples, reference, inception, how, progress=progress)
+            comparison = with_given(comparison, features, device)
             values = measure(comparison)
             notes = without_fid(comparison)
             said = [*comparison.warnings, *said]

@@ -52,6 +52,22 @@ class Reference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Generator:
+    """What a generator given as an ONNX file (--fake FILE.onnx) takes and makes, where the file does not say it."""
+
+    latent: int | None = None
+    """latent dimensions"""
+    prior: Literal["normal", "uniform"] | None = None
+    """noise: N(0, 1), or uniform on [-1, 1]; default: as the file says, which ours do"""
+    output: tuple[float, float] | None = None
+    """pixel values of black and white, as -1 1 or 0 255; default: as the file says, or whole bytes"""
+
+    @property
+    def asked(self) -> bool:
+        return not (self.latent is None and self.prior is None and self.output is None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Features:
     """What images are compared by beside the set's own extractor: Inception."""
 
@@ -61,6 +77,8 @@ class Features:
     """resize before Inception: as clean-fid, as torch-fidelity, as pytorch-fid"""
     precision: Literal["fp32", "bf16"] = "fp32"
     """of Inception; bf16 is several times faster, and no reference number"""
+    extractor: str | None = None
+    """features of your own as well: FILE.onnx, module:attr, FILE.py:attr, or dinov2:WEIGHTS"""
     stats: Path | None = None
     """clean-fid .npz (mu, sigma) as the real side of FID"""
     save_stats: Path | None = None

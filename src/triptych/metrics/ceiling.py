@@ -12,7 +12,7 @@ from triptych.core import Comparison, Data, Metric, Quantity, Value, to_bytes
 from triptych.metrics.comparison import counted, subset
 from triptych.metrics.features.extractor import extract
 from triptych.metrics.kernel import kernel_distance
-from triptych.models.flows.latent import LatentFlow
+from triptych.models.two_stages import LatentFlow
 
 
 @dataclass(frozen=True)

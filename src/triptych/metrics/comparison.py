@@ -94,10 +94,10 @@ class Comparison(metric.Comparison):
                 bar(i + 1, len(SPOILT) + 2)
         return made
 
-    def controlled(
+    def controls_of(
         self, f: Callable[[Tensor, Tensor], Mapping[str, Number]], space: Space
-    ) -> dict[str, dict[str, Any]]:
-        """`f` of every negative control, by the names of its values; see `triptych.core.controls`."""
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Of images only, and where features do not cost minutes."""
         if not self.controls or not self.is_images or space.extractor.costly or len(self.real) < 4:
             return {}
         if space.extractor not in self.extractors.of_features:

@@ -309,9 +309,12 @@ class Autoencoder(Sampler, Encoder):
         """n draws from the Gaussian of the codes' running mean and covariance, (n, latent), on the model's device."""
         where = self.device if generator is None else generator.device
         noise = draw(lambda n: torch.randn(n, self.latent, generator=generator, device=where), n).to(self.code_cov)
+        return self.code_mean + temperature * noise @ self.code_root().to(noise).T
+
+    def code_root(self) -> Tensor:
+        """R with R Rᵀ the covariance of the codes, (latent, latent), float64."""
         values, vectors = torch.linalg.eigh(self.code_cov.double())
-        root = (vectors * values.clamp_min(0).sqrt()).to(noise)
-        return self.code_mean + temperature * noise @ root.T
+        return vectors * values.clamp_min(0).sqrt()
 
 
 class AEModel(Autoencoder):
@@ -331,6 +334,10 @@ class AEModel(Autoencoder):
     def prior_moments(self) -> tuple[Tensor, Tensor]:
         """Those of the codes."""
         return self.code_mean.cpu(), self.code_cov.diagonal().clamp_min(0).sqrt().cpu()
+
+    def prior_factor(self) -> tuple[Tensor, Tensor]:
+        """Those of the codes."""
+        return self.code_mean.cpu(), self.code_root().to(self.code_mean).cpu()
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
         """n new public examples, (n, *shape); `temperature` scales the spread of the codes around their mean."""
@@ -356,6 +363,12 @@ class VAEModel(Autoencoder):
         if self.second is None or not bool(self.second.fitted):
             return super().prior_moments()
         return self.code_mean.cpu(), self.code_cov.diagonal().clamp_min(0).sqrt().cpu()
+
+    def prior_factor(self) -> tuple[Tensor, Tensor] | None:
+        """As `prior_moments`: of the codes where samples are decoded from a density of these."""
+        if self.second is None or not bool(self.second.fitted):
+            return super().prior_factor()
+        return self.code_mean.cpu(), self.code_root().to(self.code_mean).cpu()
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
         """n new public examples, (n, *shape); `temperature` multiplies z, or its distance from the codes' mean."""

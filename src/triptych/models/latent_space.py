@@ -173,12 +173,29 @@ def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5) -> T
     return out.diff(dim=1).square().mean(dim=2).sqrt().median(dim=1).values
 
 
-def strongest(model: Latent, base: Tensor, codes: Codes, rows: int, most: int = 256) -> list[int]:
-    """The `rows` dimensions with the largest effect around `base` (latent,), largest first; all, in order, if few.
+def slopes(model: Latent, base: Tensor, codes: Codes, probes: int = 32) -> Tensor:
+    """How fast each latent dimension changes the output around `base` (latent,), per standard deviation, (latent,).
 
-    Above `most` dimensions trying them all costs too much: the first `rows` are taken.
+    The norms of the columns of the Jacobian, each estimated by random projections: E (vᵀJ)ⱼ² = ‖Jⱼ‖² for v ~ N(0, I).
+    A probe costs one gradient, however many dimensions there are.
     """
+    g = torch.Generator().manual_seed(0)
+    z = base.to(model.device).repeat(probes, 1).requires_grad_()
+    with torch.enable_grad():
+        x = model.decode(z)
+        v = torch.randn(x.shape, generator=g).to(x)
+        (gradient,) = torch.autograd.grad((x * v).sum(), z)
+    return gradient.square().mean(0).sqrt().cpu() * codes.sd
+
+
+def influence(model: Latent, base: Tensor, codes: Codes, most: int = 256) -> Tensor:
+    """`effects` of up to `most` dimensions, `slopes` of more, (latent,)."""
+    return effects(model, base, codes) if len(base) <= most else slopes(model, base, codes)
+
+
+def strongest(model: Latent, base: Tensor, codes: Codes, rows: int) -> list[int]:
+    """The `rows` dimensions with most influence around `base` (latent,), strongest first; all, in order, if few."""
     latent = len(base)
-    if latent <= rows or latent > most:
-        return list(range(min(rows, latent)))
-    return effects(model, base, codes).argsort(descending=True)[:rows].tolist()
+    if latent <= rows:
+        return list(range(latent))
+    return influence(model, base, codes).argsort(descending=True)[:rows].tolist()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from triptych.core import DataSpec, Recipe, Train
-from triptych.models.flows.latent import LatentUNet
 from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
+from triptych.models.two_stages import LatentUNet
 from triptych.objectives.flow_matching import FlowMatching, LatentFlowMatching, MeanFlow
 from triptych.recipes.flows import TOYS
 

@@ -29,13 +29,11 @@ from triptych.report.pictures import pictures, walks
 from triptych.report.significance import ALPHA, Verdict, judge
 from triptych.report.table import Table, tables
 from triptych.report.wording import axis_sentence, headline, sentence
-from triptych.system import csv_files, files
+from triptych.system import csv_files, files, pages
 from triptych.system.console import printable, say
 from triptych.system.refusals import system_errors
 from triptych.system.shell import safe, shell
 
-MARK = '<meta name="generator" content="triptych">'
-"""What tells a page of ours from another one."""
 ELSEWHERE = "give --out another name"
 WORSE = 0.2
 """A final number this much worse than the run's best one is noted."""
@@ -70,9 +68,14 @@ def check_places(out: Path) -> None:
 
 
 def is_page(path: Path) -> bool:
-    """Whether the file is a page that was made here."""
-    with path.open("rb") as f:
-        return MARK.encode() in f.read(2_000)
+    """Whether the file is a report that was made here."""
+    return pages.is_page(path, pages.REPORT)
+
+
+def explorer_beside(out: Path) -> str:
+    """The name of the explorer that lies beside the page, to be linked to; empty where there is none."""
+    page = out.parent / pages.EXPLORE_NAME
+    return page.name if page.is_file() and pages.is_page(page, pages.EXPLORER) else ""
 
 
 def environment() -> Environment:
@@ -114,6 +117,7 @@ def render(
         runs=len(entries),
         alpha=ALPHA,
         style=(folder / "report.css").read_text(encoding="utf-8"),
+        explorer=explorer_beside(out),
         versions=versions(entries),
         embedded=embedded(made, rows),
         command=shell("triptych", "report", *map(str, paths), "--out", out.name),
@@ -165,7 +169,7 @@ def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
         "cost": cost(table),
         "differences": differences(table),
         "meanings": [(q.name, meaning(q)) for q in map(table.quantity, table.metrics)],
-        "commands": [(e.label, e.seed, begun_by(e), shell(str(e.path))) for e in table.entries],
+        "commands": [(e.label, e.seed, begun_by(e), same_as(e), shell(str(e.path))) for e in table.entries],
     }
 
 
@@ -187,6 +191,11 @@ def begun_by(entry: Entry) -> str:
     if command and safe(command):
         return f"{command} --out {shell(str(entry.path))}"
     return shell("triptych", "resume", str(entry.path))
+
+
+def same_as(entry: Entry) -> str:
+    """The command that trains a run again from its folder: the same recipe, seed and examples."""
+    return shell("triptych", "train", "--like", str(entry.path))
 
 
 def seeds(table: Table, label: str) -> str:

@@ -22,7 +22,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,8 +32,6 @@ from triptych.run import schema
 from triptych.system import files
 from triptych.system.tensor_files import unpack
 
-KEEP = 2
-"""Checkpoints kept beside the best."""
 PROGRAM = "triptych"
 MOMENTS = {
     torch.optim.Adam: ("exp_avg", "exp_avg_sq"),
@@ -191,14 +189,15 @@ def newest(folder: Path, owner: Path, among: list[int]) -> tuple[int, dict[str, 
     )
 
 
-def prune(folder: Path, images: int, best: int | None, *, later: bool) -> None:
+def prune(folder: Path, images: int, best: int | None, *, later: bool, keep: int | Literal["all"]) -> None:
     """Drop what is not needed beside the checkpoint at `images`: old ones, and halves that a kill left.
 
-    Kept are the best, the last `KEEP` that the recipe's cadence made, and with `later` those beyond `images`.
+    Kept are the best, the last `keep` that the recipe's cadence made, and with `later` those beyond `images`.
     """
     whole = counts(folder)
     upto = [n for n in whole if n <= images]
-    kept = {*[n for n in upto if not _passing(folder, n)][-KEEP:], *upto[-1:], best}
+    last = len(upto) if keep == "all" else keep
+    kept = {*[n for n in upto if not _passing(folder, n)][-last:], *upto[-1:], best}
     kept |= {n for n in whole if n > images} if later else set()
     for n in {*_numbered(folder, ".safetensors"), *_numbered(folder, ".json")}:
         if n not in kept:

@@ -15,10 +15,12 @@ from torch import Tensor
 
 from triptych.core import Data, Model, Recipe, Split, encode
 from triptych.errors import UserError
-from triptych.run import checkpoint, plugins, schema
+from triptych.run import checkpoint, hub, plugins, schema
 from triptych.system import files
 
 Which = Literal["last", "best"]
+PUBLISHED = "model.safetensors"
+"""Weights of a run that was given away without its checkpoints: what `Run.load` puts into the model."""
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -51,10 +53,10 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 
 class Run:
-    """One run folder. `Run(path)` opens an existing one."""
+    """One run folder. `Run(path)` opens an existing one; `hub:OWNER/NAME@REVISION` fetches it from the Hub."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = hub.fetch(str(path)) if hub.is_address(path) else Path(path)
         if not self.path.exists():
             raise UserError(f"{self.path} does not exist; give the folder of a run")
         schema.check_places(self.path)
@@ -244,7 +246,8 @@ class Run:
 
     def prune(self, images: int, best: Mapping[str, Any] | None, *, later: bool) -> None:
         """Drop the checkpoints that are not needed beside that at `images`, and halves that a kill left."""
-        checkpoint.prune(self.folder, images, None if best is None else best["images"], later=later)
+        keep, at = self.recipe.train.keep, None if best is None else best["images"]
+        checkpoint.prune(self.folder, images, at, later=later, keep=keep)
 
     def read(self, images: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and note of one checkpoint, verified."""
@@ -292,24 +295,35 @@ class Run:
         UserError without a sound checkpoint, for weights that are not finite, and for `best` where no metric has
         chosen one.
         """
-        images, tensors, _ = self.newest() if which == "last" else self._read_best()
-        return self._model(images, tensors, device)
+        return self._model(which, device)
 
     def load_at(self, images: int, device: str = "auto") -> Model:
         """As `load`, of the checkpoint at so many images; UserError where it is damaged."""
-        return self._model(images, self.read(images)[0], device)
+        return self._model(images, device)
 
-    def _model(self, images: int, tensors: Mapping[str, Tensor], device: str) -> Model:
+    def _model(self, which: Which | int, device: str) -> Model:
         from triptych.models.families import build
         from triptych.system.device import pick_device, place
 
         if how := plugins.changed(schema.read_asked(self.path)):
             schema.note(f"{self.path}: {how}; what it makes may differ")
         model = build(self.recipe.model, self.shape())
+        model.load_state_dict(self.weights(model.state_dict(), which))
+        place(model, pick_device(device), "fp32")
+        return model.eval()
+
+    def weights(self, like: Mapping[str, Tensor], which: Which | int = "last") -> dict[str, Tensor]:
+        """What `load` or `load_at` puts into a model whose own weights are `like`; UserErrors as there."""
+        if (self.path / PUBLISHED).is_file() and not self.checkpoints():
+            return self._published(like)
+        if isinstance(which, int):
+            images, tensors = which, self.read(which)[0]
+        else:
+            images, tensors, _ = self.newest() if which == "last" else self._read_best()
         contents = checkpoint.Contents.unpack(tensors)
         own, averages = dict(contents.model), {**contents.averages, **contents.statistics}
         fits = "the model of recipe.json"
-        checkpoint.check_fit(own, model.state_dict(), images, fits)
+        checkpoint.check_fit(own, like, images, fits)
         checkpoint.check_fit(averages, {k: v for k, v in own.items() if k in averages}, images, fits)
         state = own | averages
         spoilt = sorted({k.split(".")[0] for k, v in state.items() if not bool(torch.isfinite(v).all())})
@@ -318,9 +332,20 @@ class Run:
                 f"weights of the {' and '.join(spoilt)} of {self.path} are not finite at {images} images: it has "
                 "diverged; try --which best where the run has one, or train again with a lower --train.lr"
             )
-        model.load_state_dict(state)
-        place(model, pick_device(device), "fp32")
-        return model.eval()
+        return state
+
+    def _published(self, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        from safetensors import SafetensorError
+
+        from triptych.system.tensor_files import unpack
+
+        file = self.path / PUBLISHED
+        try:
+            state = unpack(files.read_bytes(file, file.stat().st_size))[0]
+        except (SafetensorError, ValueError) as e:
+            raise UserError(f"{file} is damaged ({e}); get it again") from e
+        checkpoint.check_fit(state, like, self.status["images"], "the model of recipe.json")
+        return state
 
     def _read_best(self) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
         bests = list(dict.fromkeys(best["images"] for best in self._bests()))
@@ -342,7 +367,10 @@ def _sweep_old_parts(path: Path) -> None:
 
 
 def load(run: str | Path, device: str = "auto", which: Which = "last") -> Model:
-    """The trained model of a run folder, ready to `sample`, and where it can, `encode`, `decode`, `log_prob`."""
+    """The trained model of a run folder or of `hub:OWNER/NAME@REVISION`, ready to `sample`.
+
+    Where it can, it also has `encode`, `decode`, `log_prob`.
+    """
     return Run(run).load(which, device)
 
 

@@ -32,9 +32,10 @@ FILES = (
     "sampling.json",
     "curve.json",
     "curve.png",
+    "model.safetensors",
     ".lock",
 )
-FOLDERS = ("checkpoints", "samples", "interpolation", "sweep", "reconstructions", "neighbours", "flow")
+FOLDERS = ("checkpoints", "samples", "interpolation", "sweep", "reconstructions", "neighbours", "flow", "export")
 LIMIT = 64 << 20
 """Bytes of the largest of the files."""
 NESTED = 40
@@ -158,7 +159,11 @@ def _refuse(path: Path, what: str) -> None:
 
 def read_asked(folder: Path) -> dict[str, Any]:
     """recipe.json: `recipe`, still as JSON, and `seed`."""
-    path = folder / "recipe.json"
+    return read_asked_file(folder / "recipe.json")
+
+
+def read_asked_file(path: Path) -> dict[str, Any]:
+    """`read_asked` for a recipe.json that may have another name and lie anywhere."""
     before = listed(record(images=is_count, at=is_count))
     fields = {"format": is_count, "recipe": RECIPE, "seed": is_count, "continued": before, "plugins": PLUGINS}
     asked = read(path, fields, ("recipe", "seed"))
@@ -181,10 +186,15 @@ PLUGINS = listed(both(record(name=is_text), having(**dict.fromkeys(("file", "sha
 
 def read_recipe(folder: Path) -> tuple[Any, int]:
     """The recipe and the seed of recipe.json."""
+    return read_recipe_file(folder / "recipe.json")
+
+
+def read_recipe_file(path: Path) -> tuple[Any, int]:
+    """`read_recipe` for a recipe.json that may have another name and lie anywhere."""
     from triptych.core import Recipe
     from triptych.run.plugins import check_present
 
-    path, asked = folder / "recipe.json", read_asked(folder)
+    asked = read_asked_file(path)
     check_present(path, asked)
     try:
         recipe = decode(asked["recipe"])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from triptych.core import Recipe, encode
+from triptych.core.codec import identity
 from triptych.errors import UserError
 from triptych.study.contract import Contract
 from triptych.system import files, names
@@ -27,13 +26,15 @@ class Job:
     """train nothing, but tell the images that this pays for"""
     judged: bool = True
     """whether the trained run is evaluated and drawn, too"""
+    track: tuple[str, ...] = ()
+    """sinks that it is also shown in, by name"""
 
     def order(self, device: str) -> dict[str, Any]:
         """What a worker is told, plain values of JSON."""
         order = {"recipe": encode(self.recipe), "seed": self.seed, "path": str(self.path), "samples": self.samples}
         order |= {} if self.pace is None else {"pace": self.pace.told()}
         order |= {} if self.judged else {"judged": False}
-        return order | {"device": device}
+        return order | {"device": device, "track": list(self.track)}
 
     @property
     def done(self) -> bool:
@@ -74,9 +75,7 @@ def run_id(recipe: Recipe, seed: int) -> str:
 
     UserError where the name cannot be a folder's.
     """
-    asked = encode(replace(recipe, name="", about=""))
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    return f"{names.component(recipe.name or 'run', 'the recipe')}-{digest[:8]}-seed{seed}"
+    return f"{names.component(recipe.name or 'run', 'the recipe')}-{identity(recipe)}-seed{seed}"
 
 
 Show = Callable[[dict[Path, Job], Outcome | None], None]

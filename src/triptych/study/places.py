@@ -15,7 +15,7 @@ from triptych.study.slurm import Slurm
 
 
 @contextmanager
-def executor(on: str, jobs: int | None, device: str, slurm: Slurm, folder: Path) -> Iterator[Executor]:
+def executor(on: str, slurm: Slurm, jobs: int | None, device: str, folder: Path) -> Iterator[Executor]:
     """`local`, `ray`, `ray://HOST:PORT` or `slurm`; closed afterwards."""
     kind, _, address = on.partition("://")
     if kind == "ray":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,13 +36,14 @@ def run_study(
     *,
     progress: bool = True,
     executor: Executor | None = None,
+    track: Sequence[str] = (),
 ) -> list[Outcome]:
     """Train and evaluate what is missing of a study under `out`; how every run stands, in the order of `Study.jobs`.
 
     `jobs` processes work at once (default: one per processor core, one on a GPU), sharing the cores evenly unless
     OMP_NUM_THREADS says how many threads each may have; an `executor` carries the runs out elsewhere. A run that fails
     does not stop the others. Where the study has minutes or a contract, budgets are found first, and kept in
-    study.json.
+    study.json. `track` names sinks that every run is also shown in.
     """
     out = Path(out)
     if jobs is not None and not 1 <= jobs <= MOST:
@@ -63,7 +65,7 @@ def run_study(
     if earlier and earlier.get("samples", study.samples) != study.samples:
         evaluated_otherwise(todo)
     ended = {job.path: Outcome(job, job.state, job.message) for job in todo if job.done}
-    missing = [job for job in todo if job.path not in ended]
+    missing = [replace(job, track=tuple(track)) for job in todo if job.path not in ended]
     workers = max(1, min(executor.at_once, len(missing)))
     record(study, out, todo, ended, told)
     with display(len(todo), len(ended), workers, shown=progress) as show:

@@ -117,12 +117,14 @@ def told(e: Exception) -> str:
 
 def train(job: dict[str, Any], path: Path) -> None:
     """Begin a run, or go on with it."""
+    from triptych.run.sinks import trackers
     from triptych.trainer import fit, resume
 
+    sinks = trackers.by_name(job.get("track", ()))
     if (path / "recipe.json").exists():
-        resume(path, progress=False)
+        resume(path, progress=False, sinks=sinks)
         return
-    fit(recipe_of(job), job["seed"], path, job["device"], progress=False)
+    fit(recipe_of(job), job["seed"], path, job["device"], progress=False, sinks=sinks)
 
 
 def images_within(job: dict[str, Any], equal: str, budget: float) -> int:

@@ -143,6 +143,8 @@ def check_train(train: Train) -> None:
     for name in ("log", "evaluate", "sample", "checkpoint", "warmup", "clip", "weight_decay"):
         if not 0 <= getattr(train, name) < math.inf:
             raise UserError(f"train.{name} is {getattr(train, name)}; it must be a finite number, 0 or more")
+    if train.keep != "all" and train.keep < 1:
+        raise UserError(f"train.keep is {train.keep}; it must be all, or at least 1")
     for name, rates in (("ema", (train.ema,)), ("betas", train.betas)):
         if not all(0 <= rate < 1 for rate in rates):
             raise UserError(f"train.{name} is {getattr(train, name)}; a decay must be at least 0 and below 1")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from triptych.core import Data, Model, Recipe
 from triptych.core.model import affordable
 from triptych.evaluate.while_training import LEAST_SAMPLES, SAMPLE_PASSES
-from triptych.run.checkpoint import KEEP
 from triptych.system import device as runtime
 from triptych.trainer.rehearsal import Pace, rehearse_steps
 
@@ -38,7 +39,9 @@ def forecast(
     checkpoint = 3 * weights + averages
     held = runtime.peak_memory(device)
     memory = "" if held is None else f", {size(held - weights)} of memory"
-    return f"{when}{memory}, up to {size((KEEP + 2) * checkpoint)} of disk"
+    cadence = train.checkpoint or math.ceil(train.images / 10)
+    kept = math.ceil(train.images / cadence) if train.keep == "all" else train.keep
+    return f"{when}{memory}, up to {size((kept + 2) * checkpoint)} of disk"
 
 
 def looks(recipe: Recipe) -> float:

@@ -15,6 +15,7 @@ from triptych.core import Density, Encoder, ModelSpec, Sampler, Shape, to_inner,
 from triptych.core.checks import check_codes, check_examples
 from triptych.core.model import Cost, Stepwise
 from triptych.core.share import draw, uniform_like
+from triptych.errors import UserError
 from triptych.models.flows import ode
 from triptych.models.flows.ode import Solver
 
@@ -313,6 +314,8 @@ class Integration(ModelSpec):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.tolerance > 0:
+            raise UserError(f"model.tolerance is {self.tolerance:g}; it must be above 0")
         ode.check_tolerance(self.tolerance)
 
 

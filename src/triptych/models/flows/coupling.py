@@ -124,11 +124,11 @@ class ElementwiseSpline(DataInitialised):
         return self.raw[:, :, None].expand(-1, -1, n)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        z, log_slope = spline(x.T, self._raw(len(x)), self.bound)
+        z, log_slope = spline(x.T, self._raw(x.shape[0]), self.bound)
         return z.T, log_slope.sum(0)
 
     def inverse(self, z: Tensor) -> Tensor:
-        return spline_inverse(z.T, self._raw(len(z)), self.bound).T
+        return spline_inverse(z.T, self._raw(z.shape[0]), self.bound).T
 
 
 def sorted_quantiles(x: Tensor, share: Tensor) -> Tensor:

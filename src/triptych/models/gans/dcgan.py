@@ -76,7 +76,7 @@ class Project(nn.Module):
         self.linear = nn.Linear(latent, 16 * channels, bias=False)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.linear(z).view(len(z), 4, 4, -1).permute(0, 3, 1, 2)
+        return self.linear(z).view(z.shape[0], 4, 4, -1).permute(0, 3, 1, 2)
 
 
 class Score(nn.Module):

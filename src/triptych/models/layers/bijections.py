@@ -34,6 +34,9 @@ class Transform(nn.Module, ABC):
     def inverse(self, z: Tensor) -> Tensor:
         """z to the x it came from, differentiable."""
 
+    def freeze(self) -> None:
+        """The parameters are final: compute once what `inverse` otherwise computes from them at each call."""
+
 
 BOUND = 2.0
 """|log s| of one affine transform stays below this."""
@@ -105,7 +108,7 @@ class Compose(Transform):
         self.parts = nn.ModuleList(parts)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        total = x.new_zeros(len(x))
+        total = x.new_zeros(x.shape[0])
         for f in self.parts:
             x, log_det = f(x)
             total = total + log_det
@@ -151,7 +154,7 @@ class Standardize(DataInitialised):
         self.std.copy_(x.double().std(0))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return (x - self.mean) / self.std, -self.std.log().sum().to(x.dtype).expand(len(x))
+        return (x - self.mean) / self.std, -self.std.log().sum().to(x.dtype).expand(x.shape[0])
 
     def inverse(self, z: Tensor) -> Tensor:
         return z * self.std + self.mean
@@ -169,7 +172,7 @@ class Permutation(Transform):
         self.register_buffer("back", order.argsort(), persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x[..., self.order], x.new_zeros(len(x))
+        return x[..., self.order], x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor) -> Tensor:
         return z[..., self.back]
@@ -203,7 +206,7 @@ class ActNorm(Transform):
         if self.training and not self.initialised:
             self._initialise(x)
         pixels = x[0].numel() // x.shape[-1]
-        return (x + self.bias) * self.log_scale.exp(), (pixels * self.log_scale.sum()).expand(len(x))
+        return (x + self.bias) * self.log_scale.exp(), (pixels * self.log_scale.sum()).expand(x.shape[0])
 
     def inverse(self, z: Tensor) -> Tensor:
         return z * (-self.log_scale).exp() - self.bias
@@ -219,9 +222,11 @@ class LULinear(Transform):
 
     order: Tensor
     sign: Tensor
+    inverted: Tensor | None
 
     def __init__(self, d: int) -> None:
         super().__init__()
+        self.register_buffer("inverted", None, persistent=False)
         if d == 2:
             w = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
         else:
@@ -241,9 +246,17 @@ class LULinear(Transform):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         pixels = x[0].numel() // x.shape[-1]
-        return F.linear(x, self.weight()), (pixels * self.log_scale.sum()).expand(len(x))
+        return F.linear(x, self.weight()), (pixels * self.log_scale.sum()).expand(x.shape[0])
+
+    def freeze(self) -> None:
+        """`inverse` becomes one product with W⁻¹, found in float64: an exported graph knows no triangular solve."""
+        with torch.no_grad():
+            w = self.weight()
+            self.inverted = torch.linalg.inv(w.double()).to(w)
 
     def inverse(self, z: Tensor) -> Tensor:
+        if self.inverted is not None:
+            return F.linear(z, self.inverted)
         # Two triangular solves: more exact than multiplying by an explicit inverse.
         columns = z.reshape(-1, z.shape[-1]).T
         y = columns[self.order.argsort()]

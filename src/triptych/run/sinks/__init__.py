@@ -1,7 +1,7 @@
 """Where the numbers, pictures and messages of a training go: files of the run folder, the terminal, a tracker.
 
-A new place is one class derived from `Sink`, made with the `Run` it is to show. Training calls every method from one
-thread, in the order of the steps.
+A new place is one class derived from `Sink` in a file of its own, made with the `Run` it is to show. Training calls
+every method from one thread, in the order of the steps.
 """
 
 from __future__ import annotations
@@ -76,10 +76,20 @@ class Terminal(Sink):
 
 
 class Sinks(Sink):
-    """Several places as one. One that is not essential and fails is named once and left out from then on."""
+    """Several places as one. One that is not essential and fails is named once and left out from then on.
 
-    def __init__(self, own: Sequence[Sink], others: Iterable[Callable[[Run], Sink]], run: Run) -> None:
+    It is named in the others, or by `say` where that is given.
+    """
+
+    def __init__(
+        self,
+        own: Sequence[Sink],
+        others: Iterable[Callable[[Run], Sink]],
+        run: Run,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         self.open = list(own)
+        self.say = self.text if say is None else say
         for make in others:
             try:
                 self.open.append(make(run))
@@ -114,4 +124,4 @@ class Sinks(Sink):
 
     def _left_out(self, name: str, e: Exception) -> None:
         reason = " ".join(str(e).split())[:200] or type(e).__name__
-        self.text(f"{name} failed ({reason}) and is left out from here on; the run folder has everything")
+        self.say(f"{name} failed ({reason}) and is left out from here on; the run folder has everything")

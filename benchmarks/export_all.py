@@ -1,0 +1,108 @@
+"""Every recipe's networks, at full width and with weights away from their start, as ONNX against PyTorch.
+
+    python benchmarks/export_all.py [RECIPE ...] [--minutes 30]
+
+Recipes that share a network and a shape of data are exported once. What was done before is kept in the record, so that
+the script may be stopped and asked again; a recipe named is done anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+import torch
+from common import RESULTS, record
+
+from triptych.core import Recipe
+from triptych.export import formats
+from triptych.export.graphs import Graph, graphs_of
+from triptych.models.families import build
+from triptych.recipes import all_recipes
+
+NAME = "export-all"
+SIDES = {"mnist": (1, 28), "binarymnist": (1, 28), "stackedmnist": (3, 28), "cifar10": (3, 32), "birds": (3, 32)}
+SIDES |= {"celeba": (3, 64), "glyphs": (1, 32)}
+
+
+def shape_of(recipe: Recipe) -> tuple[int, ...]:
+    """The shape of the recipe's examples, without the data."""
+    if recipe.data.name not in SIDES:
+        return (2,)
+    channels, side = SIDES[recipe.data.name]
+    side = int(recipe.data.resolution or side)
+    return (recipe.data.channels or channels, side, side)
+
+
+def one(graph: Graph, half: bool) -> dict[str, object]:
+    """Export a part and compare; why not, where it cannot be exported."""
+    began = time.perf_counter()
+    try:
+        model = formats.to_onnx(graph)
+        checked = formats.check(graph, formats.run_onnx((formats.halve(model) if half else model).SerializeToString()))
+    except formats.NotExportable as e:
+        return {"left_out": str(e)}
+    return checked | {"bytes": len(model.SerializeToString()), "seconds": round(time.perf_counter() - began, 1)}
+
+
+def all_parts(recipe: Recipe) -> dict[str, object]:
+    """What each part of a recipe's model is as ONNX, and its decoder with weights in float16."""
+    torch.manual_seed(0)
+    model = build(recipe.model, shape_of(recipe)).eval()
+    with torch.no_grad():
+        for w in model.parameters():
+            w.add_(0.02 * torch.randn_like(w))
+    made = graphs_of(model)
+    found: dict[str, object] = {graph.name: one(graph, half=False) for graph in made}
+    return found | {"decode, fp16": one(made[0], half=True)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipes", nargs="*")
+    parser.add_argument("--minutes", type=float, default=60.0)
+    asked = parser.parse_args()
+    file = RESULTS / f"{NAME}.json"
+    rows: dict[str, dict] = json.loads(file.read_text())["details"]["rows"] if file.exists() else {}
+    recipes = all_recipes()
+    groups: dict[str, list[str]] = {}
+    for name, recipe in recipes.items():
+        groups.setdefault(f"{recipe.model} {shape_of(recipe)}", []).append(name)
+    began = time.monotonic()
+    for names in sorted(groups.values(), key=len, reverse=True):
+        if asked.recipes and not set(names) & set(asked.recipes):
+            continue
+        if not asked.recipes and names[0] in rows:
+            continue
+        if time.monotonic() - began > 60 * asked.minutes:
+            break
+        rows[names[0]] = {"recipes": names, "parts": all_parts(recipes[names[0]])}
+        print(names[0], json.dumps(rows[names[0]]["parts"]), flush=True)
+        write(rows, len(recipes))
+    write(rows, len(recipes))
+
+
+def write(rows: dict[str, dict], total: int) -> None:
+    done = sum(len(row["recipes"]) for row in rows.values())
+    parts = [(name, part) for row in rows.values() for name, part in row["parts"].items()]
+    whole = [part["largest_difference"] for name, part in parts if "fp16" not in name and "left_out" not in part]
+    half = [part for name, part in parts if "fp16" in name and "within_a_grey_level" in part]
+    near = min((part["within_a_grey_level"] for part in half), default=1.0)
+    out = sum("left_out" in part for _, part in parts)
+    met = done == total and max(whole, default=1.0) <= 1e-4 and near >= 0.999 and not out
+    record(
+        NAME,
+        "every recipe as ONNX, batches of 1, 3 and 64, against PyTorch",
+        "within 1e-4; weights in float16: 99.9 % of pixels within one grey level",
+        f"{done} of {total} recipes ({len(rows)} networks); largest difference {max(whole, default=0):.1e}, "
+        f"{sum(d > 1e-4 for d in whole)} of {len(whole)} parts above 1e-4; in float16 {near:.2%} of pixels; "
+        f"{out} parts left out",
+        met,
+        {"rows": rows},
+        "Weights are random, away from the start. Differences are relative where values are above 1.",
+    )
+
+
+if __name__ == "__main__":
+    main()

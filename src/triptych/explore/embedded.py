@@ -1,0 +1,213 @@
+"""What the explorer's page carries of one run: graphs, numbers, the data behind, and a sheet of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from PIL import Image
+
+from triptych.core import Data, Latent, Train
+from triptych.core.statistics import format_number
+from triptych.errors import UserError
+from triptych.export.formats import NotExportable
+from triptych.export.graphs import Graph, PartName, graphs_of
+from triptych.export.of_run import Precision, describe, written
+from triptych.figures import planes, tiles
+from triptych.models import latent_space
+from triptych.run import data as run_data
+from triptych.run import schema
+from triptych.run.folder import Run
+from triptych.system.console import printable
+
+FRAMES = 12
+"""Checkpoints in the scrubber, at most."""
+POINTS = 2000
+"""Training points behind the samples of a 2-D set."""
+PICTURES = 1000
+"""Training pictures among which the nearest are looked for."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Whether training examples go into the page, and where they are."""
+
+    wanted: bool = False
+    where: str | None = None
+
+
+@dataclass
+class Embedded:
+    """One model of the page."""
+
+    about: dict[str, Any]
+    """what the scripts know of it: plain JSON values"""
+    sheet: Image.Image
+    parts: dict[str, bytes] = field(default_factory=dict)
+    terms: str = ""
+    """of the training examples in the page, where there are some"""
+
+
+def embed(
+    name: str,
+    run: Run,
+    model: Latent,
+    title: str,
+    precision: Precision,
+    training: Training,
+    announce: Callable[[str], None],
+) -> Embedded:
+    """Export what the page needs of a run; parts are named with `name` in front. What is left out is announced."""
+    images = len(model.shape) == 3
+    about = describe(run, model, precision)
+    made = Embedded(
+        {
+            "name": printable(title),
+            "set": about["data"],
+            "about": f"{about['data']}, {about['images']:,} images shown, seed {run.seed}",
+            "shape": list(model.shape),
+            "latent": model.latent,
+            "numbers": numbers(run),
+            "verdict": verdict(run),
+            "frames": [],
+            "encode": None,
+            "field": None,
+        },
+        blank(),
+    )
+    graphs = {graph.name: graph for graph in graphs_of(model)}
+    announce(f"exporting {title}")
+    add_frames(made, name, run, graphs["decode"], precision, announce)
+    if images and "encode" in graphs:
+        made.about["encode"] = add(made, f"{name}-encode", graphs["encode"], precision, about, announce)
+    field_of: PartName = "log_prob" if "log_prob" in graphs else "critic"
+    if not images and field_of in graphs:
+        graph = add(made, f"{name}-field", graphs[field_of], precision, about, announce)
+        made.about["field"] = graph and {"graph": graph, "density": field_of == "log_prob"}
+    if (factor := model.prior_factor()) is not None:
+        mean, root = factor
+        made.parts[f"{name}-prior"] = torch.cat([mean, root.flatten()]).numpy().astype("<f4").tobytes()
+        made.about |= {"prior": f"{name}-prior", "sd": latent_space.codes_of(model).sd.tolist()}
+    add_training(made, name, run, model, training, announce)
+    return made
+
+
+def add(
+    made: Embedded,
+    name: str,
+    graph: Graph,
+    precision: Precision,
+    about: dict[str, Any],
+    announce: Callable[[str], None],
+) -> str | None:
+    """Put one graph into the page; its name there, or None where it cannot be exported, which is announced."""
+    try:
+        made.parts[name], _ = written(graph, "onnx", precision, about)
+    except NotExportable as e:
+        announce(f"left out: {e}")
+        return None
+    return name
+
+
+def add_frames(
+    made: Embedded, name: str, run: Run, decode: Graph, precision: Precision, announce: Callable[[str], None]
+) -> None:
+    """The decoder, and before it those of the checkpoints that the run was asked to keep."""
+    saved, usual = run.checkpoints(), Train.__dataclass_fields__["keep"].default
+    kept = saved[-1:] if run.recipe.train.keep == usual else saved
+    if len(kept) > FRAMES:
+        announce(f"{made.about['name']} kept {len(kept)} checkpoints; {FRAMES} of them are in the page")
+        kept = [kept[round(i * (len(kept) - 1) / (FRAMES - 1))] for i in range(FRAMES)]
+    for images in kept[:-1]:
+        (earlier,) = graphs_of(run.load_at(images, "cpu"), "decode")
+        graph = f"{name}-at-{images}"
+        made.parts[graph], _ = written(earlier, "onnx", precision, {"images": images})
+        made.about["frames"].append({"images": images, "graph": graph})
+    graph = f"{name}-decode"
+    made.parts[graph], _ = written(decode, "onnx", precision, describe(run, decode.model, precision))
+    made.about["frames"].append({"images": kept[-1], "graph": graph})
+
+
+def add_training(
+    made: Embedded, name: str, run: Run, model: Latent, training: Training, announce: Callable[[str], None]
+) -> None:
+    """The sheet of samples; behind points the data, and of pictures some to look for near ones, where asked for.
+
+    Drawn sets are the program's own. Others go into the page only where they are asked for.
+    """
+    images = len(model.shape) == 3
+    data = None if images and not training.wanted else own_data(run, training, announce)
+    if data is not None and data.distribution is None and not training.wanted:
+        announce("the training points are left out of the page; --embed-training puts them in")
+        data = None
+    if data is not None and data.distribution is None:
+        made.terms = f"Training examples of {data.name} are in this page. Their terms: {terms(data)}."
+    if images:
+        made.sheet = tiles.tile(model.sample(16, seed=0).cpu())
+        if data is not None:
+            picked = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:PICTURES]
+            made.parts[f"{name}-training"] = data.x[picked].numpy().tobytes()
+            made.about["training"] = f"{name}-training"
+        return
+    samples = model.sample(500, seed=0).cpu()
+    points = samples if data is None else data.x[:POINTS]
+    centre, half = planes.view(points.float())
+    made.about["view"] = {"centre": list(centre), "half": half}
+    made.sheet = planes.plane_image(samples, points, model).convert("RGB")
+    if data is not None:
+        made.parts[f"{name}-data"] = points.numpy().astype("<f4").tobytes()
+        made.about["data"] = f"{name}-data"
+
+
+def own_data(run: Run, training: Training, announce: Callable[[str], None]) -> Data | None:
+    """What the run was trained on, or None, announced, where it is not here; UserError where it was asked for."""
+    try:
+        return run_data.own(run, training.where).train
+    except UserError as e:
+        if training.wanted:
+            raise
+        announce(f"drawn without the training points: {e}")
+        return None
+
+
+def terms(data: Data) -> str:
+    return str(data.about.get("licence") or data.about.get("terms") or "not recorded; ask whoever they are from")
+
+
+def blank() -> Image.Image:
+    return Image.new("L", (1, 1))
+
+
+def evaluated(run: Run) -> list[dict[str, Any]]:
+    """The entries of eval.json, those first that say most; none where the run was not evaluated."""
+    if not (run.path / "eval.json").exists():
+        return []
+    found = schema.read_evaluation(run.path)
+    entries = [
+        {"title": name} | {k: v for k, v in entry.items() if v not in (None, "")} for name, entry in found.items()
+    ]
+    return sorted((e for e in entries if e.get("value") is not None), key=lambda e: e.get("rank", 50))
+
+
+def numbers(run: Run) -> list[dict[str, str]]:
+    """Rows of a table: what it is, its value, and the same between two sets of real examples."""
+    return [
+        {
+            "title": printable(e["title"]) + (f" ({printable(e['variant'])})" if e.get("variant") else ""),
+            "value": format_number(e["value"]) + (f" ± {format_number(e['se'])}" if "se" in e else ""),
+            "floor": format_number(e["floor"]) if "floor" in e else "",
+        }
+        for e in evaluated(run)
+    ]
+
+
+def verdict(run: Run) -> list[str]:
+    """The first number in a line; then how the run ended and what was wrong with it."""
+    status, rows = run.status, numbers(run)
+    first = "not evaluated yet: `triptych evaluate RUN`"
+    if rows:
+        floor = f", real against real {rows[0]['floor']}" if rows[0]["floor"] else ""
+        first = f"{rows[0]['title']}: {rows[0]['value']}{floor}"
+    return [first, f"state: {status['state']}", *(f"alarm: {printable(str(a))}" for a in status.get("alarms", []))]

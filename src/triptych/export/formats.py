@@ -1,0 +1,196 @@
+"""A graph written as ONNX or as PyTorch's exported program, checked against the model that it came from."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from triptych.errors import UserError
+from triptych.export.graphs import Graph
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSET = 20
+BATCHES = (1, 3, 64)
+"""Batch sizes that a graph is checked with: a frozen one fails at the second."""
+CLOSE = 1e-4
+"""Largest difference from the model that passes without a note, relative to values above 1."""
+WRONG = 1e-2
+"""Difference from which on a graph is not the model."""
+HALVED = ("Gemm", "MatMul", "Conv", "ConvTranspose")
+"""Operators whose weights may be stored as float16."""
+
+
+class NotExportable(UserError):
+    """A graph that cannot be written, and why."""
+
+
+def need(*modules: str) -> None:
+    """UserError that names the extra unless these modules are installed."""
+    import importlib.util
+
+    for name in modules:
+        if importlib.util.find_spec(name) is None:
+            raise UserError(f"{name} is not installed; pip install 'triptych[onnx]'")
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """The exporter's remarks on itself are not for whoever exports a model."""
+    loggers = [
+        logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", "torch._export")
+    ]
+    before = [(log, log.level) for log in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for log in loggers:
+                log.setLevel(logging.CRITICAL)
+            yield
+        finally:
+            for log, level in before:
+                log.setLevel(level)
+
+
+def reason(e: BaseException) -> str:
+    """The first error of a chain, in one line."""
+    while e.__cause__ is not None:
+        e = e.__cause__
+    line = next((line for line in str(e).splitlines() if line.strip()), type(e).__name__)
+    return line.strip()[:200]
+
+
+def captured(graph: Graph) -> torch.export.ExportedProgram:
+    """The graph of one part, of any batch size. NotExportable where PyTorch cannot trace it."""
+    try:
+        with quietly(), torch.no_grad():
+            free = {0: torch.export.Dim("n", min=1)}
+            return torch.export.export(graph, (graph.examples(3, 0),), dynamic_shapes=(free,), strict=False)
+    except Exception as e:  # whatever a network does that cannot be traced
+        raise NotExportable(f"{graph.name} cannot be traced ({reason(e)})") from e
+
+
+def to_onnx(graph: Graph) -> ModelProto:
+    """One part as an ONNX model of opset 20 whose batch is free. NotExportable where an operator has no ONNX form."""
+    need("onnx", "onnxscript")
+    program = captured(graph)
+    try:
+        with quietly(), torch.no_grad():
+            made = torch.onnx.export(
+                program,
+                (graph.examples(3, 0),),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[graph.part.input],
+                output_names=[graph.part.output],
+                verbose=False,
+            )
+    except Exception as e:
+        raise NotExportable(f"{graph.name} has no ONNX form ({reason(e)})") from e
+    assert made is not None
+    return strip(made.model_proto)
+
+
+def strip(model: ModelProto) -> ModelProto:
+    """Without the exporter's notes on where each node came from, which are most of a small file."""
+    for holder in (model.graph, *model.graph.node, *model.graph.value_info, *model.functions):
+        del holder.metadata_props[:]
+        holder.doc_string = ""
+    del model.graph.value_info[:]
+    del model.metadata_props[:]
+    return model
+
+
+def halve(model: ModelProto) -> ModelProto:
+    """A copy that stores the weights of its products and convolutions as float16, cast back when it is loaded.
+
+    Arithmetic stays float32. What has no float16, being too large, stays as it is.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    half = onnx.ModelProto()
+    half.CopyFrom(model)
+    wanted = {name for node in half.graph.node if node.op_type in HALVED for name in node.input[1:2]}
+    casts, kept = [], []
+    for tensor in half.graph.initializer:
+        if tensor.name in wanted and tensor.data_type == TensorProto.FLOAT:
+            small = numpy_helper.to_array(tensor).astype(np.float16)
+            if np.isfinite(small).all():
+                kept.append(numpy_helper.from_array(small, f"{tensor.name}.half"))
+                casts.append(helper.make_node("Cast", [f"{tensor.name}.half"], [tensor.name], to=TensorProto.FLOAT))
+                continue
+        kept.append(tensor)
+    nodes = [*casts, *half.graph.node]
+    del half.graph.initializer[:], half.graph.node[:]
+    half.graph.initializer.extend(kept)
+    half.graph.node.extend(nodes)
+    return half
+
+
+def annotate(model: ModelProto, about: Mapping[str, str]) -> None:
+    """Write these words into an ONNX model's metadata."""
+    from onnx import helper
+
+    helper.set_model_props(model, dict(about))
+    model.producer_name = "triptych"
+
+
+def saved_program(graph: Graph) -> bytes:
+    """One part as the file of `torch.export.save`."""
+    file = io.BytesIO()
+    with quietly():
+        torch.export.save(captured(graph), file)
+    return file.getvalue()
+
+
+def run_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
+    """What an ONNX model with one input and one output computes, on the CPU."""
+    need("onnxruntime")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda given: torch.from_numpy(session.run(None, {name: given.numpy()})[0])
+
+
+def run_program(content: bytes) -> Callable[[Tensor], Tensor]:
+    """What a file of `torch.export.save` computes."""
+    with quietly():
+        return torch.export.load(io.BytesIO(content)).module()
+
+
+@torch.no_grad()
+def check(graph: Graph, run: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+    """Compare with the model at batches of 1, 3 and 64.
+
+    Returns the largest difference, relative to values above 1, and of images the share of pixels within one grey level.
+    NotExportable where the graph fails or is another function.
+    """
+    worst, near, images = 0.0, [], graph.part.output == "x" and len(graph.model.shape) == 3
+    for n in BATCHES:
+        given = graph.examples(n, seed=n)
+        want = graph(given)
+        try:
+            got = run(given)
+        except Exception as e:
+            raise NotExportable(f"{graph.name} fails on a batch of {n} ({reason(e)})") from e
+        if got.shape != want.shape:
+            raise NotExportable(f"{graph.name} makes {tuple(got.shape)} of a batch of {n}, not {tuple(want.shape)}")
+        worst = max(worst, float(((got - want).abs() / want.abs().clamp_min(1)).max()))
+        near.append(((got - want).abs() <= 1 / 255 + 1e-6).float().mean().item())
+    if not worst <= WRONG and not (images and min(near) >= 0.999):
+        raise NotExportable(f"{graph.name} as a graph differs from the model by {worst:.2g}")
+    found: dict[str, Any] = {"largest_difference": worst, "batches": list(BATCHES)}
+    return found | ({"within_a_grey_level": min(near)} if images else {})

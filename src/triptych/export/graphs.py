@@ -1,0 +1,96 @@
+"""What a model can do, as graphs: each takes one tensor and gives one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from triptych.core import Density, Encoder, Latent, Model, to_inner
+from triptych.errors import UserError
+from triptych.models.layers.bijections import Transform
+
+PartName = Literal["decode", "encode", "log_prob", "critic", "sample"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One thing a model may do: names and kinds of what goes in and comes out."""
+
+    input: str
+    output: str
+    able: Callable[[Model], bool]
+    call: Callable[[Model, Tensor], Tensor]
+
+
+def score(model: Model, x: Tensor) -> Tensor:
+    """What the critic says of public examples, (n,)."""
+    assert model.adversary is not None
+    return model.players[model.adversary](to_inner(x)).reshape(x.shape[0])
+
+
+def factor_of(model: Model) -> tuple[Tensor, Tensor] | None:
+    """`Latent.prior_factor`, once: it is not computed inside a graph."""
+    assert isinstance(model, Latent)
+    return model.prior_factor()
+
+
+PARTS: dict[PartName, Wanted] = {
+    "decode": Wanted("z", "x", lambda m: isinstance(m, Latent), lambda m, z: m.decode(z)),
+    "encode": Wanted("x", "z", lambda m: isinstance(m, Encoder), lambda m, x: m.encode(x)),
+    "log_prob": Wanted("x", "log_prob", lambda m: isinstance(m, Density), lambda m, x: m.log_prob(x)),
+    "critic": Wanted("x", "score", lambda m: m.adversary is not None, score),
+    "sample": Wanted(
+        "noise", "x", lambda m: isinstance(m, Latent) and m.prior_factor() is not None, lambda m, z: m.decode(z)
+    ),
+}
+"""Every graph there may be; `sample` only where decoding draws of N(0, I) would not sample."""
+
+
+class Graph(nn.Module):
+    """One part of a model as a module of one tensor."""
+
+    def __init__(self, model: Model, name: PartName) -> None:
+        super().__init__()
+        self.model = model
+        self.name: PartName = name
+        self.part = PARTS[name]
+        self.factor = factor_of(model) if name == "sample" else None
+
+    def forward(self, given: Tensor) -> Tensor:
+        if self.factor is not None:
+            mean, root = self.factor
+            given = mean + given @ root.T
+        return self.part.call(self.model, given)
+
+    @torch.no_grad()
+    def examples(self, n: int, seed: int) -> Tensor:
+        """n inputs as they are met: codes of the prior, noise, or the model's own samples (n, ...)."""
+        model, g = self.model, torch.Generator().manual_seed(seed)
+        assert isinstance(model, Latent)
+        if self.part.input == "noise":
+            return torch.randn(n, model.latent, generator=g)
+        z = model.prior(n, g)
+        return z if self.part.input == "z" else model.decode(z)
+
+
+def graphs_of(model: Model, only: PartName | None = None) -> list[Graph]:
+    """The graphs of all that a model can do, or the one asked for; UserError where it cannot.
+
+    They share a copy of the model, on the CPU, in eval mode, whose transforms are frozen.
+    """
+    able: list[PartName] = [name for name, part in PARTS.items() if part.able(model)]
+    if only is not None and only not in able:
+        kind = type(model).__name__
+        raise UserError(f"{kind} cannot {only.replace('critic', 'judge: it has no critic')}; it has {', '.join(able)}")
+    frozen = copy.deepcopy(model).cpu().eval()
+    for module in frozen.modules():
+        if isinstance(module, Transform):
+            module.freeze()
+    for weights in frozen.parameters():
+        weights.requires_grad_(False)
+    return [Graph(frozen, name) for name in able if only in (None, name)]

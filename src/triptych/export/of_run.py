@@ -1,0 +1,164 @@
+"""From a run to files that other programs read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from triptych import __version__
+from triptych.core import Latent, Model, encode
+from triptych.errors import UserError
+from triptych.export import formats
+from triptych.export.formats import NotExportable
+from triptych.export.graphs import Graph, PartName, graphs_of
+from triptych.run.folder import Run, Which
+from triptych.system import files
+
+Format = Literal["onnx", "safetensors", "torch-export"]
+Precision = Literal["fp32", "fp16"]
+FORMAT = 1
+"""Of export.json."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+    """a line for each part that was left out, or that differs from the model by more than rounding"""
+
+
+def write_export(
+    run: str | Path,
+    out: str | Path | None = None,
+    *,
+    format: Format = "onnx",
+    part: PartName | None = None,
+    precision: Precision = "fp32",
+    which: Which = "last",
+    model: Model | None = None,
+    announce: Callable[[str], None] = lambda text: None,
+) -> Exported:
+    """Write what a run's model can do, a file each, and `export.json` beside them; into the run folder by default.
+
+    Of ONNX and PyTorch's exported programs each file is checked against the model. A part that cannot be written is
+    left out and named; UserError where it was asked for, or where the part that samples is among them.
+    """
+    found = Run(run)
+    if precision == "fp16" and format == "torch-export":
+        raise UserError("--precision fp16 is for onnx and safetensors; leave it out")
+    if part is not None and format == "safetensors":
+        raise UserError("safetensors holds the weights of the whole model; leave --part out")
+    if format == "onnx":
+        formats.need("onnx", "onnxscript", "onnxruntime")
+    model = found.load(which, "cpu") if model is None else model
+    folder = Path(out) if out is not None else found.path / "export"
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; give --out a folder")
+    about = describe(found, model, precision)
+    notes: list[str] = []
+    contents: dict[str, bytes] = {}
+    parts: dict[str, Any] = {}
+    if format == "safetensors":
+        contents["model.safetensors"] = weights(model, precision, about)
+    else:
+        for graph in graphs_of(model, part):
+            announce(graph.name)
+            try:
+                content, checked = written(graph, format, precision, about)
+            except NotExportable as e:
+                if part is not None or graph.part.output == "x":
+                    raise
+                notes.append(f"left out: {e}")
+                continue
+            name = f"{graph.name}.{'onnx' if format == 'onnx' else 'pt2'}"
+            contents[name] = content
+            parts[graph.name] = {"file": name} | sides(graph) | file_facts(content) | checked
+            if checked["largest_difference"] > formats.CLOSE and precision == "fp32":
+                notes.append(f"{graph.name} differs from the model by {checked['largest_difference']:.2g}")
+    told = {"format": FORMAT, "written_as": format} | about | {"parts": parts, "left_out": notes}
+    if format == "safetensors":
+        told |= {"file": "model.safetensors"} | file_facts(contents["model.safetensors"])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        files.write_bytes(folder / name, content, "give --out another place")
+    files.write_json(folder / "export.json", told, "give --out another place")
+    return Exported((*(folder / name for name in contents), folder / "export.json"), tuple(notes))
+
+
+def written(graph: Graph, format: Format, precision: Precision, about: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """The file of one part, and how far it is from the model."""
+    if format == "torch-export":
+        content = formats.saved_program(graph)
+        return content, formats.check(graph, formats.run_program(content))
+    made = formats.to_onnx(graph)
+    if precision == "fp16":
+        made = formats.halve(made)
+    formats.annotate(made, metadata(graph, about))
+    content = made.SerializeToString()
+    return content, formats.check(graph, formats.run_onnx(content))
+
+
+def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
+    """What a program has to know that has the files alone."""
+    images = len(model.shape) == 3
+    told: dict[str, Any] = {
+        "triptych": __version__,
+        "run": run.name,
+        "seed": run.seed,
+        "images": run.status["images"],
+        "model": type(model).__name__,
+        "data": run.env.get("data", {}).get("name", run.recipe.data.name),
+        "shape": list(model.shape),
+        "range": [0, 1] if images else None,
+        "precision": precision,
+        "recipe": encode(run.recipe),
+    }
+    if isinstance(model, Latent):
+        told |= {"latent": model.latent, "prior": "normal" if model.prior_factor() is None else "gaussian"}
+    if run.origin():
+        told["origin"] = list(run.origin())
+    return told
+
+
+def metadata(graph: Graph, about: dict[str, Any]) -> dict[str, str]:
+    """The same as words inside an ONNX file, and which part it is."""
+    told = about | {"part": graph.name} | sides(graph)
+    if graph.name == "sample":
+        told["prior"] = "normal"  # it is in the graph
+    return {k: v if isinstance(v, str) else json.dumps(files.plain(v)) for k, v in told.items()}
+
+
+def sides(graph: Graph) -> dict[str, Any]:
+    """Name, shape of one example and range of what goes in and comes out; null where it has no bounds."""
+    model = graph.model
+    assert isinstance(model, Latent)
+    examples = {"shape": list(model.shape), "range": [0, 1] if len(model.shape) == 3 else None}
+    codes = {"shape": [model.latent], "range": None}
+    known = {"x": examples, "z": codes, "noise": codes}
+    number = {"shape": [], "range": None}
+    names = (("input", graph.part.input), ("output", graph.part.output))
+    return {side: {"name": name} | known.get(name, number) for side, name in names}
+
+
+def file_facts(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def weights(model: Model, precision: Precision, about: dict[str, Any]) -> bytes:
+    """All weights and buffers under their own names, with the description in the header."""
+    from safetensors.torch import save
+
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    if precision == "fp16":
+        state = {k: v.half() if v.dtype == torch.float32 else v for k, v in state.items()}
+        if bad := [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]:
+            raise UserError(f"{bad[0]} has values beyond float16; leave --precision out")
+    return save(state, {k: v if isinstance(v, str) else json.dumps(files.plain(v)) for k, v in about.items()})

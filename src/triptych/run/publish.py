@@ -1,0 +1,146 @@
+"""A run as it is given away: weights, recipe, numbers and a card, without checkpoints and without the maker's paths."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from triptych.core import Density, Encoder, Sampler, encode
+from triptych.core.statistics import format_number
+from triptych.data import find
+from triptych.errors import UserError
+from triptych.figures import tiles
+from triptych.models.families import build
+from triptych.run import data as run_data
+from triptych.run import schema
+from triptych.run.folder import PUBLISHED, Run, Which
+from triptych.run.plugins import needed
+from triptych.system import files
+
+KEPT = (
+    *("triptych", "python", "torch", "numpy", "device", "processor", "precision", "threads", "seed"),
+    *("shape", "parameters", "quantities", "data", "test"),
+)
+"""Of env.json; the rest may hold the maker's paths."""
+
+
+def write(run: Run, folder: Path, name: str, which: Which = "last", licence: str = "") -> None:
+    """Fill an empty folder with what `triptych.load` and a reader of the Hub need; no pickle, no program."""
+    if run.status["state"] != "done":
+        raise UserError(f"{run.path} is {run.status['state']}; `triptych resume {run.path}` finishes it")
+    from safetensors.torch import save
+
+    model = build(run.recipe.model, run.shape())
+    state = run.weights(model.state_dict(), which)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
+    files.write_bytes(folder / PUBLISHED, save(tensors, {"format": "pt"}))
+    recipe = run.recipe
+    if run_data.is_path(recipe.data.name):  # the maker's own folders are nobody's business
+        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, name=Path(recipe.data.name).name))
+    asked: dict[str, Any] = {"format": schema.FORMAT, "recipe": encode(recipe), "seed": run.seed}
+    if plugins := needed(run.recipe):
+        asked["plugins"] = plugins
+    env = {k: v for k, v in run.env.items() if k in KEPT}
+    env["data"] = {k: v for k, v in env["data"].items() if k != "place"}
+    env["data"]["name"] = Path(env["data"]["name"]).name
+    status = {k: v for k, v in run.status.items() if k in ("state", "images", "budget", "seconds", "alarms")}
+    values = schema.read_evaluation(run.path) if (run.path / "eval.json").exists() else {}
+    files.write_json(folder / "recipe.json", asked)
+    files.write_json(folder / "env.json", env)
+    files.write_json(folder / "status.json", status)
+    files.write_text(folder / "metrics.jsonl", "".join(files.json_text(line) + "\n" for line in run.lines()))
+    if values:
+        files.write_json(folder / "eval.json", values)
+    (folder / "samples").mkdir()
+    pictures = copied(run, folder, which)
+    files.write_text(folder / "README.md", card(run, name, values, pictures, licence))
+
+
+def copied(run: Run, folder: Path, which: Which) -> list[tuple[str, str]]:
+    """Pictures for the card, by file and what they show: samples of the weights that are given away."""
+    model = run.load(which, "cpu")
+    found = []
+    if isinstance(model, Sampler) and len(model.shape) == 3:
+        file = folder / "samples" / f"{run.status['images']:09d}.png"
+        with files.writing(file) as f:
+            tiles.tile(model.sample(64, seed=0)).save(f, "PNG")
+        found.append((f"samples/{file.name}", "64 samples of seed 0, not chosen"))
+    elif last := sorted((run.path / "samples").glob("*.png"))[-1:]:
+        with Image.open(last[0]) as picture, files.writing(folder / "samples" / last[0].name) as f:
+            picture.convert("RGB").save(f, "PNG")
+        found.append((f"samples/{last[0].name}", "samples of seed 0 over the data"))
+    return found
+
+
+def card(run: Run, name: str, values: Mapping[str, Any], pictures: list[tuple[str, str]], licence: str) -> str:
+    """The model card in Markdown: what it is, what it makes, its numbers and how they were made, how to run it."""
+    env, recipe, status = run.env, run.recipe, run.status
+    model = build(recipe.model, run.shape())
+    family = "flow" if isinstance(model, Density) else "autoencoder" if isinstance(model, Encoder) else "gan"
+    data = env["data"]
+    lines = ["---", "library_name: triptych", "tags:", "- triptych", f"- {family}"]
+    lines += ["pipeline_tag: unconditional-image-generation"] if len(run.shape()) == 3 else []
+    lines += [f"license: {licence}"] if licence else []
+    lines += ["---", "", f"# {name}", ""]
+    objective, network = type(recipe.objective).__name__, type(recipe.model).__name__
+    count = sum(env["parameters"].values()) if "parameters" in env else 0
+    lines += [
+        f"{recipe.about or recipe.name}. {network} trained by {objective} on {plain(data['name'])}: "
+        f"{status['images']:,} images shown, {count:,} parameters, seed {run.seed}.",
+        "",
+    ]
+    for file, about in pictures:
+        lines += [f"![{about}]({file})", "", f"*{about}*", ""]
+    lines += ["## How to run it", "", "```python", "import triptych", ""]
+    lines += [f'model = triptych.load("hub:{name}")', "x = model.sample(64, seed=0)", "```", ""]
+    lines += ["```sh", f"triptych sample hub:{name} -n 64 --out samples.png", "```", ""]
+    lines += ["## Numbers", ""] + (table(values) if values else ["It was not evaluated.", ""])
+    if status["alarms"]:
+        lines += ["Raised while training:", "", *(f"- {plain(alarm)}" for alarm in status["alarms"]), ""]
+    lines += ["## Data", "", *terms(run), ""]
+    lines += ["## Training", "", f"On {env['device']} with torch {env.get('torch', '?')}, {env['precision']}, "]
+    lines[-1] += f"{status.get('seconds', 0):,.0f} s. The whole recipe is in `recipe.json`, the log in `metrics.jsonl`."
+    return "\n".join(lines) + "\n"
+
+
+def table(values: Mapping[str, Any]) -> list[str]:
+    """The numbers that have a direction, each with its 95 % interval where its estimator has a standard error."""
+    rows = ["| metric | value | floor | n | features |", "|---|---:|---:|---:|---|"]
+    for key, v in sorted(values.items(), key=lambda item: (item[1].get("rank", 50), item[0])):
+        if v.get("value") is None or not v.get("better"):
+            continue
+        title = ", ".join(filter(None, [v.get("title") or key, v.get("variant")]))
+        unit = f" ({v['unit']})" if v.get("unit") else ""
+        spread = f" ± {format_number(1.96 * v['se'])}" if v.get("se") else ""
+        arrow = "↓" if v["better"] == "lower" else "↑"
+        floor = "" if v.get("floor") is None else format_number(v["floor"])
+        features = plain(v.get("extractor") or "")
+        cells = (
+            f"{plain(title + unit)} {arrow} | {format_number(v['value'])}{spread} | {floor} | {v['n']:,} | {features}"
+        )
+        rows.append(f"| {cells} |")
+    text = "The floor is the same metric between two sets of real examples: what no model can be expected to beat. "
+    text += "± is a 95 % interval of the estimate, for this one training; other seeds differ by more."
+    return [*rows, "", text, ""]
+
+
+def terms(run: Run) -> list[str]:
+    """What it was trained on, and on which terms."""
+    data = run.env["data"]
+    known = {} if run_data.is_path(run.recipe.data.name) else find(run.recipe.data.name).card
+    lines = [
+        f"{plain(known.get('title') or data['name'])}, {data['examples']:,} examples ({data['split']}), fingerprint "
+        f"`{data['fingerprint'][:12]}`. Terms: {plain(known.get('licence') or 'the maker of this model knows them')}."
+    ]
+    if known.get("citation"):
+        lines += ["", f"> {plain(known['citation'])}"]
+    return lines
+
+
+def plain(text: str) -> str:
+    """Text that Markdown takes as it is."""
+    return "".join(f"\\{c}" if c in "|<>[]*`_\\" else c for c in " ".join(str(text).split()))

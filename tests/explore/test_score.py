@@ -1,0 +1,92 @@
+"""Scores of examples and their p values, from the command line and of made-up models."""
+
+import csv
+import json
+
+import pytest
+import torch
+from fake_runs import make_run, toy_recipe
+
+from triptych.cli import main
+from triptych.core import Data, DataSpec, Density, Recipe, Train
+from triptych.explore import score
+from triptych.models.flows.coupling import RealNVP
+from triptych.objectives.flow import NLL
+
+FLOW = Recipe(DataSpec("8gaussians"), RealNVP(layers=2, width=8), NLL(), Train(images=1000), name="flow")
+
+
+class Simple(Density):
+    """log p falls with the pictures' contrast: constant ones are the likeliest of all."""
+
+    def __init__(self):
+        super().__init__((1, 4, 4))
+        self.w = torch.nn.Parameter(torch.ones(()))
+
+    def log_prob(self, x):
+        return -self.w * x.flatten(1).var(1)
+
+
+def pictures(n, seed):
+    g = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (n, 1, 4, 4), generator=g, dtype=torch.uint8)
+
+
+def test_a_constant_picture_that_is_likelier_than_examples_is_warned_of(tmp_path):
+    run = make_run(tmp_path / "r", FLOW, pictures=False)
+    sets = [Data(name, pictures(60, i)) for i, name in enumerate(("data", "train", "held out"))]
+    found = score.score(run, Simple(), *sets)
+    assert len(found.warnings) == 1
+    assert "by nll a constant picture" in found.warnings[0]
+    assert found.p["nll"].min() >= 1 / 61
+    assert set(found.scores) == {"nll", "atypicality"}
+
+
+def test_half_of_the_held_out_examples_calibrates_the_other(tmp_path, capsys):
+    run = make_run(tmp_path / "r", FLOW, pictures=False)
+    assert main(["score", str(run.path), "-n", "2000"]) == 0
+    out = capsys.readouterr().out
+    assert "2,000 held-out examples calibrate" in out
+    rows = list(csv.DictReader((run.path / "score.csv").read_text().splitlines()))
+    assert len(rows) == 2000
+    for level in (0.01, 0.05, 0.1):
+        share = sum(float(row["p_nll"]) <= level for row in rows) / len(rows)
+        assert abs(share - level) < 4 * (2 * level * (1 - level) / 2000) ** 0.5
+
+
+def test_strangers_are_strange(tmp_path, capsys):
+    import numpy as np
+
+    run = make_run(tmp_path / "r", FLOW, pictures=False)
+    np.save(tmp_path / "far.npy", 50 + np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32))
+    assert main(["score", str(run.path), "--data", str(tmp_path / "far.npy"), "--out", str(tmp_path / "s.csv")]) == 0
+    rows = list(csv.DictReader((tmp_path / "s.csv").read_text().splitlines()))
+    assert len(rows) == 40
+    assert all(float(row["p_nll"]) < 0.01 for row in rows)
+    assert "100.0% of 40 examples" in capsys.readouterr().out
+
+
+def test_copies_of_a_table(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("triptych.explore.copies.MOST", 100)
+    run = make_run(tmp_path / "r", toy_recipe(), pictures=False)
+    assert main(["copies", str(run.path), "-n", "200"]) == 0
+    assert "p = " in capsys.readouterr().out
+    told = json.loads((run.path / "neighbours" / "copies.json").read_text())
+    assert 0 <= told["low"] <= told["share"] <= told["high"] <= 1
+    assert (run.path / "neighbours" / "copies.csv").read_text().startswith("pair,row,ratio,")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["score", "RUN"], "has neither a density nor an encoder"),
+        (["score", "RUN", "--level", "2"], "--level is 2"),
+        (["score", "RUN", "--out", "x.txt"], "is no table"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line(argv, said, tmp_path, capsys):
+    run = make_run(tmp_path / "r", toy_recipe(), pictures=False)
+    assert main([str(run.path) if word == "RUN" else word for word in argv]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1

@@ -1,0 +1,202 @@
+"""Files for other programs: every network as ONNX, checked against the model, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from fake_runs import make_run, picture_recipe, toy_recipe
+from safetensors.torch import load_file
+
+from triptych.cli import main
+from triptych.core import DataSpec, Latent, ModelSpec, Recipe, Train, discover
+from triptych.errors import UserError
+from triptych.export import formats, graphs, write_export
+from triptych.models.autoencoders import MLPAutoencoder
+from triptych.models.flows import multiscale
+from triptych.models.flows.multiscale import Glow
+from triptych.models.layers.bijections import LULinear
+from triptych.objectives import AE
+
+SMALL = {"width": 8, "layers": 2, "steps": 1, "couplings": 1, "blocks": 1, "transforms": 1, "bins": 4, "levels": 2}
+NETWORKS = {name: spec for name, spec in discover("models", ModelSpec).items() if name != "Zuko"}
+"""Zuko's flows are another library's: those that cannot be traced say so."""
+
+
+def small(spec: type[ModelSpec], **more) -> Latent:
+    """A narrow model of this kind, for the first of these shapes that it makes, away from its plain start."""
+    fields = {f.name for f in dataclasses.fields(spec)}
+    network = spec(**{k: v for k, v in SMALL.items() if k in fields} | more)
+    for shape in ((2,), (1, 16, 16), (3, 32, 32)):
+        try:
+            model = network.build(shape)
+        except UserError:
+            continue
+        with torch.no_grad():
+            for w in model.parameters():
+                w.add_(0.05 * torch.randn_like(w))
+        assert isinstance(model, Latent)
+        return model.eval()
+    pytest.fail(f"{spec} makes none of the shapes")
+
+
+def exported(model: Latent, name: str) -> tuple[bytes, dict]:
+    (graph,) = graphs.graphs_of(model, name)
+    content = formats.to_onnx(graph).SerializeToString()
+    return content, formats.check(graph, formats.run_onnx(content))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_decodes_alike_as_onnx_at_every_batch(name):
+    _, checked = exported(small(NETWORKS[name]), "decode")
+    assert checked["batches"] == [1, 3, 64]
+    assert checked["largest_difference"] <= 1e-4
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NETWORKS)
+def test_all_that_every_network_can_do_is_alike_as_onnx(name):
+    model = small(NETWORKS[name])
+    for graph in graphs.graphs_of(model):
+        _, checked = exported(model, graph.name)
+        assert checked["largest_difference"] <= 1e-4, graph.name
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("preprocess", ["logit", "quantiles"])
+def test_image_flows_are_alike_both_ways_whatever_comes_first(preprocess):
+    model = small(Glow, preprocess=preprocess)
+    for name in ("decode", "encode", "log_prob"):
+        _, checked = exported(model, name)
+        assert checked["largest_difference"] <= 1e-4, name
+
+
+def test_a_frozen_batch_is_found():
+    class Frozen(graphs.Graph):
+        def forward(self, given):
+            return super().forward(given.reshape(3, -1))
+
+    frozen = Frozen(small(NETWORKS["MLPGAN"]), "decode")
+    with pytest.raises(formats.NotExportable, match="decode cannot be traced"):
+        formats.to_onnx(frozen)
+
+
+def test_another_function_is_found():
+    (graph,) = graphs.graphs_of(small(NETWORKS["MLPGAN"]), "decode")
+    with pytest.raises(formats.NotExportable, match="differs from the model by"):
+        formats.check(graph, lambda z: graph(z) + 0.1)
+
+
+def test_halved_weights_move_no_pixel_by_a_grey_level():
+    model = small(NETWORKS["ConvGAN"])
+    (graph,) = graphs.graphs_of(model, "decode")
+    whole = formats.to_onnx(graph)
+    half = formats.halve(whole).SerializeToString()
+    assert len(half) < 0.75 * len(whole.SerializeToString())
+    assert formats.check(graph, formats.run_onnx(half))["within_a_grey_level"] >= 0.999
+
+
+def test_a_frozen_linear_map_inverts_as_the_solves_do():
+    layer = LULinear(24)
+    with torch.no_grad():
+        for w in layer.parameters():
+            w.add_(0.1 * torch.randn_like(w))
+    z = torch.randn(5, 3, 24)
+    before = layer.inverse(z)
+    layer.freeze()
+    torch.testing.assert_close(layer.inverse(z), before, atol=1e-4, rtol=1e-4)
+
+
+def test_what_stands_for_functions_that_graphs_lack_is_those_functions(monkeypatch):
+    p = torch.cat([torch.linspace(1e-7, 1 - 1e-7, 100_001, dtype=torch.float64), torch.tensor([0.075, 0.925])])
+    levels = multiscale.Quantiles(3)
+    levels.fit(torch.rand(50, 3, 8, 8) ** 3 * 2 - 1)
+    share = torch.rand(7, 4, 4, 3)
+    plain = torch.special.ndtri(p), levels._levels(share)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(multiscale.normal_quantile(p), plain[0], atol=1e-6, rtol=2e-7)
+    assert torch.equal(levels._levels(share), plain[1])
+
+
+@pytest.fixture
+def digits(tmp_path):
+    return make_run(tmp_path / "digits", picture_recipe(), points=2, pictures=False).path
+
+
+def test_a_run_is_exported_with_what_other_programs_must_know(digits, capsys):
+    assert main(["export", str(digits)]) == 0
+    folder = digits / "export"
+    assert sorted(f.name for f in folder.iterdir()) == ["critic.onnx", "decode.onnx", "export.json"]
+    told = json.loads((folder / "export.json").read_text())
+    decode = told["parts"]["decode"]
+    assert (told["latent"], told["prior"], told["shape"], told["images"]) == (4, "normal", [1, 28, 28], 10_000)
+    assert decode["input"] == {"name": "z", "shape": [4], "range": None}
+    assert decode["output"] == {"name": "x", "shape": [1, 28, 28], "range": [0, 1]}
+    assert decode["largest_difference"] <= 1e-4
+    assert (folder / "decode.onnx").stat().st_size == decode["bytes"]
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(folder / "decode.onnx", providers=["CPUExecutionProvider"])
+    said = session.get_modelmeta().custom_metadata_map
+    assert (said["part"], said["latent"], json.loads(said["recipe"])["name"]) == ("decode", "4", "gan-mnist")
+    (x,) = session.run(["x"], {"z": np.zeros((5, 4), np.float32)})
+    assert x.shape == (5, 1, 28, 28)
+    assert 0 <= x.min() <= x.max() <= 1
+
+
+def test_an_autoencoder_has_a_graph_from_noise_to_samples(tmp_path):
+    recipe = Recipe(DataSpec("8gaussians"), MLPAutoencoder(latent=2, variational=False, width=8), AE(), Train(), "ae")
+    run = make_run(tmp_path / "ae", recipe, points=2, pictures=False)
+    write_export(run.path, tmp_path / "out", part="sample")
+    model = run.load()
+    noise = torch.randn(6, 2)
+    mean, root = model.prior_factor()
+    made = formats.run_onnx((tmp_path / "out" / "sample.onnx").read_bytes())(noise)
+    torch.testing.assert_close(made, model.decode(mean + noise @ root.T), atol=1e-5, rtol=0)
+
+
+def test_weights_and_pytorchs_programs_are_written_too(digits, tmp_path):
+    write_export(digits, tmp_path / "w", format="safetensors", precision="fp16")
+    state = load_file(tmp_path / "w" / "model.safetensors")
+    assert {v.dtype for v in state.values() if v.is_floating_point()} == {torch.float16}
+    write_export(digits, tmp_path / "p", format="torch-export", part="decode")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = torch.export.load(tmp_path / "p" / "decode.pt2").module()
+    assert module(torch.zeros(5, 4)).shape == (5, 1, 28, 28)
+
+
+def test_what_cannot_be_exported_is_one_line(digits, tmp_path, capsys, monkeypatch):
+    def refused(*words):
+        assert main(["export", *map(str, words)]) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        return line
+
+    assert "it has decode, critic" in refused(digits, "--part", "encode")
+    assert "leave it out" in refused(digits, "--format", "torch-export", "--precision", "fp16")
+    assert "leave --part out" in refused(digits, "--format", "safetensors", "--part", "decode")
+    assert "is not a run" in refused(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    assert "is a file" in refused(digits, "--out", tmp_path / "file")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install 'triptych[onnx]'" in refused(digits)
+    assert not (digits / "export").exists()
+
+
+def test_a_part_that_cannot_be_written_is_left_out_and_named(tmp_path, monkeypatch):
+    run = make_run(tmp_path / "toy", toy_recipe(), points=2, pictures=False)
+    real = formats.to_onnx
+
+    def fails(graph):
+        if graph.name == "critic":
+            raise formats.NotExportable("critic has no ONNX form (no such thing)")
+        return real(graph)
+
+    monkeypatch.setattr(formats, "to_onnx", fails)
+    result = write_export(run.path, tmp_path / "out")
+    assert result.notes == ("left out: critic has no ONNX form (no such thing)",)
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["left_out"] == list(result.notes)
