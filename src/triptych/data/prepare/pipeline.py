@@ -245,10 +245,10 @@ def _finish(
     """Close the gaps that skipped files left, and write what is known beside the array."""
     entries, results = listing.entries, _InOrder(done)
     # A caption or a table beside the pictures is left aside, but it is no broken picture.
-    kept = done.kept.tolist()
+    kept = done.kept
     bad = sum("skipped" in r and e.expected for e, r in zip(entries, results, strict=True))
     causes = Counter(r["skipped"] for e, r in zip(entries, results, strict=True) if "skipped" in r and e.expected)
-    if not kept:
+    if not len(kept):
         causes = causes or Counter(r["skipped"] for r in results)
         raise UserError(f"{listing.path} holds no readable picture among {len(entries):,} files; {advice(causes)}")
     if bad > UNREADABLE * (bad + len(kept)):
@@ -316,12 +316,12 @@ def _closed(folder: Path) -> dict[str, Any]:
     return read_object(folder / "about.json")
 
 
-def _gather(folder: Path, kept: list[int], row: list[int]) -> None:
+def _gather(folder: Path, kept: np.ndarray, row: list[int]) -> None:
     """`images.partial` with the kept rows only; the rows themselves stay, in case of a kill."""
     size = int(np.prod(row))
     with (folder / "rows.npy").open("rb") as rows, (folder / "images.partial").open("wb") as out:
         out.write(cache.header(len(kept), row))
-        for run in np.split(np.array(kept), np.flatnonzero(np.diff(kept) != 1) + 1):
+        for run in np.split(kept, np.flatnonzero(np.diff(kept) != 1) + 1):
             rows.seek(cache.HEADER + int(run[0]) * size)
             left = len(run) * size
             while left:
