@@ -17,9 +17,7 @@ def check_objective(objective: Objective, network: ModelSpec, data: Data, steps:
     """AssertionError, saying which, where an objective breaks a promise while it trains a network on some data.
 
     Losses are finite scalars; a move changes the parameters of its players alone; every player moves; the same seed
-    gives the same losses; the objective is a frozen dataclass that a recipe's JSON can hold; and a batch that is
-    computed in shares has the losses of the whole one, or is refused so (`core.share`: its random numbers are drawn,
-    and its means over the batch taken, by that module's functions).
+    gives the same losses; the objective is a frozen dataclass that a recipe's JSON can hold.
     """
     name = type(objective).__name__
     assert dataclasses.is_dataclass(objective), f"{name} is no dataclass; its fields are its hyper-parameters"
@@ -42,6 +40,15 @@ def check_objective(objective: Objective, network: ModelSpec, data: Data, steps:
             moved |= set(move.names)
         assert moved == set(model.players), f"{name} never moves {sorted(set(model.players) - moved)}"
     assert losses[0] == losses[1], f"{name} gives other losses from the same seed: is there state in it?"
+
+
+def check_shares(objective: Objective, network: ModelSpec, data: Data) -> None:
+    """AssertionError unless half batches have, in the mean, the loss of the whole one, or are refused: for training on
+    several devices, and in parts.
+
+    Random numbers for examples are to be drawn, and means within a loss taken, by the functions of `core.share`.
+    """
+    name = type(objective).__name__
     whole, halves = first_loss(objective, network, data, 1), first_loss(objective, network, data, 2)
     close = halves is None or abs(halves - (whole or 0.0)) <= 1e-4 * max(1.0, abs(whole or 0.0))
     assert close, f"half batches of {name} have a mean loss of {halves}, the whole one {whole}: see core/share.py"
