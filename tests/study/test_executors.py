@@ -101,7 +101,7 @@ def test_jobs_of_slurm_make_what_local_processes_do(tmp_path: Path) -> None:
     asked = Slurm(cluster="local", minutes=10)
     with places.executor("slurm", asked, 2, "cpu", tmp_path / "there") as place:
         outcomes = run_study(study, tmp_path / "there", progress=False, executor=place)
-    assert [o.state for o in outcomes] == ["done", "done"]
+    assert {o.state for o in outcomes} == {"done"}
     assert numbers(tmp_path / "there") == numbers(tmp_path / "here")
 
 
