@@ -228,7 +228,11 @@ def resume(
 
 
 def finished(run: Run) -> None:
-    """What a person wants to know when training ends."""
+    """What a person wants to know when training ends; of several ranks the first tells it."""
+    from triptych.system.distributed import asked
+
+    if not asked().first:
+        return
     from triptych.evaluate.while_training import of_features
 
     status = run.status

@@ -67,6 +67,13 @@ class Run:
         self.recipe, self.seed = schema.read_recipe(self.path)
 
     @classmethod
+    def elsewhere(cls, path: str | Path, recipe: Recipe, seed: int) -> Run:
+        """The run that another process makes, perhaps on another machine: nothing of it is read."""
+        run = cls.__new__(cls)
+        run.path, run.recipe, run.seed = Path(path), recipe, seed
+        return run
+
+    @classmethod
     def create(cls, path: str | Path, recipe: Recipe, seed: int, env: Mapping[str, Any]) -> Run:
         """A new run folder, which appears whole or not at all. UserError when the place is taken."""
         path = Path(path)

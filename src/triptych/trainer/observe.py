@@ -145,7 +145,7 @@ class Compile(Observer):
         self.run, self.sink = run, sink
 
     def begin(self, state: State) -> None:
-        if not device.compiles(state.model.device):
+        if not device.compiles(state.model.device) or state.ranks.world > 1:  # each rank would compile for itself
             return
         batch = next(in_order(state.data, state.train.batch, state.model.device))
         why_not = compilation.compile_players(state.model, state.objective, batch, self.run.env["precision"])
