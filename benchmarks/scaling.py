@@ -78,7 +78,8 @@ def run(case: str, world: int, seconds: float, width: int) -> float:
     common = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GLOO_SOCKET_IFNAME": "lo"}
     common |= {"WORLD_SIZE": str(world), "OMP_NUM_THREADS": str(2 // world)}
     started = [
-        subprocess.Popen(words, env=common | {"RANK": str(i)}, stdout=subprocess.PIPE, text=True) for i in range(world)
+        subprocess.Popen(words, env=common | {"RANK": str(i)}, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+        for i in range(world)
     ]
     said = [p.communicate()[0] for p in started]
     assert not any(p.returncode for p in started)

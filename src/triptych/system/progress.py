@@ -31,7 +31,8 @@ class _Left(ProgressColumn):
     """The time left as whoever updates the bar knows it, else from the rate."""
 
     def render(self, task: Task) -> Text:
-        left = task.fields["left"] if task.fields["left"] is not None else task.time_remaining
+        told = task.fields.get("left")  # a bar of somebody else's may have no such field
+        left = task.time_remaining if told is None else told
         if left is None or task.finished:
             return Text("-:--:--" if left is None else "0:00:00", style="cyan")
         return Text(str(timedelta(seconds=max(0, round(left)))), style="cyan")
