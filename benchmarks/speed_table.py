@@ -111,7 +111,6 @@ def against(commit: str, pairs: int) -> None:
                     stdout=-1,
                     text=True,
                     encoding="utf-8",
-                    encoding="utf-8",
                 )
                 for side, source in sides.items()
             }
