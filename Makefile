@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 
-.PHONY: demo test test-long check format bench-table clean
+.PHONY: demo test test-long check format docs bench-table clean
 
 demo: $(VENV)/.installed
+	@echo "7 small models of all three families, 3 seeds each, on what the program draws itself: about four minutes on two cores"
 	env -u OMP_NUM_THREADS $(BIN)/triptych study quickstart --out demo
-	env -u OMP_NUM_THREADS $(BIN)/triptych explore $(foreach r,gan wgan-gp vae realnvp,$$(ls -dt demo/$(r)-glyphs-*-seed0 | head -n 1)) \
+	env -u OMP_NUM_THREADS $(BIN)/triptych explore $(foreach r,gan vae realnvp,$$(ls -dt demo/$(r)-glyphs-*-seed0 | head -n 1)) \
 	  --precision fp16 --out demo/explore.html
 	$(BIN)/triptych report demo --out demo/report.html
 	@echo "open demo/explore.html in a browser: the models run there; demo/report.html compares them"
@@ -44,6 +45,11 @@ browser:
 	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends firefox-esr; } >/dev/null 2>&1 \
 	  || echo "no Firefox could be installed: its tests are skipped"
 
+# The site, with its search, in docs/_build/html/index.html; a warning is an error.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 bench-table: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/table.py
 
@@ -58,5 +64,9 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
 	@touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/pip install -q -c constraints.txt -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build docs/_build docs/_made *.egg-info .pytest_cache .ruff_cache

@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     asked = parser.parse_args()
     file = RESULTS / f"{NAME}.json"
-    rows: dict[str, dict] = json.loads(file.read_text())["details"]["rows"] if file.exists() else {}
+    rows: dict[str, dict] = json.loads(file.read_text(encoding="utf-8"))["details"]["rows"] if file.exists() else {}
     recipes = all_recipes()
     groups: dict[str, list[str]] = {}
     for name, recipe in recipes.items():

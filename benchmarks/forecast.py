@@ -78,7 +78,7 @@ def main() -> None:
     rows = {}
     for name in args.recipes:
         argv = [sys.executable, __file__, "--work", name, "--minutes", str(args.minutes)]
-        done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True)
         row = rows[name] = json.loads(done.stdout.splitlines()[-1])
         print(
             f"{name}: {row['minutes']:.2f} min ({row['off']:+.0%}), time left {row['left_off']:+.0%}, "

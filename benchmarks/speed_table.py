@@ -152,7 +152,9 @@ def main() -> None:
             continue
         file, *words = script.split()
         words += (short or ["--quick"]) if args.quick else []
-        done = subprocess.run([args.python, str(HERE / file), *words], stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            [args.python, str(HERE / file), *words], stderr=subprocess.PIPE, text=True, encoding="utf-8", check=False
+        )
         for name in records:
             if done.returncode:
                 last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

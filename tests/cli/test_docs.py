@@ -64,7 +64,7 @@ def test_a_study_becomes_gallery_and_advice(tmp_path):
     docs.build(tmp_path / "docs", [out])
     gallery = (tmp_path / "docs" / "gallery.md").read_text()
     assert "| | gan-25gaussians | wgan-gp-25gaussians |" in gallery
-    assert "| High-quality samples ↑ | 0.510 ± 0.127 | 0.905 ± 0.0635 |" in gallery
+    assert "| High-quality samples ↑ | 0.500, 0.520 | 0.900, 0.910 |" in gallery
     assert (tmp_path / "docs" / "figures" / "tiny-25gaussians-wgan-gp-25gaussians.png").is_file()
     assert (tmp_path / "docs" / "figures" / "objective-WGANGP-25gaussians.png").is_file()
     assert "objective-WGANGP-25gaussians.png" in (tmp_path / "docs" / "objectives" / "WGANGP.md").read_text()

@@ -10,7 +10,8 @@ from triptych.cli import docs
 from triptych.core import plugins
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCS = [p for p in sorted((ROOT / "docs").rglob("*.md")) if not {"_made", "_build"} & set(p.parts)]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *DOCS]
 WRITTEN = [p for p in PAGES if docs.SAID not in p.read_text(encoding="utf-8")]
 
 

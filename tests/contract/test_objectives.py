@@ -13,7 +13,7 @@ from triptych import core
 from triptych.core import Data, Move, Objective
 from triptych.core.discovery import plugged
 from triptych.models.gans.mlp import MLPGAN
-from triptych.trainer.contracts import check_objective
+from triptych.trainer.contracts import check_objective, check_shares
 
 OBJECTIVES = core.discover("objectives", Objective)
 
@@ -35,6 +35,10 @@ def test_fields_are_documented(objective: Objective) -> None:
 
 def test_is_final(objective: Objective) -> None:
     assert not [c for c in OBJECTIVES.values() if issubclass(c, type(objective)) and c is not type(objective)]
+
+
+def test_half_batches_make_the_whole_one(objective: Objective) -> None:
+    check_shares(objective, *trainable(objective))
 
 
 def test_a_strangers_objective_is_checked_with_a_strangers_network(tmp_path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from triptych.core.statistics import estimate, holm, student, two_sided, welch
+from triptych.core.statistics import estimate, format_to, holm, student, two_sided, welch
 
 
 @pytest.mark.parametrize("freedom", [1, 1.7, 2, 4, 9.3, 30, 400])
@@ -54,3 +54,25 @@ def test_interval_covers_the_truth_as_often_as_it_says():
     x = rng.normal(size=(4000, 5))
     reach = student(4) * x.std(axis=1, ddof=1) / math.sqrt(5)
     assert abs((np.abs(x.mean(axis=1)) <= reach).mean() - 0.95) < 0.014
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([0.5], "0.500"),
+        ([62.8, 110.3], "62.8, 110"),
+        ([0.5, 0.52, 0.48], "0.500 ± 0.050"),
+        ([1234.5, 1250.0, 1300.0], "1,262 ± 85"),
+        ([8.0, 8.0, 8.0], "8 ± 0"),
+        ([61234.0, 60000.0, 90000.0], "70,000 ± 42,000"),
+    ],
+)
+def test_two_seeds_are_shown_and_from_three_the_interval_decides_the_digits(values, text):
+    assert str(estimate(values)) == text
+
+
+def test_digits_beyond_the_intervals_second_are_left_out():
+    assert format_to(0.123456, 0.0123) == "0.123"
+    assert format_to(123456.0, 2345.0) == "123,500"
+    assert format_to(1e-5, 1e-6) == "1.00e-5"
+    assert format_to(math.nan, 1.0) == "?"

@@ -48,7 +48,7 @@ def flip(file: Path, rng: random.Random) -> bytes:
 def test_a_flipped_bit_is_found_wherever_it_is(pets: Path) -> None:
     home = home_of(pets)
     files = sorted(p for p in home.iterdir() if p.is_file())
-    assert {p.name for p in files} == {"about.json", "factors.npz", "hashes.npy", "images.npy", "index.json"}
+    assert {p.name for p in files} == {"about.json", "factors.npz", "hashes.npy", "images.npy", "index.jsonl"}
     rng = random.Random(0)
     for trial in range(150):
         file = files[trial % len(files)]
@@ -161,7 +161,7 @@ def test_a_kill_at_its_last_steps_leaves_nothing_behind(pets: Path, monkeypatch:
             data.load(pets, resolution=8)
     home = home_of(pets)
     names = {p.name for p in home.iterdir()}
-    assert names == {"about.json", "factors.npz", "hashes.npy", "images.npy", "index.json"}
+    assert names == {"about.json", "factors.npz", "hashes.npy", "images.npy", "index.jsonl"}
     assert "sha256" in json.loads((home / "about.json").read_text())
     assert not [p for p in (root() / "prepared").iterdir() if p.name.endswith(".partial")]
 

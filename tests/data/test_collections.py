@@ -1,7 +1,6 @@
 """What a person's own collections do to names, splits and the cache."""
 
 import io
-import json
 import os
 import tarfile
 import zipfile
@@ -14,6 +13,7 @@ from PIL import Image
 
 from triptych import data
 from triptych.cli import main
+from triptych.data.prepare.prepared import read_index
 from triptych.errors import NoSplit, UserError
 
 
@@ -24,7 +24,8 @@ def save(path: Path, seed: int = 0, size: tuple[int, int] = (20, 16)) -> Path:
 
 
 def index(d: data.Data) -> dict:
-    return json.loads((Path(d.about["folder"]) / "index.json").read_text())
+    sources, skipped = read_index(Path(d.about["folder"]))
+    return {"sources": sources, "skipped": skipped}
 
 
 # ------------------------------------------------------------------------------------------- names

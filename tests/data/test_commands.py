@@ -45,7 +45,7 @@ def test_prepare_says_what_it_did(folder: Path, capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     assert "60 examples of 3 x 16 x 16" in out
     assert "1 skipped: empty file" in out
-    assert (Path(out.split(" in ")[-1].split()[0]) / "index.json").is_file()
+    assert (Path(out.split(" in ")[-1].split()[0]) / "index.jsonl").is_file()
 
 
 def test_exported_pictures_are_the_set(folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Folders as people have them: litter of drives, odd names, CelebA's layouts, devices, things that are no pictures."""
 
-import json
 import os
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from triptych import data
 from triptych.cli import main
 from triptych.data.prepare import litter
 from triptych.data.prepare.layouts import collection
+from triptych.data.prepare.prepared import read_index
 from triptych.errors import UserError
 
 LITTER = (
@@ -44,8 +44,7 @@ PETS = {f"{'cat' if i < 3 else 'dog'}/{i}.png": png(i) for i in range(6)}
 
 
 def odd_names(d: data.Data) -> dict[str, str]:
-    index = json.loads((Path(d.about["folder"]) / "index.json").read_text(encoding="utf-8"))
-    return {s["name"]: s["reason"] for s in index["skipped"]}
+    return {s["name"]: s["reason"] for s in read_index(Path(d.about["folder"]))[1]}
 
 
 def test_what_drives_leave_behind_is_left_aside_and_counted(tmp_path: Path) -> None:
@@ -177,7 +176,7 @@ def test_names_that_are_no_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert len(d.classes) == 2
         assert "caf" in d.name
         d.name.encode()  # what a run keeps of it is text
-        json.loads((Path(d.about["folder"]) / "index.json").read_bytes())
+        assert len(read_index(Path(d.about["folder"]))[0]) == 3
         out = tmp_path / f"out{place.suffix}"
         assert main(["data", "prepare", str(place), "--resolution", "4", "--export", str(out / ODD)]) == 0
         assert len(data.load(out / ODD, resolution=4)) == 3

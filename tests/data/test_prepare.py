@@ -20,6 +20,7 @@ import triptych
 from triptych import data
 from triptych.core.preparation import Preparation
 from triptych.data.prepare import prepared, workers
+from triptych.data.prepare.prepared import read_index
 from triptych.errors import UserError
 from triptych.system.cache import root
 
@@ -53,7 +54,8 @@ def as_tar(folder: Path, to: Path, mode: str = "w") -> Path:
 
 
 def index(d: data.Data) -> dict:
-    return json.loads((Path(d.about["folder"]) / "index.json").read_text())
+    sources, skipped = read_index(Path(d.about["folder"]))
+    return {"sources": sources, "skipped": skipped}
 
 
 def test_classes_from_folders(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,10 @@ def page_file(tmp_path_factory):
     runs = []
     for name, level in (("gan-25gaussians", 0.5), ("wgan-gp-25gaussians", 0.9)):
         for seed in range(2):
-            values = {"high_quality": {"value": level + rng.gauss(0, 0.02), "floor": 0.989}, "nll": {"value": None}}
+            values = {
+                "high_quality": {"value": level + rng.gauss(0, 0.02), "floor": 0.989},
+                "nll": {"value": None if name == "gan-25gaussians" else 2.5},
+            }
             runs.append(make_run(out / f"{name}-{seed}", toy_recipe(name), seed, values=values, points=6))
     runs.append(make_run(out / "digits", picture_recipe(), alarms=("the critic wins every time",), points=6))
     for run in (runs[0], runs[-1]):
@@ -69,21 +72,53 @@ def test_accessible(opened, axe):
     assert found == []
 
 
+REACHED = "a[href], summary, .plot, td.none"
+
+
 @pytest.mark.parametrize("opened", [(1280, "light")], indirect=True)
 def test_every_control_is_reached_by_keyboard(opened):
-    wanted = opened.evaluate("document.querySelectorAll('a[href], summary').length")
+    wanted = opened.evaluate(f"[...document.querySelectorAll('{REACHED}')].filter(e => e.checkVisibility()).length")
     reached = set()
     for _ in range(wanted + 40):
         opened.keyboard.press("Tab")
-        reached.add(
-            opened.evaluate("[...document.querySelectorAll('a[href], summary')].indexOf(document.activeElement)")
-        )
-    hidden = opened.evaluate(
-        "[...document.querySelectorAll('a[href], summary')].filter(e => e.parentElement.closest('details:not([open])')"
-        " && e.closest('details:not([open])') !== e.parentElement).length"
-    )
-    assert len(reached - {-1}) == wanted - hidden
+        reached.add(opened.evaluate(f"[...document.querySelectorAll('{REACHED}')].indexOf(document.activeElement)"))
+    assert len(reached - {-1}) == wanted
     opened.keyboard.press("Tab")
+
+
+@pytest.mark.parametrize("opened", [(1280, "light")], indirect=True)
+def test_curves_are_read_by_keyboard_and_pointer_and_change_their_axis(opened):
+    shown = "[...document.querySelectorAll('.plot')].filter(e => e.checkVisibility())"
+    assert opened.evaluate(f"{shown}.every(e => e.matches('.images'))")
+    opened.evaluate(f"{shown}[0].focus()")
+    opened.keyboard.press("ArrowLeft")
+    told = opened.evaluate(f"{shown}[0].querySelector('.told').textContent")
+    assert told.startswith("at 8,000: gan-25gaussians 12, wgan-gp-25gaussians 12")
+    plot = opened.locator(".plot.images svg").first
+    plot.hover(position={"x": 1 + plot.bounding_box()["width"] * 48 / 380, "y": 50})
+    assert opened.evaluate(f"{shown}[0].querySelector('.told').textContent").startswith("at 0: ")
+    opened.locator(".by-seconds").first.check()
+    assert opened.evaluate(f"{shown}[0].matches('.seconds')")
+    assert opened.heard == []
+
+
+@pytest.mark.parametrize("opened", [(1280, "light")], indirect=True)
+def test_the_reason_for_an_empty_cell_is_shown_on_focus(opened):
+    cell = opened.locator("td.none").first
+    assert cell.locator(".why").evaluate("e => getComputedStyle(e).opacity") == "0"
+    cell.focus()
+    assert cell.locator(".why").evaluate("e => getComputedStyle(e).opacity") == "1"
+
+
+def test_the_page_stands_without_scripts(browser, page_file):
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(page_file.as_uri())
+    assert page.locator(".plot.images svg").first.is_visible()
+    page.locator(".by-seconds").first.check()
+    assert page.locator(".plot.seconds svg").first.is_visible()
+    assert not page.locator(".plot.images svg").first.is_visible()
+    context.close()
 
 
 @pytest.mark.parametrize("opened", [(1280, "light")], indirect=True)

@@ -239,7 +239,7 @@ def test_a_report_takes_the_place_of_the_one_before(tmp_path):
 def test_parallel_lines_overwrite_nothing_either(tmp_path, name):
     (tmp_path / name).write_bytes(b"{}")
     with pytest.raises(UserError, match="was not written by triptych"):
-        parallel_lines.run_study(tmp_path, 1, "quick")
+        parallel_lines.carry_out(tmp_path, 1, "quick")
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 

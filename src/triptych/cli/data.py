@@ -1,4 +1,4 @@
-"""`triptych data list`, `info` and `prepare`."""
+"""`triptych data list`, `info`, `prepare` and `merge`."""
 
 from __future__ import annotations
 
@@ -40,11 +40,18 @@ def prepare(
     data: Name,
     preparation: OmitArgPrefixes[Preparation] = PLAIN,
     export: Annotated[Path | None, arg(help="also write the prepared pictures as PNG files to this new folder")] = None,
+    shard: Annotated[
+        str | None,
+        arg(metavar="I/N", help="only the I-th of N parts, for several processes or machines with one cache"),
+    ] = None,
 ) -> None:
     """Read any collection of pictures once, into an array that training maps into memory.
 
-    Says what became of every file; the cache's index.json names them all.
+    Says what became of every file; the cache's index.jsonl names them all.
     """
+    if shard is not None:
+        one_shard(data, preparation, shard)
+        return
     if export is not None:
         from triptych.data.export import refuse
 
@@ -69,6 +76,28 @@ def prepare(
         from triptych.data.export import export as write
 
         say(f"  {write(parts, export):,} pictures written to {export}")
+
+
+def one_shard(data: str, preparation: Preparation, text: str) -> None:
+    """`data prepare --shard`: what it made, or that there is nothing to be made in parts."""
+    from triptych.data.prepare import shards
+
+    shard = shards.Shard.read(text)
+    try:
+        with shards.only(shard):
+            splits(data, preparation)
+    except shards.Finished as e:
+        console().print(Text(printable(str(e))))
+        return
+    raise UserError(f"{data} is no collection of encoded pictures; leave --shard out")
+
+
+def merge(data: Name, preparation: OmitArgPrefixes[Preparation] = PLAIN) -> None:
+    """Put a collection together from the shards that `data prepare --shard` made: the same set as without them."""
+    from triptych.data.prepare import shards
+
+    with shards.merging():
+        prepare(data, preparation)
 
 
 def info(
@@ -177,11 +206,11 @@ def duplicate_rows(parts: Mapping[str, Data]) -> list[tuple[str, str]]:
     return [("near-duplicates", text)] + ([("", f"nearest: {nearest}")] if nearest else [])
 
 
-COMMANDS = {"list": list_sets, "info": info, "prepare": prepare}
+COMMANDS = {"list": list_sets, "info": info, "prepare": prepare, "merge": merge}
 
 
 def data(argv: Sequence[str]) -> None:
-    """List, describe and prepare data sets: `triptych data list|info|prepare`."""
+    """List, describe and prepare data sets: `triptych data list|info|prepare|merge`."""
     known = COMMANDS
     if not argv or argv[0] in ("-h", "--help"):
         lines = [f"  {name:<8} {(f.__doc__ or ' ').splitlines()[0]}" for name, f in known.items()]

@@ -64,7 +64,7 @@ COMMANDS = {
     "push": from_function("push", push.push),
     "track": from_function("track", track.track),
     "completion": from_function("completion", completion),
-    "data": Command("List, describe and prepare data sets: `triptych data list|info|prepare`.", data),
+    "data": Command("List, describe and prepare data sets: `triptych data list|info|prepare|merge`.", data),
 }
 
 

@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 
 from triptych.cli.options import Track
 from triptych.study.contract import Resource
+from triptych.study.slurm import ON, Slurm
 
 if TYPE_CHECKING:
     from triptych.study.contract import Contract
@@ -35,6 +36,8 @@ def study(
         Resource | None, arg(help="what every training gets the same of: seconds of processor time, images, or minutes")
     ] = None,
     budget: Annotated[float | None, arg(help="how much of it")] = None,
+    on: Annotated[str, arg(metavar=ON, help="where the trainings are carried out")] = "local",
+    slurm: Slurm = Slurm(),  # noqa: B008 - a frozen value
     head_start: Annotated[
         Literal["all", "none"] | None,
         arg(help="none: no network begins with statistics of the data; default: each with those of its design"),
@@ -48,7 +51,8 @@ def study(
     """
 
     asked = {"seeds": seeds, "minutes": minutes, "contract": contract(equal, budget)}
-    contrast(name, out, scale, jobs, device, asked, track, head_start=head_start, trust=trust)
+    place = (on, slurm)
+    contrast(name, out, scale, jobs, device, asked, place, track, head_start=head_start, trust=trust)
 
 
 def contract(equal: Resource | None, budget: float | None) -> Contract | None:
@@ -77,6 +81,7 @@ def contrast(
     jobs: int | None,
     device: str = "auto",
     asked: Mapping[str, Any] | None = None,
+    place: tuple[str, Slurm] = ("local", Slurm()),
     track: Sequence[str] = (),
     *,
     head_start: Literal["all", "none"] | None = None,
@@ -97,6 +102,7 @@ def contrast(
     from triptych.run.sinks import trackers
     from triptych.study import named
     from triptych.study.from_file import read_study
+    from triptych.study.places import executor
     from triptych.study.runner import run_study, terminated
     from triptych.system import names
     from triptych.system.console import say
@@ -121,8 +127,9 @@ def contrast(
     folder = out or Path("runs") / (study.name if from_file else f"{name}-{scale}")
     names.encodable(folder)
     check_places(folder / "report.html")
-    with terminated(f"what is done is kept in {folder}; the same command goes on with the rest"):
-        outcomes = run_study(study, folder, jobs, device, track=track)
+    told = f"what is done is kept in {folder}; the same command goes on with the rest"
+    with terminated(told), executor(*place, jobs, device, folder) as found:
+        outcomes = run_study(study, folder, jobs, executor=found, track=track)
         if track:
             follow.summarise(
                 [Run(o.job.path) for o in outcomes if o.state == "done"],

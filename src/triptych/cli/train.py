@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
 
 def recipes() -> None:
-    """Every named recipe, a line each."""
+    """Every named recipe, a line each: by data, the recommended ones first."""
     from triptych.recipes.named import all_recipes
 
     table = Table(box=None, show_header=False, pad_edge=False)
-    for name, recipe in all_recipes().items():
+    found = all_recipes()
+    order = list(dict.fromkeys(recipe.data.name for recipe in found.values()))
+    for name, recipe in sorted(
+        found.items(), key=lambda told: (order.index(told[1].data.name), not told[0].startswith("best"))
+    ):
         table.add_row(name, recipe.about)
     console().print(table)
 
@@ -224,7 +228,11 @@ def resume(
 
 
 def finished(run: Run) -> None:
-    """What a person wants to know when training ends."""
+    """What a person wants to know when training ends; of several ranks the first tells it."""
+    from triptych.system.distributed import asked
+
+    if not asked().first:
+        return
     from triptych.evaluate.while_training import of_features
 
     status = run.status

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from triptych.study.slurm import ON, Slurm
+
 
 def tune(
     recipes: Annotated[Positional[tuple[str, ...]], arg(metavar="RECIPE...", help="each gets as many trials")],
@@ -18,6 +20,8 @@ def tune(
     seeds: Annotated[int, arg(help="trainings of the best of each recipe, from fresh seeds; 0: none")] = 3,
     jobs: Annotated[int | None, arg(help="trials at once; default: one per core, one on a GPU")] = None,
     device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
+    on: Annotated[str, arg(metavar=ON, help="where the trainings are carried out")] = "local",
+    slurm: Slurm = Slurm(),  # noqa: B008 - a frozen value
 ) -> None:
     """Search the settings of recipes with equal effort, then train the best of each anew over fresh seeds.
 
@@ -28,6 +32,7 @@ def tune(
     from triptych.recipes.space import read_space
     from triptych.report import terminal
     from triptych.report.page import check_places, write_report
+    from triptych.study.places import executor
     from triptych.study.runner import run_study, terminated
     from triptych.study.study import Study
     from triptych.study.tune import Search, search
@@ -42,11 +47,12 @@ def tune(
     names.encodable(folder)
     check_places(folder / "report.html")
     asked = Search(tuple(map(get, recipes)), trials, by, read_space(space), minutes_each)
-    with terminated(f"what is done is kept in {folder}; the same command goes on with the rest"):
-        best = search(asked, folder, jobs, device)
+    told = f"what is done is kept in {folder}; the same command goes on with the rest"
+    with terminated(told), executor(on, slurm, jobs, device, folder) as place:
+        best = search(asked, folder, executor=place)
         if seeds:
             about = f"The best of {trials} trials each by {by}, trained anew over seeds that no trial had."
-            run_study(Study("tuned", tuple(best.values()), seeds, about), folder, jobs, device)
+            run_study(Study("tuned", tuple(best.values()), seeds, about), folder, jobs, executor=place)
     say(f"all trials: {folder / 'tune.json'}")
     if seeds:
         page = write_report([folder], folder / "report.html")

@@ -92,6 +92,11 @@ def kind_of(name: str) -> Kind:
 
 
 @functools.cache
+def library(name: str) -> ModuleType:
+    """Somebody else's package that a part of ours needs, by its name; ImportError where it is not installed."""
+    return importlib.import_module(name)
+
+
 def modules_of(package: str) -> tuple[ModuleType, ...]:
     """`triptych.<package>` itself and every module in it and the packages below it, in the order of their names."""
     root = importlib.import_module(f"triptych.{package}")

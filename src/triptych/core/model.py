@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core.data import LARGEST, Data, Shape
+from triptych.core.share import draw
 from triptych.errors import UserError
 
 
@@ -71,6 +72,13 @@ class Model(nn.Module, ABC):
     def log_prob(self, x: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no exact density; flows have one, and `evaluate` bounds a VAE's")
 
+    def before_pooling(self) -> None:
+        """Turn buffers that follow a batch other than linearly into such that do, in place: the shares of a batch
+        have their own, of which the mean is taken."""
+
+    def after_pooling(self) -> None:
+        """The inverse of `before_pooling`."""
+
     def finish(self, data: Data, held_out: Data, seed: int) -> dict[str, float]:
         """After the last step, before the last look: what it makes of the training examples with its final weights.
 
@@ -102,7 +110,7 @@ class Latent(Model):
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n draws of z ~ N(0, I), (n, latent), on the model's device."""
         where = self.device if generator is None else generator.device
-        return torch.randn(n, self.latent, generator=generator, device=where).to(self.device)
+        return draw(lambda n: torch.randn(n, self.latent, generator=generator, device=where), n).to(self.device)
 
     def prior_moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each latent dimension under the prior, (latent,) each, on the CPU."""

@@ -63,6 +63,8 @@ class Quantity:
     """place in tables and on the progress bar, the smallest first"""
     live: bool = False
     """shown on the progress bar while training"""
+    about: str = ""
+    """what it is, in a sentence for the report; empty where the title says it"""
     companion: str = ""
     """name of the quantity without which it is never shown: each alone is easily fooled"""
     beyond: str = ""

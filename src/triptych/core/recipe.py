@@ -39,6 +39,8 @@ class Train:
     """budget: the run ends at the first step that reaches it"""
     batch: Annotated[int, Among(64, 128, 256, 512)] = 256
     """examples per optimiser move"""
+    accumulate: int = 1
+    """parts in which a batch is computed, one after the other, where a device cannot hold it whole"""
     lr: Annotated[float, Range(1e-5, 1e-2, log=True)] = 2e-4
     """learning rate"""
     critic_lr: Annotated[float | None, Range(1e-5, 1e-2, log=True)] = None

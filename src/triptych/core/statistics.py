@@ -17,12 +17,27 @@ class Estimate:
     mean: float
     half_width: float
     """half width of the 95 % interval of the mean; NaN with one seed"""
-    n: int
-    """seeds"""
+    values: tuple[float, ...]
+    """of each seed"""
+
+    @property
+    def n(self) -> int:
+        """Seeds."""
+        return len(self.values)
 
     def __str__(self) -> str:
-        """Mean ± half width of its interval, where there is one."""
-        return format_number(self.mean) + (f" ± {format_number(self.half_width)}" if self.half_width >= 0 else "")
+        """Mean ± half width from three seeds; two values as they are, since their interval would span everything."""
+        if self.n < 3:
+            return ", ".join(map(format_number, self.values))
+        value, half_width = self.rounded
+        return f"{value} ± {half_width}"
+
+    @property
+    def rounded(self) -> tuple[str, str]:
+        """Mean and half width, both to the place of the half width's second digit; without one the mean alone."""
+        if not self.half_width > 0:
+            return format_number(self.mean), "0" if self.half_width == 0 else ""
+        return format_to(self.mean, self.half_width), format_to(self.half_width, self.half_width)
 
 
 def format_number(value: float) -> str:
@@ -39,6 +54,24 @@ def format_number(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
+def duration(seconds: float) -> str:
+    """A time for people: seconds up to two minutes, minutes up to two hours, then hours."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"
+
+
+def format_to(value: float, spread: float) -> str:
+    """A number to the place of the second digit of `spread` > 0: what lies beyond says nothing."""
+    size = max(abs(value), spread)
+    if not (math.isfinite(value) and math.isfinite(spread)) or size >= 1e7 or size < 1e-3:
+        return format_number(value)
+    places = 1 - math.floor(math.log10(spread))
+    if places > 6:
+        return format_number(value)
+    return f"{round(value, places):,.{max(0, places)}f}"
+
+
 def estimate(values: Sequence[float]) -> Estimate:
     """Mean and half width of its 95 % interval by Student's t; ValueError without values."""
     n = len(values)
@@ -46,8 +79,8 @@ def estimate(values: Sequence[float]) -> Estimate:
         raise ValueError("no values to average")
     mean = math.fsum(values) / n
     if n < 2:
-        return Estimate(mean, math.nan, n)
-    return Estimate(mean, student(n - 1) * math.sqrt(variance(values) / n), n)
+        return Estimate(mean, math.nan, tuple(values))
+    return Estimate(mean, student(n - 1) * math.sqrt(variance(values) / n), tuple(values))
 
 
 def variance(values: Sequence[float]) -> float:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, to_inner
+from triptych.core.share import Share
 
 RESIDENT = 1 << 29  # bytes: larger arrays that lie in a file stay there and are read as they are needed
 AHEAD = 3  # batches read in advance from a file
@@ -26,10 +27,24 @@ class Batches:
     epoch and the batch size is fixed. A toy set draws fresh points from its distribution; binary images that know
     their grey levels are binarised anew. An array that is too large to stay on the device is read from its file, a
     few batches ahead, without ever being in memory as a whole.
+
+    With a `share` it gives only that of each batch, and counts and draws for the whole of it.
     """
 
-    def __init__(self, data: Data, batch: int, seed: int, device: torch.device, *, flip: bool = False) -> None:
+    def __init__(
+        self,
+        data: Data,
+        batch: int,
+        seed: int,
+        device: torch.device,
+        *,
+        flip: bool = False,
+        share: Share | None = None,
+    ) -> None:
         self.data, self.batch, self.seed, self.device, self.flip = data, batch, seed, device, flip
+        share = share or Share()
+        n = batch // share.of
+        self._ours = slice(share.index * n, (share.index + 1) * n)
         self.drawn = 0
         self._generator = torch.Generator().manual_seed(seed)
         self._rows = None if data.distribution is not None else _rows(data, device)
@@ -43,22 +58,23 @@ class Batches:
         if self._rows is None:
             assert self.data.distribution is not None
             self.drawn += self.batch
-            return self.data.distribution.draw(self.batch, self._generator).to(self.device)
+            return self.data.distribution.draw(self.batch, self._generator)[self._ours].to(self.device)
         x = to_inner(self._gather(self._rows))
         self.drawn += self.batch
         if self.data.intensities is not None:
-            x = torch.where(torch.rand(x.shape, generator=self._generator).to(x.device) < (x + 1) / 2, 1.0, -1.0)
+            u = torch.rand(self.batch, *x.shape[1:], generator=self._generator)[self._ours]
+            x = torch.where(u.to(x.device) < (x + 1) / 2, 1.0, -1.0)
         if self.flip:
-            mirrored = torch.rand(len(x), 1, 1, 1, generator=self._generator).to(x.device) < 0.5
+            mirrored = torch.rand(self.batch, 1, 1, 1, generator=self._generator)[self._ours].to(x.device) < 0.5
             x = torch.where(mirrored, x.flip(-1), x)
         return x
 
     def _gather(self, rows: Tensor | FileRows) -> Tensor:
         if isinstance(rows, Tensor):
-            return rows.index_select(0, self._indices(self.drawn).to(rows.device))
+            return rows.index_select(0, self._indices(self.drawn)[self._ours].to(rows.device))
         while len(self._coming) < AHEAD:
             at = self.drawn + self.batch * len(self._coming)
-            self._coming.append(rows.fetch(self._indices(at)))
+            self._coming.append(rows.fetch(self._indices(at)[self._ours]))
         return self._coming.popleft().result().to(self.device)
 
     def _indices(self, start: int) -> Tensor:

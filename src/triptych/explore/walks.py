@@ -20,6 +20,9 @@ from triptych.run import data as run_data
 from triptych.run.folder import Which
 from triptych.system.device import check_seed
 
+FINE = 8
+"""Points of a curve in the plane from one of its codes to the next."""
+
 
 def write_interpolation(
     run: str | Path,
@@ -130,20 +133,26 @@ def write_sweep(
     axes = list(dims) or latent_space.strongest(space, base, codes, rows)
     z = latent_space.sweep(base, codes, axes, columns, reach).view(len(axes), columns, -1)
     folder = Path(out) if out is not None else found.path / "sweep"
-    files = [draw_paths(there, space, z, folder / name)]
+    files = [draw_paths(there, space, z, folder / name, [f"z[{i}]" for i in axes])]
     if animate and len(model.shape) == 3:
         files.append(animation(space, z, folder / name.replace(".png", ".webp")))
     return files, axes
 
 
-def draw_paths(there: run_data.Found | None, model: Latent, z: Tensor, path: Path) -> Path:
-    """Decode codes (rows, columns, latent) and draw them: a sheet of images, or lines over 2-D data."""
-    x = latent_space.decode(model, z.flatten(0, 1))
+def draw_paths(there: run_data.Found | None, model: Latent, z: Tensor, path: Path, labels: Sequence[str] = ()) -> Path:
+    """Decode codes (rows, columns, latent) and draw them: a sheet of images, or curves over 2-D data.
+
+    `labels` name the rows. In the plane codes between those of the columns are decoded too, so that a curve is one.
+    """
     if len(model.shape) == 3:
-        return tiles.grid(x, path, columns=z.shape[1])
+        return tiles.grid(latent_space.decode(model, z.flatten(0, 1)), path, columns=z.shape[1], labels=labels)
     if model.shape != (2,) or there is None:
         raise UserError(f"paths of {model.shape[0]}-dimensional vectors cannot be drawn; use `triptych sample`")
-    return planes.paths(x.view(*z.shape[:2], 2), there.train, path)
+    between = torch.linspace(0, 1, FINE + 1)[:-1, None].to(z)
+    fine = torch.stack([torch.lerp(a, b, between) for line in z for a, b in itertools.pairwise(line[:, None])])
+    fine = torch.cat([fine.view(len(z), -1, z.shape[2]), z[:, -1:]], dim=1)
+    x = latent_space.decode(model, fine.flatten(0, 1)).view(*fine.shape[:2], 2)
+    return planes.paths(x, there.train, path, every=FINE, labels=labels)
 
 
 def animation(model: Latent, z: Tensor, path: Path) -> Path:

@@ -59,6 +59,8 @@ def write_export(
     if format == "onnx":
         formats.need("onnx", "onnxscript", "onnxruntime")
     model = found.load(which, "cpu") if model is None else model
+    if not model.players:
+        raise UserError(f"{found.path} holds {type(model).__name__}, which was fitted in closed form; export a network")
     folder = Path(out) if out is not None else found.path / "export"
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; give --out a folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,12 +39,18 @@ def plane_image(samples: Tensor, data: Data | Tensor, model: Model | None = None
     return rendered(figure)
 
 
-def paths(lines: Tensor, data: Data | Tensor, path: str | Path) -> Path:
-    """Draw paths (rows, steps, 2) through 2-D space as lines with a dot per step over data (m, 2); returns the path."""
+def paths(lines: Tensor, data: Data | Tensor, path: str | Path, *, every: int = 1, labels: Sequence[str] = ()) -> Path:
+    """Draw paths (rows, steps, 2) through 2-D space as lines over data (m, 2); returns the path.
+
+    A dot stands at every `every`-th step; `labels` name the rows.
+    """
     figure, axes = _canvas(4.2, 4.2)
     draw_plane(axes, torch.zeros(0, 2), data)
     for i, line in enumerate(lines.detach().float().cpu().numpy()):
-        axes.plot(*line.T, "o-", color=PALETTE[i % len(PALETTE)], markersize=2.5, linewidth=0.9, alpha=0.85)
+        color, label = PALETTE[i % len(PALETTE)], labels[i] if labels else None
+        axes.plot(*line.T, "o-", color=color, markersize=2.5, linewidth=0.9, alpha=0.85, markevery=every, label=label)
+    if labels:
+        axes.legend(frameon=True, framealpha=0.8, fontsize=7, loc="upper right")
     return _save(figure, path)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from triptych.core import to_bytes
@@ -18,6 +18,8 @@ from triptych.figures.canvas import open_picture, picture_format, save_picture
 from triptych.system.files import writing
 
 GAP = 2
+LETTERS = 13
+"""Pixels of a label's height."""
 SMALL = 64
 """An image narrower than this many pixels is enlarged by a whole factor."""
 
@@ -26,13 +28,27 @@ BROKEN = (255, 0, 255)
 """Colour of a pixel that is not a finite number."""
 
 
-def grid(images: Tensor, path: str | Path, columns: int | None = None) -> Path:
+def grid(images: Tensor, path: str | Path, columns: int | None = None, labels: Sequence[str] = ()) -> Path:
     """Write public images (n, c, h, w) in [0, 1] as one PNG, row by row; returns its path.
 
     0 is black and 1 is white in every grid; values beyond are clipped, pixels that are not finite are magenta.
-    Small images are enlarged by a whole factor so that they can be seen. `columns` defaults to about √n.
+    Small images are enlarged by a whole factor so that they can be seen. `columns` defaults to about √n; `labels` stand
+    left of the rows.
     """
-    return save_picture(tile(images, columns), path)
+    sheet = tile(images, columns)
+    return save_picture(labelled(sheet, labels) if labels else sheet, path)
+
+
+def labelled(sheet: Image.Image, labels: Sequence[str]) -> Image.Image:
+    """A sheet with a label left of each of its rows, which are of one height."""
+    font = ImageFont.load_default(size=LETTERS)
+    margin = 2 * GAP + max(math.ceil(font.getlength(label)) for label in labels)
+    wide = Image.new(sheet.mode, (margin + sheet.width, sheet.height), "white")
+    wide.paste(sheet, (margin, 0))
+    draw, height = ImageDraw.Draw(wide), (sheet.height + GAP) / len(labels)
+    for row, label in enumerate(labels):
+        draw.text((GAP, (row + 0.5) * height), label, fill="black", font=font, anchor="lm")
+    return wide
 
 
 def tile(images: Tensor, columns: int | None = None) -> Image.Image:

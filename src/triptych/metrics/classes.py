@@ -36,11 +36,27 @@ class Classes(Metric):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "confident": Quantity("Samples of a clear class", "higher", axis="fidelity", rank=35),
-        "class_histogram": Quantity(
-            "Distance of the classes' shares from the data's", "lower", axis="coverage", rank=36
+        "confident": Quantity(
+            "Samples of a clear class",
+            "higher",
+            axis="fidelity",
+            rank=35,
+            about="Share of samples of which the set's own classifier is sure.",
         ),
-        "class_deviation": Quantity("Largest deviation of a class's share", "lower", axis="coverage", rank=37),
+        "class_histogram": Quantity(
+            "Distance of the classes' shares from the data's",
+            "lower",
+            axis="coverage",
+            rank=36,
+            about="Half the summed difference between the shares of classes among samples and among real examples.",
+        ),
+        "class_deviation": Quantity(
+            "Largest deviation of a class's share",
+            "lower",
+            axis="coverage",
+            rank=37,
+            about="The largest relative difference of a class's share from the data's.",
+        ),
     }
     confidence: float = 0.9
 
@@ -83,7 +99,12 @@ class InceptionScore(Metric):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "inception_score": Quantity("Inception score", "higher", comparable="kind of pictures (such as ImageNet's)")
+        "inception_score": Quantity(
+            "Inception score",
+            "higher",
+            comparable="kind of pictures (such as ImageNet's)",
+            about="How sure Inception is of each sample, and how varied its answers are.",
+        )
     }
     splits: int = 10
 
@@ -129,8 +150,22 @@ class StackedDigits(Metric):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "stacked_modes": Quantity("Modes found", "higher", unit="of 1,000", axis="coverage", rank=10),
-        "stacked_kl": Quantity("Reverse KL over modes", "lower", unit="nats", axis="coverage", rank=12),
+        "stacked_modes": Quantity(
+            "Modes found",
+            "higher",
+            unit="of 1,000",
+            axis="coverage",
+            rank=10,
+            about="How many of the thousand digit triples are among the samples.",
+        ),
+        "stacked_kl": Quantity(
+            "Reverse KL over modes",
+            "lower",
+            unit="nats",
+            axis="coverage",
+            rank=12,
+            about="How unevenly samples fall on the digit triples: 0 is even.",
+        ),
     }
 
     def applies(self, comparison: Comparison) -> str:

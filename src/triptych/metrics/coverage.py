@@ -88,12 +88,32 @@ class ModeCoverage(Metric):
     """`mode_coverage` of a toy mixture. The floor is the score of a perfect sampler: fresh draws."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "modes": Quantity("Modes found", "higher", axis="coverage", rank=10, live=True, logged="vectors"),
+        "modes": Quantity(
+            "Modes found",
+            "higher",
+            axis="coverage",
+            rank=10,
+            live=True,
+            logged="vectors",
+            about="How many of the known modes have a sample within three standard deviations.",
+        ),
         "high_quality": Quantity(
-            "High-quality samples", "higher", axis="fidelity", rank=11, live=True, logged="vectors"
+            "High-quality samples",
+            "higher",
+            axis="fidelity",
+            rank=11,
+            live=True,
+            logged="vectors",
+            about="Share of samples within three standard deviations of a mode.",
         ),
         "reverse_kl": Quantity(
-            "Reverse KL over modes", "lower", unit="nats", axis="coverage", rank=12, logged="vectors"
+            "Reverse KL over modes",
+            "lower",
+            unit="nats",
+            axis="coverage",
+            rank=12,
+            logged="vectors",
+            about="How unevenly good samples fall on the modes: 0 is even.",
         ),
     }
     points: int = 2500

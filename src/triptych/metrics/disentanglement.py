@@ -201,12 +201,44 @@ class Disentanglement(Metric):
 
     needs = Encoder
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "mig": Quantity("Mutual information gap", "higher", axis="codes", rank=52),
-        "dci_disentanglement": Quantity("DCI disentanglement", "higher", axis="codes", rank=52),
-        "dci_completeness": Quantity("DCI completeness", "higher", axis="codes", rank=52),
-        "dci_informativeness": Quantity("DCI informativeness", "higher", axis="codes", rank=52),
-        "sap": Quantity("Separated attribute predictability", "higher", axis="codes", rank=52),
-        "beta_vae_score": Quantity("β-VAE score", "higher", axis="codes", rank=52),
+        "mig": Quantity(
+            "Mutual information gap",
+            "higher",
+            axis="codes",
+            rank=52,
+            about="How much better the best latent dimension tells a factor than the second best.",
+        ),
+        "dci_disentanglement": Quantity(
+            "DCI disentanglement",
+            "higher",
+            axis="codes",
+            rank=52,
+            about="Whether each latent dimension tells one factor.",
+        ),
+        "dci_completeness": Quantity(
+            "DCI completeness",
+            "higher",
+            axis="codes",
+            rank=52,
+            about="Whether each factor is told by one latent dimension.",
+        ),
+        "dci_informativeness": Quantity(
+            "DCI informativeness", "higher", axis="codes", rank=52, about="How well the code predicts the factors."
+        ),
+        "sap": Quantity(
+            "Separated attribute predictability",
+            "higher",
+            axis="codes",
+            rank=52,
+            about="How much better the best latent dimension predicts a factor than the second best.",
+        ),
+        "beta_vae_score": Quantity(
+            "β-VAE score",
+            "higher",
+            axis="codes",
+            rank=52,
+            about="How often a linear classifier names the factor that was held fixed.",
+        ),
     }
     points: int = 5000
     widest: int = 512

@@ -112,8 +112,23 @@ class Frechet(Metric):
     """Fréchet distance on every extractor's features: `fid` on Inception's, `frechet` on others."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "frechet": Quantity("Fréchet distance", "lower", axis="distance", rank=27, features=True, logged="images"),
-        "fid": Quantity("FID", "lower", axis="distance", rank=26, logged="images"),
+        "frechet": Quantity(
+            "Fréchet distance",
+            "lower",
+            axis="distance",
+            rank=27,
+            features=True,
+            logged="images",
+            about="Distance of two Gaussians with the means and covariances of both sets' features.",
+        ),
+        "fid": Quantity(
+            "FID",
+            "lower",
+            axis="distance",
+            rank=26,
+            logged="images",
+            about="The Fréchet distance of Inception's features.",
+        ),
         "frechet_v1": Quantity(
             "Fréchet distance", "lower", axis="distance", rank=47, variant="offline-v1", logged="images"
         ),
@@ -151,8 +166,15 @@ class FrechetInfinity(Metric):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "frechet_infinity": Quantity("Fréchet distance at n = ∞", "lower", features=True),
-        "fid_infinity": Quantity("FID at n = ∞", "lower"),
+        "frechet_infinity": Quantity(
+            "Fréchet distance at n = ∞",
+            "lower",
+            features=True,
+            about="The Fréchet distance that infinitely many samples would have, extrapolated.",
+        ),
+        "fid_infinity": Quantity(
+            "FID at n = ∞", "lower", about="FID that infinitely many samples would have, extrapolated."
+        ),
     }
     points: int = 15
     """subset sizes that the line goes through"""

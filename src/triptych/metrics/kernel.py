@@ -112,8 +112,23 @@ class Kernel(Metric):
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "kernel": Quantity("Kernel distance", "lower", axis="distance", rank=29, features=True, logged="images"),
-        "kid": Quantity("KID", "lower", axis="distance", rank=28, logged="images"),
+        "kernel": Quantity(
+            "Kernel distance",
+            "lower",
+            axis="distance",
+            rank=29,
+            features=True,
+            logged="images",
+            about="Squared maximum mean discrepancy under a cubic kernel, unbiased: near 0 it may be negative.",
+        ),
+        "kid": Quantity(
+            "KID",
+            "lower",
+            axis="distance",
+            rank=28,
+            logged="images",
+            about="The kernel distance of Inception's features.",
+        ),
         "kernel_v1": Quantity(
             "Kernel distance", "lower", axis="distance", rank=49, variant="offline-v1", logged="images"
         ),

@@ -288,9 +288,32 @@ class Likelihood(Metric):
 
     needs = Model
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "nll": Quantity("Negative log-likelihood", "lower", unit="nats", comparable=CARDS, axis="likelihood", rank=21),
-        "bits_per_dim": Quantity("Bits per dimension", "lower", comparable=CARDS, axis="likelihood", rank=22),
-        "kl": Quantity("KL(data ‖ model)", "lower", unit="nats", comparable=CARDS, axis="likelihood", rank=20),
+        "nll": Quantity(
+            "Negative log-likelihood",
+            "lower",
+            unit="nats",
+            comparable=CARDS,
+            axis="likelihood",
+            rank=21,
+            about="How improbable held-out examples are under the model.",
+        ),
+        "bits_per_dim": Quantity(
+            "Bits per dimension",
+            "lower",
+            comparable=CARDS,
+            axis="likelihood",
+            rank=22,
+            about="Bits that a code by the model spends for each number of a held-out example.",
+        ),
+        "kl": Quantity(
+            "KL(data ‖ model)",
+            "lower",
+            unit="nats",
+            comparable=CARDS,
+            axis="likelihood",
+            rank=20,
+            about="How many nats the model's density lies below the true one, on average over the data.",
+        ),
         # of its own name in the log: there the autoencoders' `kl` is the posterior's distance from the prior
         "kl_data": Quantity("KL(data ‖ model)", "lower", unit="nats", rank=20, logged="vectors"),
     }

@@ -107,13 +107,42 @@ class Neighbours(Metric):
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
         "precision": Quantity(
-            "Precision", "higher", axis="fidelity", rank=32, features=True, companion="recall", beyond=CAUSE
+            "Precision",
+            "higher",
+            axis="fidelity",
+            rank=32,
+            features=True,
+            companion="recall",
+            beyond=CAUSE,
+            about="Share of samples that lie among real examples.",
         ),
-        "recall": Quantity("Recall", "higher", axis="coverage", rank=33, features=True),
+        "recall": Quantity(
+            "Recall",
+            "higher",
+            axis="coverage",
+            rank=33,
+            features=True,
+            about="Share of real examples that lie among samples.",
+        ),
         "density": Quantity(
-            "Density", "higher", axis="fidelity", rank=34, features=True, companion="coverage", beyond=CAUSE
+            "Density",
+            "higher",
+            axis="fidelity",
+            rank=34,
+            features=True,
+            companion="coverage",
+            beyond=CAUSE,
+            about="How many real examples' neighbourhoods a sample lies in, over their number.",
         ),
-        "coverage": Quantity("Coverage", "higher", axis="coverage", rank=31, features=True, logged="images"),
+        "coverage": Quantity(
+            "Coverage",
+            "higher",
+            axis="coverage",
+            rank=31,
+            features=True,
+            logged="images",
+            about="Share of real examples with a sample in their neighbourhood.",
+        ),
         "coverage_v1": Quantity("Coverage", "higher", axis="coverage", rank=51, variant="offline-v1", logged="images"),
     }
     k: int = 5

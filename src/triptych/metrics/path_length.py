@@ -52,7 +52,12 @@ class PathLength(Metric):
 
     needs = Latent
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "path_length": Quantity("Path length", "lower", comparable="kind of path (straight, or along the sphere)")
+        "path_length": Quantity(
+            "Path length",
+            "lower",
+            comparable="kind of path (straight, or along the sphere)",
+            about="How far pictures move for a small step of the code.",
+        )
     }
     points: int = 2000
     epsilon: float = 1e-4

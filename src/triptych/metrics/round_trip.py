@@ -25,7 +25,11 @@ class RoundTrip(Metric):
     """`round_trip`: the largest |f⁻¹(f(x)) − x| over held-out examples, in inner units (pictures: [−1, 1])."""
 
     needs = Density
-    quantities: ClassVar[Mapping[str, Quantity]] = {"round_trip": Quantity("Error of inversion", "lower", rank=60)}
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "round_trip": Quantity(
+            "Error of inversion", "lower", rank=60, about="The largest error of a flow's inverse applied to the flow."
+        )
+    }
     points: int = 1_000
     """held-out examples"""
     seed: int = 0

@@ -56,6 +56,7 @@ class Separability(Metric):
             comparable="source of codes (an encoder, or a generator's noise)",
             axis="codes",
             rank=53,
+            about="How well planes divide the classes.",
         ),
         "linear_accuracy": Quantity(
             "Accuracy of a linear classifier of codes",
@@ -63,6 +64,7 @@ class Separability(Metric):
             comparable="source of codes (an encoder, or a generator's noise)",
             axis="codes",
             rank=53,
+            about="How often a linear classifier of codes names the class.",
         ),
     }
     points: int = 4000

@@ -67,9 +67,20 @@ class Transport(Metric):
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
         "sliced_wasserstein": Quantity(
-            "Sliced Wasserstein distance", "lower", axis="distance", rank=25, logged="vectors"
+            "Sliced Wasserstein distance",
+            "lower",
+            axis="distance",
+            rank=25,
+            logged="vectors",
+            about="Wasserstein distance along random lines, averaged.",
         ),
-        "wasserstein": Quantity("Wasserstein distance", "lower", axis="distance", rank=25),
+        "wasserstein": Quantity(
+            "Wasserstein distance",
+            "lower",
+            axis="distance",
+            rank=25,
+            about="How far the samples would have to be moved, on average, to become the real examples.",
+        ),
     }
     projections: int = 200
     points: int = 2000

@@ -61,8 +61,16 @@ class TwoSample(Metric):
     """`two_sample` on every extractor's features: 0.5: indistinguishable from real, 1: always told apart."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "c2st": Quantity("Two-sample test accuracy, perceptron", "lower"),
-        "c2st_knn": Quantity("Two-sample test accuracy, nearest neighbours", "lower"),
+        "c2st": Quantity(
+            "Two-sample test accuracy, perceptron",
+            "lower",
+            about="How often a trained perceptron tells samples from real examples: 0.5 is chance.",
+        ),
+        "c2st_knn": Quantity(
+            "Two-sample test accuracy, nearest neighbours",
+            "lower",
+            about="How often a nearest neighbour is of the same set: 0.5 is chance.",
+        ),
     }
     seed: int = 0
     """of the split and the perceptron"""

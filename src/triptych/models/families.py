@@ -16,6 +16,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from triptych.core import Data, Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
 from triptych.core.model import Cost
+from triptych.core.share import draw, uniform_like
 from triptych.errors import UserError
 from triptych.models.layers.bijections import Convolutions, Transform
 from triptych.models.layers.transformer import TokenTransformer
@@ -144,7 +145,7 @@ class FlowModel(Sampler, Encoder, Density):
         if "dequantizer" in self.players:
             u, log_q = self.dequantizer(x)
         else:
-            u, log_q = torch.rand_like(x), x.new_zeros(len(x))
+            u, log_q = uniform_like(x), x.new_zeros(len(x))
         # In float32 255 + u rounds up to 256 for u > 1 − 2⁻¹⁶: the noise must not leave its bin.
         return (k + u.clamp(0, 1 - 2**-16)) * (2 / levels) - 1, log_q
 
@@ -270,6 +271,12 @@ class Autoencoder(Sampler, Encoder):
         self.code_mean.lerp_(batch_mean, w)
         self.noise.lerp_(mse.to(self.noise.dtype), w)
 
+    def before_pooling(self) -> None:
+        self.code_cov += torch.outer(self.code_mean, self.code_mean)
+
+    def after_pooling(self) -> None:
+        self.code_cov -= torch.outer(self.code_mean, self.code_mean)
+
     def finish(self, data: Data, held_out: Data, seed: int) -> dict[str, float]:
         """The second stage, fitted to codes of training examples: what it took, and how likely held-out codes are."""
         if self.second is None or len(data) < 2:
@@ -301,7 +308,7 @@ class Autoencoder(Sampler, Encoder):
     def codes(self, n: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
         """n draws from the Gaussian of the codes' running mean and covariance, (n, latent), on the model's device."""
         where = self.device if generator is None else generator.device
-        noise = torch.randn(n, self.latent, generator=generator, device=where).to(self.code_cov)
+        noise = draw(lambda n: torch.randn(n, self.latent, generator=generator, device=where), n).to(self.code_cov)
         return self.code_mean + temperature * noise @ self.code_root().to(noise).T
 
     def code_root(self) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from triptych.core import Shape, to_inner, to_public
 from triptych.core.checks import check_examples
+from triptych.core.share import mean
 from triptych.errors import UserError
 from triptych.models.autoencoders import Residual
 from triptych.models.flows.continuous import Carried, Integration
@@ -43,8 +44,8 @@ class LatentFlow(Carried):
         """Update the codes' running mean and deviation: all batches count at first, about the last hundred later."""
         w = max(1 / (int(self.seen) + 1), 0.01)
         self.seen += 1
-        self.centre.lerp_(codes.mean(0), w)
-        self.scale.lerp_((codes - self.centre).square().mean(0).sqrt().clamp_min(1e-6), w)
+        self.centre.lerp_(mean(codes), w)
+        self.scale.lerp_(mean((codes - self.centre).square()).sqrt().clamp_min(1e-6), w)
 
     def scaled(self, x: Tensor) -> Tensor:
         return (self.encoder(x).flatten(1) - self.centre) / self.scale

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Move, Objective, Quantity
 from triptych.core.search import Range
+from triptych.core.share import draw, mean, normal_like, uniform_like
 from triptych.errors import UserError
 from triptych.models.families import AEModel, VAEModel
 from triptych.models.layers.data_init import SubtractMean
@@ -137,6 +138,10 @@ class Variational(Objective):
         variance = mean.new_tensor(self.sigma**2) if self.likelihood == "gaussian" else model.noise
         return -0.5 * (sse(x, mean) / variance + x[0].numel() * (2 * math.pi * variance).log())
 
+    def error(self, recon: Tensor) -> Tensor:
+        """The squared error that the learned scale follows: of the whole batch, since the loss looks at it at once."""
+        return mean(recon) if self.likelihood in ("gaussian-learned", "logistic") else recon
+
     def observed(self, x: Tensor, model: VAEModel) -> Tensor:
         """What p(x|z) explains, of inner examples (n, ...): these, or with noise of a grey level's width.
 
@@ -145,7 +150,7 @@ class Variational(Objective):
         """
         if x.dim() != 4 or model.scale == "set" or self.likelihood != "gaussian-learned":
             return x
-        return (((x + 1) * 127.5).round() + torch.rand_like(x)) / 128 - 1
+        return (((x + 1) * 127.5).round() + uniform_like(x)) / 128 - 1
 
     def log_likelihoods(self, x: Tensor, y: Tensor, model: VAEModel) -> Tensor:
         """`log_likelihood` of x (n, ...) under k draws each, (k, n), for decoder outputs y (k n, ...), draw by draw."""
@@ -282,17 +287,17 @@ class VAE(Variational):
             return self.beta * excess.abs().mean(), self.beta * excess.detach().sign().mean()
         beta = self.beta * self.risen(clock)
         per_dim = kl.mean(0)
-        if self.free_bits:
-            per_dim = per_dim.clamp_min(self.free_bits)
+        if self.free_bits:  # below which the mean of the whole batch lies or not
+            per_dim = mean(kl).clamp_min(self.free_bits)
         return beta * per_dim.sum(), beta
 
     def step(self, model: VAEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         x = self.observed(next(batches), model)
         mu, log_sigma = model.posterior(x)
         sigma = log_sigma.exp()
-        y = model.decoder(mu + sigma * torch.randn_like(mu))
+        y = model.decoder(mu + sigma * normal_like(mu))
         recon = sse(x, model.mean(y).detach()).mean()
-        model.observe(mu.detach(), sigma.detach().square().mean(0), recon / x[0].numel())
+        model.observe(mu.detach(), sigma.detach().square().mean(0), self.error(recon) / x[0].numel())
         kl = kl_to_prior(mu, log_sigma)
         penalty, beta_eff = self.penalty(kl, clock)
         loss = -self.log_likelihood(x, y, model).mean() + penalty
@@ -334,11 +339,11 @@ class IWAE(Variational):
     def step(self, model: VAEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         x, k = self.observed(next(batches), model), self.samples
         mu, log_sigma = model.posterior(x)
-        noise = torch.randn(k, *mu.shape, dtype=mu.dtype, device=mu.device)
+        noise = draw(lambda n: torch.randn(k, n, mu.shape[1], dtype=mu.dtype, device=mu.device), len(mu), dim=1)
         z, log_ratio = importance_draws(mu, log_sigma, noise)
         y = model.decoder(z.flatten(0, 1))
         recon = sse(x, model.mean(y[: len(x)]).detach()).mean()  # of the first draw, as in a VAE
-        model.observe(mu.detach(), log_sigma.detach().exp().square().mean(0), recon / x[0].numel())
+        model.observe(mu.detach(), log_sigma.detach().exp().square().mean(0), self.error(recon) / x[0].numel())
         log_w = self.log_likelihoods(x, y, model) + log_ratio
         loss = -(torch.logsumexp(log_w, 0) - math.log(k)).mean()
         kl = kl_to_prior(mu, log_sigma).detach().sum(1).mean()

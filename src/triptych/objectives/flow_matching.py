@@ -12,6 +12,7 @@ from torch import Tensor
 
 from triptych.core import Clock, Data, Model, Move, Objective, Quantity, to_inner
 from triptych.core.assignment import assignment
+from triptych.core.share import draw, gathered, mine, normal_like, uniform_like
 from triptych.errors import UserError
 from triptych.models.flows.continuous import NEAREST, ContinuousFlow, OnePassFlow, Scaled, dequantised
 from triptych.models.two_stages import LatentFlow
@@ -25,7 +26,7 @@ Coupling = Literal["independent", "transport"]
 
 def draw_times(n: int, how: Time, like: Tensor) -> Tensor:
     """n times (n, 1): 1 − t log-uniform above `NEAREST`, t the logistic function of N(0, 1), or t uniform."""
-    u = torch.rand(n, 1, dtype=like.dtype, device=like.device)
+    u = draw(lambda n: torch.rand(n, 1, dtype=like.dtype, device=like.device), n)
     match how:
         case "log-uniform":
             return 1 - (u * math.log(NEAREST)).exp()
@@ -39,8 +40,9 @@ def paired(z: Tensor, x: Tensor, how: Coupling) -> Tensor:
     """Noise z (n, d) in the order in which it belongs to x (n, d): as it came, or the cheapest pairing of the batch."""
     if how == "independent":
         return z
+    x, z = gathered(x), gathered(z)
     cost = torch.cdist(x.double(), z.double()).square().cpu().numpy()
-    return z[torch.from_numpy(assignment(cost)).to(z.device)]
+    return mine(z[torch.from_numpy(assignment(cost)).to(z.device)])
 
 
 REGRESSION: Mapping[str, Quantity] = {
@@ -95,7 +97,7 @@ class FlowMatching(Objective):
 
     def step(self, model: ContinuousFlow, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         x = model.scaled(dequantised(next(batches)))
-        z = paired(torch.randn_like(x), x, self.coupling)
+        z = paired(normal_like(x), x, self.coupling)
         loss = regression(model, x, z, draw_times(x.shape[0], self.time, x)).mean()
         yield Move("flow", loss, {"loss": loss})
 
@@ -114,7 +116,7 @@ class FlowMatching(Objective):
         found = []
         for batch in batches:
             x = model.scaled(dequantised(batch))
-            found.append(regression(model, x, torch.randn_like(x), draw_times(x.shape[0], self.time, x)).double())
+            found.append(regression(model, x, normal_like(x), draw_times(x.shape[0], self.time, x)).double())
         return {"val_error": torch.cat(found).mean().item()}
 
 
@@ -146,10 +148,10 @@ class MeanFlow(Objective):
 
     def errors(self, model: OnePassFlow, x: Tensor) -> Tensor:
         """Squared errors of scaled x (n, d) over fresh noise and intervals, the mean over dimensions, (n,)."""
-        z = torch.randn_like(x)
+        z = normal_like(x)
         a, b = draw_times(x.shape[0], self.time, x), draw_times(x.shape[0], self.time, x)
         t, s = torch.minimum(a, b), torch.maximum(a, b)
-        s = torch.where(torch.rand_like(t) < self.instant, t, s)
+        s = torch.where(uniform_like(t) < self.instant, t, s)
         v = x - z
         tangents = (v, torch.ones_like(t), torch.zeros_like(s))
         u, change = directional(model.mean_velocity, ((1 - t) * z + t * x, t, s), tangents)
@@ -212,13 +214,13 @@ class LatentFlowMatching(Objective):
         if clock.fraction < self.share:
             codes = model.encoder(x).flatten(1)
             model.observe(codes.detach())
-            noisy = codes + self.noise * model.scale * torch.randn_like(codes)
+            noisy = codes + self.noise * model.scale * normal_like(codes)
             recon = sse(x, model.decoder(noisy.reshape(-1, *model.moved))).mean()
             yield Move(("encoder", "decoder"), recon, {"loss": recon, "recon": recon})
         else:
             with torch.no_grad():
                 y = model.scaled(x)
-            loss = regression(model, y, torch.randn_like(y), draw_times(y.shape[0], self.time, y)).mean()
+            loss = regression(model, y, normal_like(y), draw_times(y.shape[0], self.time, y)).mean()
             yield Move("flow", loss, {"loss": loss})
 
     def check(self, model: Model, data: Data, steps: int = 0) -> None:
@@ -239,5 +241,5 @@ class LatentFlowMatching(Objective):
         for x in batches:
             recon.append(sse(x, model.decoder(model.encoder(x))).double())
             y = model.scaled(x)
-            found.append(regression(model, y, torch.randn_like(y), draw_times(y.shape[0], self.time, y)).double())
+            found.append(regression(model, y, normal_like(y), draw_times(y.shape[0], self.time, y)).double())
         return {"val_recon": torch.cat(recon).mean().item(), "val_error": torch.cat(found).mean().item()}

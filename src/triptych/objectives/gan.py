@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Move, Objective, Quantity, Undefined
 from triptych.core.search import Among, Range
+from triptych.core.share import draw
 from triptych.errors import UserError
 from triptych.objectives.gradients import input_gradient
 
@@ -47,7 +48,7 @@ def gradient_penalty(D: Critic, real: Tensor, fake: Tensor, epsilon: Tensor | No
     """
     n = len(real)
     if epsilon is None:
-        epsilon = torch.rand(n, device=real.device, dtype=real.dtype)
+        epsilon = draw(lambda n: torch.rand(n, device=real.device, dtype=real.dtype), n)
     epsilon = epsilon.view(n, *[1] * (real.dim() - 1))
     gradient = input_gradient(D, torch.lerp(fake, real, epsilon))
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
@@ -157,10 +158,11 @@ class GAN(Adversarial):
 
     def critic(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         d_real, d_fake = critic_scores(D, real, fake)
+        low, high = self.label_smoothing or (1.0, 1.0)
         target = (
             torch.ones_like(d_real)
             if self.label_smoothing is None
-            else d_real.new_empty(len(d_real)).uniform_(*self.label_smoothing)
+            else draw(lambda n: d_real.new_empty(n).uniform_(low, high), len(d_real))
         )
         return (bce(d_real, target) + bce(d_fake, torch.zeros_like(d_fake))) / 2
 

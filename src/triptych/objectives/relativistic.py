@@ -14,6 +14,7 @@ from torch import Tensor
 
 from triptych.core import Data
 from triptych.core.search import Range
+from triptych.core.share import draw
 from triptych.errors import UserError
 from triptych.objectives.gan import Adversarial, Critic, at_least_0, critic_scores, refuse_batch_norm
 from triptych.objectives.gradients import scores_and_gradient
@@ -105,10 +106,10 @@ def augmented(x: Tensor, policy: tuple[Augmentation, ...]) -> Tensor:
     n, _, h, w = x.shape
 
     def uniform(low: float, high: float) -> Tensor:
-        return torch.empty(n, 1, 1, 1, device=x.device, dtype=x.dtype).uniform_(low, high)
+        return draw(lambda n: torch.empty(n, 1, 1, 1, device=x.device, dtype=x.dtype).uniform_(low, high), n)
 
     def whole(high: int) -> Tensor:
-        return torch.randint(high, (n, 1, 1), device=x.device)
+        return draw(lambda n: torch.randint(high, (n, 1, 1), device=x.device), n)
 
     if "color" in policy:
         x = x + uniform(-0.5, 0.5)

@@ -1,5 +1,8 @@
 """Charts of the report as inline SVG: colours come from the page, so that they follow its light or dark theme.
 
+Plain SVG, and no library for charts: a page has to stand on paper and without scripts, and a hundred points need no
+canvas. The page's script only reads `data-points` back to the pointer.
+
 Series i is drawn with the classes `c0` … `c7` (colour) and `d0` … `d3` (dash): never by colour alone.
 """
 
@@ -7,18 +10,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape as escape_html
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
 from triptych.core.statistics import estimate, format_number
-from triptych.figures.charts import Curve, band
 from triptych.system.console import printable
 
+T = TypeVar("T")
 WIDTH, HEIGHT = 380, 236
 LEFT, RIGHT, TOP, BOTTOM = 48, 10, 10, 34
-MOST = 120
-"""Points drawn per curve."""
+MOST, FEW = 100, 40
+"""Points drawn of a mean, and of a run below it."""
+DECADES = 2
+"""Powers of ten that values have to span for a logarithmic axis."""
 
 
 def escape(text: str) -> str:
@@ -53,67 +60,149 @@ def short(value: float) -> str:
     return f"{value:.3g}" if value else "0"
 
 
-def thin(curve: Curve) -> list[tuple[float, float]]:
-    """At most `MOST` points of a curve, first and last among them."""
-    if len(curve) <= MOST:
+def thin(curve: Sequence[T], most: int = MOST) -> list[T]:
+    """At most `most` points of a curve, first and last among them."""
+    if len(curve) <= most:
         return list(curve)
-    keep = np.unique(np.linspace(0, len(curve) - 1, MOST).round().astype(int))
+    keep = np.unique(np.linspace(0, len(curve) - 1, most).round().astype(int))
     return [curve[i] for i in keep]
 
 
-def line_chart(series: Mapping[str, Sequence[Curve]], order: Sequence[str], title: str) -> str:
-    """Curves over images shown, mean and 95 % band over seeds; a label keeps the colour of its place in `order`.
+Point = tuple[float, float, float, float]
 
-    Every curve is drawn where a band cannot be (one seed, or no shared points). Empty when there is nothing to draw.
-    """
-    drawn = []
-    for label, seeds in series.items():
-        thinned = [thin(c) for c in seeds if c]
-        x, mean, half = band(thinned) if thinned else (np.zeros(0), np.zeros(0), np.zeros(0))
-        if len(x):
-            drawn.append((order.index(label), label, x, mean, np.nan_to_num(half)))
-    if not drawn:
-        return ""
-    x_high = max(float(d[2].max()) for d in drawn) or 1.0
-    tops = np.concatenate([d[3] for d in drawn])
-    low, high = limits(tops, np.concatenate([d[3] - d[4] for d in drawn]), np.concatenate([d[3] + d[4] for d in drawn]))
 
-    def at(x: float, y: float) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Curve:
+    """One logged number of one run."""
+
+    points: Sequence[Point]
+    """(images shown, seconds of training, steps, value)"""
+    alarms: Sequence[tuple[float, str]] = ()
+    """images shown at an alarm, and what it said"""
+
+
+Over = Literal["images", "seconds", "steps"]
+"""What a chart goes over: the first three numbers of a point, in this order."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Where a value stands in the picture."""
+
+    right: float
+    low: float
+    high: float
+    log: bool
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        low, high = self.low, self.high
         y = min(max(y, low), high)
+        if self.log:
+            low, high, y = math.log10(low), math.log10(high), math.log10(y)
         return (
-            LEFT + (WIDTH - LEFT - RIGHT) * x / x_high,
+            LEFT + (WIDTH - LEFT - RIGHT) * x / self.right,
             TOP + (HEIGHT - TOP - BOTTOM) * (high - y) / (high - low),
         )
 
-    parts = [frame(title)]
-    for y in ticks(low, high):
-        py = at(0, y)[1]
-        parts.append(f'<path class="rule" d="M{LEFT} {py:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{py + 3.5:.1f}" text-anchor="end">{short(y)}</text>')
-    for x in ticks(0, x_high, 4):
-        px = at(x, low)[0]
-        anchor = "end" if px > WIDTH - 20 else "middle"
-        parts.append(f'<text x="{px:.1f}" y="{HEIGHT - 19}" text-anchor="{anchor}">{short(x)}</text>')
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 4}" text-anchor="middle">images shown</text>')
-    for i, _, x, mean, half in drawn:
-        if half.any():
-            upper = [at(a, b) for a, b in zip(x, mean + half, strict=True)]
-            lower = [at(a, b) for a, b in zip(x, mean - half, strict=True)]
-            parts.append(f'<path class="band {css(i)}" d="M{path(upper + lower[::-1])}Z"/>')
-    for i, label, x, mean, _ in drawn:
-        points = [at(a, b) for a, b in zip(x, mean, strict=True)]
-        parts.append(f'<path class="line {css(i)}" d="M{path(points)}"><title>{escape(label)}</title></path>')
+    def ticks(self) -> list[float]:
+        if not self.log:
+            return ticks(self.low, self.high)
+        powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
+        step = max(1, -(-len(powers) // 6))
+        return [10.0**k for k in powers[::step]]
+
+
+def line_chart(
+    series: Mapping[str, Sequence[Curve]],
+    order: Sequence[str],
+    title: str,
+    over: Over = "images",
+    *,
+    runs: bool = True,
+    noun: str = "images",
+) -> str:
+    """The mean over seeds as a line, every run as a thin one below it, alarms as triangles.
+
+    A label keeps the colour of its place in `order`. The mean stands at the images that all seeds share; over seconds
+    and steps, at the mean of them there; `noun` is what
+    examples are called. The axis is logarithmic where values are positive and span `DECADES`. Empty when
+    there is nothing to draw.
+    """
+    pick = get_args(Over).index(over)
+    drawn = []
+    for label, curves in series.items():
+        found = [[p for p in c.points if all(map(math.isfinite, p))] for c in curves]
+        mean = [(p[pick], p[3]) for p in thin(mean_curve(found))]
+        if len(mean) > 1:
+            own = [[(p[pick], p[3]) for p in thin(points, FEW)] for points in found] if runs and len(found) > 1 else []
+            drawn.append((order.index(label), label, mean, own, [a for c in curves for a in placed(c, pick)]))
+    if not drawn:
+        return ""
+    values = np.array([y for _, _, mean, own, _ in drawn for line in (mean, *own) for _, y in line])
+    low, high = np.quantile(values, [0.005, 0.995]) if len(values) > 200 else (values.min(), values.max())
+    low, high, log = float(low), float(high), bool(values.min() > 0 and values.max() / values.min() >= 10**DECADES)
+    if log:
+        low, high = float(values.min()) * 0.9, float(values.max()) * 1.1
+    else:
+        pad = 0.04 * ((high - low) or abs(high) or 1.0)
+        low, high = low - pad, high + pad
+    right = max(x for _, _, mean, own, _ in drawn for line in (mean, *own) for x, _ in line) or 1.0
+    axes = Axes(right, low, high, log)
+    parts = [
+        frame(title),
+        *grid_lines(axes, {"images": f"{noun} shown", "seconds": "seconds of training", "steps": "steps"}[over]),
+    ]
+    for i, _, _, own, _ in drawn:
+        parts += [f'<path class="run {css(i)}" d="M{path([axes.at(*p) for p in line])}"/>' for line in own]
+    for i, label, mean, _, _ in drawn:
+        told = " ".join(f"{x:.4g},{y:.4g}" for x, y in mean)
+        parts.append(
+            f'<path class="line {css(i)}" data-name="{escape(label)}" data-points="{told}" '
+            f'd="M{path([axes.at(*p) for p in mean])}"><title>{escape(label)}</title></path>'
+        )
+    for i, label, _, _, alarms in drawn:
+        for x, y, text in alarms:
+            px, py = axes.at(x, y)
+            mark = f"M{px:.1f} {py - 5:.1f}l4.5 8h-9z"
+            parts.append(f'<path class="alarm {css(i)}" d="{mark}"><title>{escape(f"{label}: {text}")}</title></path>')
     return "".join(parts) + "</svg>"
 
 
-def limits(mean: np.ndarray, below: np.ndarray, above: np.ndarray) -> tuple[float, float]:
-    """The y axis: all means but the wildest hundredth, and the bands as far as three times that range."""
-    low, high = np.quantile(mean, [0.005, 0.995]) if len(mean) > 200 else (mean.min(), mean.max())
-    span = (high - low) or abs(high) or 1.0
-    low, high = max(float(below.min()), low - span), min(float(above.max()), high + span)
-    pad = 0.04 * ((high - low) or abs(high) or 1.0)
-    return low - pad, high + pad
+def grid_lines(axes: Axes, name: str) -> list[str]:
+    """Rules and labels of both axes."""
+    parts = []
+    for y in axes.ticks():
+        py = axes.at(0, y)[1]
+        parts.append(f'<path class="rule" d="M{LEFT} {py:.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{py + 3.5:.1f}" text-anchor="end">{short(y)}</text>')
+    for x in ticks(0, axes.right, 4):
+        px = axes.at(x, axes.low)[0]
+        anchor = "end" if px > WIDTH - 20 else "middle"
+        parts.append(f'<text x="{px:.1f}" y="{HEIGHT - 19}" text-anchor="{anchor}">{short(x)}</text>')
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 4}" text-anchor="middle">{name}</text>')
+    return parts
+
+
+def mean_curve(seeds: Sequence[Sequence[Point]]) -> list[Point]:
+    """(images, and the means of seconds, steps and values) at the images that all seeds have."""
+    tables = [{images: rest for images, *rest in points} for points in seeds if points]
+    shared = sorted(set.intersection(*(set(t) for t in tables))) if tables else []
+
+    def mean(x: float, k: int) -> float:
+        return math.fsum(t[x][k] for t in tables) / len(tables)
+
+    return [(x, mean(x, 0), mean(x, 1), mean(x, 2)) for x in shared]
+
+
+def placed(curve: Curve, pick: int) -> list[tuple[float, float, str]]:
+    """(x, y, text) of the alarms of a run, on the nearest point of its curve."""
+    found = []
+    for images, text in curve.alarms:
+        if curve.points:
+            near = min(curve.points, key=lambda p: abs(p[0] - images))
+            found.append((near[pick], near[3], text))
+    return found
 
 
 def interval_chart(values: Mapping[str, Sequence[float]], order: Sequence[str], title: str, floor: float | None) -> str:

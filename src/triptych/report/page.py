@@ -5,38 +5,39 @@ Built from the plain files of the run folders alone; the numbers go beside the p
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from jinja2 import Environment, StrictUndefined
 
-from triptych.core.codec import flat
-from triptych.core.controls import praise, told
-from triptych.core.quantity import BOOKKEEPING, Quantity, read_back
-from triptych.core.statistics import estimate, format_number
+from triptych.core.quantity import BOOKKEEPING, Quantity
+from triptych.core.statistics import format_number
 from triptych.errors import UserError
-from triptych.report import charts, export
+from triptych.metrics import declared
+from triptych.report import charts, export, facts
 from triptych.report.axes import gate, judge_axes
-from triptych.report.entries import Entry, contract_words, gather, number, plain, read_study_json
-from triptych.report.pictures import pictures, walks
-from triptych.report.significance import ALPHA, Verdict, judge
+from triptych.report.cards import picture_row
+from triptych.report.entries import Entry, contract_words, gather, plain, read_study_json
+from triptych.report.matrix import matrix, short_names
+from triptych.report.pictures import walks
+from triptych.report.significance import ALPHA, judge
 from triptych.report.table import Table, tables
 from triptych.report.wording import axis_sentence, headline, sentence
 from triptych.system import csv_files, files, pages
-from triptych.system.console import printable, say
+from triptych.system.console import note, printable
 from triptych.system.refusals import system_errors
 from triptych.system.shell import safe, shell
 
 ELSEWHERE = "give --out another name"
-WORSE = 0.2
-"""A final number this much worse than the run's best one is noted."""
+OPEN = 6
+"""Charts of curves that are not folded away; in them every run is drawn, in the others the means."""
 
 
 def write_report(paths: Sequence[str | Path], out: str | Path) -> Path:
@@ -53,7 +54,7 @@ def write_report(paths: Sequence[str | Path], out: str | Path) -> Path:
         out.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(out, page, ELSEWHERE)
     export.write_csv(rows, out.with_suffix(".csv"), ELSEWHERE)
-    say(*(f"left out: {told}" for told in omitted), stderr=True)
+    note(*(f"left out: {told}" for told in omitted))
     return out
 
 
@@ -118,6 +119,8 @@ def render(
         alpha=ALPHA,
         style=(folder / "report.css").read_text(encoding="utf-8"),
         explorer=explorer_beside(out),
+        script=(script := (folder / "report.js").read_text(encoding="utf-8")),
+        script_hash=script_hash(script),
         versions=versions(entries),
         embedded=embedded(made, rows),
         command=shell("triptych", "report", *map(str, paths), "--out", out.name),
@@ -133,50 +136,34 @@ def render(
 # --------------------------------------------------------------------------------------------- panels
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A number of the table, or why there is none."""
-
-    text: str
-    half_width: str = ""
-    why: str = ""
-    best: bool = False
-    tied: bool = False
-    praise: str = ""
-    """which negative controls the metric takes for good"""
-
-
 def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
     """Everything the page shows of one table; pictures that cannot be shown are named in `omitted`."""
-    labels = table.labels
+    axes = judge_axes(table)
     verdicts = {m: v for m in table.metrics if (v := judge(table, m)) is not None}
     return {
         "id": f"t{index}",
         "table": table,
-        "labels": [{"name": k, "css": charts.css(i)} for i, k in enumerate(labels)],
-        "headline": headline(table, axes := judge_axes(table), gate(table)),
+        "names": short_names(table),
+        "css": {k: charts.css(i) for i, k in enumerate(table.labels)},
+        "headline": headline(table, axes, gate(table)),
         "head_starts": list(table.head_starts.items()),
         "axes": [axis_sentence(v, table) for v in axes],
         "sentences": [sentence(v, table) for v in verdicts.values()],
-        "columns": [column(table, m) for m in table.metrics],
-        "rows": [(k, charts.css(i), seeds(table, k), cells(table, k, verdicts)) for i, k in enumerate(labels)],
-        "tests": max((v.tests for v in verdicts.values()), default=0),
+        "row": picture_row(table, axes, omitted),
+        "matrix": matrix(table, axes),
         "intervals": intervals(table),
         "curves": curves(table),
-        "pictures": pictures(table, omitted),
+        "noun": facts.noun(table),
         "walks": [*walks(table, "interpolation", omitted), *walks(table, "sweep", omitted)],
-        "notes": notes(table),
-        "cost": cost(table),
-        "differences": differences(table),
-        "meanings": [(q.name, meaning(q)) for q in map(table.quantity, table.metrics)],
+        "notes": facts.notes(table),
+        "faded": facts.lost_again(table),
+        "cost": facts.cost(table),
+        "differences": facts.differences(table),
+        "meanings": [
+            (m, q.name, meaning(q), declared.quantity(m).about) for m in table.metrics if (q := table.quantity(m))
+        ],
         "commands": [(e.label, e.seed, begun_by(e), same_as(e), shell(str(e.path))) for e in table.entries],
     }
-
-
-def column(table: Table, metric: str) -> dict[str, Any]:
-    quantity, floor = table.quantity(metric), table.floor(metric)
-    arrow = f"{quantity.better} is better" if quantity.better else ""
-    return {"name": quantity.name, "arrow": arrow, "about": table.about(metric), "floor": floor}
 
 
 def meaning(quantity: Quantity) -> str:
@@ -198,35 +185,6 @@ def same_as(entry: Entry) -> str:
     return shell("triptych", "train", "--like", str(entry.path))
 
 
-def seeds(table: Table, label: str) -> str:
-    """How many runs stand behind a row, and which did not end well."""
-    found = table.of(label)
-    bad = [
-        f"{sum(e.state == s for e in found)} {s}"
-        for s in ("diverged", "failed", "running")
-        if any(e.state == s for e in found)
-    ]
-    return f"{len(found)} seed{'s' if len(found) > 1 else ''}" + (f", {', '.join(bad)}" if bad else "")
-
-
-def cells(table: Table, label: str, verdicts: Mapping[str, Verdict]) -> list[Cell]:
-    row = []
-    for metric in table.metrics:
-        found = table.estimate(label, metric)
-        if found is None:
-            row.append(Cell("–", why=table.missing(label, metric)))
-            continue
-        verdict = verdicts.get(metric)
-        judged = verdict is not None and bool(verdict.worse or verdict.tied)
-        best = judged and verdict is not None and verdict.best == label
-        tied = judged and verdict is not None and label in dict(verdict.tied)
-        half_width = format_number(found.half_width) if math.isfinite(found.half_width) else ""
-        short = "" if found.n == len(table.of(label)) else f"over {found.n} of {len(table.of(label))} seeds"
-        praised = praise(*(e.values.get(metric, {}).get("controls") for e in table.of(label)))
-        row.append(Cell(format_number(found.mean), half_width, short, best, tied, praised))
-    return row
-
-
 def intervals(table: Table) -> list[tuple[str, str]]:
     """A chart per metric with a direction: every seed, mean, interval and floor."""
     made = []
@@ -239,118 +197,33 @@ def intervals(table: Table) -> list[tuple[str, str]]:
     return made
 
 
-def curves(table: Table) -> list[tuple[str, str]]:
-    """A chart per logged number, those of the evaluations first."""
+def curves(table: Table) -> list[dict[str, str]]:
+    """Charts of each logged number over images and over seconds, those of the evaluations first."""
     known: dict[str, Quantity] = {}
     for e in table.entries:
         for name in dict.fromkeys(k for line in e.lines for k in line if k not in BOOKKEEPING):
             if name not in known or not known[name].sign:
                 known[name] = e.quantity(name)
-    made = []
+    made, noun = [], facts.noun(table)
     for name, quantity in sorted(known.items(), key=lambda told: (not told[1].sign, told[1].rank)):
         series = {}
         for label in table.labels:
-            found = [
-                [(float(line["images"]), float(line[name])) for line in e.lines if number(line.get(name))]
-                for e in table.of(label)
-            ]
-            series[label] = [c for c in found if len(c) > 1]
-        drawn = charts.line_chart(
-            {k: v for k, v in series.items() if v}, table.labels, f"{quantity.name} over images shown"
-        )
-        if drawn:
-            made.append((quantity.name, drawn))
+            found = [facts.curve(e, name, alarms=bool(quantity.sign)) for e in table.of(label)]
+            series[label] = [c for c in found if len(c.points) > 1]
+        series = {k: v for k, v in series.items() if v}
+        runs = len(made) < OPEN
+        drawn = {
+            over: charts.line_chart(series, table.labels, f"{quantity.name} over {over}", over, runs=runs, noun=noun)
+            for over in get_args(charts.Over)
+        }
+        if drawn["images"]:
+            made.append({"name": f"{quantity.name} {quantity.arrow}".strip(), **drawn})
     return made
 
 
-# ------------------------------------------------------------------------------------ notes and costs
-
-
-def notes(table: Table) -> list[tuple[str, str]]:
-    """What went wrong in a run, in words: divergence, failure, alarms, lost modes, a best that did not last."""
-    found = []
-    for e in table.entries:
-        who = f"{e.label}, seed {e.seed}"
-        if e.state in ("diverged", "failed"):
-            found.append((who, f"{e.state}: {e.status.get('message', 'no reason was left')}"))
-        if e.state == "running":
-            again = shell("triptych", "resume", str(e.path))
-            found.append((who, f"was cut off at {e.status.get('images', 0):,} images; `{again}` finishes it"))
-        if not e.evaluated and e.state == "done":
-            found.append((who, f"has not been evaluated; `{shell('triptych', 'evaluate', str(e.path))}` does"))
-        found += [(who, str(alarm)) for alarm in e.status.get("alarms", []) if e.state != "diverged"]
-        found += [(who, text) for text in faded(e)]
-        found += [
-            (who, f"{read_back(v).name} {told(v['value'], v['floor'], v['beyond'])}")
-            for v in e.values.values()
-            if v.get("beyond") and number(v.get("value")) and number(v.get("floor"))
-        ]
-        if e.bad_lines:
-            found.append((who, f"{e.bad_lines:,} lines of its log could not be read and are left out"))
-    return found
-
-
-def faded(entry: Entry) -> list[str]:
-    """Numbers of the log with a direction that ended clearly worse than they once were."""
-    told = []
-    names = dict.fromkeys(k for line in entry.lines for k in line if k not in BOOKKEEPING)
-    for name in names:
-        quantity = entry.quantity(name)
-        sign = quantity.sign
-        points = [(line["images"], line[name]) for line in entry.lines if number(line.get(name))]
-        if not sign or len(points) < 4 or points[-1][0] != entry.lines[-1]["images"]:
-            continue
-        at, best = max(points, key=lambda p: sign * p[1])
-        last = points[-1][1]
-        if best and sign * (best - last) > WORSE * abs(best):
-            told.append(
-                f"{quantity.name} was {format_number(best)} at {at:,} images and ended at {format_number(last)}"
-            )
-    return told
-
-
-def cost(table: Table) -> dict[str, Any]:
-    """What each label took: parameters, training time, throughput of training and of sampling; and on what."""
-    rows = []
-    for i, label in enumerate(table.labels):
-        found = table.of(label)
-        seconds = [e.training for e in found if e.training is not None]
-        rates = [e.status["images"] / e.training for e in found if e.training and e.status.get("images")]
-        drawn = [v for e in found if number(v := e.sampling.get("examples_per_second"))]
-        players = found[0].env.get("parameters") or {}
-        rows.append(
-            {
-                "label": label,
-                "css": charts.css(i),
-                "parameters": ", ".join(f"{k} {v:,}" for k, v in players.items()) or "unknown",
-                "images": f"{found[0].status.get('images', 0):,}",
-                "seconds": spell(seconds),
-                "rate": spell(rates),
-                "drawn": spell(drawn),
-                "precision": found[0].env.get("precision", "unknown"),
-            }
-        )
-    told = [{"processor": "unknown processor", "device": "?", "threads": "?", **e.env} for e in table.entries]
-    where = {f"{env['processor']} ({env['device']}, {env['threads']} threads)" for env in told}
-    return {"rows": rows, "where": sorted(where)}
-
-
-def spell(values: Sequence[float]) -> str:
-    if not values:
-        return "unknown"
-    return str(estimate(values))
-
-
-def differences(table: Table) -> dict[str, Any]:
-    """The recipe fields in which the labels of a table differ."""
-    recipes = {label: flat(table.of(label)[0].recipe) for label in table.labels}
-    names = dict.fromkeys(k for r in recipes.values() for k in r if k not in ("name", "about", "type"))
-    rows = []
-    for name in names:
-        values = [plain(r[name]) if name in r else "" for r in recipes.values()]
-        if len(set(values)) > 1:
-            rows.append((name, values))
-    return {"labels": list(recipes), "rows": rows}
+def script_hash(script: str) -> str:
+    """What the page's security policy names its one script by; the text stands between the tags as it is."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def versions(entries: Sequence[Entry]) -> str:
@@ -382,4 +255,4 @@ def embedded(made: Sequence[Table], rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def thin_indices(n: int) -> list[int]:
-    return [round(i) for i, _ in charts.thin([(float(k), 0.0) for k in range(n)])]
+    return charts.thin(range(n), charts.FEW)

@@ -19,7 +19,7 @@ from triptych.system import files
 
 HEAVY = 100_000
 """A picture of more bytes is compressed again for the page."""
-STRIP = 5
+STRIP = 6
 """Moments of training shown in a strip."""
 SHEETS = 12
 """Sheets of one kind of walk that are shown of a run."""
@@ -38,20 +38,29 @@ def pictures(table: Table, omitted: list[str]) -> list[dict[str, Any]]:
             continue
         first, sheets, shot = newest[0]
         again, near = pngs(first, "reconstructions"), pngs(first, "neighbours")
-        strip = [(moment(f), picture(f, first, omitted, small=True)) for f in spread(sheets[:-1], STRIP)]
+        strip = [(moment(f), picture(f, first, omitted, small=True)) for f in spread(sheets, STRIP)]
         found.append(
             {
                 "label": label,
                 "first": shot,
                 "seed": first.seed,
                 "images": moment(sheets[-1]),
+                "plane": len(first.env.get("shape", ())) == 1,
                 "others": [(e.seed, shot) for e, _, shot in newest[1:]],
-                "strip": [(images, shot) for images, shot in strip if images is not None and shot is not None],
+                "strip": [(at, epoch(first, at), shot) for at, shot in strip if at is not None and shot is not None],
                 "reconstructions": picture(again[-1], first, omitted) if again else None,
                 "neighbours": picture(near[0], first, omitted) if near else None,
             }
         )
     return found
+
+
+def real_picture(table: Table, omitted: list[str]) -> dict[str, Any] | None:
+    """Real examples, as the first run that kept some drew them; None where none has."""
+    for entry in table.entries:
+        if sheets := pngs(entry, "real"):
+            return picture(sheets[0], entry, omitted)
+    return None
 
 
 def pngs(entry: Entry, kind: str) -> list[Path]:
@@ -63,6 +72,12 @@ def pngs(entry: Entry, kind: str) -> list[Path]:
 def moment(file: Path) -> int | None:
     """The images shown at which samples were drawn, which is their file's name."""
     return int(file.stem) if file.stem.isascii() and file.stem.isdecimal() and len(file.stem) < 20 else None
+
+
+def epoch(entry: Entry, images: int) -> str:
+    """How often the training set was seen by then; empty where the run does not say how large it is."""
+    examples = (entry.env.get("data") or {}).get("examples")
+    return f"{images / examples:.3g}" if isinstance(examples, int) and examples else ""
 
 
 def walks(table: Table, kind: str, omitted: list[str]) -> list[dict[str, Any]]:
@@ -126,7 +141,7 @@ def picture(file: Path, entry: Entry, omitted: list[str], *, small: bool = False
         image.thumbnail((WIDEST, WIDEST))
         size, kind = image.size, "webp"
         buffer = io.BytesIO()
-        image.save(buffer, "WEBP", quality=88, method=2)
+        image.save(buffer, "WEBP", quality=80 if small else 88, method=2)
         raw = buffer.getvalue()
     return {"uri": f"data:image/{kind};base64,{base64.b64encode(raw).decode()}", "width": size[0], "height": size[1]}
 

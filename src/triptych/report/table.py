@@ -121,7 +121,11 @@ class Table:
         if told.get("source") == "log":
             return "from the log"
         parts = [f"n = {told['n']:,}"] if isinstance(told.get("n"), int) else []
-        parts += [str(told[k]) for k in ("extractor", "resize", "how") if told.get(k) not in (None, "", "none")]
+        parts += [
+            str(told[k]).partition(":")[0]
+            for k in ("extractor", "resize", "how")
+            if told.get(k) not in (None, "", "none")
+        ]
         return ", ".join(parts)
 
 

@@ -9,13 +9,15 @@ from rich.table import Table as Grid
 from triptych.core.controls import praise
 from triptych.core.statistics import format_number
 from triptych.report.axes import gate, judge_axes
+from triptych.report.cards import training
 from triptych.report.entries import contract_words, gather, read_study_json
+from triptych.report.matrix import leading_few, ranked, short_names
 from triptych.report.table import Table, tables
 from triptych.report.wording import headline
 from triptych.system.console import console
 
-SHOWN = 6
-"""Metrics in a row, one of each kind; the page has them all."""
+SHOWN = 3
+"""Metrics in a row, one of an axis; the page has them all."""
 
 
 def show(folder: Path) -> None:
@@ -42,30 +44,20 @@ def praises(table: Table) -> dict[str, str]:
 
 
 def grid(table: Table) -> Grid:
-    """Recipes as rows, the first metrics that have a direction as columns, mean ± 95 % interval over seeds."""
-    told = {m: q for m in table.metrics if (q := table.quantity(m)).sign}
-    first: dict[str, str] = {}
-    for metric, quantity in told.items():
-        first.setdefault(quantity.title, metric)
-    metrics = list(first.values())[:SHOWN]
-    for metric in [m for m in metrics if told[m].companion]:
-        beside = told[metric].companion
-        if beside in told and beside not in metrics:
-            metrics.insert(metrics.index(metric) + 1, beside)
+    """The recipes by rank; of the first axes the leading metric of each, mean ± 95 % interval over seeds."""
+    metrics = leading_few(table, SHOWN)
     made = Grid(title=table.data, title_style="bold", title_justify="left", box=None, pad_edge=False)
     made.add_column("recipe")
     made.add_column("seeds", justify="right")
     for metric in metrics:
-        made.add_column(f"{told[metric].name} {told[metric].arrow}", justify="right")
-    made.add_column("s", justify="right")
-    for label in table.labels:
-        cells = []
-        for metric in metrics:
-            e = table.estimate(label, metric)
-            cells.append("–" if e is None else str(e))
-        seconds = [e.training for e in table.of(label) if e.training is not None]
-        cells.append(f"{sum(seconds) / len(seconds):.0f}" if seconds else "–")
-        made.add_row(label, str(len(table.of(label))), *cells)
+        quantity = table.quantity(metric)
+        made.add_column(f"{quantity.name} {quantity.arrow}", justify="right")
+    made.add_column("training", justify="right")
+    names = short_names(table)
+    for label in (*ranked(table), *table.yardsticks):
+        found = [table.estimate(label, metric) for metric in metrics]
+        cells = ["–" if e is None else str(e) for e in found]
+        made.add_row(names[label], str(len(table.of(label))), *cells, training(table, label))
     floors = [table.floor(m) for m in metrics]
     if any(f is not None for f in floors):
         made.add_row("floor", "", *("" if f is None else format_number(f) for f in floors), "", style="dim")

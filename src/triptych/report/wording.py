@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from triptych.core.quantity import AXES
-from triptych.core.statistics import format_number
+from triptych.core.statistics import format_number, format_to
 from triptych.report.axes import GRADES, AxisVerdict, Gate, Pair
 from triptych.report.significance import Verdict, seeds_missing
 from triptych.report.table import Table
@@ -111,7 +111,7 @@ def gap(pair: Pair, table: Table) -> str:
     value, more = abs(d.value), "higher" if d.value > 0 else "lower"
     text = f"{format_number(value)} {more} {quantity.name}"
     if math.isfinite(d.half_width):
-        low, high = format_number(value - d.half_width), format_number(value + d.half_width)
+        low, high = (format_to(value + sign * d.half_width, d.half_width or 1.0) for sign in (-1, 1))
         text += f" (95 %: {low} to {high}" + (f", g = {abs(d.effect):.1f})" if math.isfinite(d.effect) else ")")
     return text
 

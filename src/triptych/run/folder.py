@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Model, Recipe, Split, encode
+from triptych.core.frame import frame
 from triptych.errors import UserError
-from triptych.run import checkpoint, hub, plugins, schema
+from triptych.run import checkpoint, hub, plugins, schema, shown
 from triptych.system import files
 
 Which = Literal["last", "best"]
@@ -64,6 +65,13 @@ class Run:
             raise UserError(f"{self.path} is not a run: it has no recipe.json; give a folder made by `triptych train`")
         self.recipe: Recipe
         self.recipe, self.seed = schema.read_recipe(self.path)
+
+    @classmethod
+    def elsewhere(cls, path: str | Path, recipe: Recipe, seed: int) -> Run:
+        """The run that another process makes, perhaps on another machine: nothing of it is read."""
+        run = cls.__new__(cls)
+        run.path, run.recipe, run.seed = Path(path), recipe, seed
+        return run
 
     @classmethod
     def create(cls, path: str | Path, recipe: Recipe, seed: int, env: Mapping[str, Any]) -> Run:
@@ -140,6 +148,18 @@ class Run:
     def lines(self) -> list[dict[str, Any]]:
         """The whole lines of metrics.jsonl, increasing in `images`; others are left out."""
         return schema.read_log(self.path)[0]
+
+    def metrics(self) -> Any:
+        """The log, a row per moment: a pandas DataFrame where pandas is installed, else a dictionary of arrays."""
+        return frame(self.lines())
+
+    def _repr_html_(self) -> str:
+        """In a notebook: how it stands, its evaluated numbers, and its newest samples."""
+        return shown.html(self.path, self.status)
+
+    def _repr_png_(self) -> bytes | None:
+        """In a notebook: the newest samples."""
+        return shown.newest(self.path)
 
     def append(self, line: Mapping[str, Any]) -> None:
         files.append_line(self.path / "metrics.jsonl", line)

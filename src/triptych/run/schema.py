@@ -17,8 +17,7 @@ from typing import Any
 from triptych.core import decode
 from triptych.core.quantity import AXES
 from triptych.errors import UserError
-from triptych.system import files
-from triptych.system.console import say
+from triptych.system import console, files
 
 FORMAT = 2
 """Of recipe.json and of checkpoints. Version 0.1 wrote no number; it counts as 1."""
@@ -45,7 +44,7 @@ NESTED = 40
 @functools.cache
 def note(text: str) -> None:
     """A line on standard error, once in a process."""
-    say(f"note: {text}", stderr=True)
+    console.note(f"note: {text}")
 
 
 # --------------------------------------------------------------------------------------------- types

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +13,18 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from triptych.core.statistics import duration
 from triptych.study.jobs import Job, Outcome, Show
-from triptych.system.console import console, printable, say
+from triptych.system import progress
+from triptych.system.console import console, in_notebook, printable, say
 
 
 @contextmanager
 def display(total: int, done: int, workers: int, *, shown: bool) -> Iterator[Show]:
-    """A bar for the study and one per run at work; on a pipe, a line per run that ended."""
+    """A bar for the study and one per run at work; on a pipe, a line per run that ended and one every half minute.
+
+    After the first half minute a terminal has that line too: what is done, what is at work, and how long it will take.
+    """
     if shown:
         skipped = f", {done} done already" if done else ""
         say(f"{total} runs{skipped}; {workers} at a time", stderr=True)
@@ -30,15 +37,22 @@ def display(total: int, done: int, workers: int, *, shown: bool) -> Iterator[Sho
         TextColumn("left"),
         TimeRemainingColumn(),
         console=out,
-        disable=not (shown and out.is_terminal),
+        disable=not (shown and (out.is_terminal or in_notebook())),
         refresh_per_second=4,
     )
     whole = bar.add_task("all runs", total=total, completed=done)
     tasks: dict[Path, Any] = {}
-    counted = done
+    counted, began, due = done, time.monotonic(), time.monotonic() + progress.EVERY
+
+    def stands(active: dict[Path, Job]) -> str:
+        shares = {p: min(images_so_far(p) / job.recipe.train.images, 1.0) for p, job in active.items()}
+        made, passed = counted - done + sum(shares.values()), time.monotonic() - began
+        left = f"; about {duration(passed * (total - done - made) / made)} left" if made else ""
+        at_work = ", ".join(f"{j.recipe.name} seed {j.seed} ({shares[p]:.0%})" for p, j in active.items())
+        return f"after {duration(passed)}: {counted} of {total} runs done; training {at_work}{left}"
 
     def show(active: dict[Path, Job], outcome: Outcome | None) -> None:
-        nonlocal counted
+        nonlocal counted, due
         if outcome is not None:
             counted += 1
             why = f": {outcome.message}" if outcome.message else ""
@@ -53,6 +67,10 @@ def display(total: int, done: int, workers: int, *, shown: bool) -> Iterator[Sho
                 name = printable(f"{job.recipe.name} seed {job.seed}")
                 tasks[path] = bar.add_task(name, total=job.recipe.train.images)
             bar.update(tasks[path], completed=images_so_far(path))
+
+        if shown and active and time.monotonic() >= due:
+            due = math.inf if out.is_terminal else time.monotonic() + progress.EVERY
+            out.print(stands(active))
 
     with bar:
         yield show

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from triptych.core import Recipe
+from triptych.core import Recipe, encode
 from triptych.core.codec import identity
 from triptych.errors import UserError
 from triptych.study.contract import Contract
@@ -26,6 +26,15 @@ class Job:
     """train nothing, but tell the images that this pays for"""
     judged: bool = True
     """whether the trained run is evaluated and drawn, too"""
+    track: tuple[str, ...] = ()
+    """sinks that it is also shown in, by name"""
+
+    def order(self, device: str) -> dict[str, Any]:
+        """What a worker is told, plain values of JSON."""
+        order = {"recipe": encode(self.recipe), "seed": self.seed, "path": str(self.path), "samples": self.samples}
+        order |= {} if self.pace is None else {"pace": self.pace.told()}
+        order |= {} if self.judged else {"judged": False}
+        return order | {"device": device, "track": list(self.track)}
 
     @property
     def done(self) -> bool:

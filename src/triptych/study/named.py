@@ -141,14 +141,13 @@ def quickstart(scale: Scale) -> Recipes:
     from triptych.core import DataSpec
 
     budgets = {
-        "gan-8gaussians": 400_000,
-        "wgan-gp-8gaussians": 600_000,
-        "vae-8gaussians": 600_000,
-        "spline-8gaussians": 700_000,
+        "gan-8gaussians": 200_000,
+        "wgan-gp-8gaussians": 250_000,
+        "vae-8gaussians": 150_000,
+        "spline-8gaussians": 300_000,
         "gan-glyphs": 16_000,
-        "wgan-gp-glyphs": 16_000,
-        "vae-glyphs": 150_000,
-        "realnvp-glyphs": 16_000,
+        "vae-glyphs": 50_000,
+        "realnvp-glyphs": 8_000,
     }
     found = [within(images, name, scale) for name, images in budgets.items()]
     small = DataSpec("glyphs", resolution=24, channels=1)
@@ -164,7 +163,7 @@ def parallel_lines(scale: Scale) -> Recipes:
 
 
 STUDIES: dict[str, tuple[Callable[[Scale], Recipes], int]] = {
-    "quickstart": (quickstart, 2),
+    "quickstart": (quickstart, 3),
     "toys": (toys, 5),
     "three-families": (three_families, 3),
     "digits": (digits, 3),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from triptych.core import Recipe
+from triptych.core.frame import frame
 from triptych.errors import UserError
+from triptych.run import schema
 from triptych.study.contract import Contract
 from triptych.study.jobs import Job, run_id
-from triptych.system import names
+from triptych.system import files, names
 
 Scale = Literal["quick", "full"]
 MOST = 10_000
@@ -74,6 +76,27 @@ class Study:
         pairs += [(recipe, seed) for seed in range(self.seeds) for recipe in self.recipes]
         jobs = [Job(recipe, seed, out / run_id(recipe, seed), self.samples) for recipe, seed in pairs]
         return list({job.path: job for job in jobs}.values())
+
+    def table(self, out: str | Path) -> Any:
+        """Every evaluated number of the study under `out`, a row per run and metric.
+
+        `recipe`, `seed`, `state`, `metric`, `value`, `floor`, `n` and `run`: a pandas DataFrame where pandas is
+        installed, else a dictionary of arrays. A run without numbers has one row. UserError where no study lies there.
+        """
+        out = Path(out)
+        told = files.read_object(out / "study.json") if (out / "study.json").is_file() else {}
+        if not isinstance(runs := told.get("runs"), list):
+            raise UserError(f"{out} holds no study; run_study makes one there")
+        rows = []
+        for run in runs:
+            folder = out / Path(str(run["run"])).name
+            found = schema.read_evaluation(folder) if (folder / "eval.json").is_file() else {}
+            common = {k: run[k] for k in ("recipe", "seed", "state")}
+            for metric, v in found.items() or [("", {})]:
+                rows.append(
+                    common | {"metric": metric} | {k: v.get(k) for k in ("value", "floor", "n")} | {"run": str(folder)}
+                )
+        return frame(rows)
 
 
 def counted(n: int) -> str:

@@ -24,8 +24,9 @@ from triptych.recipes.override import with_field
 from triptych.recipes.space import space_of
 from triptych.run import schema
 from triptych.study.contract import Contract
+from triptych.study.executor import Ended, Executor, Worker, log_of
 from triptych.study.jobs import Job, run_id
-from triptych.study.runner import Ended, Worker, default_jobs, log_of, threads_each
+from triptych.study.local import Local
 from triptych.system import files
 from triptych.system.console import say
 
@@ -102,7 +103,13 @@ class Trial:
 
 
 def search(
-    asked: Search, out: str | Path, jobs: int | None = None, device: str = "auto", *, progress: bool = True
+    asked: Search,
+    out: str | Path,
+    jobs: int | None = None,
+    device: str = "auto",
+    *,
+    progress: bool = True,
+    executor: Executor | None = None,
 ) -> dict[str, Recipe]:
     """Carry out a search under `out`; the best recipe found for each name. `out`/tune.json says all that was tried.
 
@@ -111,14 +118,14 @@ def search(
     optuna = imported()
     out = Path(out)
     (out / "trials").mkdir(parents=True, exist_ok=True)
-    workers = jobs or default_jobs(device)
+    executor = executor or Local(jobs, device)
     backend = optuna.storages.journal.JournalFileBackend(str(out / "journal.log"))
     storage = optuna.storages.JournalStorage(backend)
     best: dict[str, Recipe] = {}
     told: dict[str, Any] = {}
     for recipe in asked.recipes:
-        found = _Searched(optuna, storage, asked, recipe, out, device)
-        found.run(workers, progress=progress)
+        found = _Searched(optuna, storage, asked, recipe, out, executor)
+        found.run(progress=progress)
         told[recipe.name] = found.told()
         files.write_json(
             out / "tune.json",
@@ -147,8 +154,8 @@ def imported() -> Any:
 class _Searched:
     """The search of one recipe: Optuna proposes, worker processes train, their logs decide."""
 
-    def __init__(self, optuna: Any, storage: Any, asked: Search, recipe: Recipe, out: Path, device: str) -> None:
-        self.optuna, self.asked, self.recipe, self.out, self.device = optuna, asked, recipe, out, device
+    def __init__(self, optuna: Any, storage: Any, asked: Search, recipe: Recipe, out: Path, executor: Executor) -> None:
+        self.optuna, self.asked, self.recipe, self.out, self.executor = optuna, asked, recipe, out, executor
         self.space = space_of(recipe, asked.space)
         self.sign = asked.quantity(recipe).sign
         self.lock = threading.Lock()
@@ -210,9 +217,9 @@ class _Searched:
             recipe = with_field(recipe, name, value)
         return recipe
 
-    def run(self, workers: int, *, progress: bool) -> None:
+    def run(self, *, progress: bool) -> None:
         """Trials until there are as many as were asked for."""
-        left = self.asked.trials - len(self.trials)
+        left, workers = self.asked.trials - len(self.trials), self.executor.at_once
         if progress:
             done = f", {len(self.trials)} done already" if self.trials else ""
             varied = "; ".join(f"{k} in {v}" for k, v in self.space.items())
@@ -235,8 +242,8 @@ class _Searched:
                 trial = Trial(recipe, self.out / "trials" / run_id(recipe, seed), seed, values)
                 log = log_of(trial.path)
                 log.parent.mkdir(parents=True, exist_ok=True)
-                if worker is None or worker.process.poll() is not None:
-                    worker = Worker(threads_each(workers), log)
+                if worker is None or worker.gone:
+                    worker = self.executor.worker(log, workers)
                 try:
                     self._train(trial, proposed, worker, log)
                 except Ended as e:
@@ -255,7 +262,7 @@ class _Searched:
     def _train(self, trial: Trial, proposed: Any, worker: Worker, log: Path) -> None:
         if self.asked.minutes_each is not None:
             pace = Job(trial.recipe, trial.seed, trial.path, pace=Contract("minutes", self.asked.minutes_each))
-            trial.state, trial.message = worker.ask(pace, self.device, log)
+            trial.state, trial.message = worker.ask(pace, log)
             if trial.state != "done":
                 return
             images, trial.message = int(trial.message), ""
@@ -266,7 +273,7 @@ class _Searched:
 
         def ask() -> None:
             try:
-                ended.append(worker.ask(job, self.device, log))
+                ended.append(worker.ask(job, log))
             except Ended as e:
                 ended.append(e)
 

@@ -23,7 +23,7 @@ from typing import IO, Any
 from triptych.core import Recipe, decode
 from triptych.core.discovery import add_plugin
 from triptych.errors import Diverged, UserError
-from triptych.study.runner import log_of
+from triptych.study.executor import log_of
 from triptych.system import files
 
 
@@ -41,16 +41,21 @@ def serve(plugins: Sequence[str] = ()) -> None:
 
     threading.Thread(target=listen, daemon=True).start()
     while True:
-        job = json.loads(jobs.get())
-        path = Path(job["path"])
-        try:
-            with files.appending(log_of(path)) as log, everything_to(log):
-                state, message = attempt(job, path)
-        except Exception as e:
-            state, message = "failed", told(e)
+        answer = answered(json.loads(jobs.get()))
         # a line of its own, whatever was written there before
-        answers.write("\n" + json.dumps({"run": path.name, "state": state, "message": message}) + "\n")
+        answers.write("\n" + json.dumps(answer) + "\n")
         answers.flush()
+
+
+def answered(job: dict[str, Any]) -> dict[str, str]:
+    """Do one job, everything that is printed meanwhile in its log; how it ended."""
+    path = Path(job["path"])
+    try:
+        with files.appending(log_of(path)) as log, everything_to(log):
+            state, message = attempt(job, path)
+    except Exception as e:
+        state, message = "failed", told(e)
+    return {"run": path.name, "state": state, "message": message}
 
 
 def private_streams() -> tuple[IO[str], IO[str]]:

@@ -7,7 +7,9 @@ as an escape, and what the stream's encoding does not have is replaced.
 from __future__ import annotations
 
 import codecs
+import importlib.util
 import io
+import logging
 import sys
 import unicodedata
 from pathlib import PurePath
@@ -79,7 +81,7 @@ class PlainConsole(Console):
 def console(*, stderr: bool = False) -> Console:
     """As wide as the terminal; on a pipe no line is wrapped, so that programs find one row in each."""
     stream = sys.stderr if stderr else sys.stdout
-    if stream.isatty():
+    if stream.isatty() or "ipykernel" in sys.modules:
         return PlainConsole(stderr=stderr)
     return PlainConsole(stderr=stderr, width=200, soft_wrap=True)
 
@@ -91,3 +93,27 @@ def say(*texts: object, stderr: bool = False) -> None:
     for text in texts:
         stream.write(printable(str(text)).encode(encoding, "triptych.plainer").decode(encoding) + "\n")
     stream.flush()
+
+
+class _Shown(logging.Handler):
+    """What the library has to say goes to standard error, through the door."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage(), stderr=True)
+
+
+LOG = logging.getLogger("triptych")
+"""Whoever uses the library sets its level, or takes its handler away and lets it propagate."""
+LOG.addHandler(_Shown())
+LOG.propagate = False
+
+
+def note(*texts: object) -> None:
+    """Something that a person should know and that stops nothing: a warning of the logger `triptych` for each."""
+    for text in texts:
+        LOG.warning("%s", text)
+
+
+def in_notebook() -> bool:
+    """Whether pictures of progress can be shown in a notebook: it needs ipywidgets beside."""
+    return console(stderr=True).is_jupyter and importlib.util.find_spec("ipywidgets") is not None

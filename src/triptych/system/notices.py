@@ -10,4 +10,4 @@ from triptych.system import console
 @cache
 def say(text: str) -> None:
     """What was guessed, skipped or left out, told on standard error once."""
-    console.say(text, stderr=True)
+    console.note(text)

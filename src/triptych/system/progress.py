@@ -1,4 +1,4 @@
-"""A progress bar with rate and time left on a terminal, and nothing on a pipe."""
+"""A progress bar with rate and time left on a terminal and in a notebook; on a pipe a line every half minute."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElaps
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
-from triptych.core.statistics import format_number
-from triptych.system.console import console, printable
+from triptych.core.statistics import duration, format_number
+from triptych.system.console import console, in_notebook, printable
 
+EVERY = 30.0
+"""Seconds between two lines where there is no bar."""
 Count = Callable[[int, int], None]
 """Told how many of how many are done."""
 
@@ -29,7 +31,8 @@ class _Left(ProgressColumn):
     """The time left as whoever updates the bar knows it, else from the rate."""
 
     def render(self, task: Task) -> Text:
-        left = task.fields["left"] if task.fields["left"] is not None else task.time_remaining
+        told = task.fields.get("left")  # a bar of somebody else's may have no such field
+        left = task.time_remaining if told is None else told
         if left is None or task.finished:
             return Text("-:--:--" if left is None else "0:00:00", style="cyan")
         return Text(str(timedelta(seconds=max(0, round(left)))), style="cyan")
@@ -50,7 +53,10 @@ class Progress:
     ) -> None:
         """`live` names the fields of the log that `show` shows, the most telling first."""
         out = console(stderr=True)
-        self._due, self._shown, self._live = 0.0, shown, live
+        self._shown, self._live = shown, live
+        self._bars = shown and (out.is_terminal or in_notebook())
+        self._due = time.monotonic() + (0.0 if self._bars else EVERY)
+        self._title, self._total, self._unit = printable(title), total, unit
         self._bar = RichProgress(
             TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=24),
@@ -61,7 +67,7 @@ class Progress:
             _Left(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=out,
-            disable=not (shown and out.is_terminal),
+            disable=not self._bars,
             refresh_per_second=4,
         )
         self._task = self._bar.add_task(printable(title), total=total, completed=done, note="", unit=unit, left=None)
@@ -75,14 +81,18 @@ class Progress:
 
     @property
     def due(self) -> bool:
-        """Whether an update would be seen: ten times a second, on a terminal."""
-        return not self._bar.disable and time.monotonic() >= self._due
+        """Whether an update would be seen: ten times a second as a bar, every half minute as a line."""
+        return self._shown and time.monotonic() >= self._due
 
     def update(self, done: int, left: float | None = None) -> None:
         """So many are done; `left` are the seconds that the rest will take, where they are known."""
-        if self.due:
-            self._due = time.monotonic() + 0.1
-            self._bar.update(self._task, completed=done, left=left)
+        if not self.due:
+            return
+        self._due = time.monotonic() + (0.1 if self._bars else EVERY)
+        self._bar.update(self._task, completed=done, left=left)
+        if not self._bars and done < self._total:
+            rest = "" if left is None else f", about {duration(left)} left"
+            self.say(f"{self._title}: {done:,} of {self._total:,} {self._unit}{rest}")
 
     def show(self, line: dict[str, Any]) -> None:
         """A few numbers of the newest log line."""

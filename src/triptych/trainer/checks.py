@@ -100,7 +100,17 @@ def objective(plan: Plan) -> None:
     plan.recipe.objective.check(plan.model, plan.examples[0], math.ceil(train.images / train.batch))
 
 
-CHECKS: tuple[Callable[[Plan], None], ...] = (numbers, best, seed, target, side, flip, objective)
+def parts(plan: Plan) -> None:
+    """A batch that is to be computed in parts, for a loss that needs the whole of it."""
+    from triptych.trainer.rehearsal import one_step, rehearsing
+
+    train = plan.recipe.train
+    if train.accumulate > 1:
+        with rehearsing(plan.target), enough_memory():
+            one_step(plan.recipe, plan.examples[0], plan.target, "fp32", 2 * train.accumulate)()
+
+
+CHECKS: tuple[Callable[[Plan], None], ...] = (numbers, best, seed, target, side, flip, objective, parts)
 """Each raises UserError where a plan cannot be trained. They go from cheap to costly: nobody shall wait for data to be
 prepared, or a network to be built, to hear of a wrong number."""
 
@@ -129,6 +139,7 @@ def check_train(train: Train) -> None:
             raise UserError(f"train.{name} is {value}; it must be a finite number above 0")
     if train.batch > LARGEST:
         raise UserError(f"train.batch is {train.batch}; it must be at most {LARGEST:,}")
+    check_divides(train)
     for name in ("log", "evaluate", "sample", "checkpoint", "warmup", "clip", "weight_decay"):
         if not 0 <= getattr(train, name) < math.inf:
             raise UserError(f"train.{name} is {getattr(train, name)}; it must be a finite number, 0 or more")
@@ -137,6 +148,23 @@ def check_train(train: Train) -> None:
     for name, rates in (("ema", (train.ema,)), ("betas", train.betas)):
         if not all(0 <= rate < 1 for rate in rates):
             raise UserError(f"train.{name} is {getattr(train, name)}; a decay must be at least 0 and below 1")
+
+
+def check_divides(train: Train, world: int = 1) -> None:
+    """UserError unless a batch can be cut into the parts in which so many ranks compute it."""
+    if train.accumulate < 1:
+        raise UserError(f"train.accumulate is {train.accumulate}; a batch is computed in 1 part or more")
+    shares = world * train.accumulate
+    if train.batch % shares == 0:
+        return
+    below = train.batch // shares * shares
+    sizes = [str(n) for n in (below, below + shares) if n]
+    among = f"{world} ranks" if world > 1 else ""
+    parts = f"{train.accumulate} parts" if train.accumulate > 1 else ""
+    raise UserError(
+        f"a batch of {train.batch} cannot be shared by {' of '.join(filter(None, (among, parts)))}; "
+        f"the nearest that can: --train.batch {' or '.join(sizes)}"
+    )
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import torch
 
 from triptych.core import Clock, Data, Model, ModelSpec, Move, Objective, decode, encode
+from triptych.core.share import Parted, Share, computing
 from triptych.data.batches import Batches
+from triptych.models.batchnorm import over_shares
 
 
 def check_objective(objective: Objective, network: ModelSpec, data: Data, steps: int = 2) -> None:
@@ -38,6 +40,37 @@ def check_objective(objective: Objective, network: ModelSpec, data: Data, steps:
             moved |= set(move.names)
         assert moved == set(model.players), f"{name} never moves {sorted(set(model.players) - moved)}"
     assert losses[0] == losses[1], f"{name} gives other losses from the same seed: is there state in it?"
+
+
+def check_shares(objective: Objective, network: ModelSpec, data: Data) -> None:
+    """AssertionError unless half batches have, in the mean, the loss of the whole one, or are refused: for training on
+    several devices, and in parts.
+
+    Random numbers for examples are to be drawn, and means within a loss taken, by the functions of `core.share`.
+    """
+    name = type(objective).__name__
+    whole, halves = first_loss(objective, network, data, 1), first_loss(objective, network, data, 2)
+    close = halves is None or abs(halves - (whole or 0.0)) <= 1e-4 * max(1.0, abs(whole or 0.0))
+    assert close, f"half batches of {name} have a mean loss of {halves}, the whole one {whole}: see core/share.py"
+
+
+def first_loss(objective: Objective, network: ModelSpec, data: Data, shares: int) -> float | None:
+    """The first loss of a batch computed in so many shares, their mean; None where it is refused so."""
+    total = 0.0
+    for i in range(shares):
+        torch.manual_seed(1)
+        model = network.build(data.shape)
+        over_shares(model)
+        objective.prepare(model, data)
+        share = Share(i, shares)
+        batches = Batches(data, min(32, len(data) // 2 * 2), 0, torch.device("cpu"), share=share)
+        try:
+            with computing(share):
+                move = next(iter(objective.step(model, batches, Clock(0, 0, 0.0))), None)
+                total += move.loss.item() / shares if move is not None else 0.0
+        except Parted:
+            return None
+    return total
 
 
 def moves(objective: Objective, model: Model, data: Data, steps: int) -> Iterator[tuple[Move, list[str]]]:

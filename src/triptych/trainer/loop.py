@@ -9,7 +9,9 @@ from triptych.core import Recipe
 from triptych.errors import Diverged
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink
+from triptych.system import distributed
 from triptych.trainer.observe import Observer, look
+from triptych.trainer.ranks import check_clock, check_together, cut_off, hand_over, said_by_first, together
 from triptych.trainer.session import session
 from triptych.trainer.start import More, begin, go_on
 from triptych.trainer.state import State
@@ -19,20 +21,27 @@ from triptych.trainer.step import step
 def train(state: State, observers: Sequence[Observer], terminated: Sequence[int] = ()) -> None:
     """Train to the end of the budget, whatever was done before; a signal in `terminated` ends it between two steps."""
     state.start_clock()
+    ranks = state.ranks
     if state.fresh:
         state.prepare()
+    hand_over(state)
     for observer in observers:
         observer.begin(state)
     if state.fresh:
         look(state, observers, before=0)
-    while not (state.finished or terminated):
-        before = state.images
+    stop, went_back = ranks.any(bool(terminated), False)
+    while not (state.finished or stop):
+        before, went_back = state.images, False
         try:
             step(state)
             look(state, observers, before)
         except Diverged as e:
-            if not any(observer.recovers(state, e) for observer in observers):
+            went_back = any(observer.recovers(state, e) for observer in observers)
+            if ranks.first and not went_back:
                 raise
+        stop, went_back = ranks.any(bool(terminated), went_back)
+        if went_back:
+            hand_over(state)
         for observer in observers:
             observer.stepped(state)
     for observer in observers:
@@ -60,10 +69,17 @@ def fit(
     each of `sinks` makes from the run, and `observers` watch it beside those that every training has.
     UserError, before anything is written, when the recipe cannot be trained; `Diverged` at a non-finite loss.
     """
-    with begin(recipe, seed, out, device, minutes, announce) as (run, state):
-        with session(run, state, sinks, observers, progress=progress) as (watching, terminated):
-            train(state, watching, terminated)
-        return run
+    with distributed.group() as ranks:
+        if (cut := cut_off(ranks, recipe, seed, out)) is not None:
+            return resume(cut, device, progress=progress, announce=announce, sinks=sinks, observers=observers)
+        announce = said_by_first(ranks, announce)
+        check_together(ranks, recipe, seed, minutes)
+        alone = begin(recipe, seed, out, device, minutes, announce)
+        with together(ranks, alone, device, None, announce) as (run, state):
+            assert state is not None
+            with session(run, state, sinks, observers, progress=progress) as (watching, terminated):
+                train(state, watching, terminated)
+            return run
 
 
 def resume(
@@ -86,8 +102,13 @@ def resume(
     `sinks` and `observers` are those of `fit`.
     UserError, before anything is written, where the examples are not the run's or `images` have been seen already.
     """
-    with go_on(path, device, More(images, minutes), data, announce) as (run, state):
-        if state is not None:
-            with session(run, state, sinks, observers, progress=progress) as (watching, terminated):
-                train(state, watching, terminated)
-        return run
+    with distributed.group() as ranks:
+        announce = said_by_first(ranks, announce)
+        if minutes is not None:
+            check_clock(ranks)
+        alone = go_on(path, device, More(images, minutes), data, announce)
+        with together(ranks, alone, device, data, announce) as (run, state):
+            if state is not None:
+                with session(run, state, sinks, observers, progress=progress) as (watching, terminated):
+                    train(state, watching, terminated)
+            return run

@@ -145,7 +145,7 @@ class Compile(Observer):
         self.run, self.sink = run, sink
 
     def begin(self, state: State) -> None:
-        if not device.compiles(state.model.device):
+        if not device.compiles(state.model.device) or state.ranks.world > 1:  # each rank would compile for itself
             return
         batch = next(in_order(state.data, state.train.batch, state.model.device))
         why_not = compilation.compile_players(state.model, state.objective, batch, self.run.env["precision"])
@@ -215,7 +215,7 @@ class Evaluate(Observer):
 
 
 class Draw(Observer):
-    """Pictures on the same noise every time; reconstructions of the first held-out pictures."""
+    """Pictures on the same noise every time; reconstructions of the first held-out pictures; at 0 images real ones."""
 
     def __init__(self, *every: int, sink: Sink) -> None:
         super().__init__(*every)
@@ -223,6 +223,8 @@ class Draw(Observer):
 
     def __call__(self, state: State, line: dict[str, Any]) -> None:
         model, data, sink = state.model, state.data, self.sink
+        if data.is_images and state.images == 0:
+            sink.images("real", 0, tiles.tile(latent_space.public(state.held_out, range(min(64, len(state.held_out))))))
         with device.evaluation_mode(model, state.seed), compilation.eager(model), state.averages.applied():
             if isinstance(model, Sampler) and data.is_images:
                 sink.images("samples", state.images, tiles.tile(model.sample(64, seed=0)))

@@ -31,7 +31,13 @@ def session(
     """The observers of a training, and the list of the signals that ask it to end after the step at hand.
 
     Afterwards status.json says how it ended, every sink is closed, and after a signal the process ends with status 143.
+    On another rank than the first nobody watches and nothing is written.
     """
+    if not state.ranks.first:
+        with device.deferred_termination() as terminated, enough_memory():
+            state.model.train()
+            yield [], terminated
+        return
     live = quantity.live(logged(state.objective))
     bar = Progress(run.recipe.name or run.name, state.train.images, state.images, shown=progress, live=live)
     with device.deferred_termination() as terminated:

@@ -15,8 +15,10 @@ from triptych.core import Clock, Data, Model, Objective, Recipe, Train, encode
 from triptych.core.features import Extractors
 from triptych.data.batches import Batches
 from triptych.errors import Diverged, UserError
+from triptych.models import batchnorm
 from triptych.run.checkpoint import NEEDED, Contents, check_fit, pack_optimizers, unpack_optimizers
 from triptych.system import device
+from triptych.system.distributed import ALONE, Ranks
 from triptych.trainer.ema import Averages
 from triptych.trainer.optimizers import full_rates, learning_rate, make_optimizer
 
@@ -54,6 +56,8 @@ class State:
     def __post_init__(self) -> None:
         train, model = self.recipe.train, self.model
         self.batches = Batches(self.data, train.batch, self.seed, model.device, flip=train.flip)
+        if train.accumulate > 1:
+            batchnorm.over_shares(model)
         self.parameters = {k: [w for w in p.parameters() if w.requires_grad] for k, p in model.players.items()}
         self.rates = {k: lr for k, lr in full_rates(train, model).items() if self.parameters[k]}
         self.optimizers = {k: make_optimizer(train, lr, self.parameters[k]) for k, lr in self.rates.items()}
@@ -62,7 +66,20 @@ class State:
         self.looks_at_each = model.device.type == "cpu"
         self.sane = torch.ones((), device=model.device)
         self.paused = 0.0
+        self.ranks = ALONE
         self.start_clock()
+
+    def join(self, ranks: Ranks) -> None:
+        """Train together with other processes from here on: each computes its share of every batch."""
+        if ranks.world == 1:
+            return
+        train, before, self.ranks = self.train, self.batches.state_dict(), ranks
+        self.batches = Batches(
+            self.data, train.batch, self.seed, self.model.device, flip=train.flip, share=ranks.share()
+        )
+        self.batches.load_state_dict(before)
+        if train.accumulate == 1:
+            batchnorm.over_shares(self.model)
 
     # ---------------------------------------------------------------------------------------- the clock
 

@@ -65,29 +65,33 @@ class Entry:
 
     name: str
     size: int
-    file: str | None
-    """what a worker reads it from; None: it comes along with the stream"""
-    offset: int = 0
-    """where it begins there"""
-    zipped: bytes = b""
-    """a `zips.Place`, where that file is a zip"""
+    source: str | Path
+    """the file that a worker reads it from; a Path: a compressed tar, which is read as a stream"""
+    at: int | bytes | str = 0
+    """where it begins there; a `zips.Place`, where that file is a zip; its name in the stream"""
     label: int = -1
     side: int | None = None
     """0 train, 1 test, 2 neither (in `all` only); None: the source has no split"""
     stamp: int = 0
-    stream: Path | None = None
-    """the compressed tar it comes from"""
-    member: str = ""
-    """its name there"""
+
+    @property
+    def file(self) -> str | None:
+        """What a worker reads it from; None: it comes along with the stream."""
+        return self.source if isinstance(self.source, str) else None
+
+    @property
+    def stream(self) -> Path | None:
+        """The compressed tar it comes from."""
+        return self.source if isinstance(self.source, Path) else None
 
     @property
     def where(self) -> dict[str, Any] | None:
         """What tells a worker how to read it."""
         if self.file is None:
             return None
-        if self.zipped:
-            return {"path": self.file, "size": self.size, "zip": PLACE.unpack(self.zipped)}
-        return {"path": self.file, "size": self.size, "offset": self.offset}
+        if isinstance(self.at, bytes):
+            return {"path": self.file, "size": self.size, "zip": PLACE.unpack(self.at)}
+        return {"path": self.file, "size": self.size, "offset": self.at}
 
     @property
     def expected(self) -> bool:
@@ -326,7 +330,7 @@ def _zip(path: Path) -> Listing:
             if member.encrypted:
                 listing.skipped.append((name, "encrypted"))
                 continue
-            listing.entries.append(Entry(name, size, file, zipped=PLACE.pack(*member.place)))
+            listing.entries.append(Entry(name, size, file, PLACE.pack(*member.place)))
             if _wanted(name, size):
                 listing.texts[name] = _text(zips.read(content, member.place, TEXT_LIMIT))
     return listing
@@ -340,6 +344,7 @@ def _tar(path: Path) -> Listing:
     listing = Listing(path, [])
     stream = path if is_packed(path) else None
     file = str(path)
+    sizes: dict[int, int] = {}  # one object for all files of a size
     for t, member in tar_members(path):
         name = _member(member)
         if member.isdir():
@@ -349,8 +354,9 @@ def _tar(path: Path) -> Listing:
         elif reason := _aside(name):
             listing.skipped.append((name, reason))
         else:
-            place = (None, 0) if stream else (file, member.offset_data)
-            listing.entries.append(Entry(name, member.size, *place, stream=stream, member=name if stream else ""))
+            place = (stream, name) if stream else (file, member.offset_data)
+            size = sizes.setdefault(member.size, member.size)
+            listing.entries.append(Entry(name, size, *place))
             if _wanted(name, member.size) and (f := t.extractfile(member)):
                 listing.texts[name] = _text(f.read())
     return listing
@@ -380,7 +386,7 @@ def contents(listing: Listing, wanted: Callable[[int], bool]) -> Iterator[tuple[
             if wanted(i):
                 yield i, None
         else:
-            streams.setdefault(e.stream, {})[e.member] = i
+            streams.setdefault(e.stream, {})[str(e.at)] = i
     for path, number in streams.items():
         for t, member in tar_members(path):
             if not member.isreg() or member.issparse():

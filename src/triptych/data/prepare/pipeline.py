@@ -5,25 +5,27 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
 import shutil
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from triptych.core.preparation import Preparation, sides
-from triptych.data.prepare import decode, worker
+from triptych.data.prepare import decode, shards, worker
 from triptych.data.prepare import prepared as cache
 from triptych.data.prepare.layouts import collection
 from triptych.data.prepare.listing import Listing, contents, stamp, text_of
 from triptych.data.prepare.reasons import advice
-from triptych.data.prepare.workers import Result, WorkerPool
+from triptych.data.prepare.results import Result, Results
+from triptych.data.prepare.workers import WorkerPool
 from triptych.data.source import digest
 from triptych.errors import UserError
 from triptych.system.cache import ADVICE, plain, root
@@ -60,6 +62,8 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
     mark = digest(text, how.identity(), VERSION, LISTING)[:20]
     pointer = home / "stamps" / mark
 
+    if (shard := shards.asked()) is not None:
+        _make_shard(shard, shard.folder(home, mark), path, listing, how, name)
     if (folder := _known(home, pointer)) is None:
         with system_errors(home, ADVICE):
             pointer.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +74,7 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
                     partial.mkdir(exist_ok=True)
                     sweep(partial)
                     try:
+                        shards.gather(home, mark, partial, name)
                         about = _make(partial, path, listing, how, name, card)
                     except (UserError, OSError):  # nothing to go on with: bad input, or a full disk
                         shutil.rmtree(partial, ignore_errors=True)
@@ -83,6 +88,7 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
                         partial.rename(folder)
                         sync_folder(home)
                     write_text(pointer, folder.name, ADVICE)
+                    shards.clear(home, mark)
                     say(report(about), stderr=True)
     return cache.Prepared(folder)
 
@@ -98,8 +104,9 @@ def _known(home: Path, pointer: Path) -> Path | None:
 
 def _refresh(folder: Path, partial: Path) -> None:
     """The same pictures were kept; the files left aside may be others than before."""
-    for file in ("index.json", "about.json"):
-        if (folder / file).read_bytes() != (content := (partial / file).read_bytes()):
+    for file in (cache.INDEX, "about.json"):
+        content = (partial / file).read_bytes()
+        if not (folder / file).exists() or (folder / file).read_bytes() != content:
             write_bytes(folder / file, content, ADVICE)
 
 
@@ -133,10 +140,38 @@ def _fill(
         raise UserError(f"{listing.path} holds no pictures; give a folder or archive with some")
     options = how.plain()
     row = _row(listing, options)
-    options |= {"row": row, "header": cache.HEADER, "out": str(folder / "rows.npy")}
+    done = _carried_out(folder, listing, pool, options | {"row": row}, name)
+    return _finish(folder, listing, done, row, how, name, card)
+
+
+def _make_shard(
+    shard: shards.Shard, folder: Path, path: Path, found: Listing | None, how: Preparation, name: str
+) -> None:
+    """Prepare one stretch of a collection; it ends by `Finished`."""
+    with system_errors(folder, ADVICE):
+        folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(folder / "lock", f"shard {shard.number} of {shard.of} is being prepared by another process"):
+            if not (folder / shards.DONE).is_file():
+                with WorkerPool(_workers()) as pool:
+                    listing = collection(path, found)
+                    options = how.plain()
+                    row = _row(listing, options)
+                    listing.entries = listing.entries[shard.stretch(len(listing.entries))]
+                    _carried_out(folder, listing, pool, options | {"row": row}, f"{name} {shard.number}/{shard.of}")
+                    write_json(folder / shards.DONE, {"row": row, "files": len(listing.entries)}, ADVICE)
+    files = read_object(folder / shards.DONE)["files"]
+    raise shards.Finished(
+        f"{name}: {files:,} files of shard {shard.number} of {shard.of} prepared; when all are, "
+        "`triptych data merge` puts them together"
+    )
+
+
+def _carried_out(folder: Path, listing: Listing, pool: WorkerPool, options: dict[str, Any], name: str) -> Results:
+    """What became of every file; the rows of those that were kept are in `rows.npy`, each at its number."""
+    options = options | {"header": cache.HEADER, "out": str(folder / "rows.npy")}
     with (folder / "rows.npy").open("ab") as f:
         if f.tell() == 0:
-            f.write(cache.header(len(listing.entries), row))
+            f.write(cache.header(len(listing.entries), options["row"]))
     journal = folder / "journal.jsonl"
     done = _journal(journal, len(listing.entries))
     with (
@@ -153,7 +188,7 @@ def _fill(
             log.write(json.dumps(part) + "\n")
             log.flush()
             bar.update(len(done))
-    return _finish(folder, listing, [done[i] for i in range(len(listing.entries))], row, how, name, card)
+    return done
 
 
 def _row(listing: Listing, options: dict[str, Any]) -> list[int]:
@@ -185,34 +220,35 @@ def _workers() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _journal(path: Path, n: int) -> dict[int, Result]:
+def _journal(path: Path, n: int) -> Results:
     """What an earlier, killed preparation had finished."""
-    done: dict[int, Result] = {}
+    done = Results(n)
     if path.is_file():
-        for line in path.read_bytes().splitlines():
-            try:
-                done.update((i, r) for i, r in json.loads(line) if i < n)
-            except ValueError:  # the kill cut this line
-                break
+        with path.open("rb") as lines:
+            for line in lines:
+                try:
+                    done.update((i, r) for i, r in json.loads(line) if i < n)
+                except ValueError:  # the kill cut this line
+                    break
     return done
 
 
 def _finish(
     folder: Path,
     listing: Listing,
-    results: list[Result],
+    done: Results,
     row: list[int],
     how: Preparation,
     name: str,
     card: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Close the gaps that skipped files left, and write what is known beside the array."""
-    entries = listing.entries
+    entries, results = listing.entries, _InOrder(done)
     # A caption or a table beside the pictures is left aside, but it is no broken picture.
-    kept = [i for i, r in enumerate(results) if "skipped" not in r]
+    kept = done.kept
     bad = sum("skipped" in r and e.expected for e, r in zip(entries, results, strict=True))
     causes = Counter(r["skipped"] for e, r in zip(entries, results, strict=True) if "skipped" in r and e.expected)
-    if not kept:
+    if not len(kept):
         causes = causes or Counter(r["skipped"] for r in results)
         raise UserError(f"{listing.path} holds no readable picture among {len(entries):,} files; {advice(causes)}")
     if bad > UNREADABLE * (bad + len(kept)):
@@ -223,12 +259,11 @@ def _finish(
         )
     if len(kept) < len(entries):
         _gather(folder, kept, row)
-    content = digest(
-        *(f"{entries[i].name}\0{results[i]['sha256']}\0{entries[i].label}\0{entries[i].side}\n" for i in kept),
-        *(f"{entries[i].name}\0{n}\n" for i in kept for n in sorted(decode.CHANGED & set(results[i]["notes"]))),
+    content = _digest(
+        (f"{entries[i].name}\0{results[i]['sha256']}\0{entries[i].label}\0{entries[i].side}\n" for i in kept),
+        (f"{entries[i].name}\0{n}\n" for i in kept for n in sorted(decode.CHANGED & set(results[i]["notes"]))),
     )
-    hashes = np.array([int(results[i]["sha256"][:16], 16) for i in kept], np.uint64)
-    np.save(folder / "hashes.npy", hashes.view(np.int64))
+    np.save(folder / "hashes.npy", done.sha[done.kept, :8].copy().view(">u8").ravel().astype(np.uint64).view(np.int64))
     if listing.classes:
         np.save(folder / "labels.npy", np.array([entries[i].label for i in kept], np.int64))
     if any(entries[i].side is not None for i in kept):
@@ -252,15 +287,18 @@ def _finish(
         "notes": _counted(note for i in kept for note in results[i]["notes"])
         | ({NEITHER: n} if (n := sum(entries[i].side == 2 for i in kept)) else {})
         | {note: min(n, len(kept)) for note, n in listing.notes.items()},
-        "sizes": _sizes([results[i]["size"] for i in kept]),
+        "sizes": _sizes(done.size[done.kept]),
         "fingerprint": digest(content, *listing.classes, how.identity(), VERSION),
     }
-    with writing(folder / "index.json", ADVICE) as f:
+    with writing(folder / cache.INDEX, ADVICE) as f:
         sources = ({"name": entries[i].name, "row": at, **results[i]} for at, i in enumerate(kept))
         reasons = ({"name": n, "reason": why} for n, why in skipped)
-        body = b'{"sources": [\n' + ",\n".join(map(json_text, sources)).encode()
-        body += b'\n], "skipped": [\n' + ",\n".join(map(json_text, reasons)).encode() + b"\n]"
-        f.write(body + cache.INDEX_SUM + hashlib.sha256(body).hexdigest().encode() + b'"}\n')
+        total = hashlib.sha256()
+        for told in itertools.chain(sources, reasons):
+            line = json_text(told).encode() + b"\n"
+            total.update(line)
+            f.write(line)
+        f.write(json_text({cache.SUMS: total.hexdigest()}).encode() + b"\n")
     array = "images.partial" if len(kept) < len(entries) else "rows.npy"
     write_json(folder / "about.json", about, ADVICE)
     (folder / array).replace(folder / "images.npy")
@@ -278,12 +316,12 @@ def _closed(folder: Path) -> dict[str, Any]:
     return read_object(folder / "about.json")
 
 
-def _gather(folder: Path, kept: list[int], row: list[int]) -> None:
+def _gather(folder: Path, kept: np.ndarray, row: list[int]) -> None:
     """`images.partial` with the kept rows only; the rows themselves stay, in case of a kill."""
     size = int(np.prod(row))
     with (folder / "rows.npy").open("rb") as rows, (folder / "images.partial").open("wb") as out:
         out.write(cache.header(len(kept), row))
-        for run in np.split(np.array(kept), np.flatnonzero(np.diff(kept) != 1) + 1):
+        for run in np.split(kept, np.flatnonzero(np.diff(kept) != 1) + 1):
             rows.seek(cache.HEADER + int(run[0]) * size)
             left = len(run) * size
             while left:
@@ -297,10 +335,30 @@ def _counted(words: Iterator[str]) -> dict[str, int]:
     return dict(Counter(w.partition(":")[0] for w in words).most_common())
 
 
-def _sizes(sizes: list[list[int]]) -> dict[str, Any]:
-    w, h = zip(*sizes, strict=True)
-    return {
-        "width": [min(w), int(np.median(w)), max(w)],
-        "height": [min(h), int(np.median(h)), max(h)],
-        "different": len(set(map(tuple, sizes))),
-    }
+def _sizes(sizes: np.ndarray) -> dict[str, Any]:
+    """Of widths and heights (n, 2): least, median, largest of each, and how many pairs there are."""
+    sides = [[int(f(side)) for f in (np.min, np.median, np.max)] for side in sizes.T]
+    return {"width": sides[0], "height": sides[1], "different": len(np.unique(sizes, axis=0))}
+
+
+class _InOrder(Sequence[Result]):
+    """The results of all pictures as a list that makes each when it is asked for."""
+
+    def __init__(self, done: Results) -> None:
+        self.done = done
+
+    def __len__(self) -> int:
+        return len(self.done)
+
+    def __getitem__(self, i: Any) -> Any:
+        if i >= len(self.done):
+            raise IndexError(i)
+        return self.done[i]
+
+
+def _digest(*texts: Iterable[str]) -> str:
+    """`digest` of many texts, one at a time."""
+    h = hashlib.sha256()
+    for text in itertools.chain(*texts):
+        h.update(text.encode())
+    return h.hexdigest()

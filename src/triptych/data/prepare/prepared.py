@@ -1,8 +1,9 @@
 """Where prepared sets and downloads live, and how several processes share them.
 
 A prepared set is a folder: `images.npy` (uint8 NCHW, memory-mappable), `about.json` (options, counts, terms,
-fingerprint), `index.json` (every source file: kept, or skipped and why) and, where there are any, `labels.npy`,
-`sides.npy` (0 train, 1 test, 2 neither), `hashes.npy` (first 8 bytes of each source's SHA-256) and `factors.npz`.
+fingerprint), `index.jsonl` (a line for every source file: kept, or skipped and why) and, where there are any,
+`labels.npy`, `sides.npy` (0 train, 1 test, 2 neither), `hashes.npy` (first 8 bytes of each source's SHA-256) and
+`factors.npz`.
 It appears under its final name complete, or not at all.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import shutil
 import time
 import zipfile
@@ -32,7 +34,8 @@ from triptych.system.refusals import system_errors
 HEADER = 128  # bytes before the rows of an array file
 ALWAYS = 1 << 29  # bytes of an array that is checked whenever it is loaded
 SUMS = "sha256"  # where about.json has the checksums
-INDEX_SUM = b', "sha256": "'
+INDEX = "index.jsonl"
+OLD_INDEX, INDEX_SUM = "index.json", b', "sha256": "'  # of sets that were prepared before 0.3
 CHECKED = "checked.json"  # size, times and place on the disk of the large arrays when they were last read
 KEPT = 7 * 24 * 3600
 IN_MEMORY = 1 << 29  # bytes: scattered rows that are more are gathered in a file
@@ -125,6 +128,26 @@ def seal(folder: Path) -> None:
     write_json(folder / "about.json", {**about, SUMS: {**sums, "about.json": _sum_of(about)}}, ADVICE)
 
 
+def read_index(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What became of every source file of a prepared set: those that were kept, by row, and those left aside."""
+    if not (folder / INDEX).exists():
+        told = read_object(folder / OLD_INDEX)
+        return told["sources"], told["skipped"]
+    with (folder / INDEX).open(encoding="utf-8") as f:
+        lines = [json.loads(line) for line in f]
+    return [told for told in lines if "row" in told], [told for told in lines if "reason" in told]
+
+
+def _ends_in_its_sum(path: Path) -> bool:
+    """Whether the last line of a file holds the checksum of the lines before."""
+    total, last = hashlib.sha256(), b""
+    with path.open("rb") as f:
+        for line in f:
+            total.update(last)
+            last = line
+    return last == json_text({SUMS: total.hexdigest()}).encode() + b"\n"
+
+
 def checksum(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with path.open("rb") as f:
@@ -207,12 +230,16 @@ class Prepared:
 
     def _check_index(self, about: Mapping[str, Any]) -> None:
         """The index ends with its own checksum: it changes, alone, when other files were left aside."""
-        path = self.folder / "index.json"
-        if "sealed" not in about or not path.exists() or (str(path), *(mark := _mark(path))) in _read:
+        path = next((p for p in (self.folder / INDEX, self.folder / OLD_INDEX) if p.exists()), None)
+        if "sealed" not in about or path is None or (str(path), *(mark := _mark(path))) in _read:
             return
-        body, _, end = path.read_bytes().rpartition(INDEX_SUM)
-        if end != hashlib.sha256(body).hexdigest().encode() + b'"}\n':
-            raise self._altered("index.json")
+        if path.name == INDEX:
+            sound = _ends_in_its_sum(path)
+        else:
+            body, _, end = path.read_bytes().rpartition(INDEX_SUM)
+            sound = end == hashlib.sha256(body).hexdigest().encode() + b'"}\n'
+        if not sound:
+            raise self._altered(path.name)
         _read.add((str(path), *mark))
 
     def _array(self, name: str) -> Tensor | None:

@@ -14,9 +14,9 @@ from typing import Any
 
 from triptych.data.prepare import worker as program
 from triptych.data.prepare.listing import Listing, contents
+from triptych.data.prepare.results import Result
 
 CHUNK = 64  # pictures per task of a worker
-Result = dict[str, Any]
 
 
 class WorkerPool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,28 +43,42 @@ class Hub(Source):
             first = next(iter(parts.values()))
             picture, label = columns(self.repo, first.features)
             say(f"{self.repo}: pictures from {picture!r}, labels from {label!r}")
-            rows, skipped, notes = [], Counter[str](), Counter[str]()
-            for split, part in parts.items():
-                for i in range(len(part)):
-                    try:
-                        row = part[i]
-                        rows.append((_planes(row[picture], how, notes), row[label] if label else 0, split == "test"))
-                    except decode.Unusable as e:
-                        skipped[str(e).partition(":")[0]] += 1
-                    except decode.DAMAGE:  # what the library's decoder makes of a damaged file
-                        skipped["damaged"] += 1
-            if (bad := skipped.total()) > UNREADABLE * (bad + len(rows)) or not rows:
-                raise UserError(f"{bad:,} of {bad + len(rows):,} pictures in {name} are unreadable; choose another set")
-            x = torch.stack([r[0] for r in rows])
-            numbers = [-1 if r[1] is None else int(r[1]) for r in rows]
+            shape, numbers, sides, hashes = list[int](), array("q"), array("B"), array("Q")
+            skipped, notes = Counter[str](), Counter[str]()
+            with (folder / "images.npy").open("wb") as f:  # row by row: a set may be larger than the memory
+                f.write(bytes(prepared.HEADER))
+                for split, part in parts.items():
+                    for i in range(len(part)):
+                        try:
+                            row = part[i]
+                            planes = _planes(row[picture], how, notes)
+                        except decode.Unusable as e:
+                            skipped[str(e).partition(":")[0]] += 1
+                            continue
+                        except decode.DAMAGE:  # what the library's decoder makes of a damaged file
+                            skipped["damaged"] += 1
+                            continue
+                        content = planes.numpy().tobytes()
+                        f.write(content)
+                        number = row[label] if label else 0
+                        numbers.append(-1 if number is None else int(number))
+                        sides.append(split == "test")
+                        hashes.append(int(digest(content)[:16], 16))
+                        shape = list(planes.shape)
+                if (bad := skipped.total()) > UNREADABLE * (bad + len(numbers)) or not numbers:
+                    total = bad + len(numbers)
+                    raise UserError(f"{bad:,} of {total:,} pictures in {name} are unreadable; choose another set")
+                f.seek(0)
+                f.write(prepared.header(len(numbers), shape))
             if label and min(numbers) < 0:
                 notes["labels left out, since some are missing"] = sum(n < 0 for n in numbers)
                 label = None
-            y = torch.tensor(numbers) if label else None
-            sides = torch.tensor([r[2] for r in rows], dtype=torch.uint8) if "test" in parts else None
-            prepared.write_images(folder, x, labels=y, sides=sides)
-            hashes = np.array([int(digest(r.numpy().tobytes())[:16], 16) for r in x], np.uint64)
-            np.save(folder / "hashes.npy", hashes.view(np.int64))
+            if label:
+                np.save(folder / "labels.npy", np.array(numbers, np.int64))
+            if "test" in parts:
+                np.save(folder / "sides.npy", np.array(sides, np.uint8))
+            np.save(folder / "hashes.npy", np.array(hashes, np.uint64).view(np.int64))
+            x = torch.from_numpy(np.load(folder / "images.npy", mmap_mode="c"))
             classes = list(first.features[label].names) if label else []
             about = {"name": self.repo, "source": PREFIX + self.repo, "count": len(x), "classes": classes}
             about |= {"licence": first.info.license or "see the set's page", "citation": first.info.citation}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from triptych.core import Density, Encoder, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
 from triptych.core.model import Cost, Stepwise
+from triptych.core.share import draw, uniform_like
 from triptych.errors import UserError
 from triptych.models.flows import ode
 from triptych.models.flows.ode import Solver
@@ -101,7 +102,7 @@ def dequantised(x: Tensor, levels: int = 256) -> Tensor:
     if x.dim() != 4:
         return x
     k = ((x + 1) * ((levels - 1) / 2)).round()
-    return (k + torch.rand_like(x).clamp_max(1 - 2**-16)) * (2 / levels) - 1
+    return (k + uniform_like(x).clamp_max(1 - 2**-16)) * (2 / levels) - 1
 
 
 class Carried(Scaled, Encoder, Stepwise):
@@ -213,7 +214,7 @@ class ContinuousFlow(Carried, Density):
         graph = torch.is_grad_enabled()
         signs = x.new_zeros(n, 0)
         if not self.exact_trace:
-            signs = torch.randint(0, 2, (n, self.probes * d), device=x.device).to(x) * 2 - 1
+            signs = draw(lambda n: torch.randint(0, 2, (n, self.probes * d), device=x.device), n).to(x) * 2 - 1
 
         def field(t: Tensor, state: Tensor, signs: Tensor) -> Tensor:
             with torch.enable_grad():

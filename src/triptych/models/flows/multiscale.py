@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape
+from triptych.core.share import normal_like
 from triptych.errors import UserError
 from triptych.models.families import FlowModel
 from triptych.models.flows.coupling import AffineCoupling
@@ -209,7 +210,7 @@ class Dequantizer(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Inner images (n, c, h, w) to u of the same shape and log q(u | k), (n,)."""
         seen, _ = self.squeeze(x.permute(0, 2, 3, 1))
-        v = torch.randn_like(seen)
+        v = normal_like(seen)
         log_q = per_example(-0.5 * (v.square() + math.log(2 * math.pi)))
         for net in self.nets:
             a, b = v.chunk(2, dim=-1)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from triptych.core.share import current, mean
 from triptych.models.layers.data_init import Fitted
 
 
@@ -194,9 +195,11 @@ class ActNorm(Transform):
     @torch.no_grad()
     def _initialise(self, x: Tensor) -> None:
         flat = x.flatten(0, -2)
-        self.bias.copy_(-flat.mean(0))
+        centre = mean(flat)
+        self.bias.copy_(-centre)
         # A channel that does not vary in the first batch (an image's black border) keeps a finite scale.
-        self.log_scale.copy_(-flat.std(0, correction=0).clamp_min(1e-3).log())
+        spread = flat.std(0, correction=0) if current().of == 1 else mean((flat - centre).square()).sqrt()
+        self.log_scale.copy_(-spread.clamp_min(1e-3).log())
         self.initialised.fill_(True)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

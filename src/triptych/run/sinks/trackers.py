@@ -8,7 +8,6 @@ beside the runs.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any, ClassVar
 
 from triptych.core import encode
 from triptych.core.codec import flat, identity
-from triptych.core.discovery import parts
+from triptych.core.discovery import library, parts
 from triptych.errors import UserError, nearest
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink, Values
@@ -67,7 +66,7 @@ class Tracker(Sink):
     def module(cls) -> ModuleType:
         """The library; UserError with what to install where it is not here."""
         try:
-            return importlib.import_module(cls.library)
+            return library(cls.library)
         except ImportError as e:
             raise UserError(
                 f"--track {cls.__name__.lower()} needs {cls.library} ({e}); pip install {cls.install}"

@@ -1,0 +1,248 @@
+"""The matrix of a table: metrics by axis down, recipes by rank across, shaded by the distance from the floor.
+
+The shade is the share of the way from the floor (where a metric has none, from the best recipe) to the worst recipe
+of the row. A row in which all are near has no far end of its own: its scale goes as far as the floor is large, so that
+0.98 beside a floor of 0.99 stays pale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from triptych.core.controls import praise
+from triptych.core.quantity import AXES, Quantity
+from triptych.core.statistics import format_number
+from triptych.metrics import declared
+from triptych.report.axes import AxisVerdict, witnesses_of
+from triptych.report.entries import number
+from triptych.report.table import Table
+
+SHADES = (0.03, 0.1, 0.25, 0.5, 0.8)
+"""Shares of the way at which the next shade begins."""
+OTHER = "no direction, or on no axis"
+
+
+def ranked(table: Table) -> list[str]:
+    """The recipes, nearest to real examples first, by the metric that `ranking` names; then those without a number."""
+    labels = table.contestants
+    if not (metric := ranking(table)):
+        return labels
+    sign = table.quantity(metric).sign
+    means = {k: -sign * e.mean for k in labels if (e := table.estimate(k, metric))}
+    return sorted(labels, key=lambda k: (k not in means, means.get(k, 0.0)))
+
+
+def ranking(table: Table) -> str:
+    """The metric that ranks: the leading one of the first axis on which two recipes have a number; empty where none."""
+    labels = table.contestants
+    for axis in AXES:
+        if metric := leading(table, axis, at_least=min(2, len(labels))):
+            return metric
+    return ""
+
+
+def leading(table: Table, axis: str, at_least: int = 1) -> str:
+    """The first metric of an axis, witness by witness, of which so many recipes have a number; empty where none.
+
+    Pictures are looked at by features first: distances of pixels praise blur.
+    """
+    labels = table.contestants
+    for witness in sorted(witnesses_of(table, axis), key=lambda w: not table.raw and of_pixels(w.name)):
+        for metric in witness.metrics:
+            if sum(bool(table.numbers(k, metric)) for k in labels) >= at_least > 0:
+                return metric
+    return ""
+
+
+def of_pixels(features: str) -> bool:
+    """Whether a witness sees the examples themselves, and no features of them."""
+    return features in ("", "data") or features.startswith("pixels")
+
+
+def leading_few(table: Table, most: int) -> list[str]:
+    """The leading metrics of the first axes, each with the companion without which it is never shown."""
+    found: list[str] = []
+    for axis in AXES:
+        if axis != "cost" and len(found) < most and (metric := leading(table, axis)):
+            beside = table.quantity(metric).companion
+            found += [m for m in (metric, beside) if m in table.metrics and m not in found]
+    return found
+
+
+def short_names(table: Table) -> dict[str, str]:
+    """Every label without the name of the data, which all of a table share, where they stay different without it."""
+    short = {k: k.replace(f"-{table.data}", "", 1) or k for k in table.labels}
+    return short if len(set(short.values())) == len(short) else {k: k for k in table.labels}
+
+
+def shade(value: float, near: float, far: float, sign: int) -> int:
+    """0 at `near` or better, up to `len(SHADES)` at `far`."""
+    unit = max(sign * (near - far), abs(near)) or 1.0
+    share = sign * (near - value) / unit
+    return sum(share > step for step in SHADES)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of the matrix, or why there is none."""
+
+    text: str = ""
+    half_width: str = ""
+    shade: int | None = None
+    """0 (as good as real) to 5; None where nothing is shaded"""
+    why: str = ""
+    """why there is no number, or by how many seeds it is"""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric."""
+
+    metric: str
+    quantity: Quantity
+    about: str
+    """sample count and features"""
+    floor: Cell
+    cells: tuple[Cell, ...]
+    aside: tuple[Cell, ...]
+    """yardsticks and negative controls: for scale, never ranked"""
+    praise: str
+    """which negative controls the metric takes for good; empty: none"""
+    definition: str
+    """the metric in a sentence; empty where none is declared"""
+
+
+@dataclass(frozen=True)
+class Win:
+    """What an axis says of one recipe."""
+
+    clear: tuple[str, ...] = ()
+    """the recipes that it is clearly better than"""
+    probable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """The metrics of one axis."""
+
+    axis: str
+    question: str
+    wins: tuple[Win, ...]
+    """of each recipe; empty where nothing is judged"""
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What a table says, at a glance."""
+
+    labels: tuple[str, ...]
+    yardsticks: tuple[str, ...]
+    controls: tuple[str, ...]
+    """spoilt real pictures that were measured as if a model had made them"""
+    groups: tuple[Group, ...]
+
+    @property
+    def judged(self) -> bool:
+        """Whether any recipe is better than another on any axis."""
+        return any(w.clear or w.probable for g in self.groups for w in g.wins)
+
+
+def matrix(table: Table, verdicts: Sequence[AxisVerdict]) -> Matrix:
+    """Rows of every metric that has a number; what no recipe has a number for is left out."""
+    labels = ranked(table)
+    yardsticks = table.yardsticks
+    controls = list(dict.fromkeys(name for m in table.metrics for name in controls_of(table, m)))
+    judged = {v.axis: v for v in verdicts}
+    having = [m for m in table.metrics if any(table.numbers(k, m) for k in labels)]
+    groups = []
+    for axis in (*AXES, ""):
+        metrics = [m for m in having if axis_of(table.quantity(m)) == axis]
+        if metrics:
+            metrics.sort(key=lambda m: table.quantity(m).rank)
+            wins = tuple(win(judged[axis], k) for k in labels) if axis in judged else ()
+            rows = tuple(row(table, m, labels, yardsticks, controls) for m in metrics)
+            groups.append(Group(axis or "more", AXES.get(axis, OTHER), wins, rows))
+    return Matrix(tuple(labels), tuple(yardsticks), tuple(controls), tuple(groups))
+
+
+def axis_of(quantity: Quantity) -> str:
+    return quantity.axis if quantity.sign else ""
+
+
+def win(verdict: AxisVerdict, label: str) -> Win:
+    told = {g: tuple(p.worse for p in verdict.graded(g, label)) for g in ("clear", "probable")}
+    return Win(told["clear"], told["probable"])
+
+
+def controls_of(table: Table, metric: str) -> Mapping[str, float]:
+    """Values of the negative controls of a metric, of the first run that has any."""
+    for e in table.entries:
+        told = e.values.get(metric, {}).get("controls")
+        if isinstance(told, Mapping) and isinstance(values := told.get("values"), Mapping):
+            return {str(k): v for k, v in values.items() if number(v)}
+    return {}
+
+
+def row(table: Table, metric: str, labels: Sequence[str], yardsticks: Sequence[str], controls: Sequence[str]) -> Row:
+    quantity, floor = table.quantity(metric), table.floor(metric)
+    means = {k: e.mean for k in (*labels, *yardsticks) if (e := table.estimate(k, metric))}
+    own = [means[k] for k in labels if k in means]
+    sign, every = quantity.sign, spread(table, metric, labels)
+    near = floor if floor is not None else max(every, key=lambda v: sign * v, default=0.0)
+    far = min([*every, near], key=lambda v: sign * v)
+    cells = [cell(table, metric, k) for k in (*labels, *yardsticks)]
+    if sign and len(every) > 1:
+        cells = [
+            replace(c, shade=shade(means[k], near, far, sign)) if k in means else c
+            for k, c in zip((*labels, *yardsticks), cells, strict=True)
+        ]
+        best = max((sign * v for v in own), default=math.nan)
+        cells = [
+            replace(c, best=len(own) > 1 and k in labels and k in means and sign * means[k] == best)
+            for k, c in zip((*labels, *yardsticks), cells, strict=True)
+        ]
+    found = controls_of(table, metric)
+    spoilt = [
+        Cell(format_number(found[k]), shade=shade(found[k], near, far, sign) if sign else None)
+        if k in found
+        else Cell(why="not measured")
+        for k in controls
+    ]
+    said = Cell("" if floor is None else format_number(floor))
+    praised = praise(*(e.values.get(metric, {}).get("controls") for e in table.entries))
+    aside = (*cells[len(labels) :], *spoilt)
+    return Row(
+        metric,
+        quantity,
+        table.about(metric),
+        said,
+        tuple(cells[: len(labels)]),
+        aside,
+        praised,
+        declared.quantity(metric).about,
+    )
+
+
+def spread(table: Table, metric: str, labels: Sequence[str]) -> list[float]:
+    """Means of a metric, and of its variants by the same features, which share a scale: a likelihood and its bounds."""
+
+    def kind(m: str) -> tuple[str, str, str]:
+        return table.quantity(m).title, table.quantity(m).unit, table.features(m)
+
+    return [e.mean for m in table.metrics if kind(m) == kind(metric) for k in labels if (e := table.estimate(k, m))]
+
+
+def cell(table: Table, metric: str, label: str) -> Cell:
+    found = table.estimate(label, metric)
+    if found is None:
+        return Cell(why=table.missing(label, metric))
+    of = len(table.of(label))
+    why = "" if found.n == of else f"over {found.n} of {of} seeds"
+    if found.n < 3:
+        return Cell(str(found), why=why)
+    value, half_width = found.rounded
+    return Cell(value, half_width, why=why)

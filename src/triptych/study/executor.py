@@ -1,0 +1,131 @@
+"""Where the runs of a study are carried out: one seam, `Executor.map`, with a file for each place."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+from triptych.errors import UserError
+from triptych.study.jobs import Job, Outcome, Show
+from triptych.system import files
+
+STATES = ("done", "diverged", "failed")
+PATIENCE = 0.5
+"""Seconds between two looks at whether a process is still there."""
+
+
+class Ended(Exception):
+    """A worker ended instead of answering; the text says how."""
+
+
+class Worker(ABC):
+    """Takes one run after another, somewhere."""
+
+    @abstractmethod
+    def ask(self, job: Job, log: Path) -> tuple[str, str]:
+        """State and message of a job, once it is done; `Ended` where the worker is no more. Its words go to `log`."""
+
+    @property
+    @abstractmethod
+    def gone(self) -> bool:
+        """Whether it can take no other job."""
+
+    def ask_to_end(self) -> None:
+        """So that several end side by side; `end` waits."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """End what it is doing, at a moment from which the run can go on."""
+
+
+class Executor(ABC):
+    """A place where runs are carried out, several at a time. What is missing of a run goes on where it was cut."""
+
+    def __init__(self, at_once: int, device: str) -> None:
+        self.at_once, self.device = at_once, device
+
+    @abstractmethod
+    def worker(self, log: Path, at_once: int) -> Worker:
+        """One of `at_once` workers side by side. What it says before its first job goes to `log`."""
+
+    def close(self) -> None:
+        """When no worker is needed any more."""
+
+    def map(self, jobs: list[Job], show: Show = lambda active, outcome: None) -> Iterator[Outcome]:
+        """Outcomes as they come, one for every job. A job that fails ends no other."""
+        at_once = max(1, min(self.at_once, len(jobs)))
+        waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        for job in jobs:
+            waiting.put(job)
+        ended: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        active: dict[Path, Job] = {}
+        started: list[Worker] = []
+
+        def serve() -> None:
+            worker: Worker | None = None
+            while True:
+                try:
+                    job = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                active[job.path] = job
+                began, log = time.monotonic(), log_of(job.path)
+                try:
+                    log.parent.mkdir(parents=True, exist_ok=True)
+                    if worker is None:
+                        worker = self.worker(log, at_once)
+                        started.append(worker)
+                    state, message = worker.ask(job, log)
+                except Ended as e:
+                    worker = None
+                    state, message = "failed", f"{e}; {log} has what it said{last_words(log)}"
+                except Exception as e:
+                    if worker is not None:
+                        worker.end()
+                        worker = None
+                    state, message = "failed", f"no process could work on it: {e}"
+                ended.put(Outcome(job, state, message, time.monotonic() - began))
+
+        servants = [threading.Thread(target=serve, daemon=True) for _ in range(at_once if jobs else 0)]
+        for servant in servants:
+            servant.start()
+        try:
+            left = len(jobs)
+            while left:
+                try:
+                    outcome = ended.get(timeout=PATIENCE / 2)
+                except queue.Empty:
+                    show(dict(active), None)
+                    continue
+                left -= 1
+                active.pop(outcome.job.path, None)
+                show(dict(active), outcome)
+                yield outcome
+        finally:
+            with contextlib.suppress(queue.Empty):  # nobody begins another run
+                while True:
+                    waiting.get_nowait()
+            for worker in started:
+                worker.ask_to_end()
+            for worker in started:
+                worker.end()
+
+
+def log_of(path: Path) -> Path:
+    """Where a worker's words about the run at `path` go."""
+    return path.parent / "logs" / f"{path.name}.txt"
+
+
+def last_words(log: Path) -> str:
+    """The last line of a log, to be printed behind its name."""
+    try:
+        lines = files.read_bytes(log, 64 << 20).decode("utf-8", "backslashreplace").split("\n")
+    except (OSError, UserError):
+        return ""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f", at its end: {last[:200]}" if last else ""

@@ -1,0 +1,98 @@
+"""Runs as jobs of a Slurm cluster, submitted by submitit; where a job runs out of its time, it is queued again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from triptych.errors import UserError
+from triptych.study import elsewhere
+from triptych.study.executor import Ended, Executor, Worker
+from triptych.study.jobs import Job
+from triptych.study.slurm import Slurm
+
+LOOK = 1.0
+"""Seconds between two looks at whether a job has ended."""
+AT_ONCE = 64
+"""Jobs in the queue at a time, unless --jobs says otherwise."""
+
+
+class OnSlurm(Executor):
+    """Scripts and logs of the jobs lie in `folder`, which all machines of the cluster have to see."""
+
+    def __init__(self, asked: Slurm, at_once: int | None, device: str, folder: Path) -> None:
+        super().__init__(at_once or AT_ONCE, device)
+        submitit = imported()
+        try:
+            self.queue = submitit.AutoExecutor(folder=folder, cluster=asked.cluster)
+        except RuntimeError as e:
+            raise UserError(
+                f"there is no Slurm here ({e}); run this on a machine with sbatch, or try --slurm.cluster local"
+            ) from e
+        self.queue.update_parameters(
+            name="triptych",
+            timeout_min=asked.minutes,
+            cpus_per_task=asked.cpus,
+            **({"gpus_per_node": asked.gpus} if asked.gpus else {}),
+            **({"mem_gb": asked.memory} if asked.memory else {}),
+            **({"slurm_partition": asked.partition} if asked.partition else {}),
+        )
+
+    def worker(self, log: Path, at_once: int) -> Worker:
+        return _Jobs(self)
+
+
+class _Jobs(Worker):
+    """One job after another."""
+
+    def __init__(self, executor: OnSlurm) -> None:
+        self.executor, self.ended, self.at_work = executor, False, None
+
+    def ask(self, job: Job, log: Path) -> tuple[str, str]:
+        with elsewhere.order(job, self.executor.device) as line:
+            at_work = self.at_work = self.executor.queue.submit(Requeued(), line)
+            while not at_work.done():
+                time.sleep(LOOK)
+            self.at_work = None
+            try:
+                answer = at_work.result()
+            except Exception as e:  # of submitit: it was cancelled, or its process ended without an answer
+                self.ended = True
+                said = " ".join((at_work.stderr() or str(e)).split())[-300:]
+                raise Ended(f"job {at_work.job_id} ended with {at_work.state}: {said}") from e
+        return elsewhere.taken(answer, job, log)
+
+    @property
+    def gone(self) -> bool:
+        return self.ended
+
+    def ask_to_end(self) -> None:
+        job, self.ended = self.at_work, True
+        if job is not None:
+            job.cancel(check=False)
+
+    def end(self) -> None:
+        self.ask_to_end()
+
+
+class Requeued:
+    """What is submitted: an order carried out, and queued again where the time was up."""
+
+    def __call__(self, line: str) -> dict[str, Any]:
+        return elsewhere.done(line)
+
+    def checkpoint(self, line: str) -> Any:
+        """Called by submitit before the job is ended; the run goes on from its own last checkpoint."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, line)
+
+
+def imported() -> Any:
+    """submitit; UserError where it is not installed."""
+    try:
+        import submitit
+    except ImportError:
+        raise UserError("--on slurm needs submitit; install it with: pip install 'triptych[slurm]'") from None
+    return submitit

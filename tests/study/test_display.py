@@ -1,0 +1,36 @@
+"""What a study says of its progress where there is no terminal."""
+
+import pytest
+from fake_runs import toy_recipe
+
+from triptych.core.statistics import duration
+from triptych.study import display
+from triptych.study.jobs import Job, Outcome
+from triptych.system import files
+
+
+def test_on_a_pipe_a_line_every_half_minute_says_how_long_it_will_take(tmp_path, monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    first, second = (Job(toy_recipe("gan-x"), seed, tmp_path / str(seed)) for seed in range(2))
+    (tmp_path / "1").mkdir()
+    with display.display(2, 0, 1, shown=True) as show:
+        show({first.path: first}, None)
+        now[0] = 20.0
+        show({}, Outcome(first, "done", seconds=20.0))
+        files.append_line(tmp_path / "1" / "metrics.jsonl", {"images": 5000})
+        now[0] = 31.0
+        show({second.path: second}, None)
+        show({second.path: second}, None)
+        now[0] = 60.0
+        show({second.path: second}, None)
+        now[0] = 61.5
+        show({second.path: second}, None)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("after")]
+    assert lines[0] == "after 31 s: 1 of 2 runs done; training gan-x seed 1 (50%); about 10 s left"
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (119, "119 s"), (180, "3 min"), (9000, "2.5 h")])
+def test_times_are_for_people(seconds, text):
+    assert duration(seconds) == text
