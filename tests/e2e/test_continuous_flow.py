@@ -30,7 +30,7 @@ def test_evaluation_has_the_card_of_an_estimate_and_the_passes(run: Path, tmp_pa
     out = tmp_path / "eval.json"
     assert main(["evaluate", str(run), "-n", "50", "--steps", "2", "--out", str(out)]) == 0
     found = json.loads(out.read_text())
-    card = found["nll"]["card"]
+    card = found["nll_estimate"]["card"]
     assert card["kind"] == "estimate"
     assert {"solver", "tolerance", "steps", "probes", "se", "value_at_doubled_steps", "converged"} <= card.keys()
     assert found["passes"]["value"] == 4

@@ -194,7 +194,7 @@ def test_the_standard_observers_are_those_that_are_rehearsed(tiny, tmp_path):
         (["train", "gan-8gaussians", "--minutes", "0"], "must be a finite number above 0"),
         (["train", "gan-8gaussians", "--minutes=-2"], "must be a finite number above 0"),
         (["train", "--data", "8gaussians", "--minutes", "nan"], "error: "),
-        (["study", "parallel-lines", "--minutes", "3"], "leave --minutes out"),
+        (["study", "parallel-lines", "--minutes", "3"], "takes --seeds alone"),
         (["study", "quickstart", "--minutes", "0"], "give a finite number above 0"),
     ],
 )

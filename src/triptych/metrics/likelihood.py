@@ -344,7 +344,9 @@ class Likelihood(Metric):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if isinstance(model, Density):
-                found = tell("", "", *exact(model, real.x))
+                log_p, card = exact(model, real.x)
+                names = ("_estimate", "estimate") if card.kind == "estimate" else ("", "")
+                found = tell(*names, log_p, card)
             elif isinstance(model, VAEModel) and isinstance(comparison.objective, Variational):
                 elbo = variational(model, comparison.objective, real.x)
                 iwae, gain = self.tighter(model, comparison.objective, real, *elbo)
