@@ -58,7 +58,7 @@ def test_recipes_print_the_name_first(capsys: pytest.CaptureFixture[str]) -> Non
     from triptych.recipes import all_recipes
 
     _, out, _ = said(capsys, "recipes")
-    assert [line.split()[0] for line in out.splitlines()] == list(all_recipes())
+    assert sorted(line.split()[0] for line in out.splitlines()) == sorted(all_recipes())
     assert all(len(line.split()) > 1 for line in out.splitlines())
 
 

@@ -60,7 +60,9 @@ def test_a_study_file_has_a_contract(tmp_path):
 
 
 def test_equal_images_are_equal_and_said(tmp_path):
-    study = Study("s", (FAST, replace(SLOW, name="other")), 1, samples=50, contract=Contract("images", 640))
+    study = Study(
+        "s", (FAST, replace(SLOW, name="other")), 1, samples=50, yardsticks=False, contract=Contract("images", 640)
+    )
     outcomes = run_study(study, tmp_path, 1, "cpu", progress=False)
     assert [o.state for o in outcomes] == ["done", "done"]
     budgets = [json.loads((o.job.path / "recipe.json").read_text())["recipe"]["train"]["images"] for o in outcomes]
@@ -71,14 +73,14 @@ def test_equal_images_are_equal_and_said(tmp_path):
 
 
 def test_too_few_images_for_a_batch_are_refused_before_anything_runs(tmp_path):
-    study = Study("s", (FAST,), 1, contract=Contract("images", 10))
+    study = Study("s", (FAST,), 1, yardsticks=False, contract=Contract("images", 10))
     with pytest.raises(UserError, match="batches of 64"):
         run_study(study, tmp_path, 1, "cpu", progress=False)
 
 
 @pytest.mark.long
 def test_equal_seconds_buy_the_fast_recipe_more_examples(tmp_path):
-    study = Study("s", (FAST, SLOW), 1, samples=50, contract=Contract("seconds", 1.0))
+    study = Study("s", (FAST, SLOW), 1, samples=50, yardsticks=False, contract=Contract("seconds", 1.0))
     outcomes = run_study(study, tmp_path, 1, "cpu", progress=False)
     fast, slow = (o.job.recipe.train.images for o in outcomes)
     assert fast > 2 * slow

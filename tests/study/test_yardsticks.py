@@ -13,6 +13,7 @@ from triptych.core import DataSpec
 from triptych.errors import UserError
 from triptych.models.yardsticks import Mean
 from triptych.recipes.yardsticks import yardsticks
+from triptych.report.axes import gate, judge_axes
 from triptych.report.entries import gather
 from triptych.report.page import write_report
 from triptych.report.significance import judge
@@ -58,7 +59,7 @@ def test_they_stand_last_in_tables_and_in_no_test(tmp_path: Path) -> None:
     verdict = judge(table, "frechet")
     assert verdict is not None
     assert (verdict.best, verdict.unjudged, verdict.tests) == ("gan-25gaussians", (), 1)
-    assert "mean (" not in headline(table, [verdict])
+    assert "mean (" not in headline(table, judge_axes(table), gate(table))
     page = write_report([run.path for run in runs], tmp_path / "r.html")
     with page.with_suffix(".csv").open(encoding="utf-8") as f:
         rows = [row for row in csv.DictReader(f) if row["label"] == "mean" and row["metric"] == "frechet"]
@@ -73,4 +74,4 @@ def test_yardsticks_alone_are_a_table_without_a_ranking(tmp_path: Path) -> None:
     ]
     (table,) = tables(gather([run.path for run in made])[0])
     assert judge(table, "frechet") is None
-    assert "nothing to compare" in headline(table, [])
+    assert "nothing to compare" in headline(table, [], None)

@@ -16,6 +16,7 @@ from triptych.core import Data, to_bytes
 from triptych.errors import UserError
 from triptych.evaluate.options import Generator
 from triptych.system import files
+from triptych.system.onnx_runtime import onnx_runtime
 
 ENDING = ".onnx"
 BATCH = 64
@@ -93,9 +94,9 @@ def open_generator(path: str | Path, chosen: Generator) -> Opened:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path} does not exist; give an ONNX file")
+    onnxruntime = onnx_runtime()
     try:
         import onnx
-        import onnxruntime
     except ImportError as e:
         raise UserError(f"{e.name} is not installed; pip install 'triptych[onnx]'") from e
     options = onnxruntime.SessionOptions()

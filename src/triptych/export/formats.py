@@ -15,6 +15,7 @@ from torch import Tensor
 
 from triptych.errors import UserError
 from triptych.export.graphs import Graph
+from triptych.system.onnx_runtime import onnx_runtime
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -155,9 +156,7 @@ def saved_program(graph: Graph) -> bytes:
 
 def run_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
     """What an ONNX model with one input and one output computes, on the CPU."""
-    need("onnxruntime")
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -30,6 +30,7 @@ from triptych.metrics.features import dinov2
 from triptych.metrics.features.extractor import sha256
 from triptych.metrics.features.resize import RESIZES
 from triptych.system import files
+from triptych.system.onnx_runtime import onnx_runtime
 
 DECLARED = ("size", "range", "mean", "std")
 DINO = "dinov2:"
@@ -146,10 +147,7 @@ def from_onnx(path: Path) -> Foreign:
     """A graph with one input (n, 3, size, size); its first output is the features."""
     if not path.is_file():
         raise UserError(f"{path} is no file; give the path of an .onnx file")
-    try:
-        import onnxruntime
-    except ImportError as e:
-        raise UserError(f"an .onnx extractor needs onnxruntime ({e}); pip install onnxruntime") from e
+    onnxruntime = onnx_runtime()
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as e:  # its own exceptions derive from nothing in common
