@@ -18,6 +18,7 @@ from triptych.errors import UserError
 from triptych.export import formats, graphs, write_export
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows import multiscale
+from triptych.models.flows.continuous import ContinuousFlow
 from triptych.models.flows.multiscale import Glow
 from triptych.models.layers.bijections import LULinear
 from triptych.models.yardsticks import Mean
@@ -78,6 +79,10 @@ def test_what_is_fitted_in_closed_form_is_not_exported(tmp_path):
 def test_all_that_every_network_can_do_is_alike_as_onnx(name):
     model = small(NETWORKS[name])
     for graph in graphs.graphs_of(model):
+        if graph.name == "log_prob" and isinstance(model, ContinuousFlow):  # its solver chooses its steps as it goes
+            with pytest.raises(formats.NotExportable):
+                exported(model, graph.name)
+            continue
         _, checked = exported(model, graph.name)
         assert checked["largest_difference"] <= 1e-4, graph.name
 

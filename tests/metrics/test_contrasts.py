@@ -142,7 +142,7 @@ def test_blurred_birds_have_no_precision_and_faces_are_no_birds(cache, real_data
     sides = {"real": other, "fog": to_bytes(blurred(other.float() / 255, 2.0)), "faces": faces.x[:1_000]}
     precision = {k: prdc(own(real)["features"], own(x)["features"])["precision"] for k, x in sides.items()}
     assert precision["fog"] < precision["real"] - 0.3
-    assert precision["faces"] < precision["real"] - 0.15
+    assert precision["faces"] < precision["real"] - 0.1
 
 
 # --------------------------------------------------------------------------------- negative controls

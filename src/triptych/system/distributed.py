@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -223,6 +223,8 @@ def group() -> Iterator[Ranks]:
     _group = ranks
     try:
         yield ranks
+        with suppress(RuntimeError):  # whoever left first would take the connection from under the others
+            dist.barrier()
     finally:
         _group = ALONE
         dist.destroy_process_group()
