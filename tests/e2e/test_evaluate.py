@@ -2,14 +2,19 @@
 
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from triptych import trainer
 from triptych.cli import main
-from triptych.evaluate import while_training
+from triptych.evaluate import evaluate_run, while_training
+from triptych.evaluate.options import Samples
 from triptych.metrics.features.extractor import Inception
+from triptych.recipes import get
 from triptych.run import Run
 from triptych.run.folder import load
 
@@ -169,3 +174,14 @@ def test_fid_along_the_way_where_it_is_asked_for_and_can_be_had(pictures_run, mo
         "diversity",
     }
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_flow_of_pictures_whose_best_is_by_likelihood_is_evaluated(tmp_path: Path) -> None:
+    recipe = get("realnvp-glyphs")
+    assert recipe.train.best == "bits_per_dim"
+    train = replace(recipe.train, images=256, batch=32, checkpoint=128, evaluate=128)
+    network = replace(recipe.model, width=8, couplings=1, levels=1)
+    run = trainer.fit(replace(recipe, model=network, train=train), 0, tmp_path / "run", "cpu", progress=False)
+    found = evaluate_run(run.path, samples=Samples(n=20), device="cpu")
+    assert math.isfinite(found["bits_per_dim"].value)
+    assert "bits_per_dim_best" not in found

@@ -225,6 +225,8 @@ def selected(
     for which, model in (("last", last), ("best", best)):
         fake = draw(model, n, samples.seed, real)
         half = Comparison(real, fake, extra_real=comparison.extra_real, extractors=extractors)
+        if metric().applies(half):  # pyright: ignore[reportAbstractUsage]
+            return {}  # it is not of samples: a likelihood was chosen by all held-out examples
         measured = metric().evaluated(half)  # pyright: ignore[reportAbstractUsage]
         for each in filter(None, (name, values[name].companion)):
             if (value := measured.get(each)) is not None:

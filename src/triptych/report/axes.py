@@ -100,12 +100,21 @@ def weakened(grade: Grade, p: float) -> Grade:
 
 
 def witnesses_of(table: Table, axis: str) -> list[Witness]:
-    """The metrics of an axis by the features that they are made from, by rank."""
+    """The metrics of an axis by the features that they are made from, by rank.
+
+    Pictures are looked at by features first: distances of pixels praise blur.
+    """
     told = [m for m in table.metrics if table.quantity(m).axis == axis and table.quantity(m).sign]
     groups: dict[str, list[str]] = {}
     for metric in sorted(told, key=lambda m: table.quantity(m).rank):
         groups.setdefault(table.features(metric), []).append(metric)
-    return [Witness(name, tuple(metrics)) for name, metrics in groups.items()]
+    found = [Witness(name, tuple(metrics)) for name, metrics in groups.items()]
+    return sorted(found, key=lambda w: not table.raw and of_pixels(w.name))
+
+
+def of_pixels(features: str) -> bool:
+    """Whether a witness sees the examples themselves, and no features of them."""
+    return features in ("", "data") or features.startswith("pixels")
 
 
 def compare(table: Table, axis: str, witnesses: Sequence[Witness], a: str, b: str) -> Pair | None:

@@ -44,21 +44,13 @@ def ranking(table: Table) -> str:
 
 
 def leading(table: Table, axis: str, at_least: int = 1) -> str:
-    """The first metric of an axis, witness by witness, of which so many recipes have a number; empty where none.
-
-    Pictures are looked at by features first: distances of pixels praise blur.
-    """
+    """The first metric of an axis, witness by witness, of which so many recipes have a number; empty where none."""
     labels = table.contestants
-    for witness in sorted(witnesses_of(table, axis), key=lambda w: not table.raw and of_pixels(w.name)):
+    for witness in witnesses_of(table, axis):
         for metric in witness.metrics:
             if sum(bool(table.numbers(k, metric)) for k in labels) >= at_least > 0:
                 return metric
     return ""
-
-
-def of_pixels(features: str) -> bool:
-    """Whether a witness sees the examples themselves, and no features of them."""
-    return features in ("", "data") or features.startswith("pixels")
 
 
 def leading_few(table: Table, most: int) -> list[str]:

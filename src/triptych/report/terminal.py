@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table as Grid
@@ -27,18 +28,17 @@ def show(folder: Path) -> None:
     out.print(contract_words(read_study_json(folder)))
     for table in tables(entries):
         out.print(grid(table))
-        for name, text in praises(table).items():
+        for name, text in praises(table, leading_few(table, SHOWN)).items():
             out.print(f"{name} {text}", soft_wrap=True)
         out.print(headline(table, judge_axes(table), gate(table)))
         out.print()
 
 
-def praises(table: Table) -> dict[str, str]:
+def praises(table: Table, metrics: Sequence[str]) -> dict[str, str]:
     """Which negative controls each metric takes for good, in words, by its display name; those that take none are
     left out."""
     found = {
-        table.quantity(m).name: praise(*(e.values.get(m, {}).get("controls") for e in table.entries))
-        for m in table.metrics
+        table.quantity(m).name: praise(*(e.values.get(m, {}).get("controls") for e in table.entries)) for m in metrics
     }
     return {name: text for name, text in found.items() if text}
 
