@@ -111,7 +111,7 @@ LOG.propagate = False
 def note(*texts: object) -> None:
     """Something that a person should know and that stops nothing: a warning of the logger `triptych` for each."""
     for text in texts:
-        LOG.warning("%s", text)
+        LOG.warning("%s", printable(str(text)))
 
 
 def in_notebook() -> bool:
