@@ -26,8 +26,9 @@ from triptych import recipes, trainer
 from triptych.core import Data, DataSpec, Model
 from triptych.data import load_spec
 from triptych.metrics import mode_coverage
+from triptych.metrics.cards import EstimateCard
 from triptych.metrics.comparison import fresh
-from triptych.metrics.likelihood import EstimateCard, exact
+from triptych.metrics.likelihood import exact
 from triptych.metrics.transport import sliced_wasserstein
 from triptych.recipes.flows import TOYS
 

@@ -14,8 +14,9 @@ from triptych.core.units import bits_per_dim
 from triptych.data import load
 from triptych.errors import UserError
 from triptych.metrics import likelihood
+from triptych.metrics.cards import Card, EstimateCard, rank
 from triptych.metrics.comparison import Comparison
-from triptych.metrics.likelihood import Card, EstimateCard, Likelihood, rank, variational
+from triptych.metrics.likelihood import Likelihood, variational
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import RealNVP
 from triptych.objectives.autoencoder import AE, VAE

@@ -12,8 +12,9 @@ from triptych.core import Data, Density, Model
 from triptych.core.model import choose_steps
 from triptych.data import load
 from triptych.errors import UserError
+from triptych.metrics.cards import EstimateCard
 from triptych.metrics.comparison import Comparison
-from triptych.metrics.likelihood import EstimateCard, Likelihood, exact
+from triptych.metrics.likelihood import Likelihood, exact
 from triptych.metrics.round_trip import RoundTrip
 from triptych.models.flows.continuous import ContinuousFlow, OnePassFlow
 from triptych.models.flows.coupling import RealNVP
