@@ -54,7 +54,6 @@ def run_study(
     earlier = recorded(out)
     with system_errors(out, ELSEWHERE):
         out.mkdir(parents=True, exist_ok=True)
-        files.sweep(out)  # of study.json and the report
     executor, told = executor or Local(jobs, device), dict[str, Any]()
     workers = min(executor.at_once, study.seeds * len(study.recipes))
     if (contract := budgets.contract_of(study, workers)) is not None:
