@@ -12,10 +12,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from triptych.core.contract import Contract
 from triptych.errors import UserError
 from triptych.run.folder import Run
 from triptych.study import budgets
-from triptych.study.contract import Contract
 from triptych.study.display import display
 from triptych.study.executor import Executor
 from triptych.study.jobs import Job, Outcome
