@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def recipes() -> None:
     """Every named recipe, a line each: by data, the recommended ones first; what it takes one core of this machine."""
+    from triptych.core.statistics import duration
     from triptych.recipes.named import all_recipes
     from triptych.recipes.times import measured, minutes_here
 
@@ -39,7 +40,10 @@ def recipes() -> None:
         took = duration(60 * minutes[name]) if name in minutes else ""
         table.add_row(name, f"{recipe.data.name}{side}", took, recipe.about)
     console().print(table)
-    note(f"times are of the steps on one core here, by the pace on {measured()['processor']}; evaluations come on top")
+    say(
+        f"times are of the steps on one core here, by the pace on {measured()['processor']}; evaluations come on top",
+        stderr=True,
+    )
 
 
 def train(argv: Sequence[str]) -> None:
