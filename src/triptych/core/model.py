@@ -96,6 +96,8 @@ class Latent(Model):
 
     latent: int
     """Number of latent dimensions."""
+    spherical: ClassVar[bool] = True
+    """Whether codes lie near a sphere, as draws of N(0, I) do: paths between two of them then follow it."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
