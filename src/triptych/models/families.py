@@ -214,6 +214,10 @@ class Autoencoder(Observed):
     def autocast_modules(self) -> list[nn.Module]:
         return list(self.players.values())
 
+    @property
+    def prior_is_gaussian(self) -> bool:
+        return self.second is None or not bool(self.second.fitted)
+
     @torch.no_grad()
     def observe(self, codes: Tensor, spread: Tensor | float, mse: Tensor) -> None:
         """Update the running estimates: codes (n, latent), their posterior variance `spread` (latent,), and the MSE."""
