@@ -7,7 +7,7 @@ Sources: van den Oord et al. 2017, "Neural Discrete Representation Learning", fo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -186,7 +186,7 @@ class FSQTransformer(ModelSpec):
     """channels of the transformer"""
     prior_depth: int = 4
     """blocks of the transformer, of four heads"""
-    scale: Scale = field(default="pixel", metadata={"later": True})
+    scale: Scale = "set"
     """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ Models and Can Outperform Them on Images".
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
@@ -202,7 +202,7 @@ class HierarchicalVAE(ModelSpec):
     """side in pixels of what one place of the finest group stands for"""
     blocks: int = 2
     """residual blocks of the encoder at each resolution"""
-    scale: Scale = field(default="pixel", metadata={"later": True})
+    scale: Scale = "set"
     """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
 
     def build(self, shape: Shape) -> Observed:
