@@ -10,9 +10,9 @@ from triptych.errors import UserError
 from triptych.models import VAEModel
 from triptych.models.autoencoders import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
 from triptych.objectives.autoencoder import AE, VAE
+from triptych.objectives.collapse import collapse_panel
 from triptych.objectives.likelihoods import discretised_logistic
 from triptych.objectives.posterior import kl_to_prior
-from triptych.objectives.collapse import collapse_panel
 from triptych.recipes.autoencoders import STUDY
 
 CIFAR = (3, 32, 32)

@@ -24,7 +24,7 @@ from triptych.models.hierarchical import to_pixels
 from triptych.models.layers.conv import PlainDown, PlainUp
 from triptych.models.layers.mlp import Reshape
 from triptych.models.layers.transformer import Cache, TokenTransformer
-from triptych.models.observed import Observed, Scale, outputs
+from triptych.models.observed import Observed, Scale, TwoStages, outputs
 
 UNITS = 32
 """Hidden units behind the distribution of each number of a code."""
@@ -79,7 +79,7 @@ class CodePredictor(nn.Module):
         return torch.stack(rows, 1)
 
 
-class DiscreteAutoencoder(Observed):
+class DiscreteAutoencoder(Observed, TwoStages):
     """z (n, latent) are the codes, on a lattice of `levels` values in [−1, 1]; samples decode draws of the predictor.
 
     `encode` gives codes on the lattice, with the gradient of the numbers that were rounded. `decode` takes any z:
@@ -168,6 +168,9 @@ class DiscreteAutoencoder(Observed):
 
     def encode(self, x: Tensor) -> Tensor:
         return self.codes(to_inner(check_examples(self, x)))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Encoder, Sampler, Shape, to_public
+from triptych.core import Encoder, Model, Sampler, Shape, to_public
 from triptych.core.checks import check_codes
 
 WITHIN = 4.0
@@ -91,6 +91,14 @@ def outputs(shape: Shape, scale: Scale) -> Shape:
     """What a decoder gives for examples of `shape`: the mean, and behind it the scale where it gives one."""
     more = {"set": 0, "pixel": shape[0], "picture": 1}[scale]
     return (shape[0] + more, *shape[1:])
+
+
+class TwoStages(Model):
+    """Codes an example first, and draws codes by something that is trained when the coding is."""
+
+    @abstractmethod
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Public images through the autoencoder alone: what samples can reach at best."""
 
 
 class Inferring(Observed):
