@@ -33,7 +33,7 @@ def hierarchical(data: DataSpec, images: int, quick: int, patch: int = 2) -> tup
     model = replace(small, groups=3, channels=6) if colour else small
     about = f"{LADDER_WORDS} of a scale for each pixel"
     long = Recipe(data, model, LADDER, replace(HOUR, images=images, flip=colour), about=about)
-    train = replace(MINUTES, images=quick, flip=colour)
+    train = replace(MINUTES, images=quick, evaluate=quick // 4, flip=colour)
     return long, replace(long, model=small, train=train, about=f"{about}; shortened")
 
 
@@ -43,7 +43,7 @@ def discrete(data: DataSpec, model: FSQTransformer, images: int, quick: int) -> 
     train = replace(HOUR, images=images, lr=1e-3, clip=50.0, flip=colour)
     long = Recipe(data, model, CODES, train, about=CODES_WORDS)
     narrow = replace(model, width=32, prior_width=96, prior_depth=3)
-    train = replace(MINUTES, images=quick, clip=50.0, flip=colour)
+    train = replace(MINUTES, images=quick, evaluate=quick // 4, clip=50.0, flip=colour)
     return long, replace(long, model=narrow, train=train, about=f"{CODES_WORDS}; narrow")
 
 
