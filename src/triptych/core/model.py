@@ -96,6 +96,13 @@ class Latent(Model):
 
     latent: int
     """Number of latent dimensions."""
+    spherical: ClassVar[bool] = True
+    """Whether codes lie near a sphere, as draws of N(0, I) do: paths between two of them then follow it."""
+
+    @property
+    def prior_is_gaussian(self) -> bool:
+        """Whether codes are draws of N(0, I), or of what `prior_factor` gives; else that only stands in for them."""
+        return True
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -91,13 +91,13 @@ def toys(scale: Scale) -> Recipes:
 
 
 def digits(scale: Scale) -> Recipes:
-    """GAN against WGAN-GP on MNIST at 64 x 64, ten latent dimensions: samples at epochs 1, 10 and 20."""
-    return scaled(("gan-mnist64", "wgan-gp-mnist64"), scale)
+    """GANs, labels smoothed or not, and WGANs, clipped or penalised, on MNIST at 64 x 64: epochs 1, 10 and 20."""
+    return scaled(("gan-mnist64", "gan-mnist64-plain", "wgan-mnist64", "wgan-gp-mnist64"), scale)
 
 
 def faces(scale: Scale) -> Recipes:
-    """GAN against WGAN-GP on CelebA at 64 x 64, ten latent dimensions: samples at epochs 1, 10 and 20."""
-    return scaled(("gan-celeba64", "wgan-gp-celeba64"), scale)
+    """GANs, labels smoothed or not, and WGANs, clipped or penalised, on CelebA at 64 x 64: epochs 1, 10 and 20."""
+    return scaled(("gan-celeba64", "gan-celeba64-plain", "wgan-celeba64", "wgan-gp-celeba64"), scale)
 
 
 def three_families(scale: Scale) -> Recipes:
