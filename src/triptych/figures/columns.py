@@ -102,7 +102,8 @@ def _marginal(axes: Axes, column: Column, real: np.ndarray, fake: np.ndarray) ->
 
 
 def _label(column: Column, value: float) -> str:
-    return column.text(round(value)) if column.kind == "date" else f"{value:.3g}"
+    """Whole numbers and dates are rounded to one that there is."""
+    return column.text(round(value)) if column.kind == "date" or column.decimals == 0 else f"{value:.3g}"
 
 
 def _pair(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ PART = 4096  # pictures looked at or changed at a time
 class Table(Source):
     """The array at `path`: uint8 (n, h, w), (n, h, w, c) or (n, c, h, w) are pictures, (n, d) are vectors."""
 
+    tabular: ClassVar[bool] = True
     path: Path
     member: str = ""
     """the array of an .npz, or `pictures` for a text table whose rows are pictures; empty: chosen by the names in it"""
