@@ -23,6 +23,8 @@ SHOWN = 16
 """Columns whose marginals are drawn: the worst, in the table's order."""
 PAIRS = 4
 ACROSS = 4
+TALL = 2.4
+"""Inches of a row."""
 BARS = 12
 """Categories of a column that have a bar, the commonest; the others share one."""
 BINS = 30
@@ -46,9 +48,14 @@ def sheet_image(samples: Tensor, data: Data) -> Image.Image:
     shown = [i for i, c in enumerate(columns.all) if c.name in sorted(alone, key=lambda k: -alone[k])[:SHOWN]]
     worst = sorted(both, key=lambda k: -both[k])[:PAIRS]
     rows = math.ceil(len(shown) / ACROSS)
-    figure = Figure(figsize=(11, 2.3 * rows + (2.6 * math.ceil(len(worst) / 2))), layout="constrained")
+    down = rows + math.ceil(len(worst) / 2)
+    figure = Figure(figsize=(11, TALL * down))
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(rows + math.ceil(len(worst) / 2), ACROSS)
+    # room for labels in inches: a layout that measures every text takes as long as the drawing
+    edge = 0.45 / (TALL * down)
+    grid = figure.add_gridspec(
+        down, ACROSS, left=0.06, right=0.99, bottom=edge, top=1 - edge / 2, wspace=0.28, hspace=0.42
+    )
     for k, i in enumerate(shown):
         axes = figure.add_subplot(grid[k // ACROSS, k % ACROSS])
         _marginal(axes, columns.all[i], real[i], fake[i])
