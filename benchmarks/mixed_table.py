@@ -1,6 +1,6 @@
 """A mixed table whose distribution is known: any number of fresh rows of it can be drawn.
 
-A person has a job (three, unequal), an age (whole, by job), a city (four; which depends on the job), a first day of work
+A person has a job (three, unequal), an age (whole, by job), a city (four, by job), a first day of work
 (a date, the later the younger), children (whole, by age), an income (log-normal, by job and age, in cents; missing
 oftener for one job), and smokes or not (by age).
 """
