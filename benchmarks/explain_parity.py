@@ -52,11 +52,21 @@ def stand_in() -> bool:
             found = torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))
             return found.float() / 255 if x.dtype == np.uint8 else found
 
+    class Compose:
+        def __init__(self, steps: list[Any]) -> None:
+            self.steps = steps
+
+        def __call__(self, x: Any) -> Any:
+            for step in self.steps:
+                x = step(x)
+            return x
+
     names = ("", ".datasets", ".transforms", ".transforms.functional", ".models", ".models.inception")
     made = {f"torchvision{name}": Named(f"torchvision{name}") for name in names}
     made["torchvision"].__version__ = "0.0"
     made["torchvision.transforms.functional"].pil_to_tensor = to_tensor
     made["torchvision.transforms"].ToTensor = ToTensor
+    made["torchvision.transforms"].Compose = Compose
     for name, module in made.items():
         parent, _, child = name.rpartition(".")
         if parent:
