@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Model, Recipe, Split, encode
+from triptych.core.columns import Columns, read_back
 from triptych.core.frame import frame
 from triptych.errors import UserError
 from triptych.run import checkpoint, hub, plugins, schema, shown
@@ -301,6 +302,11 @@ class Run:
     def origin(self) -> tuple[float, ...]:
         """What the columns of its vectors are counted from, as `Data.origin`."""
         return tuple(self.env.get("data", {}).get("origin", ()))
+
+    def typed(self) -> Columns | None:
+        """The typed columns that its vectors stand for, as `Data.typed`."""
+        told = self.env.get("data", {}).get("columns")
+        return None if told is None else read_back(told)
 
     def load(self, which: Which = "last", device: str = "auto") -> Model:
         """The trained model, in eval mode: averaged weights for the sampling players where the run has them.
