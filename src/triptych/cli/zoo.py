@@ -30,7 +30,8 @@ def list_entries() -> None:
         size = sum(told["bytes"] for told in entry["files"].values())
         total += size
         cells = [name, entry["family"], entry["data"], duration(entry["seconds"])]
-        cells += ["\n".join(map(number, entry["numbers"])), f"{size / 1e6:.2f}", entry["licence"]]
+        told = [*map(number, entry["numbers"]), *filter(None, [entry.get("remark")])]
+        cells += ["\n".join(told), f"{size / 1e6:.2f}", entry["licence"]]
         table.add_row(*map(printable_lines, cells))
     out = console()
     out.print(table)
@@ -55,6 +56,7 @@ def add(
     run: RunFolder,
     name: Annotated[Positional[str], arg(metavar="NAME", help="of the entry: zoo:NAME opens it from then on")],
     which: Which = "last",
+    remark: Annotated[str, arg(help="a line on it, for its card and the list")] = "",
 ) -> None:
     """Write a finished run as an entry of the zoo: weights in half precision, recipe, numbers and a card.
 
@@ -63,7 +65,7 @@ def add(
     """
     from triptych.run import zoo_entry
 
-    folder, how = zoo_entry.add(run, name, which)
+    folder, how = zoo_entry.add(run, name, which, remark)
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     say(folder, f"{size / 1e6:.2f} MB; weights {how}")
 

@@ -43,7 +43,7 @@ ENTRY = schema.both(
         numbers=schema.listed(NUMBER),
         files=schema.mapped(schema.record(bytes=schema.is_count, sha256=schema.is_text)),
     ),
-    schema.having(format=schema.is_count),
+    schema.having(format=schema.is_count, remark=schema.is_text),
 )
 
 

@@ -30,8 +30,10 @@ MOST = 3
 """Numbers of an entry that the list shows."""
 
 
-def add(run: str | Path, name: str, which: Which = "last") -> tuple[Path, str]:
+def add(run: str | Path, name: str, which: Which = "last", remark: str = "") -> tuple[Path, str]:
     """Write a finished run as the entry `name` of the zoo here; its folder, and how its weights are stored.
+
+    A `remark` goes into its card and the list.
 
     UserError for a name that is taken or none, a run that cannot sample, and a zoo that is an address.
     """
@@ -58,9 +60,10 @@ def add(run: str | Path, name: str, which: Which = "last") -> tuple[Path, str]:
         with files.making_folder(home / name) as part:
             files.write_bytes(part / PUBLISHED, save(tensors, publish.header(model)))
             values, pictures = publish.write_about(found, part, which)
-            said = ["## Weights", f"The {' and '.join(model.players)}, {how}.", licence_words(found)]
+            said = [publish.plain(remark)] if remark else []
+            said += ["## Weights", f"The {' and '.join(model.players)}, {how}.", licence_words(found)]
             files.write_text(part / "card.md", publish.card(found, f"{zoo.PREFIX}{name}", values, pictures, said))
-        entries[name] = summary(found, values, home / name)
+        entries[name] = summary(found, values, home / name) | ({"remark": remark} if remark else {})
         told = {"format": zoo.FORMAT, "entries": dict(sorted(entries.items()))}
         try:
             files.write_json(home / zoo.INDEX, told)
