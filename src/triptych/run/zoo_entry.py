@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Model, Sampler
+from triptych.data.terms import free, terms
 from triptych.errors import UserError
 from triptych.models.families import build
 from triptych.run import publish, schema, zoo
@@ -23,8 +24,6 @@ SAMPLES = 64
 CLOSE, SHARE = 1 / 255, 0.999
 """How near samples of the stored weights are to those of the run's own, and which share of their values has to be."""
 MIT = "MIT, as the program"
-NONE_STATED = ("no terms", "MIT", "Creative Commons Attribution", "CC BY 4.0", "CC BY-SA", "none stated")
-"""How terms begin or end that leave the weights free."""
 RESEARCH = "non-commercial research"
 MOST = 3
 """Numbers of an entry that the list shows."""
@@ -115,26 +114,17 @@ def alike(x: Tensor, model: Model) -> float:
     return ((other - x).abs() <= CLOSE * span).float().mean().item()
 
 
-def free(terms: str) -> bool:
-    """Whether terms of a data set say nothing on what was learned from it."""
-    return any(terms.startswith(words) or terms.endswith(words) for words in NONE_STATED)
-
-
-def terms_of(run: Run) -> str:
-    return str(publish.data_card(run).get("licence") or "your own pictures: your own terms")
-
-
 def licence_of(run: Run) -> str:
-    return MIT if free(terms_of(run)) else RESEARCH
+    return MIT if free(run.recipe.data.name) else RESEARCH
 
 
 def licence_words(run: Run) -> str:
     """On what terms the weights may be used."""
-    if free(terms_of(run)):
+    if free(run.recipe.data.name):
         return "They may be used as the program may, under the MIT licence."
     return (
         f"For {RESEARCH} alone, and not under the MIT licence of the program: the data have terms "
-        f"({publish.plain(terms_of(run))})."
+        f"({publish.plain(terms(run.recipe.data.name))})."
     )
 
 
@@ -155,7 +145,7 @@ def summary(run: Run, values: Mapping[str, Any], folder: Path) -> dict[str, Any]
         "threads": run.env["threads"],
         "numbers": [{"title": ""} | {k: v[k] for k in kept if v.get(k) is not None} for v in shown],
         "licence": licence_of(run),
-        "terms": terms_of(run),
+        "terms": terms(run.recipe.data.name),
         "files": {p.relative_to(folder).as_posix(): facts(p) for p in found},
     }
 
