@@ -287,6 +287,18 @@ def test_what_cannot_be_added_is_one_line(argv, told, digits, place, tmp_path, c
     assert {p: p.read_bytes() for p in place.rglob("*") if p.is_file()} == before
 
 
+def test_what_a_kill_left_is_written_anew_and_what_is_no_entry_stays(digits, place, capsys):
+    shutil.copytree(place / "digits", place / "again")
+    (place / "again" / "card.md").unlink()
+    assert main(["zoo", "add", str(digits.path), "again"]) == 0
+    assert (place / "again" / "card.md").is_file()
+    capsys.readouterr()
+    (place / "mine").mkdir()
+    (place / "mine" / "thesis.txt").write_text("precious")
+    assert "exists already" in refused(["zoo", "add", str(digits.path), "mine"], capsys)
+    assert (place / "mine" / "thesis.txt").read_text() == "precious"
+
+
 def test_a_run_that_is_not_done_is_not_added(place, tmp_path, capsys):
     run = make_run(tmp_path / "r", toy_recipe(), state="running", pictures=False)
     assert "is running" in refused(["zoo", "add", str(run.path), "toy"], capsys)

@@ -68,6 +68,20 @@ def exporting() -> Subject:
     return Subject("export", make, begin, begin)
 
 
+def adding() -> Subject:
+    def make(here: Path) -> None:
+        shutil.copytree(Path(__file__).resolve().parent.parent / "fixtures" / "runs-0.1" / "gan", here / "run")
+
+    def begin(here: Path) -> list[str]:
+        return ["zoo", "add", str(here / "run"), "toy"]
+
+    def again(here: Path) -> list[str]:
+        index = here / "zoo" / "index.json"
+        return ["zoo", "list"] if index.is_file() and '"toy"' in index.read_text() else begin(here)
+
+    return Subject("zoo", make, begin, again)
+
+
 def preparation() -> Subject:
     def make(here: Path) -> None:
         (here / "pics").mkdir()
@@ -92,6 +106,7 @@ SUBJECTS = {
         study(),
         preparation(),
         exporting(),
+        adding(),
     )
 }
 
@@ -120,7 +135,7 @@ class Bench:
         self.subject.make(self.here)
 
     def ask(self, argv: list[str], **more: Any) -> dict[str, Any]:
-        places = {"HOME": "home", "TRIPTYCH_CACHE": "cache", "TMPDIR": "tmp"}
+        places = {"HOME": "home", "TRIPTYCH_CACHE": "cache", "TMPDIR": "tmp", "TRIPTYCH_ZOO": "here/zoo"}
         trial = {
             "argv": argv,
             "cwd": str(self.here),

@@ -41,7 +41,8 @@ def add(run: str | Path, name: str, which: Which = "last", remark: str = "") -> 
     if not zoo.NAME.fullmatch(name):
         raise UserError(f"{name!r} is no name for an entry; use small letters, digits, and - . _ between them")
     home = place()
-    if (home / name).exists():
+    entries = dict(zoo.read_index(home / zoo.INDEX)) if (home / zoo.INDEX).is_file() else {}
+    if (home / name).exists() and (name in entries or not unfinished(home / name)):
         raise UserError(f"{home / name} exists already; remove it, or take another name")
     found = Run(run)
     publish.check_done(found)
@@ -56,6 +57,8 @@ def add(run: str | Path, name: str, which: Which = "last", remark: str = "") -> 
     home.mkdir(parents=True, exist_ok=True)
     with exclusive(home / ".lock"):
         entries = dict(zoo.read_index(home / zoo.INDEX)) if (home / zoo.INDEX).is_file() else {}
+        if (home / name).exists():
+            shutil.rmtree(home / name)
         with files.making_folder(home / name) as part:
             files.write_bytes(part / PUBLISHED, save(tensors, publish.header(model)))
             values, pictures = publish.write_about(found, part, which)
@@ -70,6 +73,12 @@ def add(run: str | Path, name: str, which: Which = "last", remark: str = "") -> 
             shutil.rmtree(home / name)
             raise
     return home / name, how
+
+
+def unfinished(folder: Path) -> bool:
+    """Whether a folder holds files of an entry alone: what a kill left before the index named it."""
+    found = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()]
+    return not folder.is_symlink() and all(name == files.LOCK or zoo.FILE.fullmatch(name) for name in found)
 
 
 def place() -> Path:
