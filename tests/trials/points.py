@@ -70,6 +70,20 @@ def reading(name: str, kind: str, *argv: str) -> Subject:
     return Subject(name, make, begin, begin)
 
 
+def adding() -> Subject:
+    def make(here: Path) -> None:
+        shutil.copytree(Path(__file__).resolve().parent.parent / "fixtures" / "runs-0.1" / "gan", here / "run")
+
+    def begin(here: Path) -> list[str]:
+        return ["zoo", "add", str(here / "run"), "toy"]
+
+    def again(here: Path) -> list[str]:
+        index = here / "zoo" / "index.json"
+        return ["zoo", "list"] if index.is_file() and '"toy"' in index.read_text() else begin(here)
+
+    return Subject("zoo", make, begin, again)
+
+
 def preparation(name: str, *more: str) -> Subject:
     def make(here: Path) -> None:
         (here / "pics").mkdir()
@@ -98,6 +112,7 @@ SUBJECTS = {
         reading("evaluate", "gan", "evaluate", "-n", "200"),
         reading("sample", "vae", "sample", "-n", "50"),
         reading("score", "flow", "score", "-n", "100"),
+        adding(),
     )
 }
 
@@ -126,7 +141,7 @@ class Bench:
         self.subject.make(self.here)
 
     def ask(self, argv: list[str], **more: Any) -> dict[str, Any]:
-        places = {"HOME": "home", "TRIPTYCH_CACHE": "cache", "TMPDIR": "tmp"}
+        places = {"HOME": "home", "TRIPTYCH_CACHE": "cache", "TMPDIR": "tmp", "TRIPTYCH_ZOO": "here/zoo"}
         trial = {
             "argv": argv,
             "cwd": str(self.here),

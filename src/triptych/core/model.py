@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from triptych.core.data import LARGEST, Data, Shape
 from triptych.core.share import draw
-from triptych.errors import UserError
+from triptych.errors import Missing, UserError
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,17 @@ class Model(nn.Module, ABC):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = tuple(shape)
+        self.missing: dict[str, str] = {}
+
+    def leave_out(self, player: str, why: str) -> None:
+        """Go on without a player; whoever asks for it is told `why`, as a `Missing`."""
+        delattr(self, player)
+        self.missing[player] = why
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "missing" and name in self.missing:
+            raise Missing(self.missing[name])
+        return super().__getattr__(name)
 
     @property
     def players(self) -> dict[str, nn.Module]:

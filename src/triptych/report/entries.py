@@ -17,6 +17,7 @@ from triptych.errors import UserError
 from triptych.metrics import declared
 from triptych.report import older
 from triptych.run import schema
+from triptych.run.addresses import local
 from triptych.run.folder import read_status
 
 MOST_NAMES = 500
@@ -157,7 +158,7 @@ def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any
     they are one draw, and intervals over seeds would count it twice.
     """
     entries, lost = [], []
-    for path in map(Path, paths):
+    for path in map(local, paths):
         if not path.exists():
             raise UserError(f"{path} does not exist; give folders of runs or studies")
         if (path / "recipe.json").is_file() or not (path / "study.json").is_file():
