@@ -88,6 +88,17 @@ def test_the_likelihood_agrees_with_a_fine_reference() -> None:
     assert (found - reference).abs().max().item() < 1e-3
 
 
+def test_a_price_does_not_depend_on_what_was_asked_before() -> None:
+    model, x = plane(0.1), load("8gaussians").x[:5]
+    before = model.cost.likelihood
+    with torch.no_grad():
+        exact_ones = model.log_prob(x)
+        rough = model.log_prob_to_look_at(x)
+    assert model.cost.likelihood == before
+    assert model.tolerance == 1e-5
+    assert 0 < (rough - exact_ones).abs().max().item() < 0.2
+
+
 def test_the_density_is_that_of_samples_by_change_of_variables() -> None:
     """log p(x) = log N(z) − log |det ∂x/∂z| with autograd's Jacobian of `decode`, at many steps."""
     model = plane(0.1).double()
@@ -196,6 +207,10 @@ def test_the_card_of_an_estimate_says_how_and_whether_it_converged() -> None:
     assert card.value_at_doubled_steps == pytest.approx(card.value_at_steps, abs=0.01)
     assert card.se == pytest.approx((log_p.std() / 10).item())
     assert "NOT" not in str(card)
+    finer = model.tolerance / 32  # which float32 can keep: what is compared is finer than the number, not coarser
+    with torch.no_grad(), model.at_tolerance(finer):
+        want = -model.log_prob(data.x[:100]).double().mean().item()
+    assert card.value_at_doubled_steps == pytest.approx(want, abs=1e-6)
     with model.at_tolerance(0.01):
         _, loose = exact(model, data.x[:100])
     assert isinstance(loose, EstimateCard)

@@ -229,7 +229,7 @@ class Draw(Observer):
             if isinstance(model, Sampler) and data.is_images:
                 sink.images("samples", state.images, tiles.tile(model.sample(64, seed=0)))
             elif isinstance(model, Sampler) and data.shape == (2,):
-                sink.images("samples", state.images, planes.plane_image(model.sample(2_000, seed=0), data, model))
+                sink.images("samples", state.images, planes.plane_of(model, data))
             if isinstance(model, Encoder) and not isinstance(model, Density) and data.is_images:
                 x = latent_space.public(state.held_out, range(min(36, len(state.held_out))))
                 pairs = tiles.pairs(x, latent_space.decode(model, latent_space.encode(model, x)))
