@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Data, Density, Model
-from triptych.core.model import choose_steps
+from triptych import recipes, trainer
+from triptych.core import Data, Density, Model, Train
+from triptych.core.model import Stepwise, choose_steps
 from triptych.data import load
 from triptych.errors import UserError
 from triptych.metrics.cards import EstimateCard
@@ -21,6 +23,8 @@ from triptych.models.flows.coupling import RealNVP
 from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
 from triptych.models.two_stages import LatentUNet
 from triptych.objectives.flow_matching import FlowMatching, MeanFlow
+from triptych.system import processor
+from triptych.system.processor import Arithmetic
 
 
 def perturbed(model: Model, by: float = 0.05, seed: int = 0) -> Model:
@@ -325,3 +329,39 @@ def test_objectives_refuse_the_models_of_others() -> None:
     assert "coupling independent" in refused(
         FlowMatching(coupling="transport").check, VelocityUNet(width=8).build((1, 8, 8)), images
     )
+
+
+# ------------------------------------------------------------------------------------------- bfloat16
+
+
+@pytest.mark.parametrize("one_pass", [False, True])
+def test_samples_in_bfloat16_are_the_same_pictures_and_codes_stay_exact(one_pass: bool) -> None:
+    torch.manual_seed(0)
+    model = VelocityUNet(width=8, steps=4, one_pass=one_pass).build((1, 8, 8)).eval()
+    perturbed(model, 0.05)
+    z = model.prior(8, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        plain, decoded = model.sample(8, seed=3), model.decode(z)
+        model.brief = True
+        brief, again = model.sample(8, seed=3), model.decode(z)
+    assert brief.dtype is torch.float32
+    assert 0 < (brief - plain).abs().mean().item() < 1 / 255
+    assert torch.equal(again, decoded)
+    assert not model.halved
+
+
+@pytest.mark.parametrize(
+    ("trained", "fast", "brief"), [("bf16", True, True), ("bf16", False, False), ("fp32", True, False)]
+)
+def test_a_run_trained_in_bfloat16_samples_so_where_that_is_faster(tmp_path, monkeypatch, trained, fast, brief) -> None:
+    recipe = replace(
+        recipes.get("cfm-glyphs"),
+        model=VelocityUNet(width=8, steps=1),
+        train=Train(images=128, batch=64, precision=trained),
+    )
+    run = trainer.fit(recipe, 0, tmp_path / "run", "cpu", progress=False)
+    kind = Arithmetic("one", "of a test", fast)
+    monkeypatch.setattr(processor, "of_processor", lambda: kind)
+    model = run.load(device="cpu")
+    assert isinstance(model, Stepwise)
+    assert model.brief is brief

@@ -164,6 +164,8 @@ class Stepwise(Model):
     """names of the ways to step, where there are several"""
     solver: str
     steps: int
+    brief = False
+    """whether `sample` may compute in bfloat16: set where a run that was trained so is loaded"""
 
     @abstractmethod
     def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from triptych.core import Data, Model, Recipe, Split, encode
 from triptych.core.frame import frame
+from triptych.core.model import Stepwise
 from triptych.errors import UserError
 from triptych.run import checkpoint, hub, plugins, schema, shown
 from triptych.system import files
@@ -317,12 +318,15 @@ class Run:
     def _model(self, which: Which | int, device: str) -> Model:
         from triptych.models.families import build
         from triptych.system.device import pick_device, place
+        from triptych.system.processor import arithmetic
 
         if how := plugins.changed(schema.read_asked(self.path)):
             schema.note(f"{self.path}: {how}; what it makes may differ")
         model = build(self.recipe.model, self.shape())
         model.load_state_dict(self.weights(model.state_dict(), which))
         place(model, pick_device(device), "fp32")
+        if isinstance(model, Stepwise) and self.env.get("precision") == "bf16":
+            model.brief = arithmetic(model.device).bfloat16 is True
         return model.eval()
 
     def weights(self, like: Mapping[str, Tensor], which: Which | int = "last") -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,7 +30,7 @@ ROUGH = 1e-3
 """Tolerance of likelihoods that are only looked at: maps of the plane."""
 
 
-class Scaled(Sampler):
+class Scaled(Sampler, Stepwise):
     """Abstract base of models that learn the path x_t = (1 − t) z + t x from noise z to scaled data x.
 
     Inside, data have mean 0 and standard deviation 1: vectors column by column, images as a whole. `fit` sets that,
@@ -45,6 +45,8 @@ class Scaled(Sampler):
     """
 
     sampling = ("flow",)
+    halved = False
+    """whether passes are in bfloat16 now"""
     centre: Tensor
     scale: Tensor
     low: Tensor
@@ -83,7 +85,16 @@ class Scaled(Sampler):
 
     def network(self, seen: Tensor, *times: Tensor) -> Tensor:
         """F of flat x_t / r (n, d), flat, at times (n, 1)."""
-        return self.flow(seen.reshape(-1, *self.moved), *times).flatten(1)
+        with torch.autocast(seen.device.type, torch.bfloat16) if self.halved else nullcontext():
+            return self.flow(seen.reshape(-1, *self.moved), *times).flatten(1).to(seen.dtype)
+
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+        """As every model's; with `brief` in bfloat16, which `decode` and `encode` never are: they invert each other."""
+        self.halved = self.brief and bool(self.autocast_modules())
+        try:
+            return super().sample(n, seed, temperature, batch)
+        finally:
+            self.halved = False
 
     def mix(self, x: Tensor, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """x_t / r and the F that belongs to data x, noise z (n, d) and times t (n, 1)."""
@@ -108,7 +119,7 @@ def dequantised(x: Tensor, levels: int = 256) -> Tensor:
     return (k + uniform_like(x).clamp_max(1 - 2**-16)) * (2 / levels) - 1
 
 
-class Carried(Scaled, Encoder, Stepwise):
+class Carried(Scaled, Encoder):
     """Abstract base of the flows in continuous time: z at t = 0 is carried to x at t = 1 by dx/dt = v(x, t).
 
     `decode` integrates forward and `encode` back by the chosen solver; both hold guesses to the range of the data.
@@ -271,7 +282,7 @@ class ContinuousFlow(Carried, Density):
             self.tolerance = before
 
 
-class OnePassFlow(Scaled, Stepwise):
+class OnePassFlow(Scaled):
     """Learns the mean velocity u(x_t, t, s) = (x_s − x_t) / (s − t) of a flow: from noise to data in one pass.
 
     With `steps` above 1 the way is cut into as many equal parts, a pass each. It is no solution of an equation, so
