@@ -170,6 +170,10 @@ class Density(Model):
     def log_prob(self, x: Tensor) -> Tensor:
         """Nats per public example, (n,), differentiable. ValueError for images outside [0, 1]."""
 
+    def log_prob_to_look_at(self, x: Tensor) -> Tensor:
+        """`log_prob` for pictures of it: within what an eye can tell where an exact one is dear."""
+        return self.log_prob(x)
+
 
 class Stepwise(Model):
     """Makes examples in a number of steps that can still be chosen after training."""
@@ -178,6 +182,8 @@ class Stepwise(Model):
     """names of the ways to step, where there are several"""
     solver: str
     steps: int
+    brief = False
+    """whether `sample` may compute in bfloat16: set where a run that was trained so is loaded"""
 
     @abstractmethod
     def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
