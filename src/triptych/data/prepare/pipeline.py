@@ -21,8 +21,9 @@ import numpy as np
 from triptych.core.preparation import Preparation, sides
 from triptych.data.prepare import decode, shards, worker
 from triptych.data.prepare import prepared as cache
+from triptych.data.prepare.entries import Listing
 from triptych.data.prepare.layouts import collection
-from triptych.data.prepare.listing import Listing, contents, stamp, text_of
+from triptych.data.prepare.listing import contents, stamp, text_of
 from triptych.data.prepare.reasons import advice
 from triptych.data.prepare.results import Result, Results
 from triptych.data.prepare.workers import WorkerPool
