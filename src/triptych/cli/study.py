@@ -15,7 +15,7 @@ from triptych.study.slurm import ON, Slurm
 
 if TYPE_CHECKING:
     from triptych.core.contract import Contract
-    from triptych.study.jobs import Outcome
+    from triptych.study.jobs import Job, Outcome
     from triptych.study.study import Scale
 
 
@@ -86,7 +86,7 @@ def contrast(
     *,
     head_start: Literal["all", "none"] | None = None,
     trust: bool = False,
-) -> list[Outcome]:
+) -> list[Outcome[Job]]:
     """`triptych study`: find the study, carry it out, write its report and say where it is.
 
     `asked` are fields of the study that are to be others, where they are not None. A .py file is a program: that it is

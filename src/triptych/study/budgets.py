@@ -14,7 +14,7 @@ from triptych.errors import UserError
 from triptych.study.jobs import Job, Outcome, run_id
 from triptych.study.study import Study
 
-Work = Callable[[list[Job]], Iterator[Outcome]]
+Work = Callable[[list[Job]], Iterator[Outcome[Job]]]
 """How every one of the jobs ended, as they come."""
 
 

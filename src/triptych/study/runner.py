@@ -37,7 +37,7 @@ def run_study(
     progress: bool = True,
     executor: Executor | None = None,
     track: Sequence[str] = (),
-) -> list[Outcome]:
+) -> list[Outcome[Job]]:
     """Train and evaluate what is missing of a study under `out`; how every run stands, in the order of `Study.jobs`.
 
     `jobs` processes work at once (default: one per processor core, one on a GPU), sharing the cores evenly unless
@@ -114,7 +114,7 @@ def evaluated_otherwise(todo: list[Job]) -> None:
             Run(job.path).archive_evaluation()
 
 
-def record(study: Study, out: Path, todo: list[Job], ended: dict[Path, Outcome], told: dict[str, Any]) -> None:
+def record(study: Study, out: Path, todo: list[Job], ended: dict[Path, Outcome[Job]], told: dict[str, Any]) -> None:
     """study.json: what was asked, what was `told` beside it, and how each run stands."""
     runs = []
     for job in todo:
