@@ -129,6 +129,8 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
         told |= {"latent": model.latent, "prior": "normal" if model.prior_factor() is None else "gaussian"}
     if run.origin():
         told["origin"] = list(run.origin())
+    if (typed := run.typed()) is not None:
+        told["columns"] = typed.told()
     return told
 
 

@@ -322,6 +322,7 @@ class Likelihood(Metric):
 
         `beside` is asked for only where bits of a density are told: it may have to fit one.
         """
+        card = card if real.typed is None else dataclasses.replace(card, space="the rows' vectors")
         n, note, shape = len(log_p), str(card), real.shape
         wanted = min(self.points, len(comparison.real)) if real.distribution is None else self.drawn
         if n < wanted:
