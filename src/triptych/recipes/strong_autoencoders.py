@@ -68,8 +68,8 @@ def in_grey_levels(recipe: Recipe) -> Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "hvae-cifar10-logistic": in_grey_levels(PAIRS["hvae-cifar10"][0]),
-    "hvae-cifar10-logistic-quick": in_grey_levels(PAIRS["hvae-cifar10"][1]),
+    **{f"{name}-logistic": in_grey_levels(PAIRS[name][0]) for name in ("hvae-mnist", "hvae-cifar10")},
+    **{f"{name}-logistic-quick": in_grey_levels(PAIRS[name][1]) for name in ("hvae-mnist", "hvae-cifar10")},
     **{name: long for name, (long, _) in PAIRS.items()},
     **{f"{name}-quick": quick for name, (_, quick) in PAIRS.items()},
 }
