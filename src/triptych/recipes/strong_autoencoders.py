@@ -33,7 +33,7 @@ def hierarchical(data: DataSpec, images: int, quick: int, patch: int = 2) -> tup
     small = replace(GROUPS, patch=patch)
     model = replace(small, groups=3, channels=6) if colour else small
     long = Recipe(data, model, LADDER, replace(HOUR, images=images, flip=colour), about=LADDER_WORDS)
-    train = replace(MINUTES, images=quick, evaluate=quick // 4, flip=colour)
+    train = replace(MINUTES, images=quick, evaluate=quick // 2, flip=colour)
     return long, replace(long, model=small, train=train, about=f"{LADDER_WORDS}; shortened")
 
 
@@ -43,7 +43,7 @@ def discrete(data: DataSpec, model: FSQTransformer, images: int, quick: int) -> 
     train = replace(HOUR, images=images, lr=1e-3, clip=50.0, flip=colour)
     long = Recipe(data, model, CODES, train, about=CODES_WORDS)
     narrow = replace(model, width=32, prior_width=96, prior_depth=3)
-    train = replace(MINUTES, images=quick, evaluate=quick // 4, clip=50.0, flip=colour)
+    train = replace(MINUTES, images=quick, evaluate=quick // 2, clip=50.0, flip=colour)
     return long, replace(long, model=narrow, train=train, about=f"{CODES_WORDS}; narrow")
 
 
@@ -52,7 +52,7 @@ PAIRS = {
     "hvae-cifar10": hierarchical(CIFAR10, 1_400_000, 70_000),
     "hvae-birds": hierarchical(BIRDS, 1_400_000, 70_000),
     "hvae-celeba64": hierarchical(CELEBA64, 1_000_000, 48_000, patch=4),
-    "fsq-mnist": discrete(MNIST, replace(GRID, side=7, codes=4), 1_800_000, 150_000),
+    "fsq-mnist": discrete(MNIST, replace(GRID, side=7, codes=2), 1_800_000, 90_000),
     "fsq-cifar10": discrete(CIFAR10, GRID, 1_200_000, 100_000),
     "fsq-birds": discrete(BIRDS, GRID, 1_200_000, 100_000),
     "fsq-celeba64": discrete(CELEBA64, replace(GRID, codes=16), 650_000, 60_000),
