@@ -6,6 +6,7 @@ Heavy modules are imported inside the commands, so that every `--help` answers a
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 import traceback
@@ -134,6 +135,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     prepare_streams()
+    if not gc.get_freeze_count():
+        gc.freeze()  # what is loaded stays: no collection looks through it again
     debug = "--debug" in argv
     argv = [a for a in argv if a != "--debug"]
     try:

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Model, Recipe, Split, encode
+from triptych.core.columns import Columns, read_back
 from triptych.core.frame import frame
+from triptych.core.model import Stepwise
 from triptych.errors import UserError
 from triptych.run import checkpoint, plugins, schema, shown
 from triptych.run.addresses import local
@@ -310,6 +312,11 @@ class Run:
         """What the columns of its vectors are counted from, as `Data.origin`."""
         return tuple(self.env.get("data", {}).get("origin", ()))
 
+    def typed(self) -> Columns | None:
+        """The typed columns that its vectors stand for, as `Data.typed`."""
+        told = self.env.get("data", {}).get("columns")
+        return None if told is None else read_back(told)
+
     def load(self, which: Which = "last", device: str = "auto") -> Model:
         """The trained model, in eval mode: averaged weights for the sampling players where the run has them.
 
@@ -325,6 +332,7 @@ class Run:
     def _model(self, which: Which | int, device: str) -> Model:
         from triptych.models.families import build
         from triptych.system.device import pick_device, place
+        from triptych.system.processor import arithmetic
 
         if how := plugins.changed(schema.read_asked(self.path)):
             schema.note(f"{self.path}: {how}; what it makes may differ")
@@ -334,6 +342,8 @@ class Run:
             model.leave_out(player, f"{self.path.name} was given away without its {player}; train it again to have one")
         model.load_state_dict(state)
         place(model, pick_device(device), "fp32")
+        if isinstance(model, Stepwise) and self.env.get("precision") == "bf16":
+            model.brief = arithmetic(model.device).bfloat16 is True
         return model.eval()
 
     def weights(self, like: Mapping[str, Tensor], which: Which | int = "last") -> dict[str, Tensor]:

@@ -97,20 +97,10 @@ def of_ten_dimensions(data: str, scale: Scale) -> Recipes:
 
     Samples are drawn twenty times: at a full budget of twenty epochs after each.
     """
-    found = []
-    for made in scaled((f"gan-{data}", f"wgan-{data}", f"wgan-gp-{data}"), scale):
-        made = replace(made, train=replace(made.train, sample=made.train.images // EPOCHS))
-        found += [made, unsmoothed(made)] if made.name.startswith("gan-") else [made]
-    return tuple(found)
-
-
-def unsmoothed(made: Recipe) -> Recipe:
-    """The same GAN on labels of 0 and 1."""
-    from triptych.objectives.gan import GAN
-
-    assert isinstance(made.objective, GAN)
-    name = made.name.replace("gan-", "gan-hard-", 1)
-    return replace(made, name=name, objective=replace(made.objective, label_smoothing=None))
+    names = (f"gan-{data}", f"gan-{data}-plain", f"wgan-{data}", f"wgan-gp-{data}")
+    return tuple(
+        replace(made, train=replace(made.train, sample=made.train.images // EPOCHS)) for made in scaled(names, scale)
+    )
 
 
 def digits(scale: Scale) -> Recipes:

@@ -136,6 +136,8 @@ def environment(plan: Plan, chosen: Choice) -> dict[str, Any]:
     }
     if data.origin:
         env["data"]["origin"] = list(data.origin)
+    if data.typed is not None:
+        env["data"]["columns"] = data.typed.told()
     return env
 
 
