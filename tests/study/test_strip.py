@@ -121,5 +121,6 @@ def test_the_studies_of_the_write_ups_have_every_recipe_of_their_figures():
             assert (smooth.objective.label_smoothing, hard.objective.label_smoothing) == ((0.7, 0.9), None)
             assert smooth.model.latent == 10
             assert 0 < smooth.train.sample <= smooth.train.images / 20
+        assert {f"vae-celeba64{short}", f"glow-celeba64{short}"} <= set(of_page)
         for data in ("8gaussians", "25gaussians", "swissroll"):
             assert {f"{k}-{data}" for k in ("gan", "wgan", "wgan-gp", "vae", "spline")} <= set(of_page)
