@@ -19,6 +19,8 @@ from triptych.system.shell import shell
 
 ABREAST = 3
 """Panels in a row."""
+KEPT = "gallery"
+"""The folder of the repository that holds studies without their weights."""
 HEAD = """\
 # Gallery
 
@@ -40,7 +42,7 @@ def write(page: Path, said: str, studies: Sequence[Path]) -> str:
             copy(study / "lines.png", page.parent / "figures" / "parallel-lines.png")
             kept[named.LINES] = lines_section()
         else:
-            kept[read_study_json(study)["name"]] = section(study, page.parent)
+            kept[title(study)] = section(study, page.parent)
     return "\n".join([said, HEAD, *kept.values()])
 
 
@@ -48,6 +50,11 @@ def sections(text: str) -> dict[str, str]:
     """The sections of a page by their headings."""
     found = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
     return {part.split("\n", 1)[0].removeprefix("## ").strip(): part.rstrip("\n") + "\n" for part in found}
+
+
+def title(folder: Path) -> str:
+    """What a study is called on the page: one that is kept beside the program by its folder, for its scale."""
+    return folder.name if folder.resolve().parent.name == KEPT else read_study_json(folder)["name"]
 
 
 def lines_section() -> str:
@@ -61,13 +68,14 @@ def section(folder: Path, docs: Path) -> str:
     told = read_study_json(folder)
     entries, _ = gather([folder])
     made = tables(entries)
-    parts = [f"## {told['name']}", "", told["about"], "", f"    {command(told, made)}"]
-    if folder.parent.name == "gallery":
-        parts += [f"    triptych report gallery/{folder.name}        # its page, without training"]
+    name = title(folder)
+    parts = [f"## {name}", "", told["about"], "", f"    {command(told, made)}"]
+    if folder.resolve().parent.name == KEPT:
+        parts += [f"    triptych report {KEPT}/{name}        # its page, without training"]
     parts += ["", *otherwise(told, made)]
     for table in made:
         cards = [card for card in picture_row(table, (), []).cards if card.label not in table.yardsticks]
-        shown = [(card, file) for card in cards if (file := kept_picture(told["name"], table, card, docs)) is not None]
+        shown = [(card, file) for card in cards if (file := kept_picture(name, table, card, docs)) is not None]
         parts += [f"### {table.data}", "", *panels(table, shown)]
         parts += ["<details><summary>All numbers, and what is certain</summary>", ""]
         parts += [*verdicts_of(table), "", markdown(table), "", "</details>", ""]
