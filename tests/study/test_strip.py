@@ -92,6 +92,8 @@ def test_pictures_come_first_and_other_studies_stay(toys, tmp_path):
     page = tmp_path / "docs" / "gallery.md"
     page.parent.mkdir()
     page.write_text("said\n# Gallery\n\n## older\n\nold words\n\n## tiny\n\nwas here\n")
+    assert gallery.main(["strip", str(toys), str(tmp_path / "gallery" / "tiny"), "Taken beside other work."]) == 0
+    assert "Taken beside other work." in gallery_page.write(page, "said", [tmp_path / "gallery" / "tiny"])
     text = gallery_page.write(page, "said", [toys])
     assert "old words" in text
     assert "was here" not in text

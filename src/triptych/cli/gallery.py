@@ -1,6 +1,6 @@
 """Studies without weights, as `gallery/` keeps them: `python -m triptych.cli.gallery strip|fill|page`.
 
-`strip STUDY FOLDER` writes a study's folder without weights, of which `triptych report FOLDER` makes its page. No real
+`strip STUDY FOLDER [NOTE]` writes a study's folder without weights, of which `triptych report FOLDER` makes its page. No real
 picture of a set with terms is kept; `fill FOLDER` draws them into it where the data are, for a page on that machine.
 `page DOCS FOLDER...` writes the sections of these studies into DOCS/gallery.md.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from triptych.errors import UserError
 from triptych.system.console import say
 
-USAGE = "usage: python -m triptych.cli.gallery strip STUDY FOLDER | fill FOLDER | page DOCS FOLDER..."
+USAGE = "usage: python -m triptych.cli.gallery strip STUDY FOLDER [NOTE] | fill FOLDER | page DOCS FOLDER..."
 
 
 def main(argv: Sequence[str]) -> int:
@@ -23,8 +23,8 @@ def main(argv: Sequence[str]) -> int:
     from triptych.system import files
 
     try:
-        if len(argv) == 3 and argv[0] == "strip":
-            thrift, size = strip.strip(Path(argv[1]), Path(argv[2]))
+        if len(argv) in (3, 4) and argv[0] == "strip":
+            thrift, size = strip.strip(Path(argv[1]), Path(argv[2]), note="".join(argv[3:]))
             say(Path(argv[2]), f"{size / 1e6:.2f} MB: {thrift}")
         elif len(argv) == 2 and argv[0] == "fill":
             say(*strip.fill(Path(argv[1])))

@@ -15,6 +15,7 @@ from triptych.report.matrix import leading_few
 from triptych.report.table import Table, tables
 from triptych.study import named
 from triptych.study.study import Scale
+from triptych.system.console import printable
 from triptych.system.shell import shell
 
 ABREAST = 3
@@ -72,7 +73,8 @@ def section(folder: Path, docs: Path) -> str:
     parts = [f"## {name}", "", told["about"], "", f"    {command(told, made)}"]
     if folder.resolve().parent.name == KEPT:
         parts += [f"    triptych report {KEPT}/{name}        # its page, without training"]
-    parts += ["", *otherwise(told, made)]
+    note = printable(str(told.get("note", "")))
+    parts += ["", *([note, ""] if note else []), *otherwise(told, made)]
     for table in made:
         cards = [card for card in picture_row(table, (), []).cards if card.label not in table.yardsticks]
         shown = [(card, file) for card in cards if (file := kept_picture(name, table, card, docs)) is not None]
