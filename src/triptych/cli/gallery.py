@@ -1,8 +1,8 @@
 """Studies without weights, as `gallery/` keeps them: `python -m triptych.cli.gallery strip|fill|page`.
 
-`strip STUDY FOLDER [NOTE]` writes a study's folder without weights, of which `triptych report FOLDER` makes its page. No real
-picture of a set with terms is kept; `fill FOLDER` draws them into it where the data are, for a page on that machine.
-`page DOCS FOLDER...` writes the sections of these studies into DOCS/gallery.md.
+`strip STUDY FOLDER [NOTE]` writes a study's folder without weights, of which `triptych report FOLDER` makes its
+page. No real picture of a set with terms is kept; `fill FOLDER` draws them into it where the data are, for a page on
+that machine. `page DOCS FOLDER...` writes the sections of these studies into DOCS/gallery.md.
 """
 
 from __future__ import annotations
