@@ -51,9 +51,10 @@ def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True) -> tuple[
     base = nearest_recipe(data.shape)
     few, grey = len(data) < FEW, data.shape[0] == 1
     policy: tuple[Augmentation, ...] = ("translation", "cutout") if grey else ("color", "translation", "cutout")
+    full = all_recipes().get(f"{base.name}-full", base)
     train = replace(
-        base.train,
-        images=min(base.train.images, max(1_000_000, 100 * len(data))),
+        full.train,
+        images=min(full.train.images, max(1_000_000, 100 * len(data))),
         flip=not grey,  # grey ones may be characters, which differ from their mirror images
     )
     h, w = data.shape[1:]
@@ -69,7 +70,7 @@ def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True) -> tuple[
     objective = replace(base.objective, augment=policy if few else ())
     name = called(spec.name)
     about = f"{name}: relativistic GAN, R1 + R2, averaged weights, decay to 0"
-    return Recipe(spec, roomy(base.model), objective, train, name=name, about=about), "; ".join(why)
+    return Recipe(spec, roomy(full.model), objective, train, name=name, about=about), "; ".join(why)
 
 
 def tabular(spec: DataSpec) -> bool:
