@@ -34,8 +34,8 @@ HELD_OUT = 0.1
 ROWS = (2_000, 4_000_000)
 """Rows shown in the training of a small table and of a large one, at most."""
 PASSES = (20, 40)
-"""Passes over a table of few rows and of many between these. With more, held-out rows of small tables become less likely
-again: chosen by that on wine and breast cancer."""
+"""Passes over a table of few rows and of many between these. With more, held-out rows of small tables become less
+likely again: chosen by that on wine and breast cancer."""
 
 
 def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True) -> tuple[Recipe, str]:

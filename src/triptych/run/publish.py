@@ -72,7 +72,10 @@ def copied(run: Run, folder: Path, which: Which) -> list[tuple[str, str]]:
     elif last := sorted((run.path / "samples").glob("*.png"))[-1:]:
         with Image.open(last[0]) as picture, files.writing(folder / "samples" / last[0].name) as f:
             picture.convert("RGB").save(f, "PNG")
-        found.append((f"samples/{last[0].name}", "samples of seed 0 over the data"))
+        about = "samples of seed 0 over the data"
+        if run.typed() is not None:
+            about = "columns alone and two by two: samples of seed 0 in orange, held-out rows in grey"
+        found.append((f"samples/{last[0].name}", about))
     return found
 
 
@@ -96,8 +99,11 @@ def card(run: Run, name: str, values: Mapping[str, Any], pictures: list[tuple[st
     for file, about in pictures:
         lines += [f"![{about}]({file})", "", f"*{about}*", ""]
     lines += ["## How to run it", "", "```python", "import triptych", ""]
-    lines += [f'model = triptych.load("hub:{name}")', "x = model.sample(64, seed=0)", "```", ""]
-    lines += ["```sh", f"triptych sample hub:{name} -n 64 --out samples.png", "```", ""]
+    lines += [f'model = triptych.load("hub:{name}")', "x = model.sample(64, seed=0)"]
+    if run.typed() is not None:
+        lines += [f'columns = triptych.Run("hub:{name}").typed()', "rows = columns.write(columns.decode(x))"]
+    ending = ".png" if len(run.shape()) == 3 else ".npy" if run.typed() is None else ".csv"
+    lines += ["```", "", "```sh", f"triptych sample hub:{name} -n 64 --out samples{ending}", "```", ""]
     lines += ["## Numbers", ""] + (table(values) if values else ["It was not evaluated.", ""])
     if status["alarms"]:
         lines += ["Raised while training:", "", *(f"- {plain(alarm)}" for alarm in status["alarms"]), ""]
