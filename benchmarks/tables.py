@@ -4,7 +4,8 @@
 
 One table is drawn from a known distribution (`mixed_table.py`): samples are compared with 20,000 fresh rows of it, and
 so are the rows trained on, which is the floor. Two ship with scikit-learn: samples are compared with held-out rows.
-The flow's budget was chosen on wine and breast cancer, and on other rows of the mixed table, at seed 100.
+The flow's budget was chosen on wine, iris and breast cancer, and on other rows of the mixed table, at seed 100;
+diabetes was looked at by nobody before.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from triptych.objectives.gan import WGANGP
 from triptych.recipes import recommend
 from triptych.trainer.loop import fit
 
-SHIPPED = ("iris", "diabetes")
+SHIPPED = ("wine", "diabetes")
 TRAINED, TRUTH = 5_000, 20_000
 QUIET: dict[str, Any] = {"evaluate": 10**9, "checkpoint": 10**9, "sample": 10**9, "log": 10**9}
 BUDGET = 300_000

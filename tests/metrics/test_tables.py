@@ -115,3 +115,12 @@ def test_the_sheet_shows_every_column_that_varies():
     many = [g.integers(0, 3, 60).astype(float) for _ in range(40)]
     sheet = sheet_image(wide.encode(many), Data("w", wide.encode(many, 1), typed=wide))
     assert sheet.height < 4_000
+
+
+def test_names_of_any_kind_are_drawn():
+    """Escapes, dollars and letters that no font has: warnings are errors here."""
+    odd = ("\x1b[31mred", "$5_000$", "$", "北京", "a" * 300)
+    columns = Columns((Column("pay in $", "category", values=odd), NUMBER))
+    g = np.random.default_rng(6)
+    x = columns.encode([g.integers(0, 5, 80).astype(float), g.normal(size=80)])
+    assert sheet_image(x, Data("t", x, typed=columns)).width == 1320
