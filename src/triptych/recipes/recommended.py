@@ -87,7 +87,7 @@ def for_rows(spec: DataSpec, *, hold: bool) -> tuple[Recipe, str]:
     why = list[str]()
     if hold and not spec.holdout and spec.split == "train" and lacks_test(spec):
         spec = replace(spec, holdout=HELD_OUT)
-        why.append("a tenth is held out, to see what is learned by heart (--holdout 0 trains on all)")
+        why.append("a tenth is held out, to see what is memorised (--holdout 0 trains on all)")
     data = load_spec(spec)
     if data.shape[0] < 2:
         raise UserError(f"{spec.name} has one column, and the recommended flow takes two or more; name a recipe")
@@ -99,7 +99,7 @@ def for_rows(spec: DataSpec, *, hold: bool) -> tuple[Recipe, str]:
     what = f"{len(data):,} rows of {data.shape[0]} numbers"
     why.insert(0, f"spline flow, for {what}: its likelihood is exact, and each column begins with its own quantiles")
     if data.distribution is None:
-        why.append(f"each row is shown {budget / len(data):.0f} times, as more would be learned by heart")
+        why.append(f"each row is shown {budget / len(data):.0f} times, as more would be memorised")
     about = f"{name}: rational-quadratic spline couplings, exact likelihood"
     return Recipe(spec, model, NLL(), replace(train, images=budget), name=name, about=about), "; ".join(why)
 
