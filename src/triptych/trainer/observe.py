@@ -229,7 +229,7 @@ class Draw(Observer):
             if isinstance(model, Sampler) and data.is_images:
                 sink.images("samples", state.images, tiles.tile(model.sample(64, seed=0)))
             elif isinstance(model, Sampler) and data.shape == (2,) and data.typed is None:
-                sink.images("samples", state.images, planes.plane_image(model.sample(2_000, seed=0), data, model))
+                sink.images("samples", state.images, planes.plane_of(model, data))
             elif isinstance(model, Sampler) and data.typed is not None:
                 sink.images("samples", state.images, columns.sheet_image(model.sample(2_000, seed=0), state.held_out))
             if isinstance(model, Encoder) and not isinstance(model, Density) and data.is_images:
