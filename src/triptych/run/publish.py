@@ -135,7 +135,8 @@ def card(
     lines += [f'model = triptych.load("{address}")', "x = model.sample(64, seed=0)"]
     if run.typed() is not None:
         lines += [f'columns = triptych.Run("{address}").typed()', "rows = columns.write(columns.decode(x))"]
-    ending = ".png" if len(run.shape()) == 3 else ".npy" if run.typed() is None else ".csv"
+    drawn = len(run.shape()) == 3 or (run.shape() == (2,) and not run_data.is_path(recipe.data.name))
+    ending = ".csv" if run.typed() is not None else ".png" if drawn else ".npy"
     lines += ["```", "", "```sh", f"triptych sample {address} -n 64 --out samples{ending}", "```", ""]
     lines += ["## Numbers", ""] + (table(values) if values else ["It was not evaluated.", ""])
     if status["alarms"]:
