@@ -7,11 +7,13 @@ import json
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from triptych.core import Data, Metric, Value, discover
+from triptych.core.columns import Column, Columns
 from triptych.core.features import Extractors, grey_levels
 from triptych.data import load
 from triptych.errors import TooFew, UserError
@@ -134,6 +136,15 @@ def vectors() -> Comparison:
     return Comparison(Data("points", points[0]), Data("samples", points[1]), model=model)
 
 
+def typed() -> Comparison:
+    """Rows of a number and a category, without a model."""
+    columns = Columns((Column("x", "number", scale=1.0), Column("kind", "category", values=("a", "b", "c"))))
+    g = np.random.default_rng(0)
+    sets = [columns.encode([g.normal(size=N), g.integers(0, 3, N).astype(float)], seed) for seed in range(2)]
+    real = Data("rows", sets[0], typed=columns)
+    return Comparison(real, dataclasses.replace(real, name="samples", x=sets[1]))
+
+
 def stacked() -> Comparison:
     """Every channel is a digit."""
     real, train, fake = sides(3, channels_are="digits", usual_samples=N)
@@ -148,7 +159,7 @@ def two_sets() -> Comparison:
 
 
 CASES: dict[str, Callable[[], Comparison]] = {
-    f.__name__: f for f in (gan, vae, ae, two_stages, mixture, astray, vectors, stacked, two_sets)
+    f.__name__: f for f in (gan, vae, ae, two_stages, mixture, astray, vectors, typed, stacked, two_sets)
 }
 APPLIES = {
     "Ceiling": {"two_stages"},
@@ -170,6 +181,7 @@ APPLIES = {
     "StackedDigits": {"stacked"},
     "Transport": set(CASES),
     "TwoSample": set(CASES),
+    "TypedColumns": {"typed"},
 }
 """Where each metric runs. A metric that is in no case of this table is not tested: add a case for it."""
 QUICK = {"Likelihood": {"drawn": 200, "codes": 4}, "PathLength": {"points": 200}, "Separability": {"points": 200}}
