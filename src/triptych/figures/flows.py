@@ -70,7 +70,7 @@ def stages(model: Sampler, data: Data, path: str | Path, panels: int = 5) -> Pat
     """2,000 draws of z on their way to 2-D data, a colour for each direction that they come from; returns the path.
 
     Of a flow of layers the states between them, evenly spread, with the axes in the order of x; of one in continuous
-    time those at evenly spread times.
+    time those at some times, which stand closer towards the end.
     """
     _view(model, data)
     z = model.prior(2_000, torch.Generator().manual_seed(0))
@@ -80,7 +80,7 @@ def stages(model: Sampler, data: Data, path: str | Path, panels: int = 5) -> Pat
     figure, axes = _panels(len(found))
     for panel, (name, x) in zip(axes, found, strict=True):
         x = x.float().cpu()
-        panel.scatter(*x.T.numpy(), c=colours, cmap="twilight_shifted", s=2, linewidths=0, rasterized=True)
+        panel.scatter(*x.T.numpy(), c=colours, cmap="hsv", s=2, alpha=0.8, linewidths=0, rasterized=True)
         (left, low), half = view(x)
         panel.set_xlim(left - half, left + half)
         panel.set_ylim(low - half, low + half)
@@ -90,10 +90,11 @@ def stages(model: Sampler, data: Data, path: str | Path, panels: int = 5) -> Pat
 
 
 def _at_times(model: Stepwise, z: Tensor, panels: int) -> list[tuple[str, Tensor]]:
-    """States of a flow in continuous time, with the time as their name."""
-    every = max(1, 48 // (panels - 1))
-    way = list(model.path(z, every * (panels - 1)))[::every]
-    return [(f"t = {i / (panels - 1):.2g}", x) for i, x in enumerate(way)]
+    """States of a flow in continuous time, with the time as their name; later times stand closer."""
+    steps = 16 * (panels - 1)
+    way = list(model.path(z, steps))
+    at = [round(steps * (1 - (1 - i / (panels - 1)) ** 2)) for i in range(panels)]
+    return [(f"t = {i / steps:.2g}", way[i]) for i in at]
 
 
 def _between_layers(model: Sampler, z: Tensor, panels: int) -> list[tuple[str, Tensor]]:
