@@ -17,7 +17,6 @@ from triptych.errors import UserError
 from triptych.export import formats
 from triptych.export.formats import NotExportable
 from triptych.export.graphs import Graph, PartName, graphs_of
-from triptych.models.families import Autoencoder
 from triptych.run.folder import Run, Which
 from triptych.system import files
 
@@ -67,7 +66,7 @@ def write_export(
         raise UserError(f"{folder} is a file; give --out a folder")
     about = describe(found, model, precision)
     notes: list[str] = []
-    if isinstance(model, Autoencoder) and model.second is not None and bool(model.second.fitted):
+    if isinstance(model, Latent) and not model.prior_is_gaussian:
         notes.append("this model samples from a density fitted to its codes; the files know one Gaussian of the codes")
     contents: dict[str, bytes] = {}
     parts: dict[str, Any] = {}
@@ -130,6 +129,8 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
         told |= {"latent": model.latent, "prior": "normal" if model.prior_factor() is None else "gaussian"}
     if run.origin():
         told["origin"] = list(run.origin())
+    if (typed := run.typed()) is not None:
+        told["columns"] = typed.told()
     return told
 
 

@@ -113,7 +113,7 @@ def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float
     if isinstance(model, Density):
         z = model.log_prob_to_look_at(spots)
         z = z.clamp_min(z[z.isfinite()].max().item() - 12) if z.isfinite().any() else z
-    elif model.adversary is not None:
+    elif model.adversary in model.players:
         z = model.players[model.adversary](spots).flatten()
     else:
         return []
