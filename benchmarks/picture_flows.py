@@ -22,7 +22,7 @@ from common import auto_precision, record
 from mnist_minutes import sure
 
 from triptych import recipes, trainer
-from triptych.core import Data, Objective, Recipe, Sampler, to_bytes
+from triptych.core import Data, Sampler, to_bytes
 from triptych.data import load_spec
 from triptych.figures import tiles
 from triptych.metrics.features.extractor import extract
@@ -30,7 +30,6 @@ from triptych.metrics.features.self_trained import Offline, extractor_for
 from triptych.metrics.frechet import frechet_from_features
 from triptych.metrics.kernel import kernel_distance
 from triptych.models.families import build
-from triptych.objectives.flow_matching import LatentFlowMatching
 from triptych.recipes.override import with_field
 from triptych.run import Run
 from triptych.system.files import read_json, write_json
@@ -48,7 +47,7 @@ def trained(name: str, minutes: float, folder: Path, seed: int, changes: dict[st
     for key, value in changes.items():
         recipe = with_field(recipe, key, value)
     data, test = load_spec(recipe.data), held_out(recipe.data)
-    pace = pace_of(recipe, data, test)
+    pace = processor_pace(recipe, data, test, CPU, auto_precision(recipe, build(recipe.model, data.shape), data), 20)
     batch = recipe.train.batch
     images = max(batch, int(60 * minutes / pace / batch) * batch)
     sixth = images // 6
@@ -57,19 +56,6 @@ def trained(name: str, minutes: float, folder: Path, seed: int, changes: dict[st
     run = trainer.fit(replace(recipe, train=train), seed, place, "cpu", progress=False)
     write_json(note, {"cpu_seconds": time.process_time() - began, "images": images, "pace": pace, "asked": minutes})
     return run
-
-
-def pace_of(recipe: Recipe, data: Data, test: Data | None) -> float:
-    """Seconds of processor time for an image, over both stages where there are two."""
-    precision = auto_precision(recipe, build(recipe.model, data.shape), data)
-
-    def pace(objective: Objective) -> float:
-        return processor_pace(replace(recipe, objective=objective), data, test, CPU, precision, 20)
-
-    both = recipe.objective
-    if not isinstance(both, LatentFlowMatching):
-        return pace(both)
-    return both.share * pace(replace(both, share=1 - 1e-9)) + (1 - both.share) * pace(replace(both, share=1e-9))
 
 
 def held_out(spec: Any) -> Data | None:
