@@ -96,6 +96,7 @@ class FlowModel(Sampler, Encoder, Density):
     """
 
     sampling = ("flow", "dequantizer")
+    cooler = 0.7
 
     def __init__(self, shape: Shape, flow: Transform, dequantizer: nn.Module | None = None) -> None:
         super().__init__(shape)
