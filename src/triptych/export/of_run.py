@@ -16,8 +16,7 @@ from triptych.core import Latent, Model, encode
 from triptych.errors import UserError
 from triptych.export import formats
 from triptych.export.formats import NotExportable
-from triptych.export.graphs import Graph, PartName, graphs_of
-from triptych.models.families import Autoencoder
+from triptych.export.graphs import Graph, PartName, fitted_codes, graphs_of
 from triptych.run.folder import Run, Which
 from triptych.system import files
 
@@ -67,8 +66,6 @@ def write_export(
         raise UserError(f"{folder} is a file; give --out a folder")
     about = describe(found, model, precision)
     notes: list[str] = []
-    if isinstance(model, Autoencoder) and model.second is not None and bool(model.second.fitted):
-        notes.append("this model samples from a density fitted to its codes; the files know one Gaussian of the codes")
     contents: dict[str, bytes] = {}
     parts: dict[str, Any] = {}
     if format == "safetensors":
@@ -127,10 +124,17 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
         "recipe": encode(run.recipe),
     }
     if isinstance(model, Latent):
-        told |= {"latent": model.latent, "prior": "normal" if model.prior_factor() is None else "gaussian"}
+        told |= {"latent": model.latent, "prior": prior_of(model)}
     if run.origin():
         told["origin"] = list(run.origin())
     return told
+
+
+def prior_of(model: Latent) -> str:
+    """What codes of samples are drawn from."""
+    if fitted_codes(model):
+        return "fitted"
+    return "normal" if model.prior_factor() is None else "gaussian"
 
 
 def metadata(graph: Graph, about: dict[str, Any]) -> dict[str, str]:
@@ -146,8 +150,8 @@ def sides(graph: Graph) -> dict[str, Any]:
     model = graph.model
     assert isinstance(model, Latent)
     examples = {"shape": list(model.shape), "range": [0, 1] if len(model.shape) == 3 else None}
-    codes = {"shape": [model.latent], "range": None}
-    known = {"x": examples, "z": codes, "noise": codes}
+    known = {"x": examples, "z": {"shape": [model.latent], "range": None}}
+    known |= {"noise": {"shape": [graph.takes], "range": None}}
     number = {"shape": [], "range": None}
     names = (("input", graph.part.input), ("output", graph.part.output))
     return {side: {"name": name} | known.get(name, number) for side, name in names}
