@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -134,11 +135,14 @@ def main() -> None:
     options.add_argument("--seeds", type=int, default=2)
     options.add_argument("--note", default="")
     asked = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster ends with this process
     with tempfile.TemporaryDirectory() as tmp:
         home = Path(tmp)
         study = home / "once.yaml"
         recipes = [{"recipe": name, "train.images": asked.images} for name in RECIPES]
-        study.write_text(json.dumps({"name": "once", "seeds": asked.seeds, "samples": 500, "recipes": recipes}))
+        study.write_text(
+            json.dumps({"name": "once", "seeds": asked.seeds, "samples": 200, "yardsticks": False, "recipes": recipes})
+        )
         command = [sys.executable, "-m", "triptych", "study", str(study)]
         seconds = {}
         (home / "slurm").mkdir()

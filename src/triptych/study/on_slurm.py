@@ -73,7 +73,7 @@ class _Jobs(Worker):
     def _await_answer(self, at_work: Any) -> None:
         """Until the job's answer is there. `Ended` where the queue has lost it without one.
 
-        submitit would ask Slurm's accounting, which many a cluster does not keep, and wait for a cancelled job for ever.
+        submitit would ask the accounting, which many a cluster does not keep, and wait for a cancelled job for ever.
         """
         missed, looked = 0, time.monotonic()
         while not at_work.paths.result_pickle.exists():
