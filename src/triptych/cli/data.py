@@ -160,8 +160,10 @@ def info(
     rows.append(("examples", ", ".join(f"{len(d):,} {s}" for s, d in parts.items())))
     rows.append(("shape", " x ".join(map(str, first.shape)) + (" uint8" if first.is_images else " float32")))
     rows += classes(first) + original_sizes(first.about)
+    if first.typed is not None:
+        rows += [("columns" if i == 0 else "", c.said) for i, c in enumerate(first.typed.all)]
     mean, std = statistics.moments(first.x)
-    if len(mean) <= 8:
+    if len(mean) <= 8 and first.typed is None:
         rows.append(("mean", "  ".join(f"{v:.4f}" for v in mean)))
         rows.append(("std", "  ".join(f"{v:.4f}" for v in std)))
     if first.factors:
@@ -177,7 +179,7 @@ def info(
     if first.is_images and duplicates:
         rows += duplicate_rows(parts)
     path = sheet or root() / "sheets" / f"{plain(first.name)}.png"
-    if first.is_images or first.shape == (2,):
+    if first.is_images or (first.shape == (2,) and first.typed is None):
         with system_errors(path, "give another place with --sheet" if sheet else ADVICE):
             rows.append(("contact sheet", str(contact_sheet(first, path))))
     table = Table(box=None, show_header=False, pad_edge=False)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from triptych.cli.options import Track
-from triptych.study.contract import Resource
+from triptych.core.contract import Resource
 from triptych.study.slurm import ON, Slurm
 
 if TYPE_CHECKING:
-    from triptych.study.contract import Contract
+    from triptych.core.contract import Contract
     from triptych.study.jobs import Job, Outcome
     from triptych.study.study import Scale
 
@@ -57,8 +57,8 @@ def study(
 
 def contract(equal: Resource | None, budget: float | None) -> Contract | None:
     """What --equal and --budget say together; UserError for one without the other."""
+    from triptych.core.contract import Contract
     from triptych.errors import UserError
-    from triptych.study.contract import Contract
 
     if equal is None and budget is None:
         return None

@@ -66,6 +66,8 @@ def write_export(
         raise UserError(f"{folder} is a file; give --out a folder")
     about = describe(found, model, precision)
     notes: list[str] = []
+    if isinstance(model, Latent) and not (model.prior_is_gaussian or fitted_codes(model)):
+        notes.append("the prior of this model has no graph; the files know one Gaussian of its codes")
     contents: dict[str, bytes] = {}
     parts: dict[str, Any] = {}
     if format == "safetensors":
@@ -127,6 +129,8 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
         told |= {"latent": model.latent, "prior": prior_of(model)}
     if run.origin():
         told["origin"] = list(run.origin())
+    if (typed := run.typed()) is not None:
+        told["columns"] = typed.told()
     return told
 
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Latent, Metric, Quantity, Value
-from triptych.models.families import AEModel
 from triptych.models.latent_space import slerp
 
 
@@ -74,7 +73,7 @@ class PathLength(Metric):
         model, extractor = comparison.model, comparison.extractors.own
         assert isinstance(model, Latent)
         assert extractor is not None
-        path: Literal["slerp", "lerp"] = "lerp" if isinstance(model, AEModel) else "slerp"
+        path: Literal["slerp", "lerp"] = "slerp" if model.spherical else "lerp"
 
         def features(x: Tensor) -> Tensor:
             return extractor(x)["features"].cpu()

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core import Recipe
+from triptych.core.contract import Contract
 from triptych.errors import UserError
-from triptych.study.contract import Contract
 from triptych.study.jobs import Job, Outcome, run_id
 from triptych.study.study import Study
 

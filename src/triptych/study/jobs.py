@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 
 from triptych.core import Recipe, encode
 from triptych.core.codec import identity
+from triptych.core.contract import Contract
 from triptych.errors import UserError
-from triptych.study.contract import Contract
 from triptych.system import files, names
 
 

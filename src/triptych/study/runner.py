@@ -12,10 +12,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from triptych.core.contract import Contract
 from triptych.errors import UserError
 from triptych.run.folder import Run
 from triptych.study import budgets
-from triptych.study.contract import Contract
 from triptych.study.display import display
 from triptych.study.executor import Executor
 from triptych.study.jobs import Job, Outcome
@@ -54,7 +54,6 @@ def run_study(
     earlier = recorded(out)
     with system_errors(out, ELSEWHERE):
         out.mkdir(parents=True, exist_ok=True)
-        files.sweep(out)  # of study.json and the report
     executor, told = executor or Local(jobs, device), dict[str, Any]()
     workers = min(executor.at_once, study.seeds * len(study.recipes))
     if (contract := budgets.contract_of(study, workers)) is not None:
