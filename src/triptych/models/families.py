@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -174,6 +174,14 @@ class CodeSampler(nn.Module, ABC):
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
         """Nats per code, (n,) float64."""
+
+    @abstractmethod
+    def transport(self) -> tuple[int, Callable[[Tensor], Tensor]]:
+        """How many numbers of N(0, 1) make a code, d, and how: from (n, d) to (n, latent).
+
+        For programs that draw by themselves: an exported model. The function can be traced, and has the distribution
+        of `draw`.
+        """
 
 
 class Autoencoder(Observed):
