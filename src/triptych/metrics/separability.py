@@ -74,6 +74,8 @@ class Separability(Metric):
     def applies(self, comparison: Comparison) -> str:
         if not isinstance(comparison.model, Latent) or comparison.model.latent > self.widest:
             return f"planes are fitted in at most {self.widest} dimensions"
+        if comparison.real.distribution is not None:
+            return "the classes of a 2-D set are its modes, and mode coverage counts these"
         if isinstance(comparison.model, Encoder):
             labels = comparison.real.labels
             return "" if labels is not None and len(labels.unique()) > 1 else "there are no labels"
