@@ -86,7 +86,7 @@ class Separability(Metric):
         if isinstance(model, Encoder):
             data = subset(comparison.real, self.points, self.seed)
             assert data.labels is not None
-            codes, labels, note = encoded(model, data.x), data.labels, "codes of real examples"
+            codes, labels, note = encoded(model, data.x, y=data.labels), data.labels, "codes of real examples"
         else:
             assert isinstance(model, Latent)
             assert comparison.classifier is not None
