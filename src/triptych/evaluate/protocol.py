@@ -50,7 +50,8 @@ def draw(model: Sampler, n: int, seed: int, real: Data) -> Data:
     if n < 1:
         raise UserError(f"{n} samples were asked for; give at least 1")
     if not real.is_images:
-        return Data("samples", model.sample(n, seed=seed).cpu(), distribution=real.distribution)
+        x = model.sample(n, seed=seed).cpu()
+        return Data("samples", x, distribution=real.distribution, typed=real.typed)
     parts: list[Tensor] = []
     while (done := sum(map(len, parts))) < n:
         x = model.sample(min(10_000, n - done), seed=seed + 1_000_003 * len(parts))

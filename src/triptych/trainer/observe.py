@@ -18,7 +18,7 @@ from triptych.data.batches import InOrder
 from triptych.errors import Diverged, UserError
 from triptych.evaluate.curve import draw_curve
 from triptych.evaluate.while_training import during_training, left_out_along, of_features, samples_along
-from triptych.figures import planes, tiles
+from triptych.figures import columns, planes, tiles
 from triptych.models import latent_space
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink
@@ -231,8 +231,10 @@ class Draw(Observer):
         with device.evaluation_mode(model, state.seed), compilation.eager(model), state.averages.applied():
             if isinstance(model, Sampler) and data.is_images:
                 sink.images("samples", state.images, tiles.tile(model.sample(64, seed=0)))
-            elif isinstance(model, Sampler) and data.shape == (2,):
-                sink.images("samples", state.images, planes.plane_image(model.sample(2_000, seed=0), data, model))
+            elif isinstance(model, Sampler) and data.shape == (2,) and data.typed is None:
+                sink.images("samples", state.images, planes.plane_of(model, data))
+            elif isinstance(model, Sampler) and data.typed is not None:
+                sink.images("samples", state.images, columns.sheet_image(model.sample(2_000, seed=0), state.held_out))
             if isinstance(model, Encoder) and not isinstance(model, Density) and data.is_images:
                 rows = range(min(36, len(state.held_out)))
                 x = latent_space.public(state.held_out, rows)
