@@ -122,6 +122,15 @@ def mixture() -> Comparison:
     return Comparison(real, fake, train=real, model=model, objective=NLL())
 
 
+def classes() -> Comparison:
+    """A flow of a toy set whose modes are its classes."""
+    right = mixture()
+    torch.manual_seed(3)
+    model = RealNVP(width=8, layers=2, classes=8).build((2,)).eval()
+    model.know_classes(right.real)
+    return dataclasses.replace(right, model=model)
+
+
 def astray() -> Comparison:
     """The same, and samples that reach no mode."""
     right = mixture()
@@ -159,24 +168,25 @@ def two_sets() -> Comparison:
 
 
 CASES: dict[str, Callable[[], Comparison]] = {
-    f.__name__: f for f in (gan, vae, ae, two_stages, mixture, astray, vectors, typed, stacked, two_sets)
+    f.__name__: f for f in (gan, vae, ae, two_stages, mixture, classes, astray, vectors, typed, stacked, two_sets)
 }
 APPLIES = {
+    "Bayes": {"classes"},
     "Ceiling": {"two_stages"},
-    "Passes": {"gan", "vae", "ae", "two_stages", "mixture", "astray", "vectors"},
+    "Passes": {"gan", "vae", "ae", "two_stages", "mixture", "classes", "astray", "vectors"},
     "Classes": {"gan", "vae", "ae", "two_stages"},
     "Disentanglement": {"vae", "ae", "two_stages"},
     "Frechet": set(CASES),
     "FrechetInfinity": {"gan", "vae", "ae", "two_stages", "stacked", "two_sets"},
     "InceptionScore": {"gan", "vae", "ae", "two_stages"},
     "Kernel": set(CASES),
-    "Likelihood": {"gan", "vae", "ae", "two_stages", "mixture", "astray", "vectors"},
-    "ModeCoverage": {"mixture", "astray"},
+    "Likelihood": {"gan", "vae", "ae", "two_stages", "mixture", "classes", "astray", "vectors"},
+    "ModeCoverage": {"mixture", "classes", "astray"},
     "Neighbours": set(CASES),
     "PathLength": {"gan", "vae", "ae", "two_stages"},
     "PixelFrechet": {"gan", "vae", "ae", "two_stages", "stacked", "two_sets"},
     "PriorHole": {"vae", "ae"},
-    "RoundTrip": {"mixture", "astray"},
+    "RoundTrip": {"mixture", "classes", "astray"},
     "Separability": {"gan", "vae", "ae", "two_stages"},
     "StackedDigits": {"stacked"},
     "Transport": set(CASES),
