@@ -134,6 +134,14 @@ def vectors() -> Comparison:
     return Comparison(Data("points", points[0]), Data("samples", points[1]), model=model)
 
 
+def asked_for() -> Comparison:
+    """Samples that were made for a class each, without a model; the classifier stands beside another extractor."""
+    real, train, fake = sides()
+    labelled = dataclasses.replace(fake, labels=torch.arange(N) % 4)
+    extractors = Extractors(own=Offline(Halves(), "autoencoder", "autoencoder:test"), beside=(classifier(),))
+    return Comparison(real, labelled, extra_real=train, extractors=extractors)
+
+
 def stacked() -> Comparison:
     """Every channel is a digit."""
     real, train, fake = sides(3, channels_are="digits", usual_samples=N)
@@ -148,26 +156,31 @@ def two_sets() -> Comparison:
 
 
 CASES: dict[str, Callable[[], Comparison]] = {
-    f.__name__: f for f in (gan, vae, ae, two_stages, mixture, astray, vectors, stacked, two_sets)
+    f.__name__: f for f in (gan, vae, ae, two_stages, mixture, astray, vectors, asked_for, stacked, two_sets)
 }
 APPLIES = {
     "Ceiling": {"two_stages"},
     "Passes": {"gan", "vae", "ae", "two_stages", "mixture", "astray", "vectors"},
-    "Classes": {"gan", "vae", "ae", "two_stages"},
+    "ClassAccuracy": {"asked_for"},
+    "ClassFrechet": {"asked_for"},
+    "ClassKernel": {"asked_for"},
+    "ClassNeighbours": {"asked_for"},
+    "Classes": {"gan", "vae", "ae", "two_stages", "asked_for"},
     "Disentanglement": {"vae", "ae", "two_stages"},
     "Frechet": set(CASES),
-    "FrechetInfinity": {"gan", "vae", "ae", "two_stages", "stacked", "two_sets"},
+    "FrechetInfinity": {"gan", "vae", "ae", "two_stages", "asked_for", "stacked", "two_sets"},
     "InceptionScore": {"gan", "vae", "ae", "two_stages"},
     "Kernel": set(CASES),
     "Likelihood": {"gan", "vae", "ae", "two_stages", "mixture", "astray", "vectors"},
     "ModeCoverage": {"mixture", "astray"},
     "Neighbours": set(CASES),
     "PathLength": {"gan", "vae", "ae", "two_stages"},
-    "PixelFrechet": {"gan", "vae", "ae", "two_stages", "stacked", "two_sets"},
+    "PixelFrechet": {"gan", "vae", "ae", "two_stages", "asked_for", "stacked", "two_sets"},
     "PriorHole": {"vae", "ae"},
     "RoundTrip": {"mixture", "astray"},
     "Separability": {"gan", "vae", "ae", "two_stages"},
     "StackedDigits": {"stacked"},
+    "TrainOnGenerated": {"asked_for"},
     "Transport": set(CASES),
     "TwoSample": set(CASES),
 }

@@ -84,6 +84,8 @@ def comparisons() -> Iterator[Comparison]:
                 own=classifier(), beside=(dataclasses.replace(classifier(), beside=True),), inception=inception()
             ),
         )
+    extractors = Extractors(own=classifier())
+    yield Comparison(some[0], some[1], extra_real=some[2], extractors=extractors)
     stacked = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     digits = Extractors(digits=classifier())
     yield Comparison(Data("stacked", stacked[:20]), Data("samples", stacked[20:]), extractors=digits)

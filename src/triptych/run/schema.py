@@ -309,6 +309,9 @@ VALUE: dict[str, Check] = {
             ),
         )
     ),
+    "parts": optional(
+        mapped(record(value=optional(is_number), n=is_count, n_real=is_count, floor=optional(is_number)))
+    ),
     "card": optional(mapped(lambda v: v is None or isinstance(v, bool | str) or is_number(v) or listed(is_number)(v))),
 }
 
