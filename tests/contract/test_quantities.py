@@ -18,7 +18,7 @@ from triptych.core.features import Extractors
 from triptych.core.metric import described
 from triptych.core.quantity import BOOKKEEPING, TOLD, live, read_back, undeclared
 from triptych.data import load
-from triptych.data.batches import Batches, in_order
+from triptych.data.batches import Batches, InOrder
 from triptych.errors import UserError
 from triptych.metrics.comparison import Comparison, subset
 from triptych.metrics.features.extractor import Inception
@@ -140,7 +140,7 @@ def test_every_number_an_objective_logs_is_declared(name: str) -> None:
     model = spec.build(data.shape)
     objective.prepare(model, data)
     clock = Clock(0, 0, 0.0, 10)
-    made = set(objective.validate(model, in_order(data, 64, torch.device("cpu"), 128), clock))
+    made = set(objective.validate(model, InOrder(data, 64, torch.device("cpu"), 128), clock))
     for move in objective.step(model, Batches(data, 32, 0, torch.device("cpu")), clock):
         made |= set(move.logs)
     assert made <= objective.quantities.keys()

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from triptych.core.data import Data
-from triptych.core.model import Model
+from triptych.core.labels import Labelled
+from triptych.core.model import Model, class_count
 from triptych.core.quantity import Quantity
 
 
@@ -39,6 +40,18 @@ class Move:
     @property
     def names(self) -> tuple[str, ...]:
         return (self.players,) if isinstance(self.players, str) else self.players
+
+
+def examples(model: Model, batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Batches of a stream, each with the labels (n,) that the model is conditioned on: None where it has no classes.
+
+    `given(y)` around the calls of the players conditions them on these.
+    """
+    if not class_count(model):
+        return ((x, None) for x in batches)
+    if not isinstance(batches, Labelled):
+        raise TypeError(f"the model has classes, and these batches ({type(batches).__name__}) have no labels")
+    return batches.labelled
 
 
 class Objective(ABC):

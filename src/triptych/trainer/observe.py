@@ -13,7 +13,8 @@ from statistics import fmean
 from typing import Any
 
 from triptych.core import Clock, Density, Encoder, Sampler, Train, Undefined, quantity
-from triptych.data.batches import in_order
+from triptych.core.objective import examples
+from triptych.data.batches import InOrder
 from triptych.errors import Diverged, UserError
 from triptych.evaluate.curve import draw_curve
 from triptych.evaluate.while_training import during_training, left_out_along, of_features, samples_along
@@ -147,8 +148,10 @@ class Compile(Observer):
     def begin(self, state: State) -> None:
         if not device.compiles(state.model.device) or state.ranks.world > 1:  # each rank would compile for itself
             return
-        batch = next(in_order(state.data, state.train.batch, state.model.device))
-        why_not = compilation.compile_players(state.model, state.objective, batch, self.run.env["precision"])
+        first = InOrder(state.data, state.train.batch, state.model.device)
+        batch, labels = next(examples(state.model, first))
+        precision = self.run.env["precision"]
+        why_not = compilation.compile_players(state.model, state.objective, batch, precision, labels=labels)
         self.run.set_status(compiled=why_not is None)
         if why_not is not None:
             self.sink.text(f"torch.compile is left out, training is eager: {why_not}")
@@ -184,7 +187,7 @@ class Evaluate(Observer):
     def __call__(self, state: State, line: dict[str, Any]) -> None:
         train, model = state.train, state.model
         clock = Clock(state.step, state.images, min(state.images / train.images, 1.0))
-        batches = in_order(state.held_out, max(train.batch, 256), model.device, VALIDATED)
+        batches = InOrder(state.held_out, max(train.batch, 256), model.device, VALIDATED)
         with device.evaluation_mode(model, state.seed), compilation.eager(model):
             with state.averages.applied() if state.objective.validates_averages else nullcontext():
                 found = state.objective.validate(model, batches, clock)
