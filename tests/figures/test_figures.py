@@ -10,12 +10,13 @@ import zlib
 import numpy as np
 import pytest
 import torch
+from greys import NAMES, Greys
 from PIL import Image
 
 from triptych import figures
 from triptych.core import Data
 from triptych.errors import UserError
-from triptych.figures import canvas, charts, planes, tiles
+from triptych.figures import canvas, charts, classes, planes, tiles
 from triptych.models.gans.mlp import MLPGAN
 
 
@@ -144,3 +145,27 @@ def test_figures_are_not_written_through_links(tmp_path):
     planes.paths(torch.rand(2, 3, 2), torch.rand(9, 2), tmp_path / "c.png")
     assert (tmp_path / "outside.txt").read_text() == "mine"
     assert not (tmp_path / "a.png").is_symlink()
+
+
+def test_a_sheet_has_a_row_for_each_class_and_one_z_down_each_column():
+    model = Greys()
+    sheet = np.asarray(classes.by_class(model, NAMES)).astype(int)
+    side = 64 + tiles.GAP
+    margin = sheet.shape[1] - (classes.COLUMNS * side - tiles.GAP)
+    assert margin > 0
+    assert sheet.shape[0] == 3 * side - tiles.GAP
+    rows = [sheet[i * side : i * side + 64, margin:] for i in range(3)]
+    assert np.abs(rows[1] - rows[0] - 102).max() <= 1  # the greys are 0.4 apart, to a level of rounding
+    assert np.abs(rows[2] - rows[1] - 102).max() <= 1
+    again = np.asarray(classes.by_class(model, NAMES))
+    assert (again == sheet).all()
+
+
+def test_a_sheet_shows_some_of_many_classes_and_says_so():
+    assert classes.shown_classes(10) == list(range(10))
+    some = classes.shown_classes(100)
+    assert len(some) == len(set(some)) == classes.ROWS
+    assert (some[0], some[-1]) == (0, 99)
+    assert classes.said(10) == ""
+    assert classes.said(1_000) == "sheets show 16 of 1,000 classes, a row each"
+    assert classes.short("a class of a very long name") == "a class of a very l…"
