@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, get_args, get_origin
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
 
 from triptych.core.data import LARGEST, Data, Shape
-from triptych.core.labels import Asked, class_numbers, draw_labels, frequencies_of
+from triptych.core.labels import CLASSES, Asked, class_numbers, draw_labels, frequencies_of
 from triptych.core.share import draw
 from triptych.errors import UserError
 
@@ -238,8 +238,11 @@ class Stepwise(Model):
     steps: int
 
     @abstractmethod
-    def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
-        """What z (n, latent) passes on its way in so many steps: public examples, z itself first."""
+    def path(self, z: Tensor, steps: int, y: Asked = None) -> Iterator[Tensor]:
+        """What z (n, latent) passes on its way in so many steps: public examples, z itself first.
+
+        `y` as for `decode` of a model with classes.
+        """
 
     def choose(self, solver: str | None = None, steps: int | None = None) -> None:
         """Another solver or number of steps from now on; None leaves it. UserError for what there is not."""
@@ -289,3 +292,24 @@ class ModelSpec(ABC):
     @abstractmethod
     def build(self, shape: Shape) -> Model:
         """A freshly initialised model; UserError where the networks cannot make this shape."""
+
+
+@dataclass(frozen=True)
+class ConditionalSpec(ModelSpec):
+    """Abstract base of the networks that can be conditioned on classes."""
+
+    _: KW_ONLY
+    classes: int | Literal["auto"] = field(default=0, metadata={"later": True})
+    """classes that the networks are conditioned on: how many, auto for those of the data, 0 for none"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.classes != "auto" and not 0 <= self.classes <= CLASSES:
+            raise UserError(f"model.classes is {self.classes}; give auto, or a number up to {CLASSES:,}")
+
+    @property
+    def k(self) -> int:
+        """How many classes the networks are built for; UserError while nobody has looked at the data."""
+        if self.classes == "auto":
+            raise UserError("model.classes is auto, and what is built needs their number")
+        return self.classes

@@ -15,7 +15,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Data, Encoder, Latent, Model, to_inner, to_public
+from triptych.core import Conditional, Data, Encoder, Latent, Model, to_inner, to_public
+from triptych.core.labels import Asked
+from triptych.core.model import class_count, decoded
 from triptych.errors import UserError
 from triptych.models.families import Autoencoder
 
@@ -59,17 +61,35 @@ def public(data: Data, indices: Sequence[int] | range) -> Tensor:
 
 
 @torch.no_grad()
-def decode(model: Latent, z: Tensor, batch: int = 256) -> Tensor:
-    """Public examples of codes z (n, latent), on the CPU."""
-    return torch.cat([model.decode(part.to(model.device)).cpu() for part in z.split(batch)])
+def decode(model: Latent, z: Tensor, batch: int = 256, y: Asked = None) -> Tensor:
+    """Public examples of codes z (n, latent), on the CPU; of a model with classes given y, else drawn ones."""
+    return decoded(model, z.to(model.device), model.labels(y, len(z)), batch).cpu()
 
 
 @torch.no_grad()
-def encode(model: Model, x: Tensor, batch: int = 256) -> Tensor:
-    """Codes of public examples x, (n, latent), on the CPU; UserError where the model cannot."""
+def encode(model: Model, x: Tensor, batch: int = 256, y: Asked = None) -> Tensor:
+    """Codes of public examples x, (n, latent), on the CPU; UserError where the model cannot.
+
+    `y` of a model with classes: the labels of x, else drawn ones.
+    """
     if not isinstance(model, Encoder):
         raise UserError(f"{type(model).__name__} cannot encode examples; choose a run of an autoencoder or a flow")
-    return torch.cat([model.encode(part.to(model.device)).cpu() for part in x.split(batch)])
+    return encoded(model, x, model.labels(y, len(x)), batch)
+
+
+def encoded(model: Model, x: Tensor, y: Tensor | None, batch: int) -> Tensor:
+    """Codes of public examples x given labels y (n,) of a model with classes, on the CPU, a batch at a time."""
+    if y is None or not isinstance(model, Conditional):
+        return torch.cat([model.encode(part.to(model.device)).cpu() for part in x.split(batch)])
+    pairs = zip(x.split(batch), y.split(batch), strict=True)
+    return torch.cat([model.encode(part.to(model.device), own).cpu() for part, own in pairs])
+
+
+def labels_for(model: Model, data: Data, rows: Sequence[int] | range) -> Tensor | None:
+    """The labels of some examples, (n,), for a model with classes; None for another, or where there are none."""
+    if not class_count(model) or data.labels is None:
+        return None
+    return data.labels[torch.tensor(list(rows), dtype=torch.int64)]
 
 
 def use_batch_statistics(model: Model) -> None:

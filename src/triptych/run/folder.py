@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from triptych.core import Data, Model, Recipe, Split, encode
+from triptych.core import Conditional, Data, Model, Recipe, Split, encode
 from triptych.core.frame import frame
 from triptych.errors import UserError
 from triptych.run import checkpoint, hub, plugins, schema, shown
@@ -322,6 +322,8 @@ class Run:
             schema.note(f"{self.path}: {how}; what it makes may differ")
         model = build(self.recipe.model, self.shape())
         model.load_state_dict(self.weights(model.state_dict(), which))
+        if isinstance(model, Conditional):
+            model.class_names = tuple(self.env.get("classes", ()))
         place(model, pick_device(device), "fp32")
         return model.eval()
 

@@ -248,8 +248,10 @@ class Draw(Observer):
             elif isinstance(model, Sampler) and data.shape == (2,):
                 sink.images("samples", state.images, planes.plane_image(model.sample(2_000, seed=0), data, model))
             if isinstance(model, Encoder) and not isinstance(model, Density) and data.is_images:
-                x = latent_space.public(state.held_out, range(min(36, len(state.held_out))))
-                pairs = tiles.pairs(x, latent_space.decode(model, latent_space.encode(model, x)))
+                rows = range(min(36, len(state.held_out)))
+                x = latent_space.public(state.held_out, rows)
+                y = latent_space.labels_for(model, state.held_out, rows)
+                pairs = tiles.pairs(x, latent_space.decode(model, latent_space.encode(model, x, y=y), y=y))
                 sink.images("reconstructions", state.images, tiles.tile(pairs, columns=12))
 
 

@@ -20,7 +20,7 @@ import torch
 from triptych.core import Data, Recipe, Train
 from triptych.core.features import Extractors
 from triptych.errors import Diverged, UserError
-from triptych.models.families import build
+from triptych.models.families import build_for
 from triptych.run.folder import Run
 from triptych.run.sinks import JSONLines, PictureFiles, Sinks
 from triptych.system import device as runtime
@@ -56,7 +56,7 @@ def untrained(
     extractors: Extractors = Extractors(),  # noqa: B008
 ) -> State:
     """The state of a training that is about to make its first step."""
-    model = runtime.place(build(recipe.model, data.shape), device, precision)
+    model = runtime.place(build_for(recipe.model, data), device, precision)
     state = State(recipe, model, data, test, 0, extractors=extractors)
     state.prepare()
     model.train()
