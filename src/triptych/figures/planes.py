@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from triptych.core import Data, Density, Model
+from triptych.core import Conditional, Data, Density, Model
+from triptych.core.labels import given
 from triptych.figures.canvas import FAINT, PALETTE, _canvas, _save, rendered, save_picture
 
 if TYPE_CHECKING:
@@ -22,20 +23,25 @@ DEAR = 10.0
 """Passes through the networks that a likelihood may take before maps of it are made of fewer points."""
 
 
-def plane(samples: Tensor, data: Data | Tensor, path: str | Path, model: Model | None = None) -> Path:
+def plane(
+    samples: Tensor, data: Data | Tensor, path: str | Path, model: Model | None = None, labels: Tensor | None = None
+) -> Path:
     """Draw 2-D samples (n, 2) over data (m, 2), with contours of what the model believes; returns the path.
 
     Contours are the exact log density where the model is a `Density`, else the score of its adversary where it has
-    one. The view is fixed by the data, so that panels of one data set can be compared; samples beyond it are counted
-    in a corner.
+    one, over all classes where it has some. The view is fixed by the data, so that panels of one data set can be
+    compared; samples beyond it are counted in a corner. Samples of `labels` (n,) have a colour for each class, and
+    neighbouring numbers have different ones.
     """
-    return save_picture(plane_image(samples, data, model), path)
+    return save_picture(plane_image(samples, data, model, labels), path)
 
 
-def plane_image(samples: Tensor, data: Data | Tensor, model: Model | None = None) -> Image.Image:
+def plane_image(
+    samples: Tensor, data: Data | Tensor, model: Model | None = None, labels: Tensor | None = None
+) -> Image.Image:
     """The picture that `plane` writes. Contours are on a grid of 96 points a side, 48 where a likelihood is dear."""
     figure, axes = _canvas(4.2, 4.2)
-    draw_plane(axes, samples, data, model)
+    draw_plane(axes, samples, data, model, labels)
     return rendered(figure)
 
 
@@ -54,7 +60,9 @@ def paths(lines: Tensor, data: Data | Tensor, path: str | Path, *, every: int = 
     return _save(figure, path)
 
 
-def draw_plane(axes: Axes, samples: Tensor, data: Data | Tensor, model: Model | None = None) -> None:
+def draw_plane(
+    axes: Axes, samples: Tensor, data: Data | Tensor, model: Model | None = None, labels: Tensor | None = None
+) -> None:
     """`plane` on given axes: samples (n, 2) over data (m, 2)."""
     points = (data.x if isinstance(data, Data) else data)[:2000].detach().float().cpu()
     samples = samples.detach().float().cpu()
@@ -62,8 +70,10 @@ def draw_plane(axes: Axes, samples: Tensor, data: Data | Tensor, model: Model | 
     if model is not None:
         _contours(axes, model, centre, half)
     size = 5 if len(samples) <= 1000 else 2.5
+    own = PALETTE[1:6]  # blue is what the model believes
+    colors = own[0] if labels is None else [own[k % len(own)] for k in labels.tolist()]
     axes.scatter(*points.T.numpy(), s=size, c=FAINT, alpha=0.45, linewidths=0, rasterized=True)
-    axes.scatter(*samples.T.numpy(), s=size, c=PALETTE[1], alpha=0.7, linewidths=0, rasterized=True)
+    axes.scatter(*samples.T.numpy(), s=size, c=colors, alpha=0.7, linewidths=0, rasterized=True)
     axes.set_xlim(centre[0] - half, centre[0] + half)
     axes.set_ylim(centre[1] - half, centre[1] + half)
     axes.set_aspect("equal")
@@ -94,7 +104,7 @@ def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float
         z = model.log_prob(spots)
         z = z.clamp_min(z[z.isfinite()].max().item() - 12) if z.isfinite().any() else z
     elif model.adversary is not None:
-        z = model.players[model.adversary](spots).flatten()
+        z = scores(model, model.players[model.adversary], spots)
     else:
         return
     height = z.float().cpu().view(n, n).nan_to_num(posinf=0.0, neginf=0.0).numpy()
@@ -103,3 +113,14 @@ def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float
     x, y = x.numpy(), y.numpy()
     axes.contourf(x, y, height, levels=14, cmap="Blues", alpha=0.45, zorder=0)
     axes.contour(x, y, height, levels=14, colors=PALETTE[0], alpha=0.35, linewidths=0.5, zorder=0)
+
+
+def scores(model: Model, critic: nn.Module, points: Tensor) -> Tensor:
+    """The critic's score of points (n, d), (n,); of a model with classes its mean over them, at their frequencies."""
+    if not isinstance(model, Conditional) or not model.classes:
+        return critic(points).flatten()
+    total = points.new_zeros(len(points))
+    for c, share in enumerate(model.frequencies.tolist()):
+        with given(torch.full((len(points),), c, device=points.device)):
+            total += share * critic(points).flatten()
+    return total

@@ -122,7 +122,7 @@ class WithinClasses(Metric):
                 told.append(f"floor of {int(both.sum())}")
         if short := len(parts) - int(has.sum()):
             told.append(f"too few examples of {short} {'class' if short == 1 else 'classes'}")
-        if has.sum() > 1:
+        if len(own[has].unique()) > 1:
             worst = worst_class(own, self.quantities[name].sign)
             told.append(f"worst: {class_name(real, worst)} ({own[worst].item():.3g})")
         se = math.nan

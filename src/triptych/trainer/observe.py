@@ -246,7 +246,9 @@ class Draw(Observer):
             elif isinstance(model, Sampler) and data.is_images:
                 sink.images("samples", state.images, tiles.tile(model.sample(64, seed=0)))
             elif isinstance(model, Sampler) and data.shape == (2,):
-                sink.images("samples", state.images, planes.plane_image(model.sample(2_000, seed=0), data, model))
+                y = model.labels(None, 2_000, seed=0)
+                x = model.sample(2_000, seed=0, y=y) if y is not None else model.sample(2_000, seed=0)
+                sink.images("samples", state.images, planes.plane_image(x, data, model, y))
             if isinstance(model, Encoder) and not isinstance(model, Density) and data.is_images:
                 rows = range(min(36, len(state.held_out)))
                 x = latent_space.public(state.held_out, rows)
