@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Latent, Model, Sampler
-from triptych.core.model import Stepwise
+from triptych.core.model import Stepwise, class_count, decoded
 from triptych.errors import UserError
 from triptych.figures.canvas import PALETTE, _save
 from triptych.figures.planes import DEAR, draw_plane, plane_image, view
@@ -43,13 +43,17 @@ def density(model: Model, data: Data, path: str | Path, pixels: int = 240) -> Pa
 
 
 def warp(model: Latent, data: Data, path: str | Path, lines: int = 21, extent: float = 2.5) -> Path:
-    """A square grid in z ∈ [−extent, extent]² and its image under the inverse flow; returns the path."""
+    """A square grid in z ∈ [−extent, extent]² and its image under the inverse flow; returns the path.
+
+    Of a flow with classes that of class 0.
+    """
     centre, half = _view(model, data)
     ticks, fine = torch.linspace(-extent, extent, lines), torch.linspace(-extent, extent, 400)
     one = torch.stack([torch.stack([t.expand_as(fine), fine], 1) for t in ticks])
     rows = torch.cat([one, one.flip(2)])
     with torch.no_grad():
-        bent = model.decode(rows.flatten(0, 1).to(model.device)).cpu().view(rows.shape)
+        z, one_class = rows.flatten(0, 1).to(model.device), 0 if class_count(model) else None
+        bent = decoded(model, z, model.labels(one_class, len(z)), len(z)).cpu().view(rows.shape)
     figure, (base, space) = _panels(2)
     draw_plane(space, torch.zeros(0, 2), data)
     for axes, paths in ((base, rows), (space, bent)):
@@ -57,7 +61,7 @@ def warp(model: Latent, data: Data, path: str | Path, lines: int = 21, extent: f
             axes.plot(*line.T.numpy(), color=PALETTE[i >= lines], linewidth=0.5, alpha=0.8)
     base.set_aspect("equal")
     base.set_title("z", fontsize=9)
-    space.set_title("x = f⁻¹(z)", fontsize=9)
+    space.set_title("x = f⁻¹(z)" if one_class is None else "x = f⁻¹(z), class 0", fontsize=9)
     space.set_xlim(centre[0] - half, centre[0] + half)
     space.set_ylim(centre[1] - half, centre[1] + half)
     return _save(figure, path)

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from triptych.core import Conditional, Data, Density, Model
+from triptych.core import Data, Density, Model
 from triptych.core.labels import given
+from triptych.core.model import class_count
 from triptych.figures.canvas import FAINT, PALETTE, _canvas, _save, rendered, save_picture
 
 if TYPE_CHECKING:
@@ -93,6 +94,17 @@ def view(points: Tensor) -> tuple[tuple[float, float], float]:
     return (centre[0].item(), centre[1].item()), 1.25 * max(0.5 * (high - low).max().item(), 1e-6)
 
 
+def scores(model: Model, critic: nn.Module, x: Tensor) -> Tensor:
+    """The critic's scores of x (n, d), (n,); of one with classes the mean over these."""
+    if not (k := class_count(model)):
+        return critic(x).flatten()
+    total = torch.zeros(len(x), device=x.device)
+    for c in range(k):
+        with given(torch.full((len(x),), c, device=x.device)):
+            total += critic(x).flatten() / k
+    return total
+
+
 @torch.no_grad()
 def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float, n: int = 96) -> None:
     if isinstance(model, Density) and model.cost.likelihood > DEAR:
@@ -113,14 +125,3 @@ def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float
     x, y = x.numpy(), y.numpy()
     axes.contourf(x, y, height, levels=14, cmap="Blues", alpha=0.45, zorder=0)
     axes.contour(x, y, height, levels=14, colors=PALETTE[0], alpha=0.35, linewidths=0.5, zorder=0)
-
-
-def scores(model: Model, critic: nn.Module, points: Tensor) -> Tensor:
-    """The critic's score of points (n, d), (n,); of a model with classes its mean over them, at their frequencies."""
-    if not isinstance(model, Conditional) or not model.classes:
-        return critic(points).flatten()
-    total = points.new_zeros(len(points))
-    for c, share in enumerate(model.frequencies.tolist()):
-        with given(torch.full((len(points),), c, device=points.device)):
-            total += share * critic(points).flatten()
-    return total

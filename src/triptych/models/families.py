@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -153,15 +153,20 @@ class FlowModel(Conditional, Sampler, Encoder, Density):
         """
         check_examples(self, x)
         if self.classes and y is None:
-            return self.log_joint(x).logsumexp(1)
-        with given(self.labels(y, x.shape[0])):
-            log_p = self.log_density(to_inner(x))
+            log_p = self.log_marginal(to_inner(x))
+        else:
+            with given(self.labels(y, x.shape[0])):
+                log_p = self.log_density(to_inner(x))
         return log_p + self.latent * math.log(2) if x.dim() == 4 else log_p
 
     def log_density(self, x: Tensor) -> Tensor:
         """log N(f(x); 0, I) + log |det ∂f/∂x| of inner examples, (n,)."""
         z, log_det = self.flow(x)
         return -0.5 * (z.square().sum(1) + self.latent * math.log(2 * math.pi)) + log_det
+
+    def log_marginal(self, x: Tensor) -> Tensor:
+        """log Σ_c p(c) p(x | c) of inner examples, (n,); `log_density` of a flow without classes."""
+        return over_classes(self, lambda: self.log_density(x))
 
     def dequantise(self, x: Tensor, levels: int = 256) -> tuple[Tensor, Tensor]:
         """Inner images (n, c, h, w) of whole grey levels k to (k + u) / levels on [-1, 1], and log q(u | k), (n,).
@@ -177,6 +182,18 @@ class FlowModel(Conditional, Sampler, Encoder, Density):
             u, log_q = uniform_like(x), x.new_zeros(len(x))
         # In float32 255 + u rounds up to 256 for u > 1 − 2⁻¹⁶: the noise must not leave its bin.
         return (k + u.clamp(0, 1 - 2**-16)) * (2 / levels) - 1, log_q
+
+
+def over_classes(model: Conditional, log_p: Callable[[], Tensor]) -> Tensor:
+    """log Σ_c p(c) exp log_p (n,), where log_p is what a call gives given each class; of no classes the call's own."""
+    if not model.classes:
+        return log_p()
+    parts = []
+    for c in range(model.classes):
+        with given(torch.full((1,), c, device=model.device)):
+            parts.append(log_p())
+    found = torch.stack(parts, 1)
+    return (found + model.frequencies.log().to(found)).logsumexp(1)
 
 
 class CodeSampler(nn.Module, ABC):

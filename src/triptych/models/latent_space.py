@@ -183,17 +183,23 @@ def check_axes(axes: Sequence[int], latent: int) -> None:
             raise UserError(f"there is no latent dimension {j}; this model has 0 to {latent - 1}")
 
 
-def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5) -> Tensor:
+def one_class(model: Model, y: Asked = None) -> Asked:
+    """What walks through a latent space hold: the class that is asked for, else the first; None without classes."""
+    return 0 if y is None and class_count(model) else y
+
+
+def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5, y: Asked = None) -> Tensor:
     """How much each latent dimension changes the output, (latent,), in public units.
 
     The root mean square difference between neighbours in a traversal of five, the median of its four steps: a
     dimension that only flips the output at one place scores little.
     """
-    out = decode(model, sweep(base, codes, range(len(base)), 5, extent)).flatten(1).unflatten(0, (len(base), 5))
+    z = sweep(base, codes, range(len(base)), 5, extent)
+    out = decode(model, z, y=one_class(model, y)).flatten(1).unflatten(0, (len(base), 5))
     return out.diff(dim=1).square().mean(dim=2).sqrt().median(dim=1).values
 
 
-def slopes(model: Latent, base: Tensor, codes: Codes, probes: int = 32) -> Tensor:
+def slopes(model: Latent, base: Tensor, codes: Codes, probes: int = 32, y: Asked = None) -> Tensor:
     """How fast each latent dimension changes the output around `base` (latent,), per standard deviation, (latent,).
 
     The norms of the columns of the Jacobian, each estimated by random projections: E (vᵀJ)ⱼ² = ‖Jⱼ‖² for v ~ N(0, I).
@@ -202,20 +208,25 @@ def slopes(model: Latent, base: Tensor, codes: Codes, probes: int = 32) -> Tenso
     g = torch.Generator().manual_seed(0)
     z = base.to(model.device).repeat(probes, 1).requires_grad_()
     with torch.enable_grad():
-        x = model.decode(z)
+        x = decoded_with_gradient(model, z, model.labels(one_class(model, y), probes))
         v = torch.randn(x.shape, generator=g).to(x)
         (gradient,) = torch.autograd.grad((x * v).sum(), z)
     return gradient.square().mean(0).sqrt().cpu() * codes.sd
 
 
-def influence(model: Latent, base: Tensor, codes: Codes, most: int = 256) -> Tensor:
+def decoded_with_gradient(model: Model, z: Tensor, y: Tensor | None) -> Tensor:
+    """`decode` of z, given labels y (n,) of a model with classes."""
+    return model.decode(z, y) if isinstance(model, Conditional) else model.decode(z)
+
+
+def influence(model: Latent, base: Tensor, codes: Codes, most: int = 256, y: Asked = None) -> Tensor:
     """`effects` of up to `most` dimensions, `slopes` of more, (latent,)."""
-    return effects(model, base, codes) if len(base) <= most else slopes(model, base, codes)
+    return effects(model, base, codes, y=y) if len(base) <= most else slopes(model, base, codes, y=y)
 
 
-def strongest(model: Latent, base: Tensor, codes: Codes, rows: int) -> list[int]:
+def strongest(model: Latent, base: Tensor, codes: Codes, rows: int, y: Asked = None) -> list[int]:
     """The `rows` dimensions with most influence around `base` (latent,), strongest first; all, in order, if few."""
     latent = len(base)
     if latent <= rows:
         return list(range(latent))
-    return influence(model, base, codes).argsort(descending=True)[:rows].tolist()
+    return influence(model, base, codes, y=y).argsort(descending=True)[:rows].tolist()
