@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from triptych.errors import UserError
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 CLASSES = 1_000
 """The most classes that a model is conditioned on."""
 Asked = int | str | Sequence[int | str] | Tensor | None
-"""Labels as people ask for them: a class for all examples, by number or name, or one for each; None: drawn."""
+"""Labels as people ask for them: a class for all examples, by number or name, or one for each; None: drawn.
+
+A tensor may also be shares of the classes (n, K): between two classes lies what has a share of both."""
 
 _given: Tensor | None = None
 
@@ -39,14 +41,21 @@ def given(y: Tensor | None) -> Iterator[None]:
 
 
 def labels_at_hand(n: int) -> Tensor:
-    """The labels of n rows, (n,) int64: those of the innermost `given`, repeated where the rows are several batches
-    of its examples, one below the other."""
+    """The labels of n rows, (n,) int64, or shares of the classes, (n, K): those of the innermost `given`.
+
+    They are repeated where the rows are several batches of its examples, one below the other.
+    """
     if _given is None:
         raise UserError(
             "a network with classes was called without labels; call it inside `given(y)`, or by a method that takes y"
         )
     times = n // _given.shape[0]
-    return _given if times == 1 else _given.repeat(times)
+    return _given if times == 1 else torch.cat([_given] * times)
+
+
+def look_up(table: nn.Embedding, y: Tensor) -> Tensor:
+    """Rows of a table of classes (K, d) for labels (n,), (n, d); for shares of classes (n, K) the rows' means."""
+    return y.to(table.weight.dtype) @ table.weight[: y.shape[1]] if y.dim() == 2 else table(y)
 
 
 def draw_labels(frequencies: Tensor, n: int, seed: int) -> Tensor:
@@ -108,7 +117,14 @@ def class_number(name: int | str, names: Sequence[str], classes: int) -> int:
 
 
 def class_numbers(y: Asked, n: int, names: Sequence[str], classes: int) -> Tensor:
-    """Labels (n,) int64 out of what a person asked for; UserError for another number of them, or no such class."""
+    """Labels (n,) int64, or shares of classes (n, K), out of what a person asked for.
+
+    UserError for another number of them, or no such class.
+    """
+    if isinstance(y, Tensor) and y.is_floating_point():
+        if tuple(y.shape) != (n, classes):
+            raise UserError(f"shares of classes have the shape {tuple(y.shape)}; give ({n}, {classes})")
+        return y
     if isinstance(y, Tensor):
         if y.dtype != torch.int64 or tuple(y.shape) not in ((n,), ()):
             raise UserError(f"labels are {y.dtype} {tuple(y.shape)}; give int64 ({n},)")

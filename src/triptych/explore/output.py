@@ -51,13 +51,15 @@ def shows_data(kind: str, *, pictures: bool) -> bool:
     return not pictures and kind in (".csv", ".png")
 
 
-def write_examples(x: Tensor, found: Run, beside: Data | None, model: Model, target: Path, kind: str) -> Path:
-    """Write public examples (n, *shape) in the form that `check_target` found.
+def write_examples(
+    x: Tensor, found: Run, beside: Data | None, model: Model, target: Path, kind: str, columns: int | None = None
+) -> Path:
+    """Write public examples (n, *shape) in the form that `check_target` found; a grid with so many columns.
 
     `beside` is the run's data where the form shows them.
     """
     if kind == ".png" and x.dim() == 4:
-        return tiles.grid(x, target)
+        return tiles.grid(x, target) if columns is None else tiles.grid(x, target, columns=columns)
     if kind == ".png":
         assert beside is not None
         return planes.plane(x, beside, target, model)
@@ -121,4 +123,5 @@ def examples(found: Run, where: str | None, n: int | None, announce: Callable[[s
         announce(there.said())
     if not source.is_images and not there.own:
         source = source.counted_from(found.origin())
-    return replace(source, x=source.x[:n], labels=None, factors={}), there.own
+    labels = source.labels[:n] if there.own and source.labels is not None else None
+    return replace(source, x=source.x[:n], labels=labels, factors={}), there.own

@@ -183,12 +183,12 @@ def check_axes(axes: Sequence[int], latent: int) -> None:
             raise UserError(f"there is no latent dimension {j}; this model has 0 to {latent - 1}")
 
 
-def one_class(model: Model, y: Asked = None) -> Asked:
+def one_class(model: Model, y: int | None = None) -> int | None:
     """What walks through a latent space hold: the class that is asked for, else the first; None without classes."""
     return 0 if y is None and class_count(model) else y
 
 
-def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5, y: Asked = None) -> Tensor:
+def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5, y: int | None = None) -> Tensor:
     """How much each latent dimension changes the output, (latent,), in public units.
 
     The root mean square difference between neighbours in a traversal of five, the median of its four steps: a
@@ -199,7 +199,7 @@ def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5, y: A
     return out.diff(dim=1).square().mean(dim=2).sqrt().median(dim=1).values
 
 
-def slopes(model: Latent, base: Tensor, codes: Codes, probes: int = 32, y: Asked = None) -> Tensor:
+def slopes(model: Latent, base: Tensor, codes: Codes, probes: int = 32, y: int | None = None) -> Tensor:
     """How fast each latent dimension changes the output around `base` (latent,), per standard deviation, (latent,).
 
     The norms of the columns of the Jacobian, each estimated by random projections: E (vᵀJ)ⱼ² = ‖Jⱼ‖² for v ~ N(0, I).
@@ -219,12 +219,12 @@ def decoded_with_gradient(model: Model, z: Tensor, y: Tensor | None) -> Tensor:
     return model.decode(z, y) if isinstance(model, Conditional) else model.decode(z)
 
 
-def influence(model: Latent, base: Tensor, codes: Codes, most: int = 256, y: Asked = None) -> Tensor:
+def influence(model: Latent, base: Tensor, codes: Codes, most: int = 256, y: int | None = None) -> Tensor:
     """`effects` of up to `most` dimensions, `slopes` of more, (latent,)."""
     return effects(model, base, codes, y=y) if len(base) <= most else slopes(model, base, codes, y=y)
 
 
-def strongest(model: Latent, base: Tensor, codes: Codes, rows: int, y: Asked = None) -> list[int]:
+def strongest(model: Latent, base: Tensor, codes: Codes, rows: int, y: int | None = None) -> list[int]:
     """The `rows` dimensions with most influence around `base` (latent,), strongest first; all, in order, if few."""
     latent = len(base)
     if latent <= rows:

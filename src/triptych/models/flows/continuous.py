@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Conditional, Density, Encoder, Sampler, Shape, to_inner, to_public
+from triptych.core import Conditional, Density, Encoder, Model, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
 from triptych.core.labels import Asked, given, labels_at_hand
 from triptych.core.model import ConditionalSpec, Cost, Stepwise
@@ -149,15 +149,19 @@ class Carried(Scaled, Encoder, Stepwise):
         """What a solver carries beside each row: these columns, and the row's label where there are classes."""
         if not self.classes:
             return torch.cat(columns, 1)
-        return torch.cat([*columns, labels_at_hand(columns[0].shape[0])[:, None].to(columns[0])], 1)
+        y = labels_at_hand(columns[0].shape[0])
+        return torch.cat([*columns, (y if y.dim() == 2 else y[:, None]).to(columns[0])], 1)
 
-    def parted(self, beside: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The inverse of `beside`: the columns, and the labels (n,)."""
-        return (beside[:, :-1], beside[:, -1].long()) if self.classes else (beside, None)
+    def parted(self, beside: Tensor, columns: int) -> tuple[Tensor, Tensor | None]:
+        """The inverse of `beside`: so many columns, and the labels (n,) or shares of classes (n, K)."""
+        if not self.classes:
+            return beside, None
+        y = beside[:, columns:]
+        return beside[:, :columns], y[:, 0].long() if y.shape[1] == 1 else y
 
     def held(self, t: Tensor, x: Tensor, beside: Tensor) -> Tensor:
         """The velocity towards the guess held to limits, the lowest and highest values (n, 2 d) in `beside`."""
-        limits, y = self.parted(beside)
+        limits, y = self.parted(beside, 2 * x.shape[1])
         with given(y):
             v, left = self.velocity(t, x), 1 - t
         low, high = limits.chunk(2, dim=1)
@@ -260,7 +264,7 @@ class ContinuousFlow(Carried, Density):
             signs = draw(lambda n: torch.randint(0, 2, (n, self.probes * d), device=x.device), n).to(x) * 2 - 1
 
         def field(t: Tensor, state: Tensor, beside: Tensor) -> Tensor:
-            signs, label = self.parted(beside)
+            signs, label = self.parted(beside, 0 if self.exact_trace else self.probes * d)
             with torch.enable_grad(), given(label):
                 y = state[:, :d]
                 y = y if y.requires_grad else y.detach().requires_grad_()
@@ -366,6 +370,18 @@ class Integration(ConditionalSpec):
         ode.check_tolerance(self.tolerance)
         if self.classes != "auto":
             check_guidance(self.guidance, self.classes)
+
+
+def choose_guidance(model: Model, weight: float | None) -> None:
+    """Samples guided with that weight from now on; None leaves it. UserError for a model that cannot be guided."""
+    if weight is None:
+        return
+    if not isinstance(model, Carried) or not model.classes:
+        raise UserError(
+            f"this {type(model).__name__} cannot be guided; --guidance is for continuous flows with classes"
+        )
+    check_guidance(weight, model.classes)
+    model.guidance = weight
 
 
 def check_guidance(weight: float, classes: int) -> None:

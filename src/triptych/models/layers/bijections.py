@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.core.labels import labels_at_hand
+from triptych.core.labels import labels_at_hand, look_up
 from triptych.core.share import current, mean
 from triptych.models.layers.conditional import ClassAffine
 from triptych.models.layers.data_init import Fitted
@@ -145,7 +145,7 @@ class ClassGaussian(Transform):
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """μ and s of each row, (n, d), s within ±BOUND."""
         y = labels_at_hand(x.shape[0])
-        return self.mean(y).to(x), Affine.bounded(self.log_scale(y).to(x))
+        return look_up(self.mean, y).to(x), Affine.bounded(look_up(self.log_scale, y).to(x))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mean, s = self.parts(x)

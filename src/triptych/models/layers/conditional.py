@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from triptych.core.labels import labels_at_hand
+from triptych.core.labels import labels_at_hand, look_up
 
 WIDEST = 32
 """Most dimensions of an embedding of classes."""
@@ -25,7 +25,7 @@ class ClassEmbedding(nn.Embedding):
 
     def of_rows(self, n: int) -> Tensor:
         """The vectors of n rows' labels, (n, width)."""
-        return self(labels_at_hand(n))
+        return look_up(self, labels_at_hand(n))
 
 
 class AppendClass(nn.Module):
@@ -59,7 +59,7 @@ class ClassAffine(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = labels_at_hand(x.shape[0])
-        g, b = (part(y).to(x.dtype)[:, :, None, None] for part in (self.gain, self.bias))
+        g, b = (look_up(part, y).to(x.dtype)[:, :, None, None] for part in (self.gain, self.bias))
         return torch.addcmul(b, x, 1 + g)
 
 
@@ -87,7 +87,7 @@ class Projection(nn.Module):
         nn.init.normal_(self.of_class.weight, 0.0, features**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        v = self.of_class(labels_at_hand(x.shape[0])).to(x.dtype)
+        v = look_up(self.of_class, labels_at_hand(x.shape[0])).to(x.dtype)
         return self.linear(x) + (v * x).sum(1, keepdim=True)
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.core.labels import labels_at_hand
+from triptych.core.labels import labels_at_hand, look_up
 
 Cache = list[tuple[Tensor, Tensor]]
 """Keys and values (n, heads, tokens so far, c) of each block."""
@@ -90,7 +90,9 @@ class TokenTransformer(nn.Module):
     def entered(self, x: Tensor, positions: Tensor) -> Tensor:
         """What the blocks begin with, (n, T, width): the label at hand is added to every token."""
         h = self.enter(x) + positions
-        return h if self.of_class is None else h + self.of_class(labels_at_hand(x.shape[0]))[:, None].to(h.dtype)
+        if self.of_class is None:
+            return h
+        return h + look_up(self.of_class, labels_at_hand(x.shape[0]))[:, None].to(h.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.entered(x, self.positions)
