@@ -13,6 +13,7 @@ from triptych.cli import main
 from triptych.core import Conditional, DataSpec, Recipe, Sampler, Train
 from triptych.core.labels import draw_labels
 from triptych.evaluate.protocol import draw
+from triptych.figures.canvas import open_picture
 from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.gan import GAN
 
@@ -59,6 +60,7 @@ def test_a_run_with_classes_has_numbers_of_each(made, tmp_path, capsys):
     page = (tmp_path / "r.html").read_text()
     assert "Class by class" in page
     assert "worst class" in page
+    assert "each row is a class" in page
     rows = list(csv.DictReader((tmp_path / "r.csv").read_text().splitlines()))
     assert {r["class"] for r in rows if r["metric"] == "kernel_class_mean"} == {"", *NAMES}
 
@@ -85,7 +87,7 @@ def test_its_sheets_have_a_row_a_class(made):
     _, run = made
     sheets = sorted((run.path / "samples").glob("*.png"))
     assert len(sheets) == 3
-    assert {Image.open(s).height for s in sheets} == {3 * 66 - 2}
+    assert {open_picture(s).height for s in sheets} == {3 * 66 - 2}
     lines = run.lines()
     assert all(len(line["class_diversity"]) == 3 for line in lines)
 
