@@ -174,6 +174,12 @@ def test_a_sheet_shows_some_of_many_classes_and_says_so():
     assert classes.short("a class of a very long name") == "a class of a very l…"
 
 
+def test_a_name_of_a_class_is_drawn_on_one_line():
+    for name in ("two\nlines", "\t", "a\x1b[31m", "\ud800"):
+        sheet = classes.by_class(Greys(), (name, "", "b"))
+        assert sheet.height == 3 * 66 - 2
+
+
 def test_points_of_classes_have_their_colours_and_the_critic_is_drawn_over_all_classes(tmp_path):
     toy = load("8gaussians")
     model = MLPGAN(width=8, classes=8).build((2,)).eval()

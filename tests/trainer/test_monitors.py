@@ -243,6 +243,9 @@ def test_one_picture_for_all_seeds_of_a_class():
     line = {"class_diversity": class_diversity(OneGrey(), data, seed=0)}
     said = monitors.class_collapsed(line, data)
     assert said.startswith("collapse within classes: samples of grey differ by 0% of what its examples do; ")
+    recipe = Recipe(DataSpec("greys"), MLPGAN(), GAN(), Train(images=1_000))
+    late = {"images": 900, "step": 90} | line
+    assert said in monitors.check(recipe, OneGrey(), late, data, None, [])
     fine = {"class_diversity": class_diversity(Greys(), data, seed=0)}
     assert monitors.class_collapsed(fine, data) == ""
     assert monitors.class_collapsed({}, data) == ""

@@ -9,6 +9,7 @@ from PIL import Image
 
 from triptych.core import Conditional, Model
 from triptych.figures.tiles import labelled, tile
+from triptych.system.console import printable
 
 ROWS = 16
 """Classes on a sheet, at most."""
@@ -37,6 +38,8 @@ def by_class(model: Model, names: Sequence[str] = (), seed: int = 0, columns: in
 
 
 def short(name: str) -> str:
+    """A class's name on one line; what acts on a terminal, or breaks lines, is an escape."""
+    name = printable(" ".join(name.split())) or "?"
     return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
 
