@@ -87,7 +87,8 @@ def metric(table: Table, name: str, labels: tuple[str, ...]) -> Metric:
     """The classes of one metric; those for which it is worst, of any recipe, come first."""
     quantity = table.quantity(name)
     own = {k: numbers(table, k, name) for k in labels}
-    floors, counts = ({}, {})
+    floors: dict[str, list[float]] = {}
+    counts: dict[str, list[float]] = {}
     for k in labels:
         for found, field in ((floors, "floor"), (counts, "n")):
             for c, values in numbers(table, k, name, field).items():
@@ -113,8 +114,8 @@ def metric(table: Table, name: str, labels: tuple[str, ...]) -> Metric:
             level = shade(means[k, c], near, far, quantity.sign) if len(every) > 1 else None
             cells.append(Cell(str(estimate(own[k][c])), shade=level))
         floor = format_number(mean(floors[c])) if floors.get(c) else ""
-        seen = sorted({f"{int(n):,}" for n in counts.get(c, ())}, key=len)
-        rows.append(Class(c, "–".join(dict.fromkeys([seen[0], seen[-1]])) if seen else "0", floor, tuple(cells)))
+        n = [f"{int(count):,}" for count in (min(counts[c]), max(counts[c]))]
+        rows.append(Class(c, "–".join(dict.fromkeys(n)), floor, tuple(cells)))
     return Metric(quantity, tuple(rows), len(names) - len(rows))
 
 
