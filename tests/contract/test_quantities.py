@@ -20,7 +20,7 @@ from triptych.core.quantity import BOOKKEEPING, TOLD, live, read_back, undeclare
 from triptych.data import load
 from triptych.data.batches import Batches, InOrder
 from triptych.errors import UserError
-from triptych.metrics.comparison import Comparison, subset
+from triptych.metrics.comparison import Comparison, fresh, subset
 from triptych.metrics.features.extractor import Inception
 from triptych.metrics.features.self_trained import Offline
 from triptych.models.autoencoders import MLPAutoencoder
@@ -68,6 +68,9 @@ def comparisons() -> Iterator[Comparison]:
     vae = MLPAutoencoder(latent=2, width=8, variational=True)
     for model in (MLPGAN(width=8).build((2,)), RealNVP(width=8, layers=2).build((2,)), vae.build((2,))):
         yield Comparison(real, Data("samples", fake.x), model=model, objective=VAE(), train=toy)
+    moons = load("moons")
+    flow = RealNVP(width=8, layers=2, classes=2).build((2,))
+    yield Comparison(fresh(moons, 80, 1, labelled=True), fresh(moons, 80, 2, labelled=True), model=flow, train=moons)
     glyphs = load("glyphs")
     some = [subset(glyphs, 120, seed) for seed in range(3)]
     shape = glyphs.shape
