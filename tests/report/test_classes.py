@@ -54,6 +54,11 @@ def test_the_worst_class_of_each_recipe_is_named(tmp_path):
     assert first.rows[0].cells[0].shade > first.rows[1].cells[0].shade
 
 
+def test_where_all_are_alike_none_is_worst(tmp_path):
+    found = by_class(table_of(runs_of(tmp_path, "cgan-x", kernel({"ash": 1.0, "elm": 1.0}))))
+    assert found.sentences == ()
+
+
 def test_too_few_examples_are_said(tmp_path):
     runs = runs_of(tmp_path, "cgan-x", kernel({"ash": None, "elm": 0.7, "oak": 0.1}))
     found = by_class(table_of(runs))

@@ -125,7 +125,7 @@ def worst(table: Table, label: str, chosen: list[str]) -> str:
     for name in chosen:
         quantity = table.quantity(name)
         means = {c: mean(v) for c, v in numbers(table, label, name).items() if v}
-        if len(means) > 1:
+        if len(set(means.values())) > 1:
             c = min(means, key=lambda c: quantity.sign * means[c])
             by.setdefault(c, []).append(f"{quantity.name} {format_number(means[c])}")
     if not by:
