@@ -102,7 +102,10 @@ def save_statistics(file: str | Path, real: Data, inception: features.Inception,
 
 
 def measure(comparison: Comparison) -> dict[str, Value]:
-    """Every metric of `metrics/` that applies; one that has too few examples for any value is named in a warning."""
+    """Every metric of `metrics/` that applies, those within classes last.
+
+    One that has too few examples for any value is named in a warning.
+    """
     found: dict[str, Value] = {}
     for name, metric in discover("metrics", Metric).items():
         if comparison.model is not None and not isinstance(comparison.model, metric.needs):
@@ -113,7 +116,7 @@ def measure(comparison: Comparison) -> dict[str, Value]:
                 found |= one.evaluated(comparison)
         except TooFew as e:
             comparison.warn(f"{name} is left out: {e}")
-    return found
+    return dict(sorted(found.items(), key=lambda told: told[1].parts is not None))
 
 
 def make_extractors(
