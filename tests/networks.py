@@ -15,6 +15,7 @@ from triptych.data import load
 from triptych.errors import UserError
 
 NARROW = {"width": 8, "flow_width": 8, "flow_depth": 1, "layers": 2, "steps": 2, "tolerance": 0.01}
+NARROW |= {"prior_width": 8, "prior_depth": 1}
 
 
 def variants(cls: type[ModelSpec]) -> Iterator[ModelSpec]:

@@ -38,3 +38,7 @@ class NotFinite(UserError):
 
 class TooFew(UserError):
     """There are fewer examples than a metric is defined for."""
+
+
+class Missing(UserError, AttributeError):
+    """A part of a model that was given away without it."""

@@ -2,7 +2,8 @@
 
 import sys
 import types
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,15 @@ from triptych.errors import UserError
 
 
 class Image:
-    """A feature type, told by its name."""
+    """A feature type, told by its name, and what decodes a picture."""
+
+    def __init__(self, decode: bool = True) -> None:
+        self.decode = decode
+
+    def decode_example(self, value: Any) -> Any:
+        if isinstance(value, OSError):
+            raise value
+        return value
 
 
 class ClassLabel:
@@ -31,13 +40,18 @@ class Part:
     features: dict[str, Any]
     info: Any = field(default_factory=lambda: types.SimpleNamespace(license="mit", citation="Somebody 2020"))
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    encoded: bool = False
 
-    def __getitem__(self, i: int) -> dict[str, Any]:
-        if isinstance(self.rows[i]["picture"], OSError):
-            raise self.rows[i]["picture"]  # the library decodes on access
-        return self.rows[i]
+    def cast_column(self, name: str, kind: Image) -> "Part":
+        assert name == "picture"
+        return replace(self, encoded=not kind.decode)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        assert self.encoded  # a stream that decodes by itself ends with the first damaged picture
+        for row in self.rows:
+            if isinstance(row, Exception):
+                raise row
+            yield row
 
 
 def part(n: int, **extra: Any) -> Part:
@@ -47,7 +61,8 @@ def part(n: int, **extra: Any) -> Part:
 
 def install(monkeypatch: pytest.MonkeyPatch, **parts: Part) -> None:
     module = types.ModuleType("datasets")
-    module.load_dataset = lambda repo: parts  # type: ignore[attr-defined]
+    module.load_dataset = lambda repo, streaming: parts  # type: ignore[attr-defined]
+    module.Image = Image  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "datasets", module)
 
 
@@ -102,6 +117,21 @@ def test_missing_labels_leave_none(monkeypatch: pytest.MonkeyPatch) -> None:
     d = data.load("hf:some/pets", resolution=8)
     assert (d.labels, d.classes) == (None, ())
     assert d.about["notes"] == {"labels left out, since some are missing": 2}
+
+
+def test_a_stream_that_ends_early_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = part(3)
+    cut.rows[2] = ConnectionError("reset by peer")  # type: ignore[call-overload]
+    install(monkeypatch, train=cut)
+    with pytest.raises(UserError, match=r"cannot be read to its end \(reset by peer\); try again"):
+        data.load("hf:some/pets", resolution=8)
+    install(monkeypatch, train=part(3))
+    assert len(data.load("hf:some/pets", resolution=8)) == 3
+    untold = part(1)
+    untold.features = None  # type: ignore[assignment]
+    install(monkeypatch, train=untold)
+    with pytest.raises(UserError, match="does not say what its columns are"):
+        data.load("hf:other/pets", resolution=8)
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

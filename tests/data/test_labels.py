@@ -96,6 +96,19 @@ def test_class_files_for_a_part(tmp_path: Path) -> None:
     }
 
 
+def test_facts_beside_the_pictures_of_a_tar(tmp_path: Path) -> None:
+    facts = [{"label": "dog"}, {"cls": 3}, {"caption": "none"}, [1], {"class": ["cat"]}, {"label": [1, 2]}]
+    files = SIX | {f"{i}.json": json.dumps(told).encode() for i, told in enumerate(facts)} | {"1.cls": b"owl"}
+    d = data.load(write_tar(tmp_path / "a.tar", files), resolution=4)
+    assert d.classes == ("cat", "dog", "owl")
+    assert d.labels is not None
+    assert d.labels.tolist() == [1, 2, 0]
+    assert d.about["notes"] == {"classes from the .cls files and the .json files": 3}
+    assert d.about["skipped"]["a class beside its picture"] == 4
+    folder = data.load(write(tmp_path / "s", SIX | {"0.json": b'{"label": 1}'}), resolution=4)
+    assert folder.classes == ()  # in a folder a .json may be anything
+
+
 def test_contradictions_are_refused_and_repetitions_are_not(tmp_path: Path) -> None:
     same = csv({"0.png": "a", "1.png": "b"}) + b"0.png,a\n"
     assert len(data.load(write(tmp_path / "s", SIX | {"metadata.csv": same}), resolution=4)) == 2

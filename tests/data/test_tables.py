@@ -101,7 +101,6 @@ def test_separators_are_said(tmp_path: Path) -> None:
         ("x;y\n" + BODY.replace(",", ";") + "1,2;3\n", "line 32: x is '1,2', not a number; use one decimal sign"),
         ("x,y\n" + BODY + "1;2\n", "line 32 has 1 cells, not 2; .* commas, and there are semicolons"),
         ("x,y\n" + BODY + "1," + "2" * 200_000 + "\n", "a cell of more than 131,072 characters"),
-        ("x,y\n" + BODY + "1,\n", "line 32: y is empty; fill or drop the row"),
     ],
 )
 def test_one_line_for_what_is_no_table(tmp_path: Path, text: str, says: str) -> None:

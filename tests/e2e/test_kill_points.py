@@ -9,7 +9,7 @@ import pytest
 from trials.client import Trials
 from trials.points import SUBJECTS, Bench
 
-EACH = {"GAN": 12, "VAE": 5, "flow": 5, "preparation": 12}
+EACH = {"GAN": 12, "VAE": 5, "flow": 5, "preparation": 12, "shard": 4, "evaluate": 5, "sample": 3, "score": 4}
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from triptych.core import Clock, Data, ModelSpec, Objective, discover
 from triptych.data import load
 from triptych.errors import UserError
 from triptych.models.autoencoders import MLPAutoencoder
+from triptych.models.discrete import FSQTransformer
 from triptych.models.families import FlowModel
 from triptych.models.flows.autoregressive import MAF
 from triptych.models.flows.coupling import NSF, RealNVP
@@ -28,10 +29,12 @@ from triptych.models.flows.multiscale import Glow, MultiScaleRealNVP
 from triptych.models.flows.transformer import JetFlow, TransformerFlow
 from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
 from triptych.models.gans.mlp import MLPGAN
+from triptych.models.hierarchical import HierarchicalVAE
 from triptych.models.two_stages import LatentUNet
 from triptych.models.yardsticks import Mean
 from triptych.objectives.autoencoder import AE, IWAE, VAE
 from triptych.objectives.closed_form import ClosedForm
+from triptych.objectives.discrete import FSQ
 from triptych.objectives.flow import NLL
 from triptych.objectives.flow_matching import FlowMatching, LatentFlowMatching, MeanFlow
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP
@@ -92,6 +95,16 @@ CASES = {
     "latent-flow-log-times": (
         LatentFlowMatching(time="log-uniform", noise=0.0),
         LatentUNet(codes=2, width=8, flow_width=8, flow_depth=1),
+        "grey",
+    ),
+    "vae-hierarchical": (
+        VAE(likelihood="logistic"),
+        HierarchicalVAE(width=8, patch=1, groups=1, channels=2, top=3, scale="pixel"),
+        "grey",
+    ),
+    "fsq": (
+        FSQ(likelihood="logistic"),
+        FSQTransformer(width=8, side=2, codes=2, levels=3, prior_width=8, prior_depth=1, scale="pixel"),
         "grey",
     ),
     "nll-jet": (NLL(), JetFlow(layers=2, width=8, depth=1, heads=2), "grey"),

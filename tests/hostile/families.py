@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from hostile import archives, pictures, runs, tables
+from hostile import archives, pictures, runs, tables, zoos
 from hostile.place import Hostile
 
 MAKERS: tuple[Callable[[], list[Hostile]], ...] = (
@@ -14,6 +14,8 @@ MAKERS: tuple[Callable[[], list[Hostile]], ...] = (
     runs.odd_files,
     runs.tensors,
     runs.damaged,
+    zoos.wrong_index,
+    zoos.swapped,
     tables.study_folders,
     archives.tars,
     archives.zips,

@@ -127,6 +127,7 @@ def attempt(trials: Trials, hostile: Hostile, base: Path) -> Verdict:
                 "TRIPTYCH_CACHE": str(base / "cache"),
                 "TMPDIR": str(base / "tmp"),
                 "TRIPTYCH_DATA": "",
+                "TRIPTYCH_ZOO": str(place.here / "zoo"),
                 "COLUMNS": "200",
             },
             "watched": {"here": str(place.here), "may_write": [str(base / n) for n in ("here", "out", "cache", "tmp")]},

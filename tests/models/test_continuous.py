@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Data, Density, Model
+from triptych import recipes, trainer
+from triptych.core import Data, DataSpec, Density, Model, Train
 from triptych.core.model import choose_steps
 from triptych.data import load
 from triptych.errors import UserError
@@ -21,6 +23,9 @@ from triptych.models.flows.coupling import RealNVP
 from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
 from triptych.models.two_stages import LatentUNet
 from triptych.objectives.flow_matching import FlowMatching, MeanFlow
+from triptych.system import processor
+from triptych.system.files import read_json, write_json
+from triptych.system.processor import Arithmetic
 
 
 def perturbed(model: Model, by: float = 0.05, seed: int = 0) -> Model:
@@ -86,6 +91,17 @@ def test_the_likelihood_agrees_with_a_fine_reference() -> None:
         with model.at_tolerance(1e-10):
             reference = model.log_prob(x.double())
     assert (found - reference).abs().max().item() < 1e-3
+
+
+def test_a_price_does_not_depend_on_what_was_asked_before() -> None:
+    model, x = plane(0.1), load("8gaussians").x[:5]
+    before = model.cost.likelihood
+    with torch.no_grad():
+        exact_ones = model.log_prob(x)
+        rough = model.log_prob_to_look_at(x)
+    assert model.cost.likelihood == before
+    assert model.tolerance == 1e-5
+    assert 0 < (rough - exact_ones).abs().max().item() < 0.2
 
 
 def test_the_density_is_that_of_samples_by_change_of_variables() -> None:
@@ -196,6 +212,10 @@ def test_the_card_of_an_estimate_says_how_and_whether_it_converged() -> None:
     assert card.value_at_doubled_steps == pytest.approx(card.value_at_steps, abs=0.01)
     assert card.se == pytest.approx((log_p.std() / 10).item())
     assert "NOT" not in str(card)
+    finer = model.tolerance / 32  # which float32 can keep: what is compared is finer than the number, not coarser
+    with torch.no_grad(), model.at_tolerance(finer):
+        want = -model.log_prob(data.x[:100]).double().mean().item()
+    assert card.value_at_doubled_steps == pytest.approx(want, abs=1e-6)
     with model.at_tolerance(0.01):
         _, loose = exact(model, data.x[:100])
     assert isinstance(loose, EstimateCard)
@@ -310,3 +330,50 @@ def test_objectives_refuse_the_models_of_others() -> None:
     assert "coupling independent" in refused(
         FlowMatching(coupling="transport").check, VelocityUNet(width=8).build((1, 8, 8)), images
     )
+
+
+# ------------------------------------------------------------------------------------------- bfloat16
+
+
+@pytest.mark.parametrize("one_pass", [False, True])
+def test_samples_in_bfloat16_are_the_same_pictures_and_codes_stay_exact(one_pass: bool) -> None:
+    torch.manual_seed(0)
+    model = VelocityUNet(width=8, steps=4, one_pass=one_pass).build((1, 8, 8)).eval()
+    perturbed(model, 0.05)
+    z = model.prior(8, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        plain, decoded = model.sample(8, seed=3), model.decode(z)
+        model.brief = True
+        brief, again = model.sample(8, seed=3), model.decode(z)
+    assert brief.dtype is torch.float32
+    assert 0 < (brief - plain).abs().mean().item() < 1 / 255
+    assert torch.equal(again, decoded)
+    assert not model.halved
+
+
+def test_a_run_trained_in_bfloat16_samples_so_where_that_is_faster(tmp_path, monkeypatch) -> None:
+    recipe = replace(
+        recipes.get("cfm-glyphs"),
+        data=DataSpec("glyphs", resolution=8, channels=1),
+        model=VelocityUNet(width=4, steps=1),
+        train=Train(images=16, batch=8, precision="bf16"),
+    )
+    run = trainer.fit(recipe, 0, tmp_path / "run", "cpu", progress=False)
+
+    def brief(*, fast: bool) -> bool:
+        monkeypatch.setattr(processor, "of_processor", lambda: Arithmetic("one", "of a test", fast))
+        model = run.load(device="cpu")
+        assert isinstance(model, ContinuousFlow)
+        return model.brief
+
+    assert [brief(fast=fast) for fast in (True, False)] == [True, False]
+    env = read_json(run.path / "env.json")
+    write_json(run.path / "env.json", env | {"precision": "fp32"})
+    assert not brief(fast=True)
+
+
+def test_flows_of_vectors_never_sample_in_bfloat16() -> None:
+    model = plane(0.1)
+    plain = model.sample(20, seed=0)
+    model.brief = True
+    assert torch.equal(model.sample(20, seed=0), plain)

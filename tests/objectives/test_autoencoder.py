@@ -9,8 +9,10 @@ from triptych.core import Clock, Data, ModelSpec, to_inner
 from triptych.errors import UserError
 from triptych.models import VAEModel
 from triptych.models.autoencoders import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
-from triptych.objectives.autoencoder import AE, VAE, discretised_logistic, kl_to_prior
+from triptych.objectives.autoencoder import AE, VAE
 from triptych.objectives.collapse import collapse_panel
+from triptych.objectives.likelihoods import discretised_logistic
+from triptych.objectives.posterior import kl_to_prior
 from triptych.recipes.autoencoders import STUDY
 
 CIFAR = (3, 32, 32)

@@ -210,8 +210,3 @@ def test_sizes_that_no_recommended_recipe_makes(tmp_path):
     pictures(tmp_path, (50, 50))
     with pytest.raises(UserError, match="--resolution"):
         recommend(DataSpec(str(tmp_path), resolution=48))
-
-
-def test_vectors_get_no_recommendation():
-    with pytest.raises(UserError, match="name a recipe"):
-        recommend(DataSpec("8gaussians"))

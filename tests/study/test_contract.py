@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from triptych.core import DataSpec, Recipe, Train
+from triptych.core.contract import Contract
 from triptych.errors import UserError
 from triptych.models.flows.coupling import NSF
 from triptych.models.gans.mlp import MLPGAN
@@ -17,7 +18,6 @@ from triptych.report import write_report
 from triptych.report.entries import contract_words, read_study_json
 from triptych.run import Run
 from triptych.study import Study, run_study
-from triptych.study.contract import Contract
 from triptych.study.from_file import read_study
 from triptych.trainer import fit
 

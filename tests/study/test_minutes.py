@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from triptych.core.contract import Contract
 from triptych.errors import UserError
 from triptych.recipes import get
 from triptych.study import Study
 from triptych.study.budgets import contract_of, find_budgets, with_budgets
-from triptych.study.contract import Contract
 from triptych.study.from_file import read_study
 from triptych.study.jobs import Outcome
 

@@ -73,9 +73,21 @@ def test_sweep_takes_what_a_killed_process_left_and_leaves_what_one_holds(tmp_pa
     code = "import os, sys; from triptych.system import files\nwith files.writing(sys.argv[1]): os._exit(9)"
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=False)
     assert len(strays(tmp_path)) == 1
+    (left,) = strays(tmp_path)
+    away = (tmp_path / left).rename(tmp_path.parent / left)
     with files.writing(tmp_path / "b") as f:
         f.write(b"b")
+        away.rename(tmp_path / left)
         assert files.sweep(tmp_path) == 1
+    assert names(tmp_path) == ["b"]
+
+
+def test_the_first_write_of_a_process_into_a_folder_sweeps_it(tmp_path):
+    code = "import os, sys; from triptych.system import files\nwith files.writing(sys.argv[1]): os._exit(9)"
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=False)
+        assert len(strays(tmp_path)) == 1, "that of the process before is gone"
+    files.write_text(tmp_path / "b", "")
     assert names(tmp_path) == ["b"]
 
 

@@ -58,17 +58,33 @@ def study() -> Subject:
     return Subject("study", make, begin, begin)
 
 
-def exporting() -> Subject:
+def reading(name: str, kind: str, *argv: str) -> Subject:
+    """A command of a finished run, which may leave more beside what is there."""
+
+    def make(here: Path) -> None:
+        shutil.copytree(Path(__file__).resolve().parent.parent / "fixtures" / "runs-0.1" / kind, here / "run")
+
+    def begin(here: Path) -> list[str]:
+        return [argv[0], str(here / "run"), *argv[1:]]
+
+    return Subject(name, make, begin, begin)
+
+
+def adding() -> Subject:
     def make(here: Path) -> None:
         shutil.copytree(Path(__file__).resolve().parent.parent / "fixtures" / "runs-0.1" / "gan", here / "run")
 
     def begin(here: Path) -> list[str]:
-        return ["export", str(here / "run"), "--format", "safetensors"]
+        return ["zoo", "add", str(here / "run"), "toy"]
 
-    return Subject("export", make, begin, begin)
+    def again(here: Path) -> list[str]:
+        index = here / "zoo" / "index.json"
+        return ["zoo", "list"] if index.is_file() and '"toy"' in index.read_text() else begin(here)
+
+    return Subject("zoo", make, begin, again)
 
 
-def preparation() -> Subject:
+def preparation(name: str, *more: str) -> Subject:
     def make(here: Path) -> None:
         (here / "pics").mkdir()
         for i in range(6):
@@ -78,9 +94,9 @@ def preparation() -> Subject:
             os.utime(path, (1e9, 1e9))  # when a file was changed is part of what a preparation is known by
 
     def begin(here: Path) -> list[str]:
-        return ["data", "prepare", str(here / "pics"), "--resolution", "8", "--holdout", "0.3"]
+        return ["data", "prepare", str(here / "pics"), "--resolution", "8", "--holdout", "0.3", *more]
 
-    return Subject("preparation", make, begin, begin)
+    return Subject(name, make, begin, begin)
 
 
 SUBJECTS = {
@@ -90,8 +106,13 @@ SUBJECTS = {
         training("VAE", "vae-8gaussians", "sliced_wasserstein", "--model.width", "8"),
         training("flow", "realnvp-8gaussians", "sliced_wasserstein", "--model.width", "8", "--model.layers", "2"),
         study(),
-        preparation(),
-        exporting(),
+        preparation("preparation"),
+        preparation("shard", "--shard", "1/2"),
+        reading("export", "gan", "export", "--format", "safetensors"),
+        reading("evaluate", "gan", "evaluate", "-n", "200"),
+        reading("sample", "vae", "sample", "-n", "50"),
+        reading("score", "flow", "score", "-n", "100"),
+        adding(),
     )
 }
 
@@ -120,7 +141,7 @@ class Bench:
         self.subject.make(self.here)
 
     def ask(self, argv: list[str], **more: Any) -> dict[str, Any]:
-        places = {"HOME": "home", "TRIPTYCH_CACHE": "cache", "TMPDIR": "tmp"}
+        places = {"HOME": "home", "TRIPTYCH_CACHE": "cache", "TMPDIR": "tmp", "TRIPTYCH_ZOO": "here/zoo"}
         trial = {
             "argv": argv,
             "cwd": str(self.here),

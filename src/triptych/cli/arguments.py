@@ -16,6 +16,11 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from triptych.errors import UserError
 
+WIDE = {"COLUMNS": "10000"}
+"""A terminal so wide that the parser cuts no word of a complaint in two."""
+ALONE = {"TYPEGUARD_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""No search of all that is installed for plug-ins of the type checker: a fifth of a second of every command."""
+
 
 def parse(
     what: Any, name: str, argv: Sequence[str], *, more: Callable[[], str] = lambda: "", unknown: bool = False
@@ -38,7 +43,7 @@ def parse(
 
     printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(printed), numbers(), contextlib.nullcontext() if asked else room():
+        with contextlib.redirect_stderr(printed), numbers(), environment(**ALONE | ({} if asked else WIDE)):
             parsed = tyro.cli(bound if later else what, prog=f"triptych {name}", args=list(argv), **how)
     except SystemExit as e:
         if e.code in (0, None):
@@ -56,16 +61,18 @@ def own_words(e: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def room() -> Iterator[None]:
-    """A terminal so wide that the parser cuts no word of a complaint in two."""
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "10000"
+def environment(**variables: str) -> Iterator[None]:
+    """These environment variables, and afterwards those of before."""
+    before = {k: os.environ.get(k) for k in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        del os.environ["COLUMNS"]
-        if before is not None:
-            os.environ["COLUMNS"] = before
+        for k, value in before.items():
+            if value is None:
+                del os.environ[k]
+            else:
+                os.environ[k] = value
 
 
 def numbers() -> ConstructorRegistry:

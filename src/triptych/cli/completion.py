@@ -60,7 +60,8 @@ def words(commands: Mapping[str, Command]) -> Words:
             "train": tuple(sorted(parts("recipe"))),
             "tune": tuple(sorted(parts("recipe"))),
             "study": tuple(sorted(parts("study"))),
-            "data": ("list", "info", "prepare"),
+            "data": ("list", "info", "prepare", "merge"),
+            "zoo": ("list", "add"),
             "completion": get_args(Shell),
         },
         {

@@ -14,12 +14,14 @@ from triptych.cli.arguments import parse
 from triptych.cli.options import print_help
 from triptych.core.preparation import Preparation
 from triptych.errors import UserError
+from triptych.study.slurm import ON, Slurm
 from triptych.system.console import console, printable
 
 if TYPE_CHECKING:
     from triptych.core import Data
 
 PLAIN = Preparation()
+MOST_SHARDS = 10_000
 SHEETS = (".png", ".jpg", ".jpeg", ".webp")
 Name = Annotated[Positional[str], arg(metavar="NAME_OR_PATH", help="a name, a folder, a zip or tar, an array file")]
 
@@ -44,18 +46,35 @@ def prepare(
         str | None,
         arg(metavar="I/N", help="only the I-th of N parts, for several processes or machines with one cache"),
     ] = None,
+    on: Annotated[str, arg(metavar=ON, help="where it is prepared: elsewhere in shards, put together here")] = "local",
+    shards: Annotated[
+        int | None,
+        arg(metavar="N", help="prepare in N shards, each a job; default elsewhere: as many as run at a time"),
+    ] = None,
+    slurm: Slurm = Slurm(),  # noqa: B008 - a frozen value
 ) -> None:
     """Read any collection of pictures once, into an array that training maps into memory.
 
     Says what became of every file; the cache's index.jsonl names them all.
     """
     if shard is not None:
+        if on != "local" or shards is not None:
+            raise UserError("--shard prepares one part, here; leave it out where --on or --shards ask for all")
         one_shard(data, preparation, shard)
         return
     if export is not None:
         from triptych.data.export import refuse
 
         refuse(export)
+    if on != "local" or shards is not None:
+        all_shards(data, preparation, on, shards, slurm)
+        merge(data, preparation, export)
+        return
+    show(data, preparation, export)
+
+
+def show(data: str, preparation: Preparation, export: Path | None) -> None:
+    """Prepare what is not prepared yet, and say what there is."""
     parts = splits(data, preparation)
     out = console()
 
@@ -80,24 +99,38 @@ def prepare(
 
 def one_shard(data: str, preparation: Preparation, text: str) -> None:
     """`data prepare --shard`: what it made, or that there is nothing to be made in parts."""
-    from triptych.data.prepare import shards
+    from triptych.data import sharded
+    from triptych.data.prepare.shards import Shard
 
-    shard = shards.Shard.read(text)
-    try:
-        with shards.only(shard):
-            splits(data, preparation)
-    except shards.Finished as e:
-        console().print(Text(printable(str(e))))
-        return
-    raise UserError(f"{data} is no collection of encoded pictures; leave --shard out")
+    console().print(Text(printable(sharded.make(data, preparation, Shard.read(text)))))
 
 
-def merge(data: Name, preparation: OmitArgPrefixes[Preparation] = PLAIN) -> None:
+def all_shards(data: str, preparation: Preparation, on: str, number: int | None, slurm: Slurm) -> None:
+    """`data prepare --on` and `--shards`: every shard, by an executor."""
+    from triptych.data import find
+    from triptych.study.in_shards import make_shards, work_folder
+    from triptych.study.places import executor
+    from triptych.study.runner import terminated
+
+    if not find(data).encoded:  # said before a cluster is asked
+        raise UserError(f"{data} is no collection of encoded pictures; leave --on and --shards out")
+    if number is not None and not 1 <= number <= MOST_SHARDS:
+        raise UserError(f"--shards is {number}; give 1 to {MOST_SHARDS:,}")
+    told = "shards that are done are kept; the same command goes on with the rest"
+    with terminated(told), executor(on, slurm, None, "cpu", work_folder(data, preparation)) as place:
+        make_shards(data, preparation, number, place)
+
+
+def merge(
+    data: Name,
+    preparation: OmitArgPrefixes[Preparation] = PLAIN,
+    export: Annotated[Path | None, arg(help="also write the prepared pictures as PNG files to this new folder")] = None,
+) -> None:
     """Put a collection together from the shards that `data prepare --shard` made: the same set as without them."""
     from triptych.data.prepare import shards
 
     with shards.merging():
-        prepare(data, preparation)
+        show(data, preparation, export)
 
 
 def info(
@@ -127,8 +160,10 @@ def info(
     rows.append(("examples", ", ".join(f"{len(d):,} {s}" for s, d in parts.items())))
     rows.append(("shape", " x ".join(map(str, first.shape)) + (" uint8" if first.is_images else " float32")))
     rows += classes(first) + original_sizes(first.about)
+    if first.typed is not None:
+        rows += [("columns" if i == 0 else "", c.said) for i, c in enumerate(first.typed.all)]
     mean, std = statistics.moments(first.x)
-    if len(mean) <= 8:
+    if len(mean) <= 8 and first.typed is None:
         rows.append(("mean", "  ".join(f"{v:.4f}" for v in mean)))
         rows.append(("std", "  ".join(f"{v:.4f}" for v in std)))
     if first.factors:
@@ -144,7 +179,7 @@ def info(
     if first.is_images and duplicates:
         rows += duplicate_rows(parts)
     path = sheet or root() / "sheets" / f"{plain(first.name)}.png"
-    if first.is_images or first.shape == (2,):
+    if first.is_images or (first.shape == (2,) and first.typed is None):
         with system_errors(path, "give another place with --sheet" if sheet else ADVICE):
             rows.append(("contact sheet", str(contact_sheet(first, path))))
     table = Table(box=None, show_header=False, pad_edge=False)

@@ -6,6 +6,7 @@ Heavy modules are imported inside the commands, so that every `--help` answers a
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 import traceback
@@ -21,6 +22,7 @@ from triptych.cli.data import data
 from triptych.cli.options import print_help
 from triptych.cli.parts import parts
 from triptych.cli.train import recipes, resume, train
+from triptych.cli.zoo import zoo
 from triptych.core.discovery import plugged
 from triptych.errors import Diverged, UserError, nearest
 from triptych.system.console import prepare_streams, printable, say
@@ -63,6 +65,7 @@ COMMANDS = {
     "report": from_function("report", report.report),
     "push": from_function("push", push.push),
     "track": from_function("track", track.track),
+    "zoo": Command("List trained runs, and add to them: `triptych zoo [list|add RUN NAME]`.", zoo),
     "completion": from_function("completion", completion),
     "data": Command("List, describe and prepare data sets: `triptych data list|info|prepare|merge`.", data),
 }
@@ -132,6 +135,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     prepare_streams()
+    if not gc.get_freeze_count():
+        gc.freeze()  # what is loaded stays: no collection looks through it again
     debug = "--debug" in argv
     argv = [a for a in argv if a != "--debug"]
     try:

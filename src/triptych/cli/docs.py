@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from triptych.cli import gallery_page
+from triptych.cli.docs_tables import cell, copy, markdown, verdicts_of
 from triptych.cli.options import field_docs
 from triptych.core import Objective, discover
-from triptych.core.statistics import format_number
 from triptych.errors import UserError
 from triptych.recipes.named import all_recipes
-from triptych.report.axes import gate, judge_axes
-from triptych.report.entries import Entry, gather, read_study_json
-from triptych.report.table import Table, tables
-from triptych.report.wording import axis_sentence, headline
+from triptych.report.entries import gather
+from triptych.report.table import tables
 from triptych.study.named import listing
 from triptych.system import files
 from triptych.system.console import say
@@ -67,10 +66,6 @@ def hyper(cls: type[Objective]) -> dict[str, tuple[object, str]]:
     return {f.name: (f.default, texts.get(f.name, "")) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
 
 
-def cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
 def page_of_objective(name: str, cls: type[Objective], pictures: Path) -> str:
     """Markdown: equation and source (the docstring), hyper-parameters, the code, a figure where a study made one."""
     doc = inspect.cleandoc(cls.__doc__ or "")
@@ -94,64 +89,6 @@ def page_of_objective(name: str, cls: type[Objective], pictures: Path) -> str:
 
 
 # -------------------------------------------------------------------------------------------- studies
-
-
-def study_section(folder: Path, docs: Path) -> str:
-    """Markdown of one finished study: its question, verdicts, table and pictures, copied beside the page."""
-    told = read_study_json(folder)
-    parts = [f"## {told['name']}", "", told["about"], ""]
-    entries, _ = gather([folder])
-    for table in tables(entries):
-        parts += [f"### {table.data}", "", *verdicts_of(table), "", markdown(table), ""]
-        shown = []
-        for label in table.labels:
-            files = sorted((table.of(label)[0].path / "samples").glob("*.png"))
-            if files:
-                name = f"{told['name']}-{table.data}-{label}.png".replace(" ", "").replace("/", "-")
-                copy(files[-1], docs / "figures" / name)
-                shown.append((label, f"figures/{name}"))
-        if shown:
-            parts += ["| " + " | ".join(k for k, _ in shown) + " |", "|" + "---|" * len(shown)]
-            parts += ["| " + " | ".join(f"![{k}]({f})" for k, f in shown) + " |", ""]
-    return "\n".join(parts)
-
-
-def verdicts_of(table: Table) -> list[str]:
-    axes = judge_axes(table)
-    shown = sorted({e.status.get("images", 0) for e in table.entries})
-    budget = f"{shown[0]:,}" if shown[0] == shown[-1] else f"{shown[0]:,} to {shown[-1]:,}"
-    told = f"After {budget} images a run; another budget may tell another story."
-    return [f"**{headline(table, axes, gate(table))}**", "", told, "", *(f"- {axis_sentence(v, table)}" for v in axes)]
-
-
-def markdown(table: Table) -> str:
-    """The comparison table: a metric with a direction a row, a recipe a column, mean ± 95 % interval over seeds."""
-    rows = ["| | " + " | ".join(table.labels) + " | floor: real against real |", "|---" * (len(table.labels) + 2) + "|"]
-    for metric, quantity in ((m, q) for m in table.metrics if (q := table.quantity(m)).sign):
-        found = [table.estimate(label, metric) for label in table.labels]
-        if not any(found):
-            continue
-        cells = [
-            table.missing(label, metric) if e is None else str(e) for label, e in zip(table.labels, found, strict=True)
-        ]
-        floor = table.floor(metric)
-        cells.append("" if floor is None else format_number(floor))
-        rows.append(f"| {quantity.name} {quantity.arrow} | " + " | ".join(map(cell, cells)) + " |")
-    costs: dict[str, Callable[[Entry], float | None]] = {
-        "training, s": lambda e: e.status.get("seconds"),
-        "images shown": lambda e: e.status.get("images"),
-        "samples / s": lambda e: e.sampling.get("examples_per_second"),
-    }
-    for name, told in costs.items():
-        means = [[v for e in table.of(label) if (v := told(e)) is not None] for label in table.labels]
-        rows.append(f"| {name} | " + " | ".join(f"{sum(v) / len(v):,.0f}" if v else "" for v in means) + " | |")
-    rows.append("| seeds | " + " | ".join(str(len(table.of(label))) for label in table.labels) + " | |")
-    return "\n".join(rows)
-
-
-def copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    files.write_bytes(target, files.read_bytes(source))
 
 
 def objective_figures(folders: Sequence[Path], docs: Path) -> None:
@@ -193,28 +130,23 @@ def build(docs: Path, folders: Sequence[Path]) -> list[Path]:
     questions = [f"- `triptych study {name}`: {about}" for name, about in listing().items()]
     pages[docs / "studies.md"] = "\n".join([SAID, "# Named studies", "", *questions, ""])
     if folders:
-        sections = [study_section(folder, docs) for folder in named]
-        for folder in folders:
-            if (folder / "lines.png").is_file():
-                copy(folder / "lines.png", docs / "figures" / "parallel-lines.png")
-                sections.append("## parallel-lines\n\n![Parallel lines](figures/parallel-lines.png)\n")
-        pages[docs / "gallery.md"] = "\n".join([SAID, "# Gallery", "", *sections])
-        pages[docs / "which-model.md"] = "\n".join(
-            [SAID, ADVICE, *(part for folder in named for part in advice_from(folder))]
-        )
+        pages[docs / "gallery.md"] = gallery_page.write(docs / "gallery.md", SAID, folders)
+        pages[docs / "which-model.md"] = advice(docs / "which-model.md", named)
     for path, text in pages.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(path, text)
     return list(pages)
 
 
-def advice_from(folder: Path) -> list[str]:
-    """Verdicts and table of every data set of a study."""
-    entries, _ = gather([folder])
-    parts = []
-    for table in tables(entries):
-        parts += [f"## On {table.data}", "", *verdicts_of(table), "", markdown(table), ""]
-    return parts
+def advice(page: Path, folders: Sequence[Path]) -> str:
+    """Verdicts and table of every data set of these studies; those of other sets stay as they are."""
+    kept = gallery_page.sections(page.read_text(encoding="utf-8")) if page.is_file() else {}
+    for folder in folders:
+        for table in tables(gather([folder])[0]):
+            heading = f"On {table.data}"
+            parts = [f"## {heading}", "", *verdicts_of(table), "", markdown(table), ""]
+            kept[heading] = "\n".join(parts)
+    return "\n".join([SAID, ADVICE, *kept.values()])
 
 
 def main(argv: Sequence[str]) -> int:

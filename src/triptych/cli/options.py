@@ -56,7 +56,12 @@ def preparation(spec: DataSpec) -> Any:
 def data_spec(options: Any) -> DataSpec:
     from triptych.core import DataSpec
 
-    return DataSpec(**{("name" if k == "data" else k): v for k, v in vars(options).items()})
+    fields = {("name" if k == "data" else k): v for k, v in vars(options).items()}
+    if any(word != "auto" for word in fields["columns"]):  # a recipe holds what a file of them says, not its name
+        from triptych.data.sources.column_types import words_of
+
+        fields["columns"] = words_of(fields["columns"])
+    return DataSpec(**fields)
 
 
 def parse_recipe(recipe: Recipe, argv: Sequence[str], named: str = "", seed: int = 0) -> tuple[Recipe, Any]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from triptych.cli.options import Track
-from triptych.study.contract import Resource
+from triptych.core.contract import Resource
 from triptych.study.slurm import ON, Slurm
 
 if TYPE_CHECKING:
-    from triptych.study.contract import Contract
-    from triptych.study.jobs import Outcome
+    from triptych.core.contract import Contract
+    from triptych.study.jobs import Job, Outcome
     from triptych.study.study import Scale
 
 
@@ -57,8 +57,8 @@ def study(
 
 def contract(equal: Resource | None, budget: float | None) -> Contract | None:
     """What --equal and --budget say together; UserError for one without the other."""
+    from triptych.core.contract import Contract
     from triptych.errors import UserError
-    from triptych.study.contract import Contract
 
     if equal is None and budget is None:
         return None
@@ -86,7 +86,7 @@ def contrast(
     *,
     head_start: Literal["all", "none"] | None = None,
     trust: bool = False,
-) -> list[Outcome]:
+) -> list[Outcome[Job]]:
     """`triptych study`: find the study, carry it out, write its report and say where it is.
 
     `asked` are fields of the study that are to be others, where they are not None. A .py file is a program: that it is

@@ -25,17 +25,25 @@ if TYPE_CHECKING:
 
 
 def recipes() -> None:
-    """Every named recipe, a line each: by data, the recommended ones first."""
+    """Every named recipe, a line each: by data, the recommended ones first; what it takes one core of this machine."""
+    from triptych.core.statistics import duration
     from triptych.recipes.named import all_recipes
+    from triptych.recipes.times import measured, minutes_here
 
     table = Table(box=None, show_header=False, pad_edge=False)
-    found = all_recipes()
+    found, minutes = all_recipes(), minutes_here()
     order = list(dict.fromkeys(recipe.data.name for recipe in found.values()))
     for name, recipe in sorted(
         found.items(), key=lambda told: (order.index(told[1].data.name), not told[0].startswith("best"))
     ):
-        table.add_row(name, recipe.about)
+        side = f" {recipe.data.resolution} px" if recipe.data.resolution else ""
+        took = duration(60 * minutes[name]) if name in minutes else ""
+        table.add_row(name, f"{recipe.data.name}{side}", took, recipe.about)
     console().print(table)
+    say(
+        f"times are of the steps on one core here, by the pace on {measured()['processor']}; evaluations come on top",
+        stderr=True,
+    )
 
 
 def train(argv: Sequence[str]) -> None:
@@ -44,6 +52,7 @@ def train(argv: Sequence[str]) -> None:
         print_help("train RECIPE [--data NAME_OR_FOLDER] [--seed N] [--out DIR] [options]", TRAIN_HELP)
         return
     from triptych.recipes.override import with_parts
+    from triptych.recipes.recommended import has_own_budget
 
     argv = [f"--model.{w[2:]}" if w.split("=")[0] == "--codes" else w for w in argv]
     argv = ["--model.classes=0" if w == "--unconditional" else w for w in argv]
@@ -57,7 +66,7 @@ def train(argv: Sequence[str]) -> None:
         recipe = with_parts(recipe, objective, network)
     chosen, options = parse_recipe(recipe, rest, named, seed)
     minutes = options.minutes
-    if own and not given("--train.images", words):
+    if own and not given("--train.images", words) and not (minutes is None and has_own_budget(recipe)):
         recipe, minutes = fitted(recipe, minutes, options.device, words)
         chosen, options = parse_recipe(recipe, rest, named, seed)
     if options.save_recipe is not None:
@@ -143,12 +152,13 @@ SAME = ("triptych", "torch", "device", "processor")
 
 TRAIN_HELP = """\
 Train a named recipe (`triptych recipes` lists them), or one from a .json or .yaml file, and leave a run folder.
-With --data FOLDER and no recipe, the recommended one for those images is taken and named.
+With --data WHERE and no recipe, the recommended one for those images, or that table, is taken and named.
 
   triptych train wgan-gp-25gaussians
   triptych train vae-mnist --minutes 10
   triptych train vae-mnist --seed 1 --train.images 200000 --out runs/mine
   triptych train --data my/pictures --resolution 32
+  triptych train --data table.csv
   triptych train vae-mnist --model.latent 8 --save-recipe mine.yaml
   triptych train mine.yaml
   triptych train --like runs/mine
@@ -190,15 +200,16 @@ def taken_out(option: str, argv: Sequence[str], what: str) -> tuple[str | None, 
 
 
 def recommended(argv: Sequence[str]) -> tuple[Recipe, str]:
-    """The recipe to take for `--data FOLDER` when none is named, and why."""
+    """The recipe to take for `--data WHERE` when none is named, and why."""
     from triptych.core import DataSpec
     from triptych.recipes.recommended import recommend
 
     if not any(a == "--data" or a.startswith("--data=") for a in argv):
-        raise UserError("train needs a recipe or --data FOLDER; `triptych recipes` lists the recipes")
+        raise UserError("train needs a recipe or --data WHERE; `triptych recipes` lists the recipes")
     mine = [a for a in argv if a not in ("-h", "--help")]
     chosen, _ = parse(preparation(DataSpec("")), "train RECIPE", mine, unknown=True)
-    return recommend(data_spec(chosen), crop=not given("--fit", argv), labels=not given("--model.classes=0", argv))
+    no_labels, all_of_it = given("--model.classes=0", argv), given("--holdout", argv)
+    return recommend(data_spec(chosen), crop=not given("--fit", argv), hold=not all_of_it, labels=not no_labels)
 
 
 def resume(

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from triptych.core.columns import Columns
+
 Split = Literal["train", "test", "all"]
 Shape = tuple[int, ...]
 
@@ -71,6 +73,8 @@ class Data:
     columns: tuple[str, ...] = ()
     origin: tuple[float, ...] = ()
     """(d,) where the columns of vectors are counted from, for numbers that float32 cannot tell apart; () is 0."""
+    typed: Columns | None = None
+    """The typed columns that the vectors stand for, where the examples are rows of such a table."""
     file: tuple[Path, int] | None = None
     """Where the rows of x lie side by side on disk: the file and the byte at which the first begins."""
     intensities: Tensor | None = None
@@ -98,6 +102,22 @@ class Data:
     def in_full(self, x: Tensor) -> Tensor:
         """Vectors (n, d) like `x`, samples of a model say, counted from 0: float64 where there is an origin."""
         return x.double() + torch.tensor(self.origin, dtype=torch.float64) if self.origin else x
+
+    def as_in(self, typed: Columns | None, origin: tuple[float, ...] = ()) -> Data:
+        """The same rows as vectors of another set's columns, or counted from its origin, so that they can be compared.
+
+        UserError where a row has no place there: a column that is not here, a category that is new.
+        """
+        if typed is None or typed == self.typed:
+            return self.counted_from(origin)
+        if self.typed is not None:
+            cells = self.typed.write(self.typed.decode(self.x))
+        else:
+            names = self.columns or tuple(f"column {j + 1}" for j in range(self.x.shape[1]))
+            whole = self.in_full(self.x).double().numpy()
+            cells = {name: [f"{v:.9g}" for v in whole[:, j]] for j, name in enumerate(names)}
+        x = typed.encode(typed.read(cells, f"{self.name}: "))
+        return dataclasses.replace(self, x=x, typed=typed, columns=typed.places, origin=())
 
     def counted_from(self, origin: tuple[float, ...]) -> Data:
         """The same vectors counted from the origin of another set, so that the two can be compared."""

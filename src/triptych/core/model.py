@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from triptych.core.data import LARGEST, Data, Shape
 from triptych.core.labels import CLASSES, Asked, class_numbers, draw_labels, frequencies_of
 from triptych.core.share import draw
-from triptych.errors import UserError
+from triptych.errors import Missing, UserError
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,17 @@ class Model(nn.Module, ABC):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = tuple(shape)
+        self.missing: dict[str, str] = {}
+
+    def leave_out(self, player: str, why: str) -> None:
+        """Go on without a player; whoever asks for it is told `why`, as a `Missing`."""
+        delattr(self, player)
+        self.missing[player] = why
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "missing" and name in self.missing:
+            raise Missing(self.missing[name])
+        return super().__getattr__(name)
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -105,6 +116,13 @@ class Latent(Model):
 
     latent: int
     """Number of latent dimensions."""
+    spherical: ClassVar[bool] = True
+    """Whether codes lie near a sphere, as draws of N(0, I) do: paths between two of them then follow it."""
+
+    @property
+    def prior_is_gaussian(self) -> bool:
+        """Whether codes are draws of N(0, I), or of what `prior_factor` gives; else that only stands in for them."""
+        return True
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -228,6 +246,10 @@ class Density(Model):
     def log_prob(self, x: Tensor) -> Tensor:
         """Nats per public example, (n,), differentiable. ValueError for images outside [0, 1]."""
 
+    def log_prob_to_look_at(self, x: Tensor) -> Tensor:
+        """`log_prob` for pictures of it: within what an eye can tell where an exact one is dear."""
+        return self.log_prob(x)
+
 
 class Stepwise(Model):
     """Makes examples in a number of steps that can still be chosen after training."""
@@ -236,6 +258,8 @@ class Stepwise(Model):
     """names of the ways to step, where there are several"""
     solver: str
     steps: int
+    brief = False
+    """whether `sample` may compute in bfloat16: set where a run that was trained so is loaded"""
 
     @abstractmethod
     def path(self, z: Tensor, steps: int, y: Asked = None) -> Iterator[Tensor]:

@@ -37,6 +37,9 @@ class Preparation:
     """re-encode the prepared pictures as JPEG of this quality (the coursework used 75)"""
     range: tuple[float, float] | None = dataclasses.field(default=None, metadata={"later": True})
     """LOW HIGH, the values shown black and white, for grey pictures of more than 8 bits: 12-bit, signed, float"""
+    columns: tuple[str, ...] = dataclasses.field(default=(), metadata={"later": True})
+    """types of a table's columns: auto (as found), NAME=TYPE words, or a .yaml file of NAME: TYPE lines;
+    a TYPE is integer, number, category, date, date:FORMAT or drop. Default: auto where there is more than numbers"""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "resolution", resolution(self.resolution))
@@ -62,7 +65,8 @@ class Preparation:
 
     def plain(self) -> dict[str, Any]:
         """The options that make the pixels, as JSON values; `range` only where it is given, as caches know no other."""
-        options = {f.name: getattr(self, f.name) for f in dataclasses.fields(Preparation) if f.name != "holdout"}
+        apart = ("holdout", "columns")
+        options = {f.name: getattr(self, f.name) for f in dataclasses.fields(Preparation) if f.name not in apart}
         if options["range"] is None:
             del options["range"]
         return options

@@ -91,7 +91,10 @@ def load(name_or_path: str | Path, split: Split = "train", **options: Any) -> Da
     """
     if split not in ("train", "test", "all"):
         raise UserError(f"unknown split {split!r}; choose train, test or all")
-    return find(name_or_path).load(str(name_or_path), split, Preparation(**options))
+    source, how = find(name_or_path), Preparation(**options)
+    if how.columns and not source.tabular:
+        raise UserError(f"only tables have columns ({source.summary}); drop --columns")
+    return source.load(str(name_or_path), split, how)
 
 
 def load_spec(spec: DataSpec, split: Split | None = None) -> Data:

@@ -27,6 +27,8 @@ class Source(ABC):
     """Whether the examples are picture files, each of its own size."""
     drawn: ClassVar[bool] = False
     """Whether the program makes the examples itself, from the name and the options alone."""
+    tabular: ClassVar[bool] = False
+    """Whether the examples may be rows of a table, whose columns have types."""
     general: ClassVar[bool] = False
     """Whether `at` takes any path, when no other class does."""
 

@@ -64,7 +64,7 @@ def draw(model: Sampler, n: int, seed: int, real: Data) -> Data:
 
     if not real.is_images:
         x = part(0, n, seed).cpu()
-        return Data("samples", x, labels=labels, classes=classes, distribution=real.distribution)
+        return Data("samples", x, "train", labels, distribution=real.distribution, classes=classes, typed=real.typed)
     parts: list[Tensor] = []
     while (done := sum(map(len, parts))) < n:
         x = part(done, min(10_000, n - done), seed + 1_000_003 * len(parts))

@@ -129,10 +129,10 @@ def during_training(
 
     What cannot be computed from so few examples is left out, and `tell` gets its name and the reason.
 
-    Vectors are compared where their law is known with fresh draws of it. Images are compared on the set's own
-    extractors, as `prepare` gives them (None: those that are there already), with one half of the reference, so that
-    the best checkpoint is chosen by examples that its final numbers are not made from. With `inception` also on
-    Inception's features, where the weights are here. `diversity` is there in any case.
+    Vectors are compared where their law is known with fresh draws of it, rows of a typed table with held-out ones.
+    Images are compared on the set's own extractors, as `prepare` gives them (None: those that are there already), with
+    one half of the reference, so that the best checkpoint is chosen by examples that its final numbers are not made
+    from. With `inception` also on Inception's features, where the weights are here. `diversity` is there in any case.
 
     Leaves the global random state alone.
     """
@@ -154,9 +154,12 @@ def during_training(
         extractors = dataclasses.replace(extractors, inception=net)
     real = test if test is not None else data
     try:
-        if not extractors.of_features and data.distribution is None:
+        if not extractors.of_features and data.distribution is None and data.typed is None:
             return {"diversity": diversity(real.x, draw(model, min(n, FEW), seed, real).x)}
-        real = halves(real)[0] if data.is_images else fresh(data, n, seed + 1)
+        if data.is_images:
+            real = halves(real)[0]
+        elif data.distribution is not None:
+            real = fresh(data, n, seed + 1)
         comparison = Comparison(real, draw(model, n, seed, real), model=model, extractors=extractors)
     except NotFinite as e:
         return {"nonfinite_samples": float(e.count)}

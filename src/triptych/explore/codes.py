@@ -13,7 +13,16 @@ from triptych.core.model import class_count
 from triptych.data.sources.array_files import numbers
 from triptych.errors import UserError
 from triptych.explore.classes import labels_asked
-from triptych.explore.output import check_target, examples, opened, shows_data, train_data, write_array, write_examples
+from triptych.explore.output import (
+    check_target,
+    examples,
+    opened,
+    shows_data,
+    train_data,
+    usual,
+    write_array,
+    write_examples,
+)
 from triptych.figures import tiles
 from triptych.models import latent_space
 from triptych.run.folder import Which
@@ -72,7 +81,7 @@ def write_decoded(
     found, model = opened(run, which, device=device, model=model)
     space = latent_space.latent_of(model)
     pictures = len(model.shape) == 3
-    kind = check_target(Path(out), model.shape, pictures=pictures)
+    kind = check_target(Path(out), model.shape, found.typed(), pictures=pictures)
     z = numbers(Path(codes))
     if z.ndim != 2 or z.shape[1] != space.latent or z.dtype.kind not in "fiu" or not len(z):
         raise UserError(
@@ -80,7 +89,7 @@ def write_decoded(
         )
     if not np.isfinite(z).all():
         raise UserError(f"{codes} holds NaN or infinite numbers; give finite codes")
-    beside = train_data(found, data) if shows_data(kind, pictures=pictures) else None
+    beside = train_data(found, data) if shows_data(kind, found.typed(), pictures=pictures) else None
     y = labels_asked(model, classes, len(z))
     x = latent_space.decode(space, torch.from_numpy(np.array(z, np.float32)), y=y)
     return write_examples(x, found, beside, model, Path(out), kind)
@@ -103,11 +112,11 @@ def write_reconstructions(
     """
     found, model = opened(run, which, device=device, model=model)
     pictures = len(model.shape) == 3
-    target = Path(out) if out is not None else found.path / f"reconstructions-{n}{'.png' if pictures else '.npy'}"
-    kind = check_target(target, model.shape, pictures=pictures)
+    target = Path(out) if out is not None else found.path / f"reconstructions-{n}{usual(found, pictures=pictures)}"
+    kind = check_target(target, model.shape, found.typed(), pictures=pictures)
     chosen, own = examples(found, data, n, announce)
     beside = chosen
-    if shows_data(kind, pictures=pictures):
+    if shows_data(kind, found.typed(), pictures=pictures):
         beside = train_data(found, data if own else None)
     x = latent_space.public(chosen, range(len(chosen)))
     y = latent_space.labels_for(model, chosen, range(len(chosen)))

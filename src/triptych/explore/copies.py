@@ -143,13 +143,19 @@ def told(result: Copies, n: int, seed: int, worst: Sequence[int]) -> dict[str, A
 
 def worst_pairs(samples: Tensor, train: Data, result: Copies, worst: Sequence[int]) -> str:
     """A table: each of the worst samples, and below it the training row nearest to it."""
-    names = train.columns or tuple(f"x{i}" for i in range(samples.shape[1]))
-    rows = []
-    for i in worst:
-        for what, x in (("sample", samples[i]), ("training", train.x[result.nearest[i]])):
-            values = dict(zip(names, train.in_full(x).tolist(), strict=True))
-            rows.append({"pair": f"{i}", "row": what, "ratio": f"{result.ratios[i]:.4g}"} | values)
-    return csv_text(["pair", "row", "ratio", *names], rows)
+    both = samples[worst], train.x[result.nearest[worst]]
+    if train.typed is not None:
+        names = train.typed.names
+        sides = [list(zip(*train.typed.write(train.typed.decode(x)).values(), strict=True)) for x in both]
+    else:
+        names = train.columns or tuple(f"x{i}" for i in range(samples.shape[1]))
+        sides = [train.in_full(x).tolist() for x in both]
+    lines = []
+    for k, i in enumerate(worst):
+        for what, rows in zip(("sample", "training"), sides, strict=True):
+            values = dict(zip(names, rows[k], strict=True))
+            lines.append({"pair": f"{i}", "row": what, "ratio": f"{result.ratios[i]:.4g}"} | values)
+    return csv_text(["pair", "row", "ratio", *names], lines)
 
 
 def shown_of(data: Data) -> Tensor:
@@ -158,6 +164,11 @@ def shown_of(data: Data) -> Tensor:
 
 
 def scaled(x: Tensor, train: Data) -> Tensor:
-    """Rows that are compared: pixels as they are, the columns of a table by their spread over the training rows."""
+    """Rows that are compared: pixels as they are, the columns of a table by their spread over the training rows.
+
+    Rows of a typed table are compared as they are written: equal ones are at distance 0.
+    """
     flat = x.float().flatten(1)
+    if train.typed is not None:
+        flat = train.typed.canonical(flat)
     return flat if train.is_images else flat / train.x.std(0).clamp_min(1e-12)

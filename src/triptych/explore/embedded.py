@@ -115,7 +115,8 @@ def add_frames(
     made: Embedded, name: str, run: Run, decode: Graph, precision: Precision, announce: Callable[[str], None]
 ) -> None:
     """The decoder, and before it those of the checkpoints that the run was asked to keep."""
-    saved, usual = run.checkpoints(), Train.__dataclass_fields__["keep"].default
+    saved = run.checkpoints() or [run.status["images"]]  # a run that was given away has weights alone
+    usual = Train.__dataclass_fields__["keep"].default
     kept = saved[-1:] if run.recipe.train.keep == usual else saved
     if len(kept) > FRAMES:
         announce(f"{made.about['name']} kept {len(kept)} checkpoints; {FRAMES} of them are in the page")

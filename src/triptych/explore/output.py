@@ -14,9 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from triptych.core import Data, Model
+from triptych.core.columns import Columns
+from triptych.data.sources.typed_tables import table_text
 from triptych.data.sources.vectors import csv_text
 from triptych.errors import UserError
-from triptych.figures import planes, tiles
+from triptych.figures import columns, planes, tiles
 from triptych.models import latent_space
 from triptych.run import data as run_data
 from triptych.run.folder import Run, Which
@@ -46,23 +48,31 @@ def train_data(found: Run, where: str | None) -> Data:
     return run_data.own(found, where).train
 
 
-def shows_data(kind: str, *, pictures: bool) -> bool:
-    """Whether a file of that kind says something of the run's data: names of columns, or the points behind others."""
-    return not pictures and kind in (".csv", ".png")
+def usual(found: Run, *, pictures: bool) -> str:
+    """The ending of a file where nobody named one."""
+    return ".png" if pictures else ".npy" if found.typed() is None else ".csv"
+
+
+def shows_data(kind: str, typed: Columns | None, *, pictures: bool) -> bool:
+    """Whether a file of that kind says something of the run's data: names of columns, or the points behind others.
+
+    What the columns of a typed table are is known without them.
+    """
+    return not pictures and kind in ((".csv", ".png") if typed is None else (".png",))
 
 
 def write_examples(
-    x: Tensor, found: Run, beside: Data | None, model: Model, target: Path, kind: str, columns: int | None = None
+    x: Tensor, found: Run, beside: Data | None, model: Model, target: Path, kind: str, across: int | None = None
 ) -> Path:
-    """Write public examples (n, *shape) in the form that `check_target` found; a grid with so many columns.
+    """Write public examples (n, *shape) in the form that `check_target` found; a grid with so many across.
 
     `beside` is the run's data where the form shows them.
     """
     if kind == ".png" and x.dim() == 4:
-        return tiles.grid(x, target) if columns is None else tiles.grid(x, target, columns=columns)
+        return tiles.grid(x, target) if across is None else tiles.grid(x, target, columns=across)
     if kind == ".png":
         assert beside is not None
-        return planes.plane(x, beside, target, model)
+        return columns.sheet(x, beside, target) if beside.typed else planes.plane(x, beside, target, model)
     target.parent.mkdir(parents=True, exist_ok=True)
     if kind == "folder":
         with making_folder(target, "give --out another place") as folder:
@@ -70,6 +80,8 @@ def write_examples(
                 png = io.BytesIO()  # a plain write reports a full disk; Pillow's own hides the reason
                 Image.fromarray(one[..., 0] if one.shape[2] == 1 else one).save(png, "PNG")
                 (folder / f"{i:05d}.png").write_bytes(png.getvalue())
+    elif kind == ".csv" and (typed := found.typed()) is not None:
+        write_text(target, table_text(typed.write(typed.decode(x))), "give --out another place")
     elif kind == ".csv":
         assert beside is not None
         write_text(target, csv_text(x, beside.columns, found.origin()), "give --out another place")
@@ -90,7 +102,7 @@ def in_full(x: Tensor, run: Run) -> Tensor:
     return x.double() + torch.tensor(origin, dtype=torch.float64) if origin else x
 
 
-def check_target(target: Path, shape: tuple[int, ...], *, pictures: bool) -> str:
+def check_target(target: Path, shape: tuple[int, ...], typed: Columns | None, *, pictures: bool) -> str:
     """`folder`, `.png`, `.npy` or `.csv`; UserError before anything is computed where that cannot be written."""
     kind = target.suffix.lower() if target.suffix and not target.is_dir() else "folder"
     if kind not in ("folder", ".png", ".npy", ".csv"):
@@ -101,7 +113,7 @@ def check_target(target: Path, shape: tuple[int, ...], *, pictures: bool) -> str
         raise UserError(f"{target} exists and is not an empty folder; give --out another name")
     if kind == ".csv" and pictures:
         raise UserError("images do not fit a .csv; use a folder, .png or .npy")
-    if kind == ".png" and not pictures and shape != (2,):
+    if kind == ".png" and not pictures and shape != (2,) and typed is None:
         raise UserError(f"{shape[0]}-dimensional vectors cannot be drawn; use .npy or .csv")
     return kind
 
@@ -116,12 +128,12 @@ def examples(found: Run, where: str | None, n: int | None, announce: Callable[[s
         raise UserError(f"{n} examples were asked for; give at least 1")
     there = run_data.own_or_other(found, where)
     source = there.held_out() if there.own else there.whole()
+    if announce is not None and not there.own:
+        announce(there.said())
+    if not source.is_images and not there.own and (found.typed() is not None or source.shape == found.shape()):
+        source = source.as_in(found.typed(), found.origin())
     shape = found.shape()
     if source.shape != shape:
         raise UserError(f"{source.name} has examples of shape {source.shape} and the run's have {shape}; use such data")
-    if announce is not None and not there.own:
-        announce(there.said())
-    if not source.is_images and not there.own:
-        source = source.counted_from(found.origin())
     labels = source.labels[:n] if there.own and source.labels is not None else None
     return replace(source, x=source.x[:n], labels=labels, factors={}), there.own

@@ -11,7 +11,7 @@ from triptych.core import Model, Sampler
 from triptych.core.model import choose_steps
 from triptych.errors import UserError
 from triptych.explore.classes import labels_asked
-from triptych.explore.output import BatchNorm, check_target, opened, shows_data, train_data, write_examples
+from triptych.explore.output import BatchNorm, check_target, opened, shows_data, train_data, usual, write_examples
 from triptych.models import code_density, latent_space
 from triptych.models.families import Autoencoder, Codes, codes_of_data
 from triptych.models.flows.continuous import choose_guidance
@@ -43,7 +43,8 @@ def write_samples(
     """Write n samples; returns the file or folder. The name of `out` says what is written:
 
     a folder: one PNG per image; `.png`: one grid (2-D points: drawn over the data); `.npy`: the array, float32;
-    `.csv`: a row per vector. Default: a grid of images or an `.npy` of vectors, inside the run folder.
+    `.csv`: a row per vector, of a typed table with cells of its types. Default, inside the run folder: a grid of
+    images, a `.csv` of a typed table, else an `.npy`.
 
     `codes` of an autoencoder come from what its recipe says, unless another is named: the prior (of an AE the running
     Gaussian of its codes), or a density that is fitted to the codes of the run's training examples now: one Gaussian,
@@ -70,9 +71,9 @@ def write_samples(
     if not isinstance(model, Sampler):
         raise UserError(f"{found.path} holds {type(model).__name__}, which cannot sample; choose another run")
     pictures = len(model.shape) == 3
-    target = Path(out) if out is not None else found.path / f"sample-{n}-seed{seed}{'.png' if pictures else '.npy'}"
-    kind = check_target(target, model.shape, pictures=pictures)
-    beside = train_data(found, data) if fits or shows_data(kind, pictures=pictures) else None
+    target = Path(out) if out is not None else found.path / f"sample-{n}-seed{seed}{usual(found, pictures=pictures)}"
+    kind = check_target(target, model.shape, found.typed(), pictures=pictures)
+    beside = train_data(found, data) if fits or shows_data(kind, found.typed(), pictures=pictures) else None
     if codes not in (None, "prior") and not isinstance(model, Autoencoder):
         raise UserError(f"{type(model).__name__} has no codes of examples to fit; leave --codes out")
     if codes == "flow" and not (isinstance(model, Autoencoder) and isinstance(model.second, FlowOfCodes)):

@@ -26,8 +26,8 @@ from triptych.figures import tiles
 from triptych.metrics.comparison import pick, subset
 from triptych.metrics.likelihood import exact, variational
 from triptych.models import latent_space
-from triptych.models.families import VAEModel
-from triptych.objectives.autoencoder import Variational
+from triptych.models.observed import Observed
+from triptych.objectives.likelihoods import Bounded
 from triptych.run import data as run_data
 from triptych.run.folder import Run, Which
 from triptych.system.csv_files import csv_text
@@ -71,7 +71,7 @@ def strangeness(run: Run, model: Model, data: Data, typical: float | None, seed:
         objective = run.recipe.objective
         if isinstance(model, Density):
             found["nll"] = -exact(model, data.x)[0]
-        elif isinstance(model, VAEModel) and isinstance(objective, Variational):
+        elif isinstance(model, Observed) and isinstance(objective, Bounded):
             found["nll"] = -variational(model, objective, data.x)[0]
     if "nll" in found and typical is not None:
         found["atypicality"] = (found["nll"] - typical).abs()

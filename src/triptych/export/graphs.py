@@ -33,7 +33,7 @@ def score(model: Model, x: Tensor, y: Tensor | None) -> Tensor:
     """What the critic says of public examples, (n,)."""
     assert model.adversary is not None
     with given(y):
-        return model.players[model.adversary](to_inner(x)).reshape(x.shape[0])
+        return getattr(model, model.adversary)(to_inner(x)).reshape(x.shape[0])
 
 
 def decode(model: Model, z: Tensor, y: Tensor | None) -> Tensor:
@@ -58,7 +58,7 @@ PARTS: dict[PartName, Wanted] = {
     "decode": Wanted("z", "x", lambda m: isinstance(m, Latent), decode),
     "encode": Wanted("x", "z", lambda m: isinstance(m, Encoder), encode),
     "log_prob": Wanted("x", "log_prob", lambda m: isinstance(m, Density), log_prob),
-    "critic": Wanted("x", "score", lambda m: m.adversary is not None, score),
+    "critic": Wanted("x", "score", lambda m: m.adversary in m.players, score),
     "sample": Wanted("noise", "x", lambda m: isinstance(m, Latent) and m.prior_factor() is not None, decode),
 }
 """Every graph there may be; `sample` only where decoding draws of N(0, I) would not sample."""
@@ -108,6 +108,8 @@ def graphs_of(model: Model, only: PartName | None = None) -> list[Graph]:
     """
     able: list[PartName] = [name for name, part in PARTS.items() if part.able(model)]
     if only is not None and only not in able:
+        if only == "critic" and model.adversary is not None:
+            getattr(model, model.adversary)  # says why it is missing
         kind = type(model).__name__
         raise UserError(f"{kind} cannot {only.replace('critic', 'judge: it has no critic')}; it has {', '.join(able)}")
     frozen = copy.deepcopy(model).cpu().eval()

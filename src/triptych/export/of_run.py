@@ -18,7 +18,6 @@ from triptych.errors import UserError
 from triptych.export import formats
 from triptych.export.formats import NotExportable
 from triptych.export.graphs import Graph, PartName, graphs_of
-from triptych.models.families import Autoencoder
 from triptych.run.folder import Run, Which
 from triptych.system import files
 
@@ -68,7 +67,7 @@ def write_export(
         raise UserError(f"{folder} is a file; give --out a folder")
     about = describe(found, model, precision)
     notes: list[str] = []
-    if isinstance(model, Autoencoder) and model.second is not None and bool(model.second.fitted):
+    if isinstance(model, Latent) and not model.prior_is_gaussian:
         notes.append("this model samples from a density fitted to its codes; the files know one Gaussian of the codes")
     contents: dict[str, bytes] = {}
     parts: dict[str, Any] = {}
@@ -134,6 +133,8 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
         told["frequencies"] = model.frequencies.tolist()
     if run.origin():
         told["origin"] = list(run.origin())
+    if (typed := run.typed()) is not None:
+        told["columns"] = typed.told()
     return told
 
 

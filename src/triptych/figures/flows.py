@@ -9,27 +9,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from triptych.core import Data, Latent, Model, Sampler
+from triptych.core import Data, Density, Latent, Model, Sampler
 from triptych.core.model import Stepwise, class_count, decoded
 from triptych.errors import UserError
 from triptych.figures.canvas import PALETTE, _save
-from triptych.figures.planes import DEAR, draw_plane, plane_image, view
+from triptych.figures.planes import dear, draw_plane, plane_image, view
 from triptych.figures.tiles import grid, loop, tile
 
 TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
-def density(model: Model, data: Data, path: str | Path, pixels: int = 240) -> Path:
+def density(model: Density, data: Data, path: str | Path, pixels: int = 240) -> Path:
     """Map of exp log p(x) over the square around 2-D data, beside the true density where the data know it.
 
     Both panels have one colour scale, cut at the 99.5th percentile of the truth (or of the model); returns the path.
-    Where a likelihood takes many passes, half as many pixels a side.
+    Where a likelihood takes many passes, half as many pixels a side; the title says so.
     """
     centre, half = _view(model, data)
-    pixels = pixels // 2 if model.cost.likelihood > DEAR else pixels
+    pixels = pixels // 2 if dear(model) else pixels
     axis = torch.linspace(-half, half, pixels)
     points = torch.cartesian_prod(axis + centre[1], axis + centre[0]).flip(1)
-    maps = [("model", _exp(model.log_prob, points, model.device))]
+    title = f"model, at {pixels}² points" if dear(model) else "model"
+    maps = [(title, _exp(model.log_prob_to_look_at, points, model.device))]
     if data.distribution is not None:
         maps.insert(0, ("truth", _exp(data.log_prob, points, torch.device("cpu"))))
     top = torch.quantile(maps[0][1], 0.995).item()

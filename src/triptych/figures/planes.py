@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from triptych.core import Data, Density, Model
+from triptych.core import Data, Density, Model, Sampler
 from triptych.core.labels import given
-from triptych.core.model import class_count
+from triptych.core.model import affordable, class_count
 from triptych.figures.canvas import FAINT, PALETTE, _canvas, _save, rendered, save_picture
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 DEAR = 10.0
 """Passes through the networks that a likelihood may take before maps of it are made of fewer points."""
+SAMPLES, SAMPLE_PASSES, FEWEST = 2_000, 100_000, 500
+"""Points that a plane shows, the passes through the networks that they may take, and the least that are shown."""
+SIDES = (96, 32)
+"""Points a side of the grid behind contours: usually, and where a likelihood is dear."""
 
 
 def plane(
@@ -40,10 +44,21 @@ def plane(
 def plane_image(
     samples: Tensor, data: Data | Tensor, model: Model | None = None, labels: Tensor | None = None
 ) -> Image.Image:
-    """The picture that `plane` writes. Contours are on a grid of 96 points a side, 48 where a likelihood is dear."""
+    """The picture that `plane` writes. Contours are on a coarser grid where a likelihood is dear; a corner says so."""
     figure, axes = _canvas(4.2, 4.2)
     draw_plane(axes, samples, data, model, labels)
     return rendered(figure)
+
+
+def plane_of(model: Sampler, data: Data) -> Image.Image:
+    """The plane with the model's samples, the same noise every time; fewer where a sample takes many passes.
+
+    Of a model with classes in their colours.
+    """
+    n = affordable(SAMPLES, model.cost.sample, SAMPLE_PASSES, FEWEST)
+    if (y := model.labels(None, n)) is None:
+        return plane_image(model.sample(n, seed=0), data, model)
+    return plane_image(model.sample(n, seed=0, y=y), data, model, y)
 
 
 def paths(lines: Tensor, data: Data | Tensor, path: str | Path, *, every: int = 1, labels: Sequence[str] = ()) -> Path:
@@ -68,8 +83,7 @@ def draw_plane(
     points = (data.x if isinstance(data, Data) else data)[:2000].detach().float().cpu()
     samples = samples.detach().float().cpu()
     centre, half = view(points)
-    if model is not None:
-        _contours(axes, model, centre, half)
+    said = [] if model is None else _contours(axes, model, centre, half)
     size = 5 if len(samples) <= 1000 else 2.5
     own = PALETTE[1:6]  # blue is what the model believes
     colors = own[0] if labels is None else [own[k % len(own)] for k in labels.tolist()]
@@ -85,6 +99,11 @@ def draw_plane(
         axes.text(
             0.985, 0.015, f"{outside} of {len(samples)} outside", transform=axes.transAxes, ha="right", fontsize=8
         )
+
+    if said and len(samples) < SAMPLES:
+        said.insert(0, f"{len(samples)} samples")
+    if said:
+        axes.text(0.015, 0.015, ", ".join(said), transform=axes.transAxes, fontsize=7)
 
 
 def view(points: Tensor) -> tuple[tuple[float, float], float]:
@@ -105,23 +124,29 @@ def scores(model: Model, critic: nn.Module, x: Tensor) -> Tensor:
     return total
 
 
+def dear(model: Model) -> bool:
+    """Whether a map of the model's density is to be made of fewer points."""
+    return isinstance(model, Density) and model.cost.likelihood > DEAR
+
+
 @torch.no_grad()
-def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float, n: int = 96) -> None:
-    if isinstance(model, Density) and model.cost.likelihood > DEAR:
-        n //= 2
+def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float) -> list[str]:
+    """Draws them, and says in words what was saved."""
+    n = SIDES[dear(model)]
     line = torch.linspace(-half, half, n)
     y, x = torch.meshgrid(line + centre[1], line + centre[0], indexing="ij")
     spots = torch.stack([x.flatten(), y.flatten()], dim=1).to(model.device)
     if isinstance(model, Density):
-        z = model.log_prob(spots)
+        z = model.log_prob_to_look_at(spots)
         z = z.clamp_min(z[z.isfinite()].max().item() - 12) if z.isfinite().any() else z
-    elif model.adversary is not None:
+    elif model.adversary in model.players:
         z = scores(model, model.players[model.adversary], spots)
     else:
-        return
+        return []
     height = z.float().cpu().view(n, n).nan_to_num(posinf=0.0, neginf=0.0).numpy()
     if np.ptp(height) <= 0:
-        return
+        return []
     x, y = x.numpy(), y.numpy()
     axes.contourf(x, y, height, levels=14, cmap="Blues", alpha=0.45, zorder=0)
     axes.contour(x, y, height, levels=14, colors=PALETTE[0], alpha=0.35, linewidths=0.5, zorder=0)
+    return [f"density at {n}² points"] if dear(model) else []

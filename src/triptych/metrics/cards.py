@@ -27,7 +27,7 @@ class Card:
     """
 
     space: str
-    """what the density is over: the data's units, [0, 1]^D, or whole grey levels"""
+    """what the density is over: the data's units, the vectors of a typed table's rows, [0, 1]^D, or grey levels"""
     dequantisation: Literal["none", "uniform", "learned"]
     estimator: Literal["exact", "ELBO", "IWAE", "ODE"]
     draws: int

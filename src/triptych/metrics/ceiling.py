@@ -12,7 +12,7 @@ from triptych.core import Comparison, Data, Metric, Quantity, Value, to_bytes
 from triptych.metrics.comparison import counted, subset
 from triptych.metrics.features.extractor import extract
 from triptych.metrics.kernel import kernel_distance
-from triptych.models.two_stages import LatentFlow
+from triptych.models.observed import TwoStages
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Ceiling(Metric):
     Samples that are decoded from codes cannot be expected to come closer.
     """
 
-    needs = LatentFlow
+    needs = TwoStages
     quantities: ClassVar[Mapping[str, Quantity]] = {
         "ceiling": Quantity("Kernel distance of the autoencoder's round trip", "lower", rank=61)
     }
@@ -31,13 +31,13 @@ class Ceiling(Metric):
     seed: int = 0
 
     def applies(self, comparison: Comparison) -> str:
-        if not isinstance(comparison.model, LatentFlow):
+        if not isinstance(comparison.model, TwoStages):
             return "only models in two stages have a ceiling"
         return "" if comparison.extractors.own is not None else "there is no extractor"
 
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
         model, own = comparison.model, comparison.extractors.own
-        assert isinstance(model, LatentFlow)
+        assert isinstance(model, TwoStages)
         assert own is not None
         left, right = (subset(side, self.points, self.seed) for side in comparison.floor_sides)
         with torch.no_grad():

@@ -22,8 +22,9 @@ from triptych.metrics.comparison import fresh, subset
 from triptych.models.families import FlowModel, VAEModel, over_classes
 from triptych.models.flows import ode
 from triptych.models.flows.continuous import ContinuousFlow
-from triptych.objectives.autoencoder import Variational
-from triptych.objectives.posterior import importance_draws, kl_to_prior
+from triptych.models.observed import Observed
+from triptych.objectives.likelihoods import Bounded
+from triptych.objectives.posterior import importance_draws
 
 AGREE = 0.005
 """Nats per dimension that a likelihood may move in twice the steps and still be called converged."""
@@ -111,13 +112,14 @@ def log_density(model: Model, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def variational(
-    model: VAEModel, objective: Variational, x: Tensor, draws: int = 1, chunk: int = 2048
+    model: Observed, objective: Bounded, x: Tensor, draws: int = 1, chunk: int = 2048
 ) -> tuple[Tensor, Card]:
     """The ELBO (one draw, KL in closed form) or the importance-weighted bound of `draws` draws, (n,) float64.
 
     Gaussian likelihoods are densities: images are dequantised by uniform noise and the value is over [0, 1]^D.
-    Bernoulli and logistic ones are probabilities of the pixel values. Source: Burda et al. 2016, eq. 8. Of a model with
-    classes they are bounds of log Σ_c p(c) p(x | c), whose terms are bounded each.
+    Bernoulli and logistic ones are probabilities of the pixel values. The importance-weighted bound is that of a
+    `VAEModel`. Source: Burda et al. 2016, eq. 8. Of a model with classes they are bounds of log Σ_c p(c) p(x | c),
+    whose terms are bounded each.
     """
     cards = []
 
@@ -130,7 +132,7 @@ def variational(
     return log_p, dataclasses.replace(cards[0], non_finite=int((~torch.isfinite(log_p)).sum()))
 
 
-def bound_given(model: VAEModel, objective: Variational, x: Tensor, draws: int, chunk: int) -> tuple[Tensor, Card]:
+def bound_given(model: Observed, objective: Bounded, x: Tensor, draws: int, chunk: int) -> tuple[Tensor, Card]:
     """`variational`, given the labels at hand where the model has classes."""
     density = objective.likelihood.startswith("gaussian")
     images = x.dtype == torch.uint8
@@ -140,12 +142,11 @@ def bound_given(model: VAEModel, objective: Variational, x: Tensor, draws: int, 
         if images and density:
             inner = (part + torch.rand(part.shape)) / 128 - 1
         inner = inner.to(model.device)
-        mu, log_sigma = model.posterior(inner)
         if draws == 1:
-            z = mu + log_sigma.exp() * torch.randn_like(mu)
-            log_p = objective.log_likelihood(inner, model.decoder(z), model)
-            found.append((log_p - kl_to_prior(mu, log_sigma).sum(1)).double().cpu())
+            found.append(objective.elbo(inner, model).double().cpu())
             continue
+        assert isinstance(model, VAEModel)
+        mu, log_sigma = model.posterior(inner)
         weights = []
         for some in torch.ones(draws).split(max(1, chunk // len(part))):
             noise = torch.randn(len(some), *mu.shape, device=mu.device)
@@ -200,7 +201,8 @@ class Likelihood(Metric):
     """Negative log-likelihood of held-out examples in nats, with its card; "not defined" is a result.
 
     - a density: `nll`, and `bits_per_dim` of images or `kl` (data ‖ model) of toy sets, whose density is known;
-    - a VAE: `nll_elbo` and `nll_iwae`, two upper bounds of the negative log-likelihood, and their bits.
+    - a VAE: `nll_elbo` and `nll_iwae`, two upper bounds of the negative log-likelihood, and their bits; the first alone
+      where codes are drawn group by group, or are discrete with one for each example.
 
     The floor of a toy set is the entropy of the distribution, estimated on the same points.
     """
@@ -266,10 +268,12 @@ class Likelihood(Metric):
                 log_p, card = exact(model, real.x)
                 names = ("_estimate", "estimate") if card.kind == "estimate" else ("", "")
                 found = tell(*names, log_p, card)
-            elif isinstance(model, VAEModel) and isinstance(comparison.objective, Variational):
+            elif isinstance(model, Observed) and isinstance(comparison.objective, Bounded):
                 elbo = variational(model, comparison.objective, real.x)
-                iwae, gain = self.tighter(model, comparison.objective, real, *elbo)
-                found = tell("_elbo", "ELBO", *elbo) | tell("_iwae", "IWAE", elbo[0], iwae, gain)
+                found = tell("_elbo", "ELBO", *elbo)
+                if isinstance(model, VAEModel):
+                    iwae, gain = self.tighter(model, comparison.objective, real, *elbo)
+                    found |= tell("_iwae", "IWAE", elbo[0], iwae, gain)
             else:
                 note = f"not defined: {type(model).__name__} has no density"
                 found = {"nll": comparison.value(math.nan, seed=self.seed, note=note)}
@@ -298,9 +302,7 @@ class Likelihood(Metric):
         scale = 1 if len(model.shape) == 1 else 200
         return affordable(n, model.cost.likelihood, more * passes / scale, least)
 
-    def tighter(
-        self, model: VAEModel, objective: Variational, real: Data, elbo: Tensor, card: Card
-    ) -> tuple[Card, Tensor]:
+    def tighter(self, model: VAEModel, objective: Bounded, real: Data, elbo: Tensor, card: Card) -> tuple[Card, Tensor]:
         """The importance-weighted bound's card, and its gain over the ELBO on a few of the examples.
 
         The bound itself spreads over examples by hundreds of nats, its gain by a few: a few examples tell the mean
@@ -334,6 +336,7 @@ class Likelihood(Metric):
 
         `beside` is asked for only where bits of a density are told: it may have to fit one.
         """
+        card = card if real.typed is None else dataclasses.replace(card, space="the rows' vectors")
         n, note, shape = len(log_p), str(card), real.shape
         wanted = min(self.points, len(comparison.real)) if real.distribution is None else self.drawn
         if n < wanted:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from triptych.core import Comparison, Latent, Metric, Quantity, Value
 from triptych.core.model import decoded
-from triptych.models.families import AEModel
 from triptych.models.latent_space import slerp
 
 
@@ -77,7 +76,7 @@ class PathLength(Metric):
         model, extractor = comparison.model, comparison.extractors.own
         assert isinstance(model, Latent)
         assert extractor is not None
-        path: Literal["slerp", "lerp"] = "lerp" if isinstance(model, AEModel) else "slerp"
+        path: Literal["slerp", "lerp"] = "slerp" if model.spherical else "lerp"
 
         def features(x: Tensor) -> Tensor:
             return extractor(x)["features"].cpu()

@@ -13,11 +13,12 @@ from triptych.core import Shape
 from triptych.core.model import ConditionalSpec
 from triptych.core.search import Among
 from triptych.errors import UserError
-from triptych.models.families import AEModel, Autoencoder, Codes, Scale, VAEModel
+from triptych.models.families import AEModel, Autoencoder, Codes, VAEModel
 from triptych.models.layers.conditional import appended, width_of
 from triptych.models.layers.conv import PlainDown, PlainUp
 from triptych.models.layers.data_init import SubtractMean
 from triptych.models.layers.mlp import Reshape, perceptron
+from triptych.models.observed import Scale, outputs
 from triptych.models.second_stage import second_stage
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
@@ -33,17 +34,12 @@ class AutoencoderSpec(ConditionalSpec):
     scale: Scale
     codes: Codes
 
-    def outputs(self, shape: Shape) -> Shape:
-        """What the decoder gives for examples of `shape`: the mean, and behind it the scale where it gives one."""
-        more = {"set": 0, "pixel": shape[0], "picture": 1}[self.scale]
-        return (shape[0] + more, *shape[1:])
-
     def heads(self) -> int:
         """Outputs of the encoder."""
         return self.latent * (2 if self.variational else 1)
 
     def pair(self, shape: Shape, encoder: nn.Module, decoder: nn.Module) -> Autoencoder:
-        """The model of (n, *shape) to (n, `heads()`) and of (n, latent) to (n, *`outputs(shape)`)."""
+        """The model of (n, *shape) to (n, `heads()`) and of (n, latent) to (n, *`outputs(shape, scale)`)."""
         kind = VAEModel if self.variational else AEModel
         second = second_stage(self.codes, self.latent)
         logits = self.output == "logit"
@@ -74,7 +70,7 @@ class MLPAutoencoder(AutoencoderSpec):
     """samples from the prior (AE: running Gaussian), or from a Gaussian, mixture or flow fitted to codes at the end"""
 
     def build(self, shape: Shape) -> Autoencoder:
-        d, act, out = math.prod(shape), ACTIVATIONS[self.activation], self.outputs(shape)
+        d, act, out = math.prod(shape), ACTIVATIONS[self.activation], outputs(shape, self.scale)
         first = [SubtractMean(d)] if len(shape) == 3 else []  # vectors come in any units and origin
         e, label = width_of(self.k), appended(self.k)
         net = perceptron(d + e, self.heads(), self.width, self.depth, act)
@@ -133,7 +129,7 @@ class ConvAutoencoder(AutoencoderSpec):
         ]
         for a, b in pairwise(widths[::-1]):
             up += [PlainUp(a, b), nn.ReLU()]
-        up += [nn.Conv2d(widths[0], self.outputs(shape)[0], 3, padding=1)]
+        up += [nn.Conv2d(widths[0], outputs(shape, self.scale)[0], 3, padding=1)]
         return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
 
 
@@ -189,7 +185,7 @@ class ResidualAutoencoder(AutoencoderSpec):
         for a, b in pairwise(widths[::-1]):
             up += [*stack(a), PlainUp(a, b)]
         down += [nn.SiLU(), nn.Flatten(), *appended(self.k), nn.Linear(features + e, heads)]
-        up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], self.outputs(shape)[0], 3, padding=1)]
+        up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], outputs(shape, self.scale)[0], 3, padding=1)]
         return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
 
 

@@ -17,19 +17,16 @@ from triptych.core import Conditional, Data, Density, Encoder, Model, ModelSpec,
 from triptych.core.checks import check_codes, check_examples
 from triptych.core.labels import Asked, given
 from triptych.core.model import Cost, decoded
-from triptych.core.share import draw, uniform_like
+from triptych.core.share import draw, normal_like, uniform_like
 from triptych.errors import UserError
 from triptych.models.layers.bijections import Convolutions, Transform
 from triptych.models.layers.transformer import TokenTransformer
+from triptych.models.observed import Inferring, Observed, Scale
 
 PARAMETERS, TENSORS = 2**30, 10_000
 """Most parameters of a model (4 GiB in float32), and most tensors that hold them."""
-WITHIN = 4.0
-"""How far log σ of a pixel or picture may be from that of the whole set."""
 Codes = Literal["prior", "gaussian", "mixture", "flow"]
 """What samples are decoded from: the prior, or a density fitted to the codes of the training examples."""
-Scale = Literal["set", "pixel", "picture"]
-"""What has a learned scale of its own in p(x|z): the whole set, each pixel of each picture, or each picture."""
 CODES = 20_000, 5_000
 """Training examples whose codes a second stage is fitted to, and held-out ones that it is judged on."""
 ORDINARY = 2**26
@@ -224,19 +221,16 @@ class CodeSampler(nn.Module, ABC):
         """Nats per code, (n,) float64."""
 
 
-class Autoencoder(Conditional, Sampler, Encoder):
+class Autoencoder(Observed):
     """Abstract base of `AEModel` and `VAEModel`: an `encoder` to codes and a `decoder` from codes (n, latent).
 
-    Three running estimates travel with the weights as buffers: the mean and covariance of the codes, which is all
-    that an autoencoder needs to be sampled from (an ex-post Gaussian: Ghosh et al. 2020, "From Variational to
-    Deterministic Autoencoders"), and the noise variance of the likelihoods that learn it.
+    Beside the noise variance two running estimates travel with the weights as buffers: the mean and covariance of the
+    codes, which is all that an autoencoder needs to be sampled from (an ex-post Gaussian: Ghosh et al. 2020, "From
+    Variational to Deterministic Autoencoders").
     """
 
-    sampling = ("encoder", "decoder")
     code_mean: Tensor
     code_cov: Tensor
-    noise: Tensor
-    seen: Tensor
 
     def __init__(
         self,
@@ -250,23 +244,14 @@ class Autoencoder(Conditional, Sampler, Encoder):
         second: CodeSampler | None = None,
         classes: int = 0,
     ) -> None:
-        """`encoder`: (n, *shape) to codes; `decoder`: (n, latent) to the mean of p(x|z), or with `logits` to logits.
+        """`encoder`: (n, *shape) to codes; `decoder`, `logits`, `scale`: as of `Observed`.
 
-        With a `scale` of p(x|z) for each pixel or picture, the decoder gives it behind the mean: as many channels
-        again, or one more. `second` is what codes are drawn from once it is fitted.
+        `second` is what codes are drawn from once it is fitted.
         """
-        super().__init__(shape)
-        self.latent = latent
-        self.logits = logits
-        self.scale: Scale = scale
-        self.encoder = encoder
-        self.decoder = decoder
+        super().__init__(shape, latent, encoder, decoder, logits=logits, scale=scale, classes=classes)
         self.second = second
         self.register_buffer("code_mean", torch.zeros(latent))
         self.register_buffer("code_cov", torch.eye(latent))
-        self.register_buffer("noise", torch.ones(()))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
-        self.use_classes(classes)
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -276,42 +261,16 @@ class Autoencoder(Conditional, Sampler, Encoder):
     def autocast_modules(self) -> list[nn.Module]:
         return list(self.players.values())
 
-    def mean(self, y: Tensor) -> Tensor:
-        """Decoder output y (n, ...) to the inner mean of p(x|z): itself; for logits σ(y), of images 2 σ(y) − 1."""
-        if self.scale != "set":
-            y = y[:, : self.shape[0]]
-        if not self.logits:
-            return y
-        return torch.tanh(y / 2) if len(self.shape) == 3 else torch.sigmoid(y)
-
-    def log_scale(self, y: Tensor) -> Tensor:
-        """log σ of p(x|z) for decoder output y, shaped like the mean, or with ones where pixels share it.
-
-        It is that of the set, a running mean of the squared error, and for pixels or pictures e^±4 around that.
-        """
-        of_set = 0.5 * self.noise.log()
-        if self.scale == "set":
-            return of_set
-        own = y[:, self.shape[0] :]
-        if self.scale == "picture":
-            own = own.flatten(1).mean(1).view(-1, *(1 for _ in self.shape))
-        return of_set + WITHIN * torch.tanh(own / WITHIN)
-
-    def decode(self, z: Tensor, y: Asked = None) -> Tensor:
-        check_codes(self, z)
-        with given(self.labels(y, z.shape[0])):
-            return to_public(self.mean(self.decoder(z)))
+    @property
+    def prior_is_gaussian(self) -> bool:
+        return self.second is None or not bool(self.second.fitted)
 
     @torch.no_grad()
     def observe(self, codes: Tensor, spread: Tensor | float, mse: Tensor) -> None:
-        """Update the running estimates: codes (n, latent), their posterior variance `spread` (latent,), and the MSE.
-
-        Each is an average over all batches at first, and over about the last hundred later on.
-        """
+        """Update the running estimates: codes (n, latent), their posterior variance `spread` (latent,), and the MSE."""
         if self.second is not None:
             self.second.fitted.fill_(False)  # to codes as they were
-        n, w = len(codes), max(1 / (int(self.seen) + 1), 0.01)
-        self.seen += 1
+        n, w = len(codes), self.observe_error(mse)
         batch_mean = codes.mean(0)
         # (1 − w) Σ + w (batch covariance + (1 − w) δ δᵀ) as one product: δ is one more row of the centred codes
         shift = (batch_mean - self.code_mean) * (n * (1 - w)) ** 0.5
@@ -319,7 +278,6 @@ class Autoencoder(Conditional, Sampler, Encoder):
         self.code_cov.addmm_(centred.T, centred, beta=1 - w, alpha=w / n)
         self.code_cov.diagonal().add_(w * spread)
         self.code_mean.lerp_(batch_mean, w)
-        self.noise.lerp_(mse.to(self.noise.dtype), w)
 
     def before_pooling(self) -> None:
         self.code_cov += torch.outer(self.code_mean, self.code_mean)
@@ -368,6 +326,8 @@ class AEModel(Autoencoder):
     That is its second stage where it has one that is fitted, else the Gaussian of their running mean and covariance.
     """
 
+    spherical = False
+
     def encode(self, x: Tensor, y: Asked = None) -> Tensor:
         check_examples(self, x)
         with given(self.labels(y, x.shape[0])):
@@ -394,7 +354,7 @@ class AEModel(Autoencoder):
         return decoded(self, z, self.labels(y, n, seed), batch)
 
 
-class VAEModel(Autoencoder):
+class VAEModel(Autoencoder, Inferring):
     """q(z|x) = N(μ, diag σ²): the encoder returns μ and log σ side by side, (n, 2 latent). The prior is N(0, I).
 
     Where it has a second stage that is fitted, samples are decoded from that, and from the prior no more.
@@ -428,6 +388,10 @@ class VAEModel(Autoencoder):
         """μ and log σ of q(z|x) for inner examples, each (n, latent)."""
         mu, log_sigma = self.encoder(x).chunk(2, dim=1)
         return mu, log_sigma
+
+    def infer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mu, log_sigma = self.posterior(x)
+        return self.decoder(mu + log_sigma.exp() * normal_like(mu)), mu, log_sigma
 
     def encode(self, x: Tensor, y: Asked = None) -> Tensor:
         check_examples(self, x)

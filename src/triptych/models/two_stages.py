@@ -17,9 +17,10 @@ from triptych.models.autoencoders import Residual
 from triptych.models.flows.continuous import Carried, Integration
 from triptych.models.flows.velocity import Attention, Block, Times, norm
 from triptych.models.layers.conv import PlainDown, PlainUp
+from triptych.models.observed import TwoStages
 
 
-class LatentFlow(Carried):
+class LatentFlow(Carried, TwoStages):
     """`encoder` maps inner images to spatial codes (n, k, s, s), `decoder` back; `flow` moves noise to scaled codes.
 
     Samples are noise, moved and decoded; `encode` gives the noise that belongs to the code of an image. The density is
@@ -54,7 +55,6 @@ class LatentFlow(Carried):
         return to_public(self.decoder((x * self.scale + self.centre).reshape(-1, *self.moved)))
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Public images through the autoencoder alone."""
         return to_public(self.decoder(self.encoder(to_inner(check_examples(self, x)))))
 
 

@@ -15,33 +15,22 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Move, Objective, Quantity
 from triptych.core.labels import given
 from triptych.core.objective import examples
 from triptych.core.search import Range
-from triptych.core.share import draw, mean, normal_like, uniform_like
+from triptych.core.share import draw, mean
 from triptych.errors import UserError
 from triptych.models.families import AEModel, VAEModel
 from triptych.models.layers.data_init import SubtractMean
-from triptych.objectives.collapse import ACTIVE_UNITS, PANEL, collapse_panel
+from triptych.models.observed import Inferring
+from triptych.objectives.collapse import ACTIVE_UNITS, PANEL, collapse_panel, group_panel
+from triptych.objectives.likelihoods import RECONSTRUCTION, Bounded, sse
 from triptych.objectives.posterior import active, importance_draws, kl_to_prior
 
 BOTH = ("encoder", "decoder")
-TRAINED_ON = "it is of the batches that are trained on"
-RECONSTRUCTION: Mapping[str, Quantity] = {
-    "loss": Quantity("Loss", neither=TRAINED_ON, rank=43, live=True),
-    "recon": Quantity("Reconstruction error while training", neither=TRAINED_ON),
-    "val_recon": Quantity("Held-out reconstruction error", "lower", rank=24, live=True),
-}
-
-
-def sse(x: Tensor, mean: Tensor) -> Tensor:
-    """‖x − mean‖² per example, (n,)."""
-    # not flattened first: that would turn the gradient of channels_last images into the other layout
-    return (x - mean).square().sum(tuple(range(1, x.dim())))
 
 
 def centre(encoder: nn.Module, data: Data) -> None:
@@ -93,109 +82,30 @@ RATE = "it is what the codes say about an example: little is collapse, much is a
 
 
 @dataclass(frozen=True)
-class Variational(Objective):
-    """Abstract base of `VAE` and `IWAE`: the likelihoods p(x|z), and validation at beta = 1."""
+class Variational(Bounded):
+    """Abstract base of `VAE` and `IWAE`: validation at beta = 1."""
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        **RECONSTRUCTION,
+        **Bounded.quantities,
         "kl": Quantity("KL(posterior ‖ prior) while training", neither=RATE, unit="nats"),
         "val_kl": Quantity("KL(posterior ‖ prior)", neither=RATE, unit="nats"),
         "beta_eff": Quantity("Weight of the KL", neither="it is a setting, not an outcome"),
-        "elbo": Quantity("ELBO", "higher", unit="nats", comparable="likelihood p(x|z)", rank=23, live=True),
-        "bits_per_dim": Quantity(
-            "Bits per dimension",
-            "lower",
-            variant="ELBO",
-            comparable="kind of p(x|z) (a density, or probabilities of pixels)",
-            rank=22,
-        ),
         **PANEL,
     }
-    _: KW_ONLY
-    likelihood: Literal["gaussian", "gaussian-learned", "bernoulli", "logistic"] = "gaussian"
-    """p(x|z): Gaussian of fixed sigma, Gaussian or discretised logistic of learned scale, Bernoulli (binary data)"""
-    sigma: float = math.sqrt(0.5)
-    """standard deviation of the fixed Gaussian, images in [-1, 1]; 0.7071 makes -log p the summed squared error"""
 
-    def __post_init__(self) -> None:
-        if not self.sigma > 0:
-            raise UserError(f"objective.sigma is {self.sigma}; a standard deviation must be above 0")
-
-    def log_likelihood(self, x: Tensor, y: Tensor, model: VAEModel) -> Tensor:
-        """log p(x|z) per example in nats, (n,), for decoder outputs y.
-
-        Densities are of x in the inner space (images in [-1, 1]); Bernoulli and logistic are probabilities of the
-        pixel values themselves. The learned scale is the maximum-likelihood one, a running mean of the squared
-        error: Rybkin et al. 2021, "Simple and Effective VAE Training with Calibrated Decoders". Logistic: Kingma
-        et al. 2016, "Improved Variational Inference with Inverse Autoregressive Flow", with 256 levels. The decoder may
-        give a scale of its own for each pixel or picture (`model.scale`).
-        """
-        if self.likelihood == "bernoulli":
-            # log σ(y) where the bit is set, log σ(−y) = log (1 − σ(y)) where it is not
-            return F.logsigmoid((x if x.dim() == 4 else 2 * x - 1) * y).flatten(1).sum(1)
-        mean = model.mean(y)
-        if self.likelihood == "logistic":
-            sigma = model.noise.sqrt() if model.scale == "set" else model.log_scale(y).exp()
-            return discretised_logistic(x, mean, sigma * (math.sqrt(3) / math.pi)).flatten(1).sum(1)
-        if model.scale != "set":
-            log_sigma = model.log_scale(y)
-            square = ((x - mean) * (-log_sigma).exp()).square()
-            return -0.5 * (square + 2 * log_sigma + math.log(2 * math.pi)).flatten(1).sum(1)
-        variance = mean.new_tensor(self.sigma**2) if self.likelihood == "gaussian" else model.noise
-        return -0.5 * (sse(x, mean) / variance + x[0].numel() * (2 * math.pi * variance).log())
-
-    def error(self, recon: Tensor) -> Tensor:
-        """The squared error that the learned scale follows: of the whole batch, since the loss looks at it at once."""
-        return mean(recon) if self.likelihood in ("gaussian-learned", "logistic") else recon
-
-    def observed(self, x: Tensor, model: VAEModel) -> Tensor:
-        """What p(x|z) explains, of inner examples (n, ...): these, or with noise of a grey level's width.
-
-        A Gaussian whose scale the decoder gives would else grow without bound on flat parts of pictures, where it need
-        only hit the grey level. Source: Theis et al. 2016, section 3.1.
-        """
-        if x.dim() != 4 or model.scale == "set" or self.likelihood != "gaussian-learned":
-            return x
-        return (((x + 1) * 127.5).round() + uniform_like(x)) / 128 - 1
-
-    def log_likelihoods(self, x: Tensor, y: Tensor, model: VAEModel) -> Tensor:
-        """`log_likelihood` of x (n, ...) under k draws each, (k, n), for decoder outputs y (k n, ...), draw by draw."""
-        k = len(y) // len(x)
-        return self.log_likelihood(x.expand(k, *x.shape).flatten(0, 1), y, model).view(k, -1)
-
-    def bits_per_dim(self, elbo: float, x: Tensor) -> float:
-        """An upper bound on bits per dimension; a density on [-1, 1] counts bins of width 2/256."""
-        bits = -elbo / (x[0].numel() * math.log(2))
-        return bits + 7 if x.dim() == 4 and self.likelihood.startswith("gaussian") else bits
+    def elbo(self, x: Tensor, model: Inferring) -> Tensor:
+        y, mu, log_sigma = model.infer(x)
+        return self.log_likelihood(x, y, model) - kl_to_prior(mu, log_sigma).sum(1)
 
     def check(self, model: Any, data: Data, steps: int = 0) -> None:
-        if not isinstance(model, VAEModel):
+        if not isinstance(model, Inferring):
             raise UserError(
                 f"{type(self).__name__} needs an encoder with a posterior, not {type(model).__name__}; "
                 "add --model.variational"
             )
-        if self.likelihood == "bernoulli":
-            if not is_binary(data):
-                raise UserError(
-                    f"the Bernoulli likelihood is for binary data and {data.name} is not; "
-                    "add --objective.likelihood gaussian, or binarise it (--data binarymnist)"
-                )
-            if not model.logits:
-                raise UserError(
-                    "the Bernoulli likelihood needs a decoder that ends in logits; add --model.output logit"
-                )
-        if model.scale != "set" and self.likelihood not in ("gaussian-learned", "logistic"):
-            raise UserError(
-                f"the {self.likelihood} likelihood has no scale that a decoder could give; leave --model.scale out, or "
-                "add --objective.likelihood gaussian-learned or logistic"
-            )
-        if self.likelihood == "logistic" and not data.is_images:
-            raise UserError(
-                f"the discretised logistic is for 8-bit images and {data.name} holds vectors; "
-                "add --objective.likelihood gaussian"
-            )
+        self.check_likelihood(model, data)
 
-    def prepare(self, model: VAEModel, data: Data) -> None:
+    def prepare(self, model: Inferring, data: Data) -> None:
         """A perceptron encoder is given the mean of the training images; Bernoulli: the decoder's last bias starts
         at the log-odds of the data, per number or per channel.
 
@@ -210,7 +120,7 @@ class Variational(Objective):
         with torch.no_grad():
             bias.copy_(torch.logit(share, eps=0.5 / len(data)))
 
-    def validate(self, model: VAEModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, Any]:
+    def validate(self, model: Inferring, batches: Iterable[Tensor], clock: Clock) -> dict[str, Any]:
         """Held-out means over examples, beta ignored: one z per example, as in training.
 
         `val_recon` (squared error) and `val_kl`; `elbo` in nats and `bits_per_dim`; and the collapse panel.
@@ -220,8 +130,7 @@ class Variational(Objective):
         for x, label in examples(model, batches):
             x = self.observed(x, model)
             with given(label):
-                mu, log_sigma = model.posterior(x)
-                y = model.decoder(mu + log_sigma.exp() * torch.randn_like(mu))
+                y, mu, log_sigma = model.infer(x)
             recon += sse(x, model.mean(y)).sum().item()
             log_p += self.log_likelihood(x, y, model).sum().item()
             kl += kl_to_prior(mu, log_sigma).sum().item()
@@ -234,7 +143,7 @@ class Variational(Objective):
             "val_kl": kl / len(mu),
             "elbo": elbo,
             "bits_per_dim": self.bits_per_dim(elbo, x),
-            **collapse_panel(mu, log_sigma),
+            **(group_panel(mu, log_sigma, model.groups) if len(model.groups) > 1 else collapse_panel(mu, log_sigma)),
         }
 
 
@@ -298,15 +207,13 @@ class VAE(Variational):
             per_dim = mean(kl).clamp_min(self.free_bits)
         return beta * per_dim.sum(), beta
 
-    def step(self, model: VAEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
+    def step(self, model: Inferring, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         x, label = next(examples(model, batches))
         x = self.observed(x, model)
         with given(label):
-            mu, log_sigma = model.posterior(x)
-            sigma = log_sigma.exp()
-            y = model.decoder(mu + sigma * normal_like(mu))
+            y, mu, log_sigma = model.infer(x)
         recon = sse(x, model.mean(y).detach()).mean()
-        model.observe(mu.detach(), sigma.detach().square().mean(0), self.error(recon) / x[0].numel())
+        model.observe(mu.detach(), log_sigma.detach().exp().square().mean(0), self.error(recon) / x[0].numel())
         kl = kl_to_prior(mu, log_sigma)
         penalty, beta_eff = self.penalty(kl, clock)
         loss = -self.log_likelihood(x, y, model).mean() + penalty
@@ -345,6 +252,13 @@ class IWAE(Variational):
         if self.samples < 1:
             raise UserError(f"objective.samples is {self.samples}; it must be at least 1")
 
+    def check(self, model: Any, data: Data, steps: int = 0) -> None:
+        super().check(model, data, steps)
+        if not isinstance(model, VAEModel):
+            raise UserError(
+                f"IWAE draws all of z at once, and {type(model).__name__} draws it group by group; add --objective VAE"
+            )
+
     def step(self, model: VAEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         (x, label), k = next(examples(model, batches)), self.samples
         x = self.observed(x, model)
@@ -359,18 +273,3 @@ class IWAE(Variational):
         loss = -(torch.logsumexp(log_w, 0) - math.log(k)).mean()
         kl = kl_to_prior(mu, log_sigma).detach().sum(1).mean()
         yield Move(BOTH, loss, {"loss": loss, "recon": recon, "kl": kl, "beta_eff": 1.0})
-
-
-def discretised_logistic(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """log P(x) elementwise for x among 256 equal steps of [-1, 1]; the end bins take the tails."""
-    half = 1 / 255
-    above, below = (x - mean + half) / scale, (x - mean - half) / scale
-    # σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b−a)), which does not cancel
-    inside = F.logsigmoid(above) + F.logsigmoid(-below) + torch.log(-torch.expm1(-2 * half / scale))
-    inside = torch.where(x < -1 + half, F.logsigmoid(above), inside)
-    return torch.where(x > 1 - half, F.logsigmoid(-below), inside)
-
-
-def is_binary(data: Data) -> bool:
-    """Only two values: 0 and 255 in images, 0 and 1 in vectors."""
-    return bool(((data.x == 0) | (data.x == (255 if data.is_images else 1))).all())

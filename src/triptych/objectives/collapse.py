@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,7 +27,11 @@ PANEL: Mapping[str, Quantity] = {
         neither="less is more independent, and none is easy for codes that say nothing",
         unit="nats",
     ),
+    "active_groups": Quantity("Active groups of latent dimensions", neither="how many the data need is not known"),
+    "kl_per_group": Quantity("KL of each group of latents", neither="it shows which groups are used", unit="nats"),
 }
+USED = 0.01
+"""Nats of KL per example above which a group of latent dimensions is in use."""
 
 
 def collapse_panel(mu: Tensor, log_sigma: Tensor) -> dict[str, Any]:
@@ -43,6 +47,21 @@ def collapse_panel(mu: Tensor, log_sigma: Tensor) -> dict[str, Any]:
         "active_units": float(active(mu).sum()),
         "kl_per_dim": [round(v, 4) for v in used.tolist()],
         **decompose(mu, log_sigma),
+    }
+
+
+def group_panel(mu: Tensor, log_sigma: Tensor, groups: Sequence[int]) -> dict[str, Any]:
+    """Use of a latent space of several `groups` of dimensions by posteriors (n, latent), μ and log σ.
+
+    `kl_per_group`, the mean KL of each in nats, from the first to the last; `active_groups`, how many of them have
+    more than 0.01; and `active_units`. The later groups' μ depend on the draws of those before, so that the aggregate
+    posterior has no simple form.
+    """
+    kl = [part.sum().item() for part in kl_to_prior(mu, log_sigma).mean(0).split(list(groups))]
+    return {
+        "active_units": float(active(mu).sum()),
+        "active_groups": float(sum(nats > USED for nats in kl)),
+        "kl_per_group": [round(nats, 4) for nats in kl],
     }
 
 

@@ -18,9 +18,9 @@ from triptych.core.share import draw, gathered, mine, normal_like, uniform_like
 from triptych.errors import UserError
 from triptych.models.flows.continuous import NEAREST, ContinuousFlow, OnePassFlow, Scaled, dequantised
 from triptych.models.two_stages import LatentFlow
-from triptych.objectives.autoencoder import sse
 from triptych.objectives.flow import FITTED, TRAINED_ON, check_vectors
 from triptych.objectives.gradients import directional
+from triptych.objectives.likelihoods import sse
 
 Time = Literal["log-uniform", "logit-normal", "uniform"]
 Coupling = Literal["independent", "transport"]

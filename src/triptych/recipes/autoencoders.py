@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from triptych.core import DataSpec, Recipe, Train
 from triptych.models.autoencoders import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
-from triptych.models.families import Codes, Scale
+from triptych.models.families import Codes
+from triptych.models.observed import Scale
 from triptych.objectives.autoencoder import AE, IWAE, VAE
 
 EPOCH = 50_000
@@ -102,6 +103,31 @@ LIKELIHOODS: dict[str, Recipe] = {
     ),
 }
 
+
+def pictures(data: DataSpec, images: int, words: str) -> Recipe:
+    """A calibrated VAE on pictures: residual blocks, one learned sigma, 128 latent dimensions."""
+    train = Train(images=images, batch=128, lr=1e-3, schedule="cosine", clip=200.0, ema=0.999, flip=True)
+    model = ResidualAutoencoder(latent=128)
+    objective = VAE(likelihood="gaussian-learned")
+    return Recipe(data, model, objective, train, about=f"VAE on {words}, sigma learned")
+
+
+def minutes(recipe: Recipe, images: int) -> Recipe:
+    """The same for some minutes of one core, narrow."""
+    assert isinstance(recipe.model, ResidualAutoencoder)
+    train = replace(recipe.train, images=images, batch=64, ema=0.99)
+    return replace(recipe, model=replace(recipe.model, width=16), train=train, about=f"{recipe.about}; narrow")
+
+
+VAE_BIRDS = pictures(DataSpec("birds", resolution=32, split="all"), 900_000, "birds, 32 px")
+VAE_CELEBA64 = pictures(DataSpec("celeba", resolution=64), 250_000, "faces, 64 px")
+PICTURES: dict[str, Recipe] = {
+    "vae-birds": VAE_BIRDS,
+    "vae-birds-quick": minutes(VAE_BIRDS, 100_000),
+    "vae-celeba64": VAE_CELEBA64,
+    "vae-celeba64-quick": minutes(VAE_CELEBA64, 30_000),
+}
+
 RECIPES: dict[str, Recipe] = {
     "vae-8gaussians": toy("8gaussians", 1.0),
     "vae-25gaussians": toy("25gaussians", 1.6),
@@ -136,6 +162,7 @@ RECIPES: dict[str, Recipe] = {
     **STUDY,
     **QUICK,
     **LIKELIHOODS,
+    **PICTURES,
 }
 RECIPES |= {
     "ae-mnist-gaussian": sampled_from(RECIPES["ae-mnist"], "gaussian", "one Gaussian"),

@@ -62,6 +62,26 @@ GLOW_CIFAR10 = Recipe(
     about="actnorm, 1×1 convolutions, affine couplings",
 )
 
+GLOW_BIRDS = replace(
+    GLOW_CIFAR10, data=DataSpec("birds", resolution=32, split="all"), about=f"{GLOW_CIFAR10.about}; birds, 32 px"
+)
+GLOW_CELEBA64 = replace(
+    GLOW_CIFAR10,
+    about=f"{GLOW_CIFAR10.about}; faces, 64 px",
+    data=DataSpec("celeba", resolution=64),
+    model=Glow(levels=4, width=64),
+    train=replace(GLOW_CIFAR10.train, images=1_000_000),
+)
+
+
+def narrow(recipe: Recipe, images: int) -> Recipe:
+    """A first look with few steps and narrow couplings: some minutes of one core."""
+    assert isinstance(recipe.model, Glow)
+    model = replace(recipe.model, steps=4, width=32)
+    train = replace(recipe.train, images=images, ema=0.99, best="")
+    return replace(recipe, model=model, train=train, about=f"{recipe.about}; narrow")
+
+
 # Transformers take smaller steps than convolutions.
 TOKENS = replace(IMAGES, images=600_000, lr=5e-4, clip=100.0)
 JET_MNIST = Recipe(
@@ -105,6 +125,10 @@ RECIPES: dict[str, Recipe] = {
     "glow-mnist-quick": shortened(GLOW_MNIST),
     "glow-cifar10": GLOW_CIFAR10,
     "glow-cifar10-quick": shortened(GLOW_CIFAR10),
+    "glow-birds": GLOW_BIRDS,
+    "glow-birds-quick": narrow(GLOW_BIRDS, 180_000),
+    "glow-celeba64": GLOW_CELEBA64,
+    "glow-celeba64-quick": narrow(GLOW_CELEBA64, 50_000),
     **TRANSFORMERS,
     **{f"{name}-quick": shortened(recipe) for name, recipe in TRANSFORMERS.items()},
 }

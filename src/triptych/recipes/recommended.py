@@ -1,15 +1,17 @@
-"""The recipe to take for images when none is named."""
+"""The recipe to take for images, or for rows of a table, when none is named."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from triptych.core import Data, DataSpec, ModelSpec, Recipe, Shape
+from triptych.core import Data, DataSpec, ModelSpec, Recipe, Shape, Train
 from triptych.core.labels import CLASSES, classes_in
 from triptych.core.model import ConditionalSpec
-from triptych.data import load_spec
-from triptych.errors import UserError
+from triptych.data import find, load_spec
+from triptych.errors import NoSplit, UserError
+from triptych.models.flows.coupling import NSF
+from triptych.objectives.flow import NLL
 from triptych.objectives.relativistic import Augmentation, Relativistic
 from triptych.recipes.named import all_recipes, get
 from triptych.system import names
@@ -19,17 +21,35 @@ FEW = 20_000
 """Number of images below which a critic memorises them within the recommended budgets: they are augmented."""
 
 
+FEW_ROWS = 2_000
+"""Rows of a table from which on splines have more bins and steps are larger."""
+POINTS = 1_000_000
+"""Of a set that is drawn anew all the time."""
+TABLE = Train(batch=256, lr=2e-3, schedule="cosine", clip=100.0, ema=0.99, best="nll")
+
 LATENT = 64
 """Latent dimensions that pictures of somebody's own get at least."""
 
 
-def recommend(spec: DataSpec, *, crop: bool = True, labels: bool = True) -> tuple[Recipe, str]:
-    """The recipe to train on images when none is named, and why in a sentence; by their size, colour and number.
+HELD_OUT = 0.1
+"""Share of a table that is set aside where nobody says how much."""
+ROWS = (2_000, 4_000_000)
+"""Rows shown in the training of a small table and of a large one, at most."""
+PASSES = (20, 40)
+"""Passes over a table of few rows and of many between these. With more, held-out rows of small tables become less
+likely again: chosen by that on wine and breast cancer."""
 
-    Sub-folders, or other labels of somebody's own pictures, are classes that it is conditioned on, unless `labels` is
-    false. It has the name of the data. Pictures that are not square are cropped, unless `crop` is false. UserError for
-    vectors, for which no family is best unseen.
+
+def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True, labels: bool = True) -> tuple[Recipe, str]:
+    """The recipe to train on images or vectors when none is named, and why in a sentence.
+
+    It has the name of the data. For images it goes by their size, colour and number; those that are not square are
+    cropped, unless `crop` is false, and sub-folders, or other labels of somebody's own pictures, are classes that it is
+    conditioned on, unless `labels` is false. Of vectors without a split a tenth is held out, unless `hold` is false.
+    UserError for a shape that no recommended recipe makes.
     """
+    if tabular(spec):
+        return for_rows(spec, hold=hold)
     spec, data = sized(spec, crop=crop)
     base = nearest_recipe(data.shape)
     few, grey = len(data) < FEW, data.shape[0] == 1
@@ -70,6 +90,52 @@ def classes_of(data: Data, *, labels: bool) -> tuple[int, list[str]]:
     if k > CLASSES:
         return 0, [f"its {k:,} classes are left aside: {CLASSES:,} is the most that a model is conditioned on"]
     return k, [f"conditioned on its {k:,} classes (--unconditional leaves them aside)"]
+
+
+def tabular(spec: DataSpec) -> bool:
+    """Whether the examples are vectors."""
+    source = find(spec.name)
+    return not source.encoded and not (spec.resolution or spec.channels) and not load_spec(spec).is_images
+
+
+def for_rows(spec: DataSpec, *, hold: bool) -> tuple[Recipe, str]:
+    """A spline flow for vectors: it has a likelihood to be chosen and judged by, and its first layer begins with the
+    quantiles of every column. The columns of a table of text have types."""
+    text = Path(spec.name).suffix.lower() in (".csv", ".tsv", ".txt", ".parquet")
+    if text and not spec.columns:
+        spec = replace(spec, columns=("auto",))
+    why = list[str]()
+    if hold and not spec.holdout and spec.split == "train" and lacks_test(spec):
+        spec = replace(spec, holdout=HELD_OUT)
+        why.append("a tenth is held out, to see what is learned by heart (--holdout 0 trains on all)")
+    data = load_spec(spec)
+    if data.shape[0] < 2:
+        raise UserError(f"{spec.name} has one column, and the recommended flow takes two or more; name a recipe")
+    few = len(data) < FEW_ROWS
+    budget = min(max(ROWS[0], PASSES[not few] * len(data)), ROWS[1]) if data.distribution is None else POINTS
+    model = NSF(layers=3, width=64, bins=8 if few else 16)
+    train = replace(TABLE, batch=64, lr=5e-4) if few else TABLE
+    name = called(spec.name)
+    what = f"{len(data):,} rows of {data.shape[0]} numbers"
+    why.insert(0, f"spline flow, for {what}: its likelihood is exact, and each column begins with its own quantiles")
+    if data.distribution is None:
+        why.append(f"each row is shown {budget / len(data):.0f} times, as more would be learned by heart")
+    about = f"{name}: rational-quadratic spline couplings, exact likelihood"
+    return Recipe(spec, model, NLL(), replace(train, images=budget), name=name, about=about), "; ".join(why)
+
+
+def lacks_test(spec: DataSpec) -> bool:
+    """Whether the source has no test split."""
+    try:
+        load_spec(spec, "test")
+    except NoSplit:
+        return True
+    return False
+
+
+def has_own_budget(recipe: Recipe) -> bool:
+    """Whether a recommended recipe is for as many examples as suit the data, not for a time: that of a table."""
+    return isinstance(recipe.objective, NLL)
 
 
 def nearest_recipe(shape: Shape) -> Recipe:
@@ -127,8 +193,6 @@ def sized(spec: DataSpec, *, crop: bool = False) -> tuple[DataSpec, Data]:
     64 px where they have as many, 28 where they have just these, else 32; of files the median counts. One channel
     where the three are the same. With `crop`, files whose pictures are not all square are cropped rather than squashed.
     """
-    from triptych.data import find
-
     look = spec
     if spec.resolution is None and find(spec.name).encoded:
         look = replace(spec, resolution=64)  # as they are, they may differ in size, or fill the disk

@@ -10,12 +10,14 @@ from typing import Any, TypeGuard
 
 from triptych.core import Quantity
 from triptych.core.codec import flat
+from triptych.core.contract import WORDS
 from triptych.core.quantity import read_back, undeclared
 from triptych.core.statistics import format_number
 from triptych.errors import UserError
 from triptych.metrics import declared
 from triptych.report import older
 from triptych.run import schema
+from triptych.run.addresses import local
 from triptych.run.folder import read_status
 
 MOST_NAMES = 500
@@ -156,7 +158,7 @@ def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any
     they are one draw, and intervals over seeds would count it twice.
     """
     entries, lost = [], []
-    for path in map(Path, paths):
+    for path in map(local, paths):
         if not path.exists():
             raise UserError(f"{path} does not exist; give folders of runs or studies")
         if (path / "recipe.json").is_file() or not (path / "study.json").is_file():
@@ -199,14 +201,8 @@ def contract_words(told: Mapping[str, Any]) -> str:
     """What was equal between the trainings of a study, as its study.json says; for studies without a contract, that."""
     if not (contract := told["contract"]):
         return "No contract: every recipe was trained for the budget that it names, and nothing else was made equal."
-    meant = {
-        "seconds": "seconds of processor time for the steps of each training; evaluation and pictures came on top",
-        "images": "examples shown to each training",
-        "minutes": "minutes of each training, evaluations counted",
-    }
-    return (
-        f"Contract: equal were {format_number(contract['budget'])} {meant.get(contract['equal'], contract['equal'])}."
-    )
+    meant = WORDS.get(contract["equal"], contract["equal"])
+    return f"Contract: equal were {format_number(contract['budget'])} {meant}."
 
 
 def labelled(entries: Sequence[Entry]) -> list[Entry]:

@@ -67,7 +67,9 @@ def faded(entry: Entry) -> list[str]:
 
 
 def noun(table: Table) -> str:
-    """What the examples of a table are called: points in the plane and beyond, else images."""
+    """What the examples of a table are called: rows of typed columns, points in the plane and beyond, else images."""
+    if all((e.env.get("data") or {}).get("columns") for e in table.entries):
+        return "rows"
     return "points" if all(len(e.env.get("shape", ())) == 1 for e in table.entries) else "images"
 
 

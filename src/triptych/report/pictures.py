@@ -32,7 +32,9 @@ def pictures(table: Table, omitted: list[str]) -> list[dict[str, Any]]:
     found = []
     for label in table.labels:
         shown = [(e, sheets) for e in table.of(label) if (sheets := pngs(e, "samples"))]
-        newest = [(e, sheets, picture(sheets[-1], e, omitted, small=i > 0)) for i, (e, sheets) in enumerate(shown)]
+        newest = [
+            (e, sheets, picture(sheets[-1], e, omitted, small=i > 0 or typed(e))) for i, (e, sheets) in enumerate(shown)
+        ]
         newest = [(e, sheets, shot) for e, sheets, shot in newest if shot is not None]
         if not newest:
             continue
@@ -45,8 +47,9 @@ def pictures(table: Table, omitted: list[str]) -> list[dict[str, Any]]:
                 "first": shot,
                 "seed": first.seed,
                 "images": moment(sheets[-1]),
-                "plane": (plane := len(first.env.get("shape", ())) == 1),
-                "classes": bool(first.env.get("classes")) and not plane,
+                "plane": len(first.env.get("shape", ())) == 1 and not typed(first),
+                "classes": bool(first.env.get("classes")) and len(first.env.get("shape", ())) == 3,
+                "columns": picture(sheets[-1], first, omitted) if typed(first) else None,
                 "others": [(e.seed, shot) for e, _, shot in newest[1:]],
                 "strip": [(at, epoch(first, at), shot) for at, shot in strip if at is not None and shot is not None],
                 "reconstructions": picture(again[-1], first, omitted) if again else None,
@@ -54,6 +57,11 @@ def pictures(table: Table, omitted: list[str]) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def typed(entry: Entry) -> bool:
+    """Whether the examples are rows of a typed table."""
+    return bool((entry.env.get("data") or {}).get("columns"))
 
 
 def real_picture(table: Table, omitted: list[str]) -> dict[str, Any] | None:

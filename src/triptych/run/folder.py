@@ -14,14 +14,19 @@ import torch
 from torch import Tensor
 
 from triptych.core import Conditional, Data, Model, Recipe, Split, encode
+from triptych.core.columns import Columns, read_back
 from triptych.core.frame import frame
+from triptych.core.model import Stepwise
 from triptych.errors import UserError
-from triptych.run import checkpoint, hub, plugins, schema, shown
+from triptych.run import checkpoint, plugins, schema, shown
+from triptych.run.addresses import local
 from triptych.system import files
 
 Which = Literal["last", "best"]
 PUBLISHED = "model.safetensors"
 """Weights of a run that was given away without its checkpoints: what `Run.load` puts into the model."""
+LEFT_OUT = "left_out"
+"""In the header of that file: players that are not in it."""
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -54,10 +59,10 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 
 class Run:
-    """One run folder. `Run(path)` opens an existing one; `hub:OWNER/NAME@REVISION` fetches it from the Hub."""
+    """One run folder. `Run(path)` opens an existing one; an address, `zoo:NAME` or `hub:OWNER/NAME`, fetches it."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = hub.fetch(str(path)) if hub.is_address(path) else Path(path)
+        self.path = local(path)
         if not self.path.exists():
             raise UserError(f"{self.path} does not exist; give the folder of a run")
         schema.check_places(self.path)
@@ -284,6 +289,11 @@ class Run:
         saved = self.checkpoints()
         return self.status["state"] == "done" and bool(saved) and self.newest()[0] == saved[-1]
 
+    @property
+    def given_away(self) -> bool:
+        """Whether it has weights and no checkpoints: it can be used, not trained on."""
+        return (self.path / PUBLISHED).is_file() and not self.checkpoints()
+
     # ------------------------------------------------------------------------------ the trained model
 
     def data(self, split: Split | None = None, where: str | None = None) -> Data:
@@ -302,6 +312,11 @@ class Run:
         """What the columns of its vectors are counted from, as `Data.origin`."""
         return tuple(self.env.get("data", {}).get("origin", ()))
 
+    def typed(self) -> Columns | None:
+        """The typed columns that its vectors stand for, as `Data.typed`."""
+        told = self.env.get("data", {}).get("columns")
+        return None if told is None else read_back(told)
+
     def load(self, which: Which = "last", device: str = "auto") -> Model:
         """The trained model, in eval mode: averaged weights for the sampling players where the run has them.
 
@@ -317,19 +332,28 @@ class Run:
     def _model(self, which: Which | int, device: str) -> Model:
         from triptych.models.families import build
         from triptych.system.device import pick_device, place
+        from triptych.system.processor import arithmetic
 
         if how := plugins.changed(schema.read_asked(self.path)):
             schema.note(f"{self.path}: {how}; what it makes may differ")
         model = build(self.recipe.model, self.shape())
-        model.load_state_dict(self.weights(model.state_dict(), which))
+        state = self.weights(model.state_dict(), which)
+        for player in left_out(model.state_dict(), state):
+            model.leave_out(player, f"{self.path.name} was given away without its {player}; train it again to have one")
+        model.load_state_dict(state)
         if isinstance(model, Conditional):
             model.class_names = tuple(self.env.get("classes", ()))
         place(model, pick_device(device), "fp32")
+        if isinstance(model, Stepwise) and self.env.get("precision") == "bf16":
+            model.brief = arithmetic(model.device).bfloat16 is True
         return model.eval()
 
     def weights(self, like: Mapping[str, Tensor], which: Which | int = "last") -> dict[str, Tensor]:
-        """What `load` or `load_at` puts into a model whose own weights are `like`; UserErrors as there."""
-        if (self.path / PUBLISHED).is_file() and not self.checkpoints():
+        """What `load` or `load_at` puts into a model whose own weights are `like`; UserErrors as there.
+
+        Of a run that was given away, players may be missing as a whole.
+        """
+        if self.given_away:
             return self._published(like)
         if isinstance(which, int):
             images, tensors = which, self.read(which)[0]
@@ -356,10 +380,14 @@ class Run:
 
         file = self.path / PUBLISHED
         try:
-            state = unpack(files.read_bytes(file, file.stat().st_size))[0]
+            state, told = unpack(files.read_bytes(file, file.stat().st_size))
         except (SafetensorError, ValueError) as e:
             raise UserError(f"{file} is damaged ({e}); get it again") from e
-        checkpoint.check_fit(state, like, self.status["images"], "the model of recipe.json")
+        gone = told.get(LEFT_OUT, "").split()
+        wanted = {k: v for k, v in like.items() if k.split(".")[0] not in gone}
+        # what was stored in half precision
+        state = {k: v.float() if v.dtype == torch.float16 else v for k, v in state.items()}
+        checkpoint.check_fit(state, wanted, self.status["images"], "the model of recipe.json")
         return state
 
     def _read_best(self) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
@@ -382,11 +410,16 @@ def _sweep_old_parts(path: Path) -> None:
 
 
 def load(run: str | Path, device: str = "auto", which: Which = "last") -> Model:
-    """The trained model of a run folder or of `hub:OWNER/NAME@REVISION`, ready to `sample`.
+    """The trained model of a run folder, of `zoo:NAME` or of `hub:OWNER/NAME@REVISION`, ready to `sample`.
 
     Where it can, it also has `encode`, `decode`, `log_prob`.
     """
     return Run(run).load(which, device)
+
+
+def left_out(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    """Players of which there are weights in `wanted` and none in `state`."""
+    return sorted({k.split(".")[0] for k in wanted} - {k.split(".")[0] for k in state})
 
 
 def fresh(path: Path) -> Path:

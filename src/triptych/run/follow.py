@@ -11,6 +11,7 @@ from PIL import Image
 from triptych.core.statistics import estimate
 from triptych.errors import UserError
 from triptych.run import schema
+from triptych.run.addresses import local
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink, Sinks
 from triptych.run.sinks.trackers import Shown, Tracker, shown
@@ -25,7 +26,7 @@ Make = Callable[[Run], Sink]
 def runs_in(paths: Sequence[str | Path]) -> list[Run]:
     """The runs at these paths: run folders, or folders that hold some. UserError for one that holds none."""
     found: list[Run] = []
-    for path in map(Path, paths):
+    for path in map(local, paths):
         if path.is_dir() and not (path / "recipe.json").exists():
             inner = sorted(p.parent for p in path.glob("*/recipe.json"))
             if not inner:

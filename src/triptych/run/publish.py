@@ -1,15 +1,16 @@
-"""A run as it is given away: weights, recipe, numbers and a card, without checkpoints and without the maker's paths."""
+"""A run as it is given away: weights, recipe, numbers and a card, without checkpoints and the maker's paths."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from torch import Tensor
 
-from triptych.core import Density, Encoder, Sampler, encode
+from triptych.core import Model, Sampler, encode
 from triptych.core.statistics import format_number
 from triptych.data import find
 from triptych.errors import UserError
@@ -17,7 +18,7 @@ from triptych.figures import tiles
 from triptych.models.families import build
 from triptych.run import data as run_data
 from triptych.run import schema
-from triptych.run.folder import PUBLISHED, Run, Which
+from triptych.run.folder import LEFT_OUT, PUBLISHED, Run, Which
 from triptych.run.plugins import needed
 from triptych.system import files
 
@@ -30,14 +31,32 @@ KEPT = (
 
 def write(run: Run, folder: Path, name: str, which: Which = "last", licence: str = "") -> None:
     """Fill an empty folder with what `triptych.load` and a reader of the Hub need; no pickle, no program."""
-    if run.status["state"] != "done":
-        raise UserError(f"{run.path} is {run.status['state']}; `triptych resume {run.path}` finishes it")
     from safetensors.torch import save
 
-    model = build(run.recipe.model, run.shape())
-    state = run.weights(model.state_dict(), which)
-    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
-    files.write_bytes(folder / PUBLISHED, save(tensors, {"format": "pt"}))
+    check_done(run)
+    model = run.load(which, "cpu")
+    files.write_bytes(folder / PUBLISHED, save(stored(model.state_dict()), header(model)))
+    values, pictures = write_about(run, folder, which)
+    files.write_text(folder / "README.md", front_matter(run, licence) + card(run, f"hub:{name}", values, pictures))
+
+
+def check_done(run: Run) -> None:
+    """UserError for a run that is not at its end."""
+    if run.status["state"] != "done":
+        raise UserError(f"{run.path} is {run.status['state']}; `triptych resume {run.path}` finishes it")
+
+
+def stored(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v.detach().cpu().contiguous() for k, v in state.items()}
+
+
+def header(model: Model) -> dict[str, str]:
+    """Of the file of weights: which players are not in it."""
+    return {"format": "pt"} | ({LEFT_OUT: " ".join(model.missing)} if model.missing else {})
+
+
+def write_about(run: Run, folder: Path, which: Which) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Everything of a run that is given away but its weights and card; its numbers and pictures, for the card."""
     recipe = run.recipe
     if run_data.is_path(recipe.data.name):  # the maker's own folders are nobody's business
         recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, name=Path(recipe.data.name).name))
@@ -56,8 +75,7 @@ def write(run: Run, folder: Path, name: str, which: Which = "last", licence: str
     if values:
         files.write_json(folder / "eval.json", values)
     (folder / "samples").mkdir()
-    pictures = copied(run, folder, which)
-    files.write_text(folder / "README.md", card(run, name, values, pictures, licence))
+    return values, copied(run, folder, which)
 
 
 def copied(run: Run, folder: Path, which: Which) -> list[tuple[str, str]]:
@@ -76,19 +94,34 @@ def copied(run: Run, folder: Path, which: Which) -> list[tuple[str, str]]:
     return found
 
 
-def card(run: Run, name: str, values: Mapping[str, Any], pictures: list[tuple[str, str]], licence: str) -> str:
-    """The model card in Markdown: what it is, what it makes, its numbers and how they were made, how to run it."""
-    env, recipe, status = run.env, run.recipe, run.status
-    model = build(recipe.model, run.shape())
-    family = "flow" if isinstance(model, Density) else "autoencoder" if isinstance(model, Encoder) else "gan"
-    data = env["data"]
-    lines = ["---", "library_name: triptych", "tags:", "- triptych", f"- {family}"]
+def family(run: Run) -> str:
+    """gan, autoencoder, flow or yardstick, by the players."""
+    players = run.env.get("parameters") or build(run.recipe.model, run.shape()).players
+    return "flow" if "flow" in players else "autoencoder" if "encoder" in players else "gan" if players else "yardstick"
+
+
+def front_matter(run: Run, licence: str) -> str:
+    """What the Hub reads at the top of a card."""
+    lines = ["---", "library_name: triptych", "tags:", "- triptych", f"- {family(run)}"]
     lines += ["pipeline_tag: unconditional-image-generation"] if len(run.shape()) == 3 else []
     lines += [f"license: {licence}"] if licence else []
-    lines += ["---", "", f"# {name}", ""]
+    return "\n".join([*lines, "---", "", ""])
+
+
+def card(
+    run: Run, address: str, values: Mapping[str, Any], pictures: list[tuple[str, str]], said: Sequence[str] = ()
+) -> str:
+    """The model card in Markdown: what it is, what it makes, its numbers and how they were made, how to run it.
+
+    `address` is what `triptych.load` takes; `said` are further paragraphs on its weights.
+    """
+    env, recipe, status = run.env, run.recipe, run.status
+    data = env["data"]
     objective, network = type(recipe.objective).__name__, type(recipe.model).__name__
     count = sum(env["parameters"].values()) if "parameters" in env else 0
-    lines += [
+    lines = [
+        f"# {address.partition(':')[2]}",
+        "",
         f"{recipe.about or recipe.name}. {network} trained by {objective} on {plain(data['name'])}: "
         f"{status['images']:,} images shown, {count:,} parameters, seed {run.seed}.",
         "",
@@ -96,11 +129,13 @@ def card(run: Run, name: str, values: Mapping[str, Any], pictures: list[tuple[st
     for file, about in pictures:
         lines += [f"![{about}]({file})", "", f"*{about}*", ""]
     lines += ["## How to run it", "", "```python", "import triptych", ""]
-    lines += [f'model = triptych.load("hub:{name}")', "x = model.sample(64, seed=0)", "```", ""]
-    lines += ["```sh", f"triptych sample hub:{name} -n 64 --out samples.png", "```", ""]
+    lines += [f'model = triptych.load("{address}")', "x = model.sample(64, seed=0)", "```", ""]
+    lines += ["```sh", f"triptych sample {address} -n 64 --out samples.png", "```", ""]
     lines += ["## Numbers", ""] + (table(values) if values else ["It was not evaluated.", ""])
     if status["alarms"]:
         lines += ["Raised while training:", "", *(f"- {plain(alarm)}" for alarm in status["alarms"]), ""]
+    for text in said:
+        lines += [text, ""]
     lines += ["## Data", "", *terms(run), ""]
     lines += ["## Training", "", f"On {env['device']} with torch {env.get('torch', '?')}, {env['precision']}, "]
     lines[-1] += f"{status.get('seconds', 0):,.0f} s. The whole recipe is in `recipe.json`, the log in `metrics.jsonl`."
@@ -128,10 +163,15 @@ def table(values: Mapping[str, Any]) -> list[str]:
     return [*rows, "", text, ""]
 
 
+def data_card(run: Run) -> Mapping[str, Any]:
+    """What is known of the data set; nothing of a person's own."""
+    return {} if run_data.is_path(run.recipe.data.name) else find(run.recipe.data.name).card
+
+
 def terms(run: Run) -> list[str]:
     """What it was trained on, and on which terms."""
     data = run.env["data"]
-    known = {} if run_data.is_path(run.recipe.data.name) else find(run.recipe.data.name).card
+    known = data_card(run)
     lines = [
         f"{plain(known.get('title') or data['name'])}, {data['examples']:,} examples ({data['split']}), fingerprint "
         f"`{data['fingerprint'][:12]}`. Terms: {plain(known.get('licence') or 'the maker of this model knows them')}."

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core import decode
+from triptych.core.columns import KINDS, Column
 from triptych.core.quantity import AXES
 from triptych.errors import UserError
 from triptych.system import console, files
@@ -218,9 +219,24 @@ QUANTITY: dict[str, Check] = {
     "rank": is_count,
 }
 """What a number is, beside its value or for the lines of the log."""
+COLUMN = both(
+    record(name=is_text, kind=lambda v: v in KINDS),
+    having(
+        **dict.fromkeys(("centre", "scale"), is_number),
+        decimals=lambda v: is_count(v) and v <= 15,
+        form=is_text,
+        values=listed(is_text),
+        missing=lambda v: isinstance(v, bool),
+    ),
+)
+"""A typed column, as `core.columns` tells it."""
 DATA = both(
     record(name=is_text, split=is_text, fingerprint=is_text, examples=is_count),
-    having(place=optional(is_text), origin=listed(is_number)),
+    having(
+        place=optional(is_text),
+        origin=listed(is_number),
+        columns=listed(lambda v: COLUMN(v) and not set(v) - set(Column.__dataclass_fields__)),
+    ),
 )
 TEST = both(record(examples=is_count), having(fingerprint=is_text))
 ENV: dict[str, Check] = {

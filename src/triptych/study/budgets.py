@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core import Recipe
+from triptych.core.contract import Contract
 from triptych.errors import UserError
-from triptych.study.contract import Contract
 from triptych.study.jobs import Job, Outcome, run_id
 from triptych.study.study import Study
 
-Work = Callable[[list[Job]], Iterator[Outcome]]
+Work = Callable[[list[Job]], Iterator[Outcome[Job]]]
 """How every one of the jobs ended, as they come."""
 
 

@@ -20,7 +20,7 @@ from triptych.system.console import console, in_notebook, printable, say
 
 
 @contextmanager
-def display(total: int, done: int, workers: int, *, shown: bool) -> Iterator[Show]:
+def display(total: int, done: int, workers: int, *, shown: bool) -> Iterator[Show[Job]]:
     """A bar for the study and one per run at work; on a pipe, a line per run that ended and one every half minute.
 
     After the first half minute a terminal has that line too: what is done, what is at work, and how long it will take.
@@ -51,7 +51,7 @@ def display(total: int, done: int, workers: int, *, shown: bool) -> Iterator[Sho
         at_work = ", ".join(f"{j.recipe.name} seed {j.seed} ({shares[p]:.0%})" for p, j in active.items())
         return f"after {duration(passed)}: {counted} of {total} runs done; training {at_work}{left}"
 
-    def show(active: dict[Path, Job], outcome: Outcome | None) -> None:
+    def show(active: dict[Path, Job], outcome: Outcome[Job] | None) -> None:
         nonlocal counted, due
         if outcome is not None:
             counted += 1

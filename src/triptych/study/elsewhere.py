@@ -1,7 +1,8 @@
 """What a job carried out on another machine needs, and what it does there: the same as a local process.
 
 Where that machine sees the folder of the study, the run is trained in place, so that a second attempt goes on from the
-last checkpoint of the first. Where it does not, the run is made in a folder of its own and brought back whole.
+last checkpoint of the first. Where it does not, the run is made in a folder of its own and brought back whole; a shard
+of a data set, which would be large, is refused there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import io
 import json
 import os
 import secrets
+import socket
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ from triptych import __version__
 from triptych.core import plugins
 from triptych.errors import UserError
 from triptych.study.executor import Ended, log_of
-from triptych.study.jobs import Job
+from triptych.study.jobs import Work
 from triptych.system import files
 
 TAKEN_ALONG = "TRIPTYCH_"
@@ -29,7 +31,7 @@ TAKEN_ALONG = "TRIPTYCH_"
 
 
 @contextmanager
-def order(job: Job, device: str) -> Iterator[str]:
+def order(job: Work, device: str) -> Iterator[str]:
     """A line of JSON for `done`; inside, a file lies in the study's folder by which it is known there."""
     here = job.path.absolute().parent
     mark = here / "logs" / f".{secrets.token_hex(8)}"
@@ -69,6 +71,8 @@ def done(line: str) -> dict[str, Any]:
         return failed(str(e))
     if Path(told["mark"]).exists():
         return dict(answered(job))
+    if job.get("in_place"):
+        return failed(f"{socket.gethostname()} does not see {Path(told['mark']).parents[1]}, which it would write to")
     with tempfile.TemporaryDirectory(prefix="triptych-") as folder:
         path = Path(folder) / Path(job["path"]).name
         log_of(path).parent.mkdir()
@@ -85,7 +89,7 @@ def failed(message: str) -> dict[str, str]:
     return {"state": "failed", "message": message}
 
 
-def taken(answer: dict[str, Any], job: Job, log: Path) -> tuple[str, str]:
+def taken(answer: dict[str, Any], job: Work, log: Path) -> tuple[str, str]:
     """State and message of an answer; a run that came with it is put in its place."""
     if "archive" not in answer:
         return answer["state"], answer["message"]

@@ -1,4 +1,4 @@
-"""Where the runs of a study are carried out: one seam, `Executor.map`, with a file for each place."""
+"""Where the runs of a study, or the shards of a set, are made: one seam, `Executor.map`, a file for each place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from triptych.errors import UserError
-from triptych.study.jobs import Job, Outcome, Show
+from triptych.study.jobs import AnyWork, Outcome, Show, Work
 from triptych.system import files
 
 STATES = ("done", "diverged", "failed")
@@ -27,7 +27,7 @@ class Worker(ABC):
     """Takes one run after another, somewhere."""
 
     @abstractmethod
-    def ask(self, job: Job, log: Path) -> tuple[str, str]:
+    def ask(self, job: Work, log: Path) -> tuple[str, str]:
         """State and message of a job, once it is done; `Ended` where the worker is no more. Its words go to `log`."""
 
     @property
@@ -44,10 +44,13 @@ class Worker(ABC):
 
 
 class Executor(ABC):
-    """A place where runs are carried out, several at a time. What is missing of a run goes on where it was cut."""
+    """A place where work is carried out, several at a time. What is missing of a run goes on where it was cut.
 
-    def __init__(self, at_once: int, device: str) -> None:
-        self.at_once, self.device = at_once, device
+    `cores` is how many processor cores each may use while as many as `at_once` are at work.
+    """
+
+    def __init__(self, at_once: int, device: str, cores: int) -> None:
+        self.at_once, self.device, self.cores = at_once, device, cores
 
     @abstractmethod
     def worker(self, log: Path, at_once: int) -> Worker:
@@ -56,14 +59,16 @@ class Executor(ABC):
     def close(self) -> None:
         """When no worker is needed any more."""
 
-    def map(self, jobs: list[Job], show: Show = lambda active, outcome: None) -> Iterator[Outcome]:
+    def map(
+        self, jobs: list[AnyWork], show: Show[AnyWork] = lambda active, outcome: None
+    ) -> Iterator[Outcome[AnyWork]]:
         """Outcomes as they come, one for every job. A job that fails ends no other."""
         at_once = max(1, min(self.at_once, len(jobs)))
-        waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        waiting: queue.SimpleQueue[AnyWork] = queue.SimpleQueue()
         for job in jobs:
             waiting.put(job)
-        ended: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        active: dict[Path, Job] = {}
+        ended: queue.SimpleQueue[Outcome[AnyWork]] = queue.SimpleQueue()
+        active: dict[Path, AnyWork] = {}
         started: list[Worker] = []
 
         def serve() -> None:

@@ -26,9 +26,9 @@ from typing import Any
 import yaml
 
 from triptych.core import Recipe, plugins
+from triptych.core.contract import Contract
 from triptych.errors import UserError
 from triptych.recipes.override import with_field
-from triptych.study.contract import Contract
 from triptych.study.study import Study
 from triptych.system.yaml_files import Reader
 

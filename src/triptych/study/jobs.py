@@ -1,21 +1,33 @@
-"""The trainings of a study, and how each ended."""
+"""What executors carry out, among it the trainings of a study, and how each ended."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from triptych.core import Recipe, encode
 from triptych.core.codec import identity
+from triptych.core.contract import Contract
 from triptych.errors import UserError
-from triptych.study.contract import Contract
 from triptych.system import files, names
 
 
+class Work(ABC):
+    """Abstract base of frozen dataclasses: something that a worker does, here or on another machine."""
+
+    path: Path
+    """what it makes; its log lies beside it, and no two are alike"""
+
+    @abstractmethod
+    def order(self, device: str) -> dict[str, Any]:
+        """What a worker is told, plain values of JSON: `task`, one of those that it knows, and what that needs."""
+
+
 @dataclass(frozen=True)
-class Job:
+class Job(Work):
     """One training to be done, and where."""
 
     recipe: Recipe
@@ -30,8 +42,8 @@ class Job:
     """sinks that it is also shown in, by name"""
 
     def order(self, device: str) -> dict[str, Any]:
-        """What a worker is told, plain values of JSON."""
-        order = {"recipe": encode(self.recipe), "seed": self.seed, "path": str(self.path), "samples": self.samples}
+        order = {"task": "train" if self.pace is None else "pace", "recipe": encode(self.recipe), "seed": self.seed}
+        order |= {"path": str(self.path), "samples": self.samples}
         order |= {} if self.pace is None else {"pace": self.pace.told()}
         order |= {} if self.judged else {"judged": False}
         return order | {"device": device, "track": list(self.track)}
@@ -60,11 +72,14 @@ class Job:
         return str(self.status.get("message", ""))
 
 
+AnyWork = TypeVar("AnyWork", bound=Work)
+
+
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Generic[AnyWork]):
     """How a job ended: `done`, `diverged` or `failed`, and the one line that says why."""
 
-    job: Job
+    job: AnyWork
     state: str
     message: str = ""
     seconds: float = 0.0
@@ -78,4 +93,4 @@ def run_id(recipe: Recipe, seed: int) -> str:
     return f"{names.component(recipe.name or 'run', 'the recipe')}-{identity(recipe)}-seed{seed}"
 
 
-Show = Callable[[dict[Path, Job], Outcome | None], None]
+Show = Callable[[dict[Path, AnyWork], Outcome[AnyWork] | None], None]

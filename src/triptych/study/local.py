@@ -15,7 +15,7 @@ from typing import Any
 
 from triptych.core import plugins
 from triptych.study.executor import PATIENCE, STATES, Ended, Executor, Worker
-from triptych.study.jobs import Job
+from triptych.study.jobs import Work
 from triptych.system import files
 
 PARTING = 30.0
@@ -26,7 +26,8 @@ class Local(Executor):
     """`at_once` processes that share the cores evenly, unless OMP_NUM_THREADS says how many threads each may have."""
 
     def __init__(self, at_once: int | None, device: str) -> None:
-        super().__init__(at_once or default_jobs(device), device)
+        at_once = at_once or default_jobs(device)
+        super().__init__(at_once, device, threads_each(at_once))
 
     def worker(self, log: Path, at_once: int) -> Worker:
         return Process(threads_each(at_once), log, self.device)
@@ -78,7 +79,7 @@ class Process(Worker):
                 self.lines.put(line)
         self.lines.put(None)
 
-    def ask(self, job: Job, log: Path) -> tuple[str, str]:
+    def ask(self, job: Work, log: Path) -> tuple[str, str]:
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps(job.order(self.device)) + "\n")

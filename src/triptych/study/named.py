@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Recipes = tuple[Recipe, ...]
 
 TOYS = ("8gaussians", "25gaussians", "swissroll")
+EPOCHS = 20
+"""Of the studies on ten latent dimensions."""
 
 
 def within(images: int, name: str, scale: Scale) -> Recipe:
@@ -90,14 +92,38 @@ def toys(scale: Scale) -> Recipes:
     return tuple(found)
 
 
+def of_ten_dimensions(data: str, scale: Scale) -> Recipes:
+    """The GANs of ten latent dimensions at 64 x 64, the plain one with and without smoothed labels.
+
+    Samples are drawn twenty times: at a full budget of twenty epochs after each.
+    """
+    names = (f"gan-{data}", f"gan-{data}-plain", f"wgan-{data}", f"wgan-gp-{data}")
+    return tuple(
+        replace(made, train=replace(made.train, sample=made.train.images // EPOCHS)) for made in scaled(names, scale)
+    )
+
+
 def digits(scale: Scale) -> Recipes:
-    """GAN against WGAN-GP on MNIST at 64 x 64, ten latent dimensions: samples at epochs 1, 10 and 20."""
-    return scaled(("gan-mnist64", "wgan-gp-mnist64"), scale)
+    """GAN with smoothed and hard labels, WGAN and WGAN-GP on MNIST at 64 x 64, ten latent dimensions, by epoch."""
+    return of_ten_dimensions("mnist64", scale)
 
 
 def faces(scale: Scale) -> Recipes:
-    """GAN against WGAN-GP on CelebA at 64 x 64, ten latent dimensions: samples at epochs 1, 10 and 20."""
-    return scaled(("gan-celeba64", "wgan-gp-celeba64"), scale)
+    """GAN with smoothed and hard labels, WGAN and WGAN-GP on CelebA at 64 x 64, ten latent dimensions, by epoch."""
+    return of_ten_dimensions("celeba64", scale)
+
+
+def coursework(scale: Scale) -> Recipes:
+    """Every figure of the two course studies: GANs on birds at 32 x 32, autoencoders and VAEs on CIFAR-10."""
+    parts = (birds, cifar10_ae, cifar10_vae, cifar10_beta, cifar10_anneal)
+    return tuple({made.name: made for part in parts for made in part(scale)}.values())
+
+
+def project_page(scale: Scale) -> Recipes:
+    """Every figure of the project page: GANs, a VAE and flows on digits, GANs on faces, all families on points."""
+    budgets = {"vae-mnist": 250_000, "realnvp-mnist": 32_000, "glow-mnist": 30_000}
+    others = tuple(within(images, name, scale) for name, images in budgets.items())
+    return (*digits(scale), *others, *faces(scale), *toys(scale))
 
 
 def three_families(scale: Scale) -> Recipes:
@@ -174,6 +200,8 @@ STUDIES: dict[str, tuple[Callable[[Scale], Recipes], int]] = {
     "cifar10-beta": (cifar10_beta, 3),
     "cifar10-anneal": (cifar10_anneal, 3),
     LINES: (parallel_lines, 3),
+    "coursework": (coursework, 1),
+    "project-page": (project_page, 1),
 }
 """The recipes of each, and the number of seeds."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from triptych.errors import UserError
 from triptych.study import elsewhere
 from triptych.study.executor import PATIENCE, Ended, Executor, Worker
-from triptych.study.jobs import Job
+from triptych.study.jobs import Work
 
 RETRIES = 3
 """How often a run is begun again where its node or process is lost; it goes on where it was cut."""
@@ -32,7 +32,8 @@ class OnRay(Executor):
             check_answers(address)
             options["address"] = address
         else:
-            options |= {"include_dashboard": False, "object_store_memory": STORE}
+            # a cluster of its own, also where another one runs on this machine
+            options |= {"address": "local", "include_dashboard": False, "object_store_memory": STORE}
         try:
             ray.init(**options)
         except Exception as e:  # whatever Ray raises: addresses, versions, tokens
@@ -41,9 +42,9 @@ class OnRay(Executor):
             ) from e
         there = ray.cluster_resources()
         graphics = device in ("auto", "cuda") and there.get("GPU", 0) > 0
-        super().__init__(at_once or max(1, int(there.get("GPU" if graphics else "CPU", 1))), device)
+        super().__init__(at_once or max(1, int(there.get("GPU" if graphics else "CPU", 1))), device, 1)
         self.task = ray.remote(elsewhere.done).options(
-            num_cpus=1, num_gpus=int(graphics), max_retries=RETRIES, scheduling_strategy="SPREAD"
+            num_cpus=self.cores, num_gpus=int(graphics), max_retries=RETRIES, scheduling_strategy="SPREAD"
         )
 
     def worker(self, log: Path, at_once: int) -> Worker:
@@ -59,7 +60,7 @@ class _Tasks(Worker):
     def __init__(self, executor: OnRay) -> None:
         self.executor, self.ended, self.at_work = executor, False, None
 
-    def ask(self, job: Job, log: Path) -> tuple[str, str]:
+    def ask(self, job: Work, log: Path) -> tuple[str, str]:
         ray = self.executor.ray
         with elsewhere.order(job, self.executor.device) as line:
             self.at_work = self.executor.task.remote(line)

@@ -9,7 +9,7 @@ from typing import Any
 from triptych.errors import UserError
 from triptych.study import elsewhere
 from triptych.study.executor import Ended, Executor, Worker
-from triptych.study.jobs import Job
+from triptych.study.jobs import Work
 from triptych.study.slurm import Slurm
 
 LOOK = 1.0
@@ -22,7 +22,7 @@ class OnSlurm(Executor):
     """Scripts and logs of the jobs lie in `folder`, which all machines of the cluster have to see."""
 
     def __init__(self, asked: Slurm, at_once: int | None, device: str, folder: Path) -> None:
-        super().__init__(at_once or AT_ONCE, device)
+        super().__init__(at_once or AT_ONCE, device, asked.cpus)
         submitit = imported()
         try:
             self.queue = submitit.AutoExecutor(folder=folder, cluster=asked.cluster)
@@ -49,7 +49,7 @@ class _Jobs(Worker):
     def __init__(self, executor: OnSlurm) -> None:
         self.executor, self.ended, self.at_work = executor, False, None
 
-    def ask(self, job: Job, log: Path) -> tuple[str, str]:
+    def ask(self, job: Work, log: Path) -> tuple[str, str]:
         with elsewhere.order(job, self.executor.device) as line:
             at_work = self.at_work = self.executor.queue.submit(Requeued(), line)
             while not at_work.done():

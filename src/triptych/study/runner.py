@@ -12,10 +12,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from triptych.core.contract import Contract
 from triptych.errors import UserError
 from triptych.run.folder import Run
 from triptych.study import budgets
-from triptych.study.contract import Contract
 from triptych.study.display import display
 from triptych.study.executor import Executor
 from triptych.study.jobs import Job, Outcome
@@ -37,7 +37,7 @@ def run_study(
     progress: bool = True,
     executor: Executor | None = None,
     track: Sequence[str] = (),
-) -> list[Outcome]:
+) -> list[Outcome[Job]]:
     """Train and evaluate what is missing of a study under `out`; how every run stands, in the order of `Study.jobs`.
 
     `jobs` processes work at once (default: one per processor core, one on a GPU), sharing the cores evenly unless
@@ -54,7 +54,6 @@ def run_study(
     earlier = recorded(out)
     with system_errors(out, ELSEWHERE):
         out.mkdir(parents=True, exist_ok=True)
-        files.sweep(out)  # of study.json and the report
     executor, told = executor or Local(jobs, device), dict[str, Any]()
     workers = min(executor.at_once, study.seeds * len(study.recipes))
     if (contract := budgets.contract_of(study, workers)) is not None:
@@ -115,7 +114,7 @@ def evaluated_otherwise(todo: list[Job]) -> None:
             Run(job.path).archive_evaluation()
 
 
-def record(study: Study, out: Path, todo: list[Job], ended: dict[Path, Outcome], told: dict[str, Any]) -> None:
+def record(study: Study, out: Path, todo: list[Job], ended: dict[Path, Outcome[Job]], told: dict[str, Any]) -> None:
     """study.json: what was asked, what was `told` beside it, and how each run stands."""
     runs = []
     for job in todo:

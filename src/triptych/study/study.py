@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from triptych.core import Recipe
+from triptych.core.contract import Contract
 from triptych.core.frame import frame
 from triptych.errors import UserError
 from triptych.run import schema
-from triptych.study.contract import Contract
 from triptych.study.jobs import Job, run_id
 from triptych.system import files, names
 

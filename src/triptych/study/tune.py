@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from triptych.core import Quantity, Recipe
+from triptych.core.contract import Contract
 from triptych.core.search import Among, Space
 from triptych.errors import UserError, nearest
 from triptych.metrics import declared
 from triptych.recipes.override import with_field
 from triptych.recipes.space import space_of
 from triptych.run import schema
-from triptych.study.contract import Contract
 from triptych.study.executor import Ended, Executor, Worker, log_of
 from triptych.study.jobs import Job, run_id
 from triptych.study.local import Local

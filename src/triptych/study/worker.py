@@ -1,5 +1,7 @@
 """A process of a study: `python -P -m triptych.study.worker PLUGIN...` reads jobs, and trains, judges and draws each.
 
+Some jobs are less than that: a pace that is measured, a shard of a data set.
+
 Each job is a JSON line on standard input, answered by a JSON line on standard output. Both are private from the start:
 what a run, a library in C or a program of theirs prints goes to a file of the run's name in the study's folder `logs/`.
 When the input ends, because the study was stopped or killed, so does this process, at once: run folders are whole at
@@ -16,7 +18,7 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,20 +93,11 @@ def everything_to(log: IO[bytes]) -> Iterator[None]:
 def attempt(job: dict[str, Any], path: Path) -> tuple[str, str]:
     """State and message of a job; no exception of one run reaches the next."""
     try:
-        if "pace" in job:
-            return "done", str(images_within(job, **job["pace"]))
-        train(job, path)
+        return "done", TASKS[job["task"]](job, path)
     except Diverged as e:
         return "diverged", str(e)
     except Exception as e:
         return "failed", told(e)
-    if not job.get("judged", True):
-        return "done", ""
-    try:
-        judge(path, job["samples"], job["device"])
-    except Exception as e:
-        return "done", f"not evaluated: {told(e)}"
-    return "done", ""
 
 
 def told(e: Exception) -> str:
@@ -113,6 +106,28 @@ def told(e: Exception) -> str:
         return str(e)
     traceback.print_exc()
     return f"{type(e).__name__}: {e}"
+
+
+def train_and_judge(job: dict[str, Any], path: Path) -> str:
+    """A run from its beginning, or from where it was cut, to its report's pictures; what could not be evaluated."""
+    train(job, path)
+    if not job.get("judged", True):
+        return ""
+    try:
+        judge(path, job["samples"], job["device"])
+    except Exception as e:
+        return f"not evaluated: {told(e)}"
+    return ""
+
+
+def shard(job: dict[str, Any], path: Path) -> str:
+    """A shard of a data set, in the cache of whoever asks for it; what it holds."""
+    from triptych.core.preparation import Preparation
+    from triptych.data import sharded
+    from triptych.data.prepare.shards import Shard
+
+    os.environ["TRIPTYCH_CACHE"] = job["cache"]
+    return sharded.make(job["data"], Preparation(**job["preparation"]), Shard.read(job["shard"]), job["workers"])
 
 
 def train(job: dict[str, Any], path: Path) -> None:
@@ -127,14 +142,14 @@ def train(job: dict[str, Any], path: Path) -> None:
     fit(recipe_of(job), job["seed"], path, job["device"], progress=False, sinks=sinks)
 
 
-def images_within(job: dict[str, Any], equal: str, budget: float) -> int:
-    """The budget of a recipe that is to be trained for so many minutes, or seconds of processor time."""
+def pace(job: dict[str, Any], path: Path) -> str:
+    """The images of a recipe that is to be trained for so many minutes, or seconds of processor time."""
     from triptych.trainer.start import affordable, prepared
 
-    recipe, seed, device = recipe_of(job), job["seed"], job["device"]
-    if equal == "seconds":
-        return affordable(recipe, seed, device, budget)
-    return prepared(recipe, seed, device, budget).plan.recipe.train.images
+    recipe, seed, device, budget = recipe_of(job), job["seed"], job["device"], job["pace"]["budget"]
+    if job["pace"]["equal"] == "seconds":
+        return str(affordable(recipe, seed, device, budget))
+    return str(prepared(recipe, seed, device, budget).plan.recipe.train.images)
 
 
 def recipe_of(job: dict[str, Any]) -> Recipe:
@@ -162,6 +177,10 @@ def judge(path: Path, samples: int | None, device: str) -> None:
         neighbours.write_neighbours(path, model=model)
     if not (path / "eval.json").exists():
         of_run.evaluate_run(path, samples=Samples(n=samples), model=model, device=device)
+
+
+TASKS: dict[str, Callable[[dict[str, Any], Path], str]] = {"train": train_and_judge, "pace": pace, "shard": shard}
+"""What a job may ask for: done in the end, with a message."""
 
 
 if __name__ == "__main__":

@@ -47,6 +47,29 @@ class Failed(Exception):
     """One try failed; another may not."""
 
 
+class Unreachable(UserError):
+    """A server does not answer: what came from it before may serve."""
+
+
+def read(url: str, limit: int, patience: float = PATIENCE) -> bytes:
+    """The bytes of a small file on a server; Unreachable where nobody answers, UserError where it is not there."""
+    request = urllib.request.Request(url, headers={"User-Agent": "triptych"})
+    try:
+        with urllib.request.urlopen(request, timeout=patience) as reply:
+            raw = reply.read(limit + 1)
+    except urllib.error.HTTPError as e:
+        e.close()
+        kind = UserError if e.code < 500 else Unreachable
+        raise kind(f"{url} could not be read (HTTP {e.code}); check the address") from e
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as e:
+        raise Unreachable(f"{url} could not be read ({getattr(e, 'reason', '') or e}); check the network") from e
+    except ValueError as e:  # a port that is no number, a host with a space
+        raise UserError(f"{url!r} is no address ({e}); check it") from e
+    if len(raw) > limit:
+        raise UserError(f"{url} has more than {limit:,} bytes; check the address")
+    return raw
+
+
 def fetch(name: str, remotes: tuple[Remote, ...]) -> Path:
     """The folder `downloads/NAME` of the cache with all the files, fetched where missing."""
     home = root() / "downloads" / name

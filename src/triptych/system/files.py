@@ -2,8 +2,8 @@
 
 Everything that triptych writes goes through `writing`: a part file of a random name beside the target, created new
 (an existing file or link of that name is never opened), flushed to the disk, then renamed over the target. Readers
-meet the old file or the new one. Of two writers the one that ends last wins. What a kill leaves behind is swept by
-`sweep` once no process holds it.
+meet the old file or the new one. Of two writers the one that ends last wins. What a kill leaves behind is swept when
+a process first writes into that folder, once no process holds it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ PART = re.compile(r"\..+\.[0-9a-f]{16}\.part")
 LEGACY = re.compile(r"\.tmp\w{6}|\.\d+\..+")
 LOCK = ".lock"
 """The lock file of a folder."""
+_swept: set[str] = set()
+"""Folders that this process has written into, and so swept before."""
 
 
 # ------------------------------------------------------------------------------------------- writing
@@ -63,6 +65,7 @@ def writing(path: str | Path, advice: str = "write to another place") -> Iterato
 def _new_part(path: Path) -> tuple[Path, IO[bytes]]:
     """A fresh part file beside `path`, locked for as long as it is open, so that `sweep` leaves it alone."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    _sweep_first(path.parent)
     while True:
         part = _part_name(path)
         file = os.fdopen(os.open(part, flags, 0o666), "w+b")
@@ -160,7 +163,7 @@ def making_folder(path: str | Path, advice: str = "write to another place") -> I
     path = Path(path)
     with system_errors(path, advice):
         path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path.parent)
+        _sweep_first(path.parent)
         part, lock = _new_part_folder(path)
         try:
             with lock:
@@ -206,6 +209,13 @@ def sweep(folder: str | Path) -> int:
                 elif entry.is_dir(follow_symlinks=False):
                     count += _sweep_folder(Path(entry.path))
     return count
+
+
+def _sweep_first(folder: Path) -> None:
+    """`sweep`, at the first time that this process writes there."""
+    if (where := str(folder.absolute())) not in _swept:
+        _swept.add(where)
+        sweep(folder)
 
 
 def sweep_legacy(folder: str | Path) -> int:

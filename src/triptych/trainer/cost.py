@@ -8,6 +8,7 @@ import torch
 
 from triptych.core import Data, Model, Recipe
 from triptych.core.model import affordable
+from triptych.core.statistics import duration
 from triptych.evaluate.while_training import LEAST_SAMPLES, SAMPLE_PASSES
 from triptych.models.families import build
 from triptych.system import device as runtime
@@ -66,15 +67,6 @@ def passes_of_a_look(model: Model, data: Data) -> float:
     samples = affordable(SAMPLES, cost.sample, SAMPLE_PASSES, LEAST_SAMPLES) + (64 if data.is_images else 2_000)
     likelihoods = 48**2 + 500 if data.distribution is not None else 0
     return samples * cost.sample + likelihoods * cost.likelihood
-
-
-def duration(seconds: float) -> str:
-    """Coarse, as an estimate should be."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    if seconds < 5_400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def size(n: float) -> str:

@@ -25,7 +25,7 @@ from triptych.evaluate.while_training import (
     of_features,
     samples_along,
 )
-from triptych.figures import classes, planes, tiles
+from triptych.figures import classes, columns, planes, tiles
 from triptych.models import latent_space
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink
@@ -245,10 +245,10 @@ class Draw(Observer):
                 sink.images("samples", state.images, classes.by_class(model, data.classes))
             elif isinstance(model, Sampler) and data.is_images:
                 sink.images("samples", state.images, tiles.tile(model.sample(64, seed=0)))
-            elif isinstance(model, Sampler) and data.shape == (2,):
-                y = model.labels(None, 2_000, seed=0)
-                x = model.sample(2_000, seed=0, y=y) if y is not None else model.sample(2_000, seed=0)
-                sink.images("samples", state.images, planes.plane_image(x, data, model, y))
+            elif isinstance(model, Sampler) and data.shape == (2,) and data.typed is None:
+                sink.images("samples", state.images, planes.plane_of(model, data))
+            elif isinstance(model, Sampler) and data.typed is not None:
+                sink.images("samples", state.images, columns.sheet_image(model.sample(2_000, seed=0), state.held_out))
             if isinstance(model, Encoder) and not isinstance(model, Density) and data.is_images:
                 rows = range(min(36, len(state.held_out)))
                 x = latent_space.public(state.held_out, rows)

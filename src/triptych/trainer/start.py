@@ -144,6 +144,8 @@ def environment(plan: Plan, chosen: Choice) -> dict[str, Any]:
         env["data"]["origin"] = list(data.origin)
     if class_count(plan.model):
         env["classes"] = list(data.classes)
+    if data.typed is not None:
+        env["data"]["columns"] = data.typed.told()
     return env
 
 
@@ -192,6 +194,11 @@ def go_on(
 ) -> Iterator[tuple[Run, State | None]]:
     """A run and its state at the last checkpoint, locked; no state where the run is finished; see `resume`."""
     run = Run(path)
+    if run.given_away:
+        raise UserError(
+            f"{path} was given away without its checkpoints, so that no training can go on with it; "
+            f"`triptych train --like {path}` begins a new one"
+        )
     check_train(run.recipe.train)
     run.check_plugins()
     check_checkpoints(run)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 
 from triptych.core import Data, Recipe
+from triptych.core.statistics import duration
 from triptych.models.families import build
 from triptych.recipes.recommended import narrower
 from triptych.system import device as runtime
 from triptych.trainer.checks import Plan, enough_memory
 from triptych.trainer.classes import with_classes
-from triptych.trainer.cost import duration
 from triptych.trainer.precision import choose
 from triptych.trainer.rehearsal import one_step, rehearsing
 

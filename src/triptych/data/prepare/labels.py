@@ -1,4 +1,4 @@
-"""Classes that a file beside the pictures names: metadata.csv, metadata.jsonl, dataset.json, and `.cls` files.
+"""Classes that files beside the pictures name: metadata.csv, metadata.jsonl, dataset.json, `.cls` and `.json` files.
 
 Every format is one reader, from the file's text to (file, class) pairs; what the pairs mean for a listing is the same
 for all: pictures without a class are left aside, names without a picture are listed, contradictions refused.
@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from triptych.data.prepare.listing import CLASS_FILE, LABELS, Listing
+from triptych.data.prepare.entries import CLASS_FILES, LABELS, Listing
 from triptych.errors import UserError
 
 FILES = ("file_name", "filename", "file", "image", "path")
@@ -95,24 +95,30 @@ def labelled(listing: Listing) -> bool:
             if place not in entries:
                 listing.skipped.append((place, f"listed in {name} but not there"))
             else:
-                _note(listing, known, place, _plain(label), table)
-    for key, label in _class_files(listing).items():
-        sources["the .cls files"] = None
-        _note(listing, known, key, label, "its .cls file")
+                _note(listing, known, place, plain(label), table)
+    for ending in CLASS_FILES:
+        for name, label in _class_files(listing, ending).items():
+            sources[f"the {ending} files"] = None
+            if ending == CLASS_FILES[0] or name not in known:
+                _note(listing, known, name, label, f"its {ending} file")
     if not sources:
         return False
     said = " and ".join(sources)
     if not any(e.name in known for e in listing.entries if e.expected):
         raise UserError(f"{listing.path}: {said} names none of the pictures there; mend the file or take it away")
     listing.keep(lambda e: e.name in known, f"no class in {said}")
-    values = {known[e.name] for e in listing.entries}
-    order = sorted(values) if all(isinstance(v, int) for v in values) else sorted(values, key=str)
-    number = {value: i for i, value in enumerate(order)}
-    listing.classes = tuple(map(str, order))
+    number = numbered({known[e.name] for e in listing.entries})
+    listing.classes = tuple(map(str, number))
     for e in listing.entries:
         e.label = number[known[e.name]]
     listing.notes[f"classes from {said}"] += len(listing.entries)
     return True
+
+
+def numbered(values: set[Any]) -> dict[Any, int]:
+    """A number for each class, in the order of the classes."""
+    order = sorted(values) if all(isinstance(v, int) for v in values) else sorted(values, key=str)
+    return {value: i for i, value in enumerate(order)}
 
 
 def _note(listing: Listing, known: dict[str, Any], name: str, label: Any, table: str) -> None:
@@ -122,7 +128,7 @@ def _note(listing: Listing, known: dict[str, Any], name: str, label: Any, table:
         known[name] = label
 
 
-def _plain(label: Any) -> int | str | None:
+def plain(label: Any) -> int | str | None:
     """A class as a whole number where it is one, else as text; None where it is empty."""
     if isinstance(label, list):
         (label,) = label
@@ -131,15 +137,31 @@ def _plain(label: Any) -> int | str | None:
     return int(text.partition(".")[0]) if re.fullmatch(r"-?(0|[1-9][0-9]{0,15})(\.0+)?", text) else text or None
 
 
-def _class_files(listing: Listing) -> dict[str, Any]:
+def class_in(text: str) -> str | None:
+    """The class that a file of facts about one picture tells, {"label": 3, ...}; None where it tells none."""
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(facts, dict):
+        return None
+    label = next((facts[name] for name in (*CLASSES, "cls") if name in facts), None)
+    if isinstance(label, list | dict) and not (isinstance(label, list) and len(label) == 1):
+        return None
+    found = plain(label)
+    return None if found is None else str(found)
+
+
+def _class_files(listing: Listing, ending: str) -> dict[str, Any]:
     """WebDataset: a sample's files share their name up to the first dot of its last part."""
-    classes = {_key(name): (name, text) for name, text in listing.texts.items() if name.endswith(CLASS_FILE)}
+    names = {name for name in listing.texts if name.endswith(ending) and name.rpartition("/")[2] not in READERS}
+    classes = {_key(name): name for name in names}
     found, used = {}, set()
     for e in listing.entries if classes else ():
         if (key := _key(e.name)) in classes and e.expected:
             used.add(key)
-            found[e.name] = _plain(classes[key][1])
-    lonely = {name for key, (name, _) in classes.items() if key not in used}
+            found[e.name] = plain(listing.texts[classes[key]])
+    lonely = {name for key, name in classes.items() if key not in used}
     listing.skipped = [(n, "a class without a picture" if n in lonely else why) for n, why in listing.skipped]
     return found
 

@@ -6,9 +6,11 @@ import re
 import unicodedata
 from pathlib import Path, PurePosixPath
 
-from triptych.data.prepare.archives import is_tar
+from triptych.data.prepare.archives import TARS
+from triptych.data.prepare.entries import CUB, Entry, Listing
 from triptych.data.prepare.labels import labelled
-from triptych.data.prepare.listing import CUB, Entry, Listing, candidates, refuse_others
+from triptych.data.prepare.listing import candidates, refuse_others
+from triptych.data.prepare.parquet import ENDING
 from triptych.errors import UserError
 
 RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # devices on Windows, with any ending
@@ -133,6 +135,9 @@ def folders(listing: Listing) -> None:
         for e in listing.entries:
             e.side = sides[rest[e.name][0]]
         rest = {name: p[1:] for name, p in rest.items()}
+    if listing.classes:  # a column of the table
+        listing.keep(lambda e: e.label >= 0, "no class in the table")
+        return
     if labelled(listing):
         _refuse_duplicates(listing.path, list(listing.classes))
         return
@@ -150,13 +155,15 @@ def folders(listing: Listing) -> None:
 def _parts(listing: Listing) -> dict[str, tuple[str, ...]]:
     """The folders and the last name of every entry.
 
-    In a folder of tars a tar's own name is no folder of theirs: it stands for a split where each of them says one
-    (`train-0000.tar`), else for nothing.
+    In a folder of tars or Parquet files a file's own name is no folder of theirs: it stands for a split where each of
+    them says one (`train-0000.tar`), else for nothing.
     """
     parts = {e.name: tuple(part for part in e.name.split("/") if part not in ("", ".")) for e in listing.entries}
     if not listing.shards:
         return parts
-    at = {name: next(i for i, part in enumerate(p) if is_tar(Path(part))) for name, p in parts.items()}
+    at = {
+        name: next(i for i, part in enumerate(p) if part.lower().endswith((*TARS, ENDING))) for name, p in parts.items()
+    }
     tars = {parts[name][i] for name, i in at.items()}
     kinds = ("train", "test", *VALIDATION)
     splits = {tar: [word for word in re.split(r"[^a-z]+", tar.lower()) if word in kinds] for tar in tars}

@@ -1,4 +1,4 @@
-"""What a folder, a zip, a tar or a folder of tars holds, without unpacking anything."""
+"""What a folder, a zip, a tar, a Parquet file or a folder of these holds, without unpacking anything."""
 
 from __future__ import annotations
 
@@ -8,39 +8,13 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from struct import Struct
-from typing import Any
 
-from triptych.data.prepare import litter, zips
+from triptych.data.prepare import labels, litter, parquet, zips
 from triptych.data.prepare.archives import TARS, is_packed, is_tar, leads_outside, tar_members
 from triptych.data.prepare.decode import MAX_BYTES
+from triptych.data.prepare.entries import CELEBA, CLASS_FILES, PLACE, TABLES, TEXT_LIMIT, TEXTS, Entry, Listing
 from triptych.errors import UserError
-
-PICTURES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-    | {".pbm", ".pnm", ".ico", ".jp2", ".j2k", ".avif", ".pcx", ".sgi"}
-    | {".heic", ".heif", ".jxl", ".svg", ".psd", ".tga"}  # not read, but said
-)
-CUB = ("images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt")
-CELEBA = tuple(
-    f"{stem}.{kind}"
-    for stem in ("list_eval_partition", "list_attr_celeba")
-    for kind in ("txt", "csv")  # the authors' and Kaggle's
-)
-LABELS = ("metadata.csv", "metadata.jsonl", "dataset.json")
-TEXTS = frozenset((*CUB, *CELEBA, *LABELS))
-"""Tables that are read: those that official layouts keep beside their pictures, and those of labels."""
-TABLES = TEXTS | {
-    *(f"list_{what}.{kind}" for what in ("bbox_celeba", "landmarks_celeba") for kind in ("txt", "csv")),
-    *(f"list_landmarks_align_celeba.{kind}" for kind in ("txt", "csv")),
-    *(f"identity_CelebA.{kind}" for kind in ("txt", "csv")),
-}
-"""Tables that are known: the others are left aside by that name."""
-TEXT_LIMIT = 256 << 20
-CLASS_FILE = ".cls"  # WebDataset: a picture's class lies beside it
-CLASS_LIMIT = 1 << 10
 
 KINDS = {
     "idx files": (("-ubyte", ".idx", ".idx1", ".idx3"), "name them as MNIST's are, train-images-idx3-ubyte and so on"),
@@ -55,85 +29,8 @@ KINDS = {
 }
 """What people have in place of pictures: how the names end, and what to do."""
 
-
-PLACE = Struct("<4QLHL")  # a `zips.Place`, in a few bytes
-
-
-@dataclass(slots=True)
-class Entry:
-    """One candidate file, of which there may be millions."""
-
-    name: str
-    size: int
-    source: str | Path
-    """the file that a worker reads it from; a Path: a compressed tar, which is read as a stream"""
-    at: int | bytes | str = 0
-    """where it begins there; a `zips.Place`, where that file is a zip; its name in the stream"""
-    label: int = -1
-    side: int | None = None
-    """0 train, 1 test, 2 neither (in `all` only); None: the source has no split"""
-    stamp: int = 0
-
-    @property
-    def file(self) -> str | None:
-        """What a worker reads it from; None: it comes along with the stream."""
-        return self.source if isinstance(self.source, str) else None
-
-    @property
-    def stream(self) -> Path | None:
-        """The compressed tar it comes from."""
-        return self.source if isinstance(self.source, Path) else None
-
-    @property
-    def where(self) -> dict[str, Any] | None:
-        """What tells a worker how to read it."""
-        if self.file is None:
-            return None
-        if isinstance(self.at, bytes):
-            return {"path": self.file, "size": self.size, "zip": PLACE.unpack(self.at)}
-        return {"path": self.file, "size": self.size, "offset": self.at}
-
-    @property
-    def expected(self) -> bool:
-        """Whether its name claims to be a picture (or says nothing)."""
-        return self.pictured or "." not in self.name.rpartition("/")[2]
-
-    @property
-    def pictured(self) -> bool:
-        """Whether the name claims to be an image file."""
-        _, dot, ending = self.name.rpartition("/")[2].rpartition(".")
-        return dot + ending.lower() in PICTURES
-
-
-@dataclass
-class Listing:
-    """Candidates in order, files left aside with the reason, and classes by label."""
-
-    path: Path
-    entries: list[Entry]
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    classes: tuple[str, ...] = ()
-    factors: dict[str, list[int]] = field(default_factory=dict)
-    """Known attributes by name, one number per entry."""
-    texts: dict[str, str] = field(default_factory=dict)
-    """Contents of the `TEXTS` and the class files found, by their path in the source."""
-    notes: Counter[str] = field(default_factory=Counter)
-    """What was done with pictures that were kept, and with how many."""
-    shards: bool = False
-    """whether it is a folder of tars, whose names come first in the entries' names"""
-
-    def keep(self, wanted: Callable[[Entry], bool], reason: str) -> None:
-        """Leave the other entries aside."""
-        self.skipped += [(e.name, reason) for e in self.entries if not wanted(e)]
-        self.entries = [e for e in self.entries if wanted(e)]
-
-    def text(self, *names: str) -> str | None:
-        """The table of the first of these names that is there, in whatever folder."""
-        for name in names:
-            for path, content in self.texts.items():
-                if path.rpartition("/")[2] == name:
-                    return content
-        return None
+CLASS_LIMIT, JSON_LIMIT = 1 << 10, 1 << 16
+"""Bytes of a file that holds one picture's class, alone or with other facts."""
 
 
 # ----------------------------------------------------------------------------------- where it is
@@ -186,23 +83,29 @@ def beside(path: Path) -> list[Path]:
 
 
 def candidates(path: Path, folder: Listing | None = None) -> Listing:
-    """Every regular file of a folder, zip or tar, sorted by name as in a folder, without classes.
+    """Every regular file of a folder, zip or tar, sorted by name as in a folder, and every row of a Parquet file.
 
-    A folder that holds no pictures but tars is read as their contents together (WebDataset's shards).
+    A folder that holds no pictures but tars or Parquet files is read as their contents together, as WebDataset's and
+    the Hub's shards are. Only those of Parquet files have classes yet.
     """
     if path.is_dir():
         listing = folder or _folder(path)
         tars = [e for e in listing.entries if e.name.lower().endswith(TARS)]
-        if tars and not any(e.pictured for e in listing.entries):
-            listing = _shards(path, listing, tars)
+        tables = [e for e in listing.entries if e.name.lower().endswith(parquet.ENDING)]
+        if (tars or tables) and not any(e.pictured for e in listing.entries):
+            listing = _shards(path, listing, tars) if tars else parquet.listed_together(listing, tables)
         else:
             _read_texts(listing)
     elif is_tar(path):  # first, since a tar may end in a zip
         listing = _tar(path)
     elif path.is_file() and zipfile.is_zipfile(path):
         listing = _zip(path)
+    elif path.is_file() and path.name.lower().endswith(parquet.ENDING):
+        listing = parquet.listed(path)
     else:
-        raise UserError(f"{path} is not a folder, a zip or a tar; give one of these, or an array file (.npy .npz .csv)")
+        raise UserError(
+            f"{path} is no folder, zip, tar or Parquet file; give one of these, or an array file (.npy .npz .csv)"
+        )
     listing.texts |= {table.name: _text(table.read_bytes()) for table in beside(path)}
     seen: set[str] = set()
     kept = []
@@ -261,7 +164,7 @@ def _text(data: bytes) -> str:
 
 def _wanted(name: str, size: int) -> bool:
     """Whether a file's content says something of the pictures."""
-    if name.endswith(CLASS_FILE):
+    if name.endswith(CLASS_FILES[0]):
         return size <= CLASS_LIMIT
     return name.rpartition("/")[2] in TEXTS and size <= TEXT_LIMIT
 
@@ -357,8 +260,12 @@ def _tar(path: Path) -> Listing:
             place = (stream, name) if stream else (file, member.offset_data)
             size = sizes.setdefault(member.size, member.size)
             listing.entries.append(Entry(name, size, *place))
-            if _wanted(name, member.size) and (f := t.extractfile(member)):
-                listing.texts[name] = _text(f.read())
+            facts = name.endswith(CLASS_FILES[1]) and name.rpartition("/")[2] not in TEXTS and member.size <= JSON_LIMIT
+            if (facts or _wanted(name, member.size)) and (f := t.extractfile(member)):
+                text = _text(f.read())
+                # of a million files of facts only the classes are kept
+                if (kept := labels.class_in(text) if facts else text) is not None:
+                    listing.texts[name] = kept
     return listing
 
 
@@ -380,14 +287,21 @@ def _shards(path: Path, folder: Listing, tars: list[Entry]) -> Listing:
 
 def contents(listing: Listing, wanted: Callable[[int], bool]) -> Iterator[tuple[int, bytes | None]]:
     """(index, bytes) of the entries, in order; bytes are None where a worker reads for itself or it is too large."""
-    streams: dict[Path, dict[str, int]] = {}
+    streams: dict[Path, dict[int | bytes | str, int]] = {}
     for i, e in enumerate(listing.entries):
         if e.stream is None:
             if wanted(i):
                 yield i, None
         else:
-            streams.setdefault(e.stream, {})[str(e.at)] = i
+            streams.setdefault(e.stream, {})[e.at] = i
     for path, number in streams.items():
+        if path.name.lower().endswith(parquet.ENDING):
+            rows = {int(row): i for row, i in number.items() if wanted(i)}
+            for row, data in parquet.pictures(path, rows):
+                if len(data) > MAX_BYTES:
+                    listing.entries[rows[row]].size = len(data)
+                yield rows[row], data if len(data) <= MAX_BYTES else None
+            continue
         for t, member in tar_members(path):
             if not member.isreg() or member.issparse():
                 continue

@@ -21,8 +21,9 @@ import numpy as np
 from triptych.core.preparation import Preparation, sides
 from triptych.data.prepare import decode, shards, worker
 from triptych.data.prepare import prepared as cache
+from triptych.data.prepare.entries import Listing
 from triptych.data.prepare.layouts import collection
-from triptych.data.prepare.listing import Listing, contents, stamp, text_of
+from triptych.data.prepare.listing import contents, stamp, text_of
 from triptych.data.prepare.reasons import advice
 from triptych.data.prepare.results import Result, Results
 from triptych.data.prepare.workers import WorkerPool
@@ -63,8 +64,12 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
     mark = digest(text, how.identity(), VERSION, LISTING)[:20]
     pointer = home / "stamps" / mark
 
-    if (shard := shards.asked()) is not None:
-        _make_shard(shard, shard.folder(home, mark), path, listing, how, name)
+    if (asked := shards.asked()) is not None:
+        if _known(home, pointer) is not None:
+            raise shards.Finished(f"{name}: prepared already, the whole of it")
+        shard, workers = asked
+        with system_errors(home, ADVICE):
+            _make_shard(shard, shard.folder(home, mark), path, listing, how, name, workers or _workers())
     if (folder := _known(home, pointer)) is None:
         with system_errors(home, ADVICE):
             pointer.parent.mkdir(parents=True, exist_ok=True)
@@ -146,20 +151,19 @@ def _fill(
 
 
 def _make_shard(
-    shard: shards.Shard, folder: Path, path: Path, found: Listing | None, how: Preparation, name: str
+    shard: shards.Shard, folder: Path, path: Path, found: Listing | None, how: Preparation, name: str, workers: int
 ) -> None:
     """Prepare one stretch of a collection; it ends by `Finished`."""
-    with system_errors(folder, ADVICE):
-        folder.mkdir(parents=True, exist_ok=True)
-        with exclusive(folder / "lock", f"shard {shard.number} of {shard.of} is being prepared by another process"):
-            if not (folder / shards.DONE).is_file():
-                with WorkerPool(_workers()) as pool:
-                    listing = collection(path, found)
-                    options = how.plain()
-                    row = _row(listing, options)
-                    listing.entries = listing.entries[shard.stretch(len(listing.entries))]
-                    _carried_out(folder, listing, pool, options | {"row": row}, f"{name} {shard.number}/{shard.of}")
-                    write_json(folder / shards.DONE, {"row": row, "files": len(listing.entries)}, ADVICE)
+    folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder / "lock", f"shard {shard.number} of {shard.of} is being prepared by another process"):
+        if not (folder / shards.DONE).is_file():
+            with WorkerPool(workers) as pool:
+                listing = collection(path, found)
+                options = how.plain()
+                row = _row(listing, options)
+                listing.entries = listing.entries[shard.stretch(len(listing.entries))]
+                _carried_out(folder, listing, pool, options | {"row": row}, f"{name} {shard.number}/{shard.of}")
+                write_json(folder / shards.DONE, {"row": row, "files": len(listing.entries)}, ADVICE)
     files = read_object(folder / shards.DONE)["files"]
     raise shards.Finished(
         f"{name}: {files:,} files of shard {shard.number} of {shard.of} prepared; when all are, "

@@ -49,15 +49,15 @@ class Finished(Exception):
     """A shard is prepared, so that there is no data set yet; the text says what it holds."""
 
 
-_only: Shard | None = None
+_only: tuple[Shard, int | None] | None = None
 _merging = False
 
 
 @contextmanager
-def only(shard: Shard) -> Iterator[None]:
-    """Inside it preparing makes this shard, and ends by `Finished`."""
+def only(shard: Shard, workers: int | None = None) -> Iterator[None]:
+    """Inside it preparing makes this shard, with so many decoding processes if said, and ends by `Finished`."""
     global _only
-    _only = shard
+    _only = shard, workers
     try:
         yield
     finally:
@@ -75,7 +75,7 @@ def merging() -> Iterator[None]:
         _merging = False
 
 
-def asked() -> Shard | None:
+def asked() -> tuple[Shard, int | None] | None:
     return _only
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from triptych.data.prepare import worker as program
-from triptych.data.prepare.listing import Listing, contents
+from triptych.data.prepare.entries import Listing
+from triptych.data.prepare.listing import contents
 from triptych.data.prepare.results import Result
 
 CHUNK = 64  # pictures per task of a worker

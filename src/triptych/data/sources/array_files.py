@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from triptych.core import Data, Split
 from triptych.core.preparation import Preparation
 from triptych.data.prepare.arrays import recast
 from triptych.data.source import Source, digest
-from triptych.data.sources import delimited, digit_tables, foreign, npz
+from triptych.data.sources import delimited, digit_tables, foreign, npz, typed_tables
 from triptych.data.sources.npz import Found
 from triptych.data.sources.numpy_files import open_npy, open_npz
 from triptych.data.sources.vectors import name_of, refuse_unlearnable, to_vectors
@@ -21,7 +22,7 @@ from triptych.errors import NoSplit, UserError
 from triptych.system.notices import say
 
 TEXTS = (".csv", ".tsv", ".txt")
-SUFFIXES = (".npy", ".npz", *TEXTS)
+SUFFIXES = (".npy", ".npz", ".parquet", *TEXTS)
 PART = 4096  # pictures looked at or changed at a time
 
 
@@ -29,6 +30,7 @@ PART = 4096  # pictures looked at or changed at a time
 class Table(Source):
     """The array at `path`: uint8 (n, h, w), (n, h, w, c) or (n, c, h, w) are pictures, (n, d) are vectors."""
 
+    tabular: ClassVar[bool] = True
     path: Path
     member: str = ""
     """the array of an .npz, or `pictures` for a text table whose rows are pictures; empty: chosen by the names in it"""
@@ -45,7 +47,14 @@ class Table(Source):
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         shown = self.path.stem
-        found = _read(self.path, self.member)
+        if how.columns:
+            return typed_tables.load(self.path, split, how)
+        try:
+            found = _read(self.path, self.member)
+        except delimited.NotNumbers:
+            if self.member:
+                raise
+            return typed_tables.load(self.path, split, how)
         a = found.x
         pictures = a.dtype in (np.uint8, np.bool_) and a.ndim in (3, 4)
         if not pictures and a.ndim != 2:
@@ -106,6 +115,8 @@ def _read(path: Path, member: str) -> Found:
     """What the file holds, opened by its content, whatever its name says."""
     try:
         kind, text = foreign.kind(path), path.suffix.lower() in TEXTS
+        if kind == "parquet":
+            raise delimited.NotNumbers(f"{path} is a Parquet file; its columns are typed")
         if kind in foreign.ADVICE:
             raise UserError(f"{path} {foreign.ADVICE[kind]}")
         if kind == "npy":

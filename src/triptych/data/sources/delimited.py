@@ -1,15 +1,18 @@
-"""Text tables: rows of numbers between commas, semicolons, tabs or spaces, with or without a row of names.
+"""Text tables: rows of cells between commas, semicolons, tabs or spaces, with or without a row of names.
 
 What was taken for the separator, the decimal sign and the header is said; a first row that may be either is asked.
+`read_table` takes cells that are all numbers, `read_cells` any.
 """
 
 from __future__ import annotations
 
 import csv
 import itertools
+import math
 import re
 from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -35,6 +38,21 @@ class Text:
     taken: list[str]
 
 
+class NotNumbers(UserError):
+    """A cell below the header is no number: the table may be one of typed columns."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a table column by column, numbers with decimal points, and the line that each row stands in."""
+
+    columns: tuple[str, ...]
+    cells: list[list[str]]
+    lines: list[int]
+    taken: list[str]
+    form: Form
+
+
 @dataclass(frozen=True)
 class Form:
     """How the rows of a table are written."""
@@ -56,10 +74,35 @@ class Form:
 
 
 def read_table(path: Path) -> Text:
-    """The numbers of a text table; UserError that names the row and the column of what is none."""
+    """The numbers of a text table; `NotNumbers` that names the row and the column of what is none."""
+    with _opened(path) as f:
+        return _read(path, f)
+
+
+def read_cells(path: Path) -> Cells:
+    """The cells of a text table, whatever they hold; UserError where rows are not equally long."""
+    with _opened(path) as f:
+        start = _begin(path, f)
+        cells: list[list[str]] = [[] for _ in range(start.width)]
+        lines = []
+        for line, row in start.rows:
+            _check_width(path, line, row, start)
+            lines.append(line)
+            for column, cell in zip(cells, row, strict=True):
+                text = cell.strip()
+                column.append(text.replace(",", ".") if start.form.comma and start.form.is_number(text) else text)
+        columns = start.columns or tuple(f"column {j + 1}" for j in range(start.width))
+        first = [start.form.number(cell) if start.form.is_number(cell) else math.nan for cell in cells[0]]
+        if start.nameless and _counts(np.array(first)[:, None].repeat(start.width, 1)):
+            raise UserError(f"{path}: {COUNTS}")
+        return Cells(columns, cells, lines, start.taken, start.form)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as f:
-            return _read(path, f)
+            yield f
     except UnicodeDecodeError as e:
         raise UserError(f"{path} is not text in UTF-8 ({e.reason} at byte {e.start}); save it as UTF-8") from e
     except csv.Error as e:
@@ -78,8 +121,11 @@ def head(path: Path, rows: int = 1) -> list[list[str]]:
 
 
 def form_of(lines: list[str]) -> Form:
-    """The separator that cuts the first rows into equally many cells, most of them numbers; a comma where none does."""
-    best, score = Form(",", False), 0.0
+    """The separator that cuts the first rows into equally many cells, most of them numbers; a comma where none does.
+
+    Where no cell is a number the first one that cuts them so.
+    """
+    best, score = Form(",", False), -1.0
     for separator in NAMES:
         for comma in (False, True):
             form = Form(separator, comma)
@@ -119,7 +165,20 @@ def _rows(lines: Iterable[str], form: Form) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, cells
 
 
-def _read(path: Path, f: IO[str]) -> Text:
+@dataclass(frozen=True)
+class _Start:
+    """A table whose header is read."""
+
+    form: Form
+    columns: tuple[str, ...]
+    rows: Iterator[tuple[int, list[str]]]
+    width: int
+    taken: list[str]
+    nameless: bool
+    """whether the first column has no name"""
+
+
+def _begin(path: Path, f: IO[str]) -> _Start:
     first = list(itertools.islice(_lines(f), LOOK))
     if not first:
         raise UserError(f"{path} is empty; give a table with a row per example")
@@ -147,22 +206,37 @@ def _read(path: Path, f: IO[str]) -> Text:
     else:
         columns = tuple(c.strip() or f"column {j}" for j, c in enumerate(cells, 1))
         taken.append(f"first row taken as header: {', '.join(columns[:8])}{', ...' if len(columns) > 8 else ''}")
-    width, numbers_read = len(cells), array("d")
-    for line, cells in rows:
-        if len(cells) != width:
-            raise UserError(f"{path}, line {line} has {len(cells)} cells, not {width}; {_separator(cells, form)}")
+    return _Start(form, columns, rows, len(cells), taken, nameless)
+
+
+def _check_width(path: Path, line: int, row: list[str], start: _Start) -> None:
+    if len(row) != start.width:
+        advice = _separator(row, start.form)
+        raise UserError(f"{path}, line {line} has {len(row)} cells, not {start.width}; {advice}")
+
+
+def _read(path: Path, f: IO[str]) -> Text:
+    start = _begin(path, f)
+    form, columns, width, read = start.form, start.columns, start.width, array("d")
+    for line, cells in start.rows:
+        _check_width(path, line, cells, start)
         for j, cell in enumerate(cells):
             if not form.is_number(cell):
-                where = columns[j] if columns else f"column {j + 1}"
-                what = "empty" if not cell.strip() else f"{cell[:40]!r}, not a number"
-                raise UserError(f"{path}, line {line}: {where} is {what}; {_advice(cell, form)}")
-            numbers_read.append(form.number(cell))
-    x = np.frombuffer(numbers_read, np.float64).reshape(-1, width) if numbers_read else np.empty((0, width))
-    if nameless and _counts(x):
-        raise UserError(
-            f"{path}: the first column has no name and counts the rows; drop it (pandas: index=False), or name it"
-        )
-    return Text(x, columns, taken)
+                raise NotNumbers(no_number(path, line, columns[j] if columns else f"column {j + 1}", cell, form))
+            read.append(form.number(cell))
+    x = np.frombuffer(read, np.float64).reshape(-1, width) if read else np.empty((0, width))
+    if start.nameless and _counts(x):
+        raise UserError(f"{path}: {COUNTS}")
+    return Text(x, columns, start.taken)
+
+
+COUNTS = "the first column has no name and counts the rows; drop it (pandas: index=False), or name it"
+
+
+def no_number(path: Path, line: int, column: str, cell: str, form: Form) -> str:
+    """What to say of a cell that is no number, where one should be."""
+    what = "empty" if not cell.strip() else f"{cell[:40]!r}, not a number"
+    return f"{path}, line {line}: {column} is {what}; {_advice(cell, form)}"
 
 
 def _counts(x: np.ndarray) -> bool:

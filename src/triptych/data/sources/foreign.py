@@ -34,7 +34,6 @@ ADVICE = {
     "bzip2": "is compressed with bzip2; unpack it first",
     "hdf5": "is an HDF5 file; save its array with numpy as .npy or .npz",
     "matlab": "is a MATLAB file; save its array with numpy as .npy or .npz",
-    "parquet": "is a Parquet file; save its table as .csv or .npy",
     "pdf": "is a PDF document; give a table or an array",
     "utf-16": "is text in UTF-16; save it as UTF-8",
     "pickle": "is a Python pickle, which is never opened; save its array with numpy as .npy or .npz",

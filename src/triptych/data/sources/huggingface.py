@@ -1,9 +1,10 @@
-"""`hf:owner/name`: data sets of the Hugging Face Hub, through the optional `datasets` library."""
+"""`hf:owner/name`: data sets of the Hugging Face Hub, streamed by the optional `datasets` library."""
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -39,19 +40,21 @@ class Hub(Source):
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         def make(folder: Path) -> None:
-            parts = self._parts()
+            datasets = self._library()
+            parts = self._parts(datasets)
             first = next(iter(parts.values()))
             picture, label = columns(self.repo, first.features)
             say(f"{self.repo}: pictures from {picture!r}, labels from {label!r}")
             shape, numbers, sides, hashes = list[int](), array("q"), array("B"), array("Q")
             skipped, notes = Counter[str](), Counter[str]()
-            with (folder / "images.npy").open("wb") as f:  # row by row: a set may be larger than the memory
+            encoded, decoder = datasets.Image(decode=False), datasets.Image()
+            with (folder / "images.npy").open("wb") as f:  # as rows arrive: a set may be larger than memory and disk
                 f.write(bytes(prepared.HEADER))
                 for split, part in parts.items():
-                    for i in range(len(part)):
+                    for row in self._rows(part.cast_column(picture, encoded)):
                         try:
-                            row = part[i]
-                            planes = _planes(row[picture], how, notes)
+                            held = row[picture]
+                            planes = _planes(None if held is None else decoder.decode_example(held), how, notes)
                         except decode.Unusable as e:
                             skipped[str(e).partition(":")[0]] += 1
                             continue
@@ -91,14 +94,25 @@ class Hub(Source):
         key = digest(PREFIX, self.repo, how.identity())
         return prepared.Prepared(prepared.build(self.repo.replace("/", "--"), key, make)).load(name, split, how.holdout)
 
-    def _parts(self) -> dict[str, Any]:
-        """The train and test parts, whichever there are."""
+    def _library(self) -> Any:
         try:
             import datasets  # type: ignore[import-not-found]
         except ImportError as e:
             raise UserError(f"{PREFIX}{self.repo} needs the datasets library; pip install 'triptych[hf]'") from e
+        return datasets
+
+    def _rows(self, part: Any) -> Iterator[dict[str, Any]]:
+        """The rows of a part as they arrive; UserError where they cease to."""
         try:
-            found = datasets.load_dataset(self.repo)
+            yield from part
+        except Exception as e:  # of the library, the network, a damaged file of the set
+            said = " ".join(str(e).split())[:200]
+            raise UserError(f"{PREFIX}{self.repo} cannot be read to its end ({said}); try again") from e
+
+    def _parts(self, datasets: Any) -> dict[str, Any]:
+        """The train and test parts, whichever there are, to be read in order while they are fetched."""
+        try:
+            found = datasets.load_dataset(self.repo, streaming=True)
         except (OSError, ValueError, RuntimeError) as e:
             raise UserError(f"{PREFIX}{self.repo} cannot be loaded ({' '.join(str(e).split())}); check the name") from e
         parts = {s: found[s] for s in ("train", "test") if s in found}
@@ -111,6 +125,8 @@ class Hub(Source):
 
 def columns(repo: str, features: Any) -> tuple[str, str | None]:
     """Names of the picture column and of the label column (or None), by their types."""
+    if features is None:
+        raise UserError(f"{PREFIX}{repo} does not say what its columns are; fetch its files, and give their folder")
     kinds = {name: type(kind).__name__ for name, kind in features.items()}
     pictures = [name for name, kind in kinds.items() if kind == "Image"]
     if len(pictures) != 1:

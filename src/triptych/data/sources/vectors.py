@@ -19,6 +19,7 @@ from torch import Tensor
 from triptych.data.sources import digit_tables
 from triptych.errors import UserError
 
+TYPED = ", or add --columns auto, which gives it a type"
 GAIN = 16  # a column is counted from an origin when that makes its numbers so many times smaller
 
 
@@ -96,15 +97,20 @@ def refuse_unlearnable(path: Path, a: np.ndarray, columns: tuple[str, ...]) -> N
         beyond = "" if not np.isfinite(a[row, column]) else " (beyond what float32 holds)"
         raise UserError(
             f"{path} has {int(bad.any(1).sum()):,} row(s) with NaN or infinite values, the first is row {row + 1} in "
-            f"{name_of(columns, column)}{beyond}; drop or fill them"
+            f"{name_of(columns, column)}{beyond}; drop or fill them{hint(path) if not beyond else ''}"
         )
     constant = np.flatnonzero(a.max(0) == a.min(0))
     if len(constant):
         j = int(constant[0])
         raise UserError(
             f"{path}: {name_of(columns, j)} is constant ({float(a[0, j]):g}), so it has no density; drop the column"
-            f"{digit_tables.offer(path, a)}"
+            f"{hint(path)}{digit_tables.offer(path, a)}"
         )
+
+
+def hint(path: Path) -> str:
+    """That columns of text may have types, where this is such a table."""
+    return TYPED if path.suffix.lower() in (".csv", ".tsv", ".txt") else ""
 
 
 def csv_text(x: Tensor, columns: tuple[str, ...] = (), origin: tuple[float, ...] = ()) -> str:

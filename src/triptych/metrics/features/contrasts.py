@@ -24,7 +24,7 @@ from triptych.core import Data, Extractor
 from triptych.metrics.distortions import bent, blended, blurred, coarse, noisy, pale, scrambled, shuffled
 from triptych.metrics.features.self_trained import FEW, SIDE, Residual, prepare
 from triptych.system.cache import ADVICE, root
-from triptych.system.files import sweep, writing
+from triptych.system.files import writing
 from triptych.system.locks import exclusive
 from triptych.system.progress import Count as Progress
 from triptych.system.refusals import system_errors
@@ -174,7 +174,6 @@ def made(train: Data, seed: int, file: Path, progress: Progress | None) -> Contr
     from safetensors.torch import save
 
     net = make(train, seed, progress)
-    sweep(file.parent)
     with writing(file, ADVICE) as f:
         f.write(save({k: v.contiguous() for k, v in net.state_dict().items()}))
     return finish(net, seed)

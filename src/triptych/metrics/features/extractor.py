@@ -21,7 +21,7 @@ from triptych.metrics.features.resize import RESIZES
 from triptych.system.cache import ADVICE, root
 from triptych.system.device import keep_freed_memory
 from triptych.system.download import Remote, download
-from triptych.system.files import sweep, sweep_legacy, writing
+from triptych.system.files import sweep_legacy, writing
 from triptych.system.locks import exclusive
 from triptych.system.progress import Count as Progress
 from triptych.system.refusals import system_errors
@@ -103,7 +103,6 @@ def extract(extractor: Extractor, data: Data, batch: int = 64, progress: Progres
     if file is not None:
         with system_errors(file, ADVICE):
             file.parent.mkdir(parents=True, exist_ok=True)
-            sweep(file.parent)
             sweep_legacy(file.parent)
         with writing(file, ADVICE) as f:
             f.write(save({k: v.contiguous() for k, v in found.items()}))

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from triptych.core import Data, Extractor
 from triptych.core.features import grey_levels
 from triptych.system.cache import ADVICE, root
-from triptych.system.files import sweep, sweep_legacy, writing
+from triptych.system.files import sweep_legacy, writing
 from triptych.system.locks import exclusive
 from triptych.system.progress import Count as Progress
 from triptych.system.refusals import system_errors
@@ -246,7 +246,6 @@ def made(train: Data, test: Data | None, kind: Kind, file: Path, progress: Progr
     from safetensors.torch import save
 
     net, kind, about = make(train, test, kind, progress)
-    sweep(file.parent)
     sweep_legacy(file.parent)
     with writing(file, ADVICE) as f:
         f.write(save({k: v.contiguous() for k, v in net.state_dict().items()}, about))

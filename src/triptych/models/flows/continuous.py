@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -24,11 +24,14 @@ NEAREST = 3e-3
 """Distance from both ends of time, 0 and 1, beyond which networks are not told a difference."""
 EXACT = 64
 """Dimensions up to which the divergence is computed exactly; beyond, it is estimated."""
-USUAL = 100.0
-"""Evaluations of the velocity that a likelihood takes, until one was made and they are known."""
+USUAL = 130.0
+"""Evaluations of the velocity that an adaptive solution takes, about: the price of a likelihood depends on nothing that
+was asked before, so that a resumed training looks at as many examples."""
+ROUGH = 1e-3
+"""Tolerance of likelihoods that are only looked at: maps of the plane."""
 
 
-class Scaled(Conditional, Sampler):
+class Scaled(Conditional, Sampler, Stepwise):
     """Abstract base of models that learn the path x_t = (1 − t) z + t x from noise z to scaled data x.
 
     Inside, data have mean 0 and standard deviation 1: vectors column by column, images as a whole. `fit` sets that,
@@ -43,6 +46,8 @@ class Scaled(Conditional, Sampler):
     """
 
     sampling = ("flow",)
+    halved = False
+    """whether passes are in bfloat16 now"""
     centre: Tensor
     scale: Tensor
     low: Tensor
@@ -82,7 +87,16 @@ class Scaled(Conditional, Sampler):
 
     def network(self, seen: Tensor, *times: Tensor) -> Tensor:
         """F of flat x_t / r (n, d), flat, at times (n, 1)."""
-        return self.flow(seen.reshape(-1, *self.moved), *times).flatten(1)
+        with torch.autocast(seen.device.type, torch.bfloat16) if self.halved else nullcontext():
+            return self.flow(seen.reshape(-1, *self.moved), *times).flatten(1).to(seen.dtype)
+
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+        """As every model's; with `brief` in bfloat16, which `decode` and `encode` never are: they invert each other."""
+        self.halved = self.brief and bool(self.autocast_modules())
+        try:
+            return super().sample(n, seed, temperature, batch)
+        finally:
+            self.halved = False
 
     def mix(self, x: Tensor, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """x_t / r and the F that belongs to data x, noise z (n, d) and times t (n, 1)."""
@@ -107,7 +121,7 @@ def dequantised(x: Tensor, levels: int = 256) -> Tensor:
     return (k + uniform_like(x).clamp_max(1 - 2**-16)) * (2 / levels) - 1
 
 
-class Carried(Scaled, Encoder, Stepwise):
+class Carried(Scaled, Encoder):
     """Abstract base of the flows in continuous time: z at t = 0 is carried to x at t = 1 by dx/dt = v(x, t).
 
     `decode` integrates forward and `encode` back by the chosen solver; both hold guesses to the range of the data.
@@ -173,11 +187,23 @@ class Carried(Scaled, Encoder, Stepwise):
         """`steps` + 1 times from 0 to 1, denser towards 1, where details are decided."""
         return [1 - (1 - i / self.steps) ** 2 for i in range(self.steps + 1)]
 
+    def adapted(self, field: ode.Field, x: Tensor, beside: Tensor, *, back: bool) -> tuple[Tensor, float]:
+        """`ode.adaptive` from one end of time to the other; its steps are in s, where t = 1 − (1 − s)², as in `times`.
+
+        A fifth fewer evaluations for the same error than with steps in t.
+        """
+
+        def slowed(s: Tensor, x: Tensor, beside: Tensor) -> Tensor:
+            left = 1 - s
+            return 2 * left * field(1 - left.square(), x, beside)
+
+        ends = (1.0, 0.0) if back else (0.0, 1.0)
+        return ode.adaptive(slowed, x, *ends, self.tolerance, beside)
+
     def carry(self, x: Tensor, limits: Tensor, *, back: bool = False) -> Tensor:
         """Scaled x (n, d) from one end of time to the other, by the chosen solver."""
         if self.solver == "dopri5":
-            ends = (1.0, 0.0) if back else (0.0, 1.0)
-            x, self.evaluations["sample"] = ode.adaptive(self.held, x, *ends, self.tolerance, limits)
+            x, self.evaluations["sample"] = self.adapted(self.held, x, limits, back=back)
             return x
         times = self.times()
         return ode.fixed(self.held, x, times[::-1] if back else times, self.solver, limits)
@@ -225,8 +251,7 @@ class ContinuousFlow(Carried, Density):
     @property
     def cost(self) -> Cost:
         traces = self.latent if self.exact_trace else self.probes
-        likelihood = self.evaluations.get("likelihood", USUAL) * (1 + 2 * traces) * max(self.classes, 1)
-        return Cost(super().cost.sample, likelihood)
+        return Cost(super().cost.sample, USUAL * (1 + 2 * traces) * max(self.classes, 1))
 
     @property
     def exact_trace(self) -> bool:
@@ -249,6 +274,10 @@ class ContinuousFlow(Carried, Density):
         with given(self.labels(y, x.shape[0])):
             log_p = self.log_density(self.scaled(inner)) - self.log_scale
         return log_p + self.latent * math.log(2) if x.dim() == 4 else log_p
+
+    def log_prob_to_look_at(self, x: Tensor) -> Tensor:
+        with self.at_tolerance(max(self.tolerance, ROUGH)):
+            return self.log_prob(x)
 
     @property
     def log_scale(self) -> Tensor:
@@ -273,7 +302,7 @@ class ContinuousFlow(Carried, Density):
             return rate if graph else rate.detach()
 
         state = torch.cat([x, x.new_zeros(n, 1)], 1)
-        state, self.evaluations["likelihood"] = ode.adaptive(field, state, 1.0, 0.0, self.tolerance, self.beside(signs))
+        state, self.evaluations["likelihood"] = self.adapted(field, state, self.beside(signs), back=True)
         z = state[:, :d]
         return -0.5 * (z.square().sum(1) + d * math.log(2 * math.pi)) + state[:, d]
 
@@ -301,7 +330,7 @@ class ContinuousFlow(Carried, Density):
             self.tolerance = before
 
 
-class OnePassFlow(Scaled, Stepwise):
+class OnePassFlow(Scaled):
     """Learns the mean velocity u(x_t, t, s) = (x_s − x_t) / (s − t) of a flow: from noise to data in one pass.
 
     With `steps` above 1 the way is cut into as many equal parts, a pass each. It is no solution of an equation, so

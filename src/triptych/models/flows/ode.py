@@ -23,7 +23,7 @@ Solver = Literal["euler", "midpoint", "heun", "rk4", "dopri5"]
 
 MOST = 2_000
 """Steps, tried ones counted, after which an adaptive solution is given up."""
-LEAST = {torch.float32: 1e-6, torch.float64: 1e-12}
+LEAST = {torch.float32: 1e-7, torch.float64: 1e-12}
 """Smallest tolerance that rounding lets a solver keep."""
 LARGEST = 0.01
 """Largest tolerance: beyond it the steps grow however large the error is."""

@@ -1,0 +1,118 @@
+"""`docs/gallery.md`: of each study the pictures first, three side by side, then its numbers, folded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from triptych.cli.docs_tables import copy, markdown, verdicts_of
+from triptych.core.statistics import format_number
+from triptych.report.cards import Card, picture_row
+from triptych.report.entries import gather, read_study_json
+from triptych.report.matrix import leading_few
+from triptych.report.table import Table, tables
+from triptych.study import named
+from triptych.system.shell import shell
+
+ABREAST = 3
+"""Panels in a row."""
+HEAD = """\
+# Gallery
+
+Pictures from real runs, samples of seed 0, not chosen. Below each: its family, the time it took to train, its
+distance from real examples with the floor (what two sets of real examples are apart), and how much of the data it
+covers. The numbers of every metric, with what is certain over seeds, are folded away below the pictures.
+
+A study that lies in `gallery/` has its whole page without training anything: `triptych report gallery/NAME`. Of sets
+whose terms forbid it no real example is kept there; `python -m triptych.cli.gallery fill gallery/NAME` draws them into
+it where the data are. [The figures of the write-ups](writeups.md) are listed on a page of their own.
+"""
+
+
+def write(page: Path, said: str, studies: Sequence[Path]) -> str:
+    """The page's text with a section for each of these studies; those of others stay as they are."""
+    kept = sections(page.read_text(encoding="utf-8")) if page.is_file() else {}
+    for study in studies:
+        if (study / "lines.png").is_file():
+            copy(study / "lines.png", page.parent / "figures" / "parallel-lines.png")
+            kept[named.LINES] = lines_section()
+        else:
+            kept[read_study_json(study)["name"]] = section(study, page.parent)
+    return "\n".join([said, HEAD, *kept.values()])
+
+
+def sections(text: str) -> dict[str, str]:
+    """The sections of a page by their headings."""
+    found = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
+    return {part.split("\n", 1)[0].removeprefix("## ").strip(): part.rstrip("\n") + "\n" for part in found}
+
+
+def lines_section() -> str:
+    about = named.listing()[named.LINES]
+    picture = "![Divergences and gradients over the offset](figures/parallel-lines.png)"
+    return f"## {named.LINES}\n\n{about}\n\n{picture}\n\n    triptych study {named.LINES}\n"
+
+
+def section(folder: Path, docs: Path) -> str:
+    """Markdown of one finished study; its pictures are copied beside the page."""
+    told = read_study_json(folder)
+    entries, _ = gather([folder])
+    made = tables(entries)
+    parts = [f"## {told['name']}", "", told["about"], "", f"    {command(told, made)}", ""]
+    if folder.parent.name == "gallery":
+        parts[-1:] = [f"    triptych report gallery/{folder.name}        (its page, without training)", ""]
+    for table in made:
+        cards = picture_row(table, (), []).cards
+        shown = [(card, file) for card in cards if (file := kept_picture(told["name"], table, card, docs)) is not None]
+        trained = [(card, file) for card, file in shown if card.label not in table.yardsticks]
+        parts += [f"### {table.data}", "", *panels(table, trained)]
+        parts += ["<details><summary>All numbers, and what is certain</summary>", ""]
+        parts += [*verdicts_of(table), "", markdown(table), "", "</details>", ""]
+    return "\n".join(parts)
+
+
+def command(told: Mapping[str, Any], made: Sequence[Table]) -> str:
+    """The command that makes such a study, at the scale whose budgets these are."""
+    name = told["name"]
+    budgets = {(e.recipe.get("name"), e.recipe["train"]["images"]) for t in made for e in t.entries if not e.yardstick}
+    words = ["triptych", "study", name]
+    if name in named.studies():
+        full = {(r.name, r.train.images) for r in named.get(name, "full").recipes}
+        words += ["--scale", "full" if budgets <= full else "quick"]
+    return shell(*words, "--seeds", str(told.get("seeds", 3)))
+
+
+def kept_picture(study: str, table: Table, card: Card, docs: Path) -> str | None:
+    """The newest samples of a recipe's first seed, copied; their path from the page. None where there are none."""
+    found = sorted((table.of(card.label)[0].path / "samples").glob("*.png"))
+    if not found:
+        return None
+    name = f"{study}-{table.data}-{card.label}.png".replace(" ", "").replace("/", "-")
+    copy(found[-1], docs / "figures" / name)
+    return f"figures/{name}"
+
+
+def panels(table: Table, shown: Sequence[tuple[Card, str]]) -> list[str]:
+    """Rows of panels: the best of each family first, then the others by rank."""
+    first = {card.family: card.label for card, _ in reversed(shown)}
+    ordered = sorted(shown, key=lambda one: one[0].label not in first.values())
+    rows = []
+    for i in range(0, len(ordered), ABREAST):
+        row = ordered[i : i + ABREAST]
+        rows += ["| " + " | ".join(f"{card.name} ({card.family})" for card, _ in row) + " |", "|---" * len(row) + "|"]
+        rows += ["| " + " | ".join(f"![samples of {card.label}]({file})" for card, file in row) + " |"]
+        rows += ["| " + " | ".join(line(table, card) for card, _ in row) + " |", ""]
+    return rows
+
+
+def line(table: Table, card: Card) -> str:
+    """The number line of one panel."""
+    told = [card.time]
+    for metric in leading_few(table, ABREAST):
+        found, floor = table.estimate(card.label, metric), table.floor(metric)
+        if found is not None:
+            beside = "" if floor is None else f" (floor {format_number(floor)})"
+            told.append(f"{table.quantity(metric).name} {format_number(found.mean)}{beside}")
+    return " · ".join(told)

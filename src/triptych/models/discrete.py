@@ -1,0 +1,229 @@
+"""An autoencoder with discrete codes, and a causal transformer that knows how likely each of them is.
+
+Sources: van den Oord et al. 2017, "Neural Discrete Representation Learning", for the two stages; Mentzer et al. 2023,
+"Finite Scalar Quantization: VQ-VAE Made Simple", for the codes: each number of a code is rounded to a few levels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from triptych.core import ModelSpec, Shape, to_inner
+from triptych.core.checks import check_examples
+from triptych.core.share import draw
+from triptych.errors import UserError
+from triptych.models.autoencoders import Residual
+from triptych.models.flows.autoregressive import MaskedLinear
+from triptych.models.hierarchical import to_pixels
+from triptych.models.layers.conv import PlainDown, PlainUp
+from triptych.models.layers.mlp import Reshape
+from triptych.models.layers.transformer import Cache, TokenTransformer
+from triptych.models.observed import Observed, Scale, TwoStages, outputs
+
+UNITS = 32
+"""Hidden units behind the distribution of each number of a code."""
+CHUNK = 256
+"""Codes drawn at once, whatever the batch: so that they are the same to the last bit."""
+
+
+class CodePredictor(nn.Module):
+    """p(k) of codes k (n, T, d) of `levels` values: place by place, and at a place number by number.
+
+    A causal transformer tells of the places before; in its output every number of a place has units of its own, which
+    also see the numbers before it (a perceptron masked as in Germain et al. 2015).
+    """
+
+    def __init__(self, tokens: int, numbers: int, levels: int, width: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.numbers, self.levels = numbers, levels
+        self.trunk = TokenTransformer(numbers * levels, numbers * UNITS, tokens, width, depth, heads, causal=True)
+        seen = torch.arange(numbers).repeat_interleave(levels) + 1
+        self.own = MaskedLinear(seen, torch.arange(numbers).repeat_interleave(UNITS))
+        self.leave = nn.Parameter(torch.randn(numbers, UNITS, levels) / math.sqrt(UNITS))
+
+    def one_hot(self, k: Tensor) -> Tensor:
+        """Codes (n, T, d) to (n, T, d · levels), in the type of the weights."""
+        return F.one_hot(k, self.levels).flatten(2).to(self.leave.dtype)
+
+    def forward(self, k: Tensor) -> Tensor:
+        """log p of every value of every number, given all before it, (n, T, d, levels)."""
+        seen = self.one_hot(k)
+        before = torch.cat([torch.zeros_like(seen[:, :1]), seen[:, :-1]], 1)
+        h = F.silu(self.trunk(before) + self.own(seen)).unflatten(-1, (self.numbers, UNITS))
+        return torch.einsum("ntdu,dul->ntdl", h, self.leave).float().log_softmax(-1)
+
+    def generate(self, u: Tensor, temperature: float = 1.0) -> Tensor:
+        """Codes (n, T, d) for uniform numbers u of that shape, by the inverse of each distribution function."""
+        cache: Cache = []
+        token = u.new_zeros(len(u), 1, self.numbers * self.levels, dtype=self.leave.dtype)
+        rows = []
+        for i in range(u.shape[1]):
+            h, cache = self.trunk.after(token, i, cache)
+            token, row = torch.zeros_like(token), []
+            for j in range(self.numbers):
+                units = slice(j * UNITS, (j + 1) * UNITS)
+                weight, bias = self.own.weight[units, : j * self.levels], self.own.bias[units]
+                own = F.linear(token[:, 0, : j * self.levels], weight, bias)
+                logits = F.silu(h[:, 0, units] + own) @ self.leave[j] / temperature
+                reached = logits.float().softmax(-1).cumsum(-1)[:, :-1]
+                k = (u[:, i, j, None] >= reached).sum(-1)
+                token[:, 0, j * self.levels : (j + 1) * self.levels] = F.one_hot(k, self.levels).to(token.dtype)
+                row.append(k)
+            rows.append(torch.stack(row, 1))
+        return torch.stack(rows, 1)
+
+
+class DiscreteAutoencoder(Observed, TwoStages):
+    """z (n, latent) are the codes, on a lattice of `levels` values in [−1, 1]; samples decode draws of the predictor.
+
+    `encode` gives codes on the lattice, with the gradient of the numbers that were rounded. `decode` takes any z:
+    between the codes it is the decoder's interpolation.
+    """
+
+    sampling = ("encoder", "decoder", "predictor")
+    spherical = False
+    predictor: CodePredictor
+    code_mean: Tensor
+    code_var: Tensor
+
+    def __init__(
+        self,
+        shape: Shape,
+        grid: Shape,
+        levels: int,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        predictor: CodePredictor,
+        scale: Scale,
+    ) -> None:
+        """`encoder`: (n, *shape) to numbers of any size (n, d · s · s); `grid` is (d, s, s)."""
+        super().__init__(shape, math.prod(grid), encoder, decoder, scale=scale)
+        self.grid, self.levels = grid, levels
+        self.predictor = predictor
+        self.register_buffer("code_mean", torch.zeros(self.latent))
+        self.register_buffer("code_var", torch.ones(self.latent))
+
+    @property
+    def prior_is_gaussian(self) -> bool:
+        return False
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Codes of inner examples on the lattice, (n, latent), with a straight-through gradient.
+
+        Source: Mentzer et al. 2023, section 3.1; here the levels go from −1 to 1, of any number.
+        """
+        top = self.levels - 1
+        v = top * torch.sigmoid(self.encoder(x))
+        return 2 / top * (v + (v.round() - v).detach()) - 1
+
+    def values(self, z: Tensor) -> Tensor:
+        """Codes z (n, latent) as whole numbers from 0, (n, T, d): place by place, in the order of reading."""
+        k = ((z.detach() + 1) * ((self.levels - 1) / 2)).round().long()
+        return k.reshape(-1, self.grid[0], self.grid[1] * self.grid[2]).transpose(1, 2)
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log p of codes on the lattice, in nats, (n,)."""
+        k = self.values(z)
+        return self.predictor(k).gather(-1, k[..., None]).flatten(1).sum(1)
+
+    @torch.no_grad()
+    def observe(self, codes: Tensor, mse: Tensor) -> None:
+        """Update the running estimates by a batch: the codes' mean and variance, and the noise of p(x|z)."""
+        w = self.observe_error(mse)
+        self.code_mean.lerp_(codes.mean(0), w)
+        self.code_var.lerp_((codes - self.code_mean).square().mean(0), w)
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """n codes drawn from the predictor, (n, latent)."""
+        return self.drawn(n, generator, 1.0)
+
+    @torch.no_grad()
+    def drawn(self, n: int, generator: torch.Generator | None, temperature: float) -> Tensor:
+        """`prior`, with logits divided by the temperature."""
+        d, tokens = self.grid[0], self.grid[1] * self.grid[2]
+        where = self.device if generator is None else generator.device
+        u = draw(lambda n: torch.rand(n, tokens, d, generator=generator, device=where), n).to(self.device)
+        k = torch.cat([self.predictor.generate(part, temperature) for part in u.split(CHUNK)])
+        return (k.transpose(1, 2).flatten(1) * (2 / (self.levels - 1)) - 1).to(self.code_mean.dtype)
+
+    def prior_moments(self) -> tuple[Tensor, Tensor]:
+        """Those of the training examples' codes."""
+        return self.code_mean.cpu(), self.code_var.sqrt().cpu()
+
+    def prior_factor(self) -> tuple[Tensor, Tensor]:
+        """Those of the codes: what a program that has no predictor can draw from."""
+        return self.code_mean.cpu(), torch.diag(self.code_var.sqrt()).cpu()
+
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+        """n new public examples, (n, *shape); `temperature` divides the predictor's logits."""
+        z = self.drawn(n, torch.Generator().manual_seed(seed), temperature)
+        with torch.no_grad():
+            return torch.cat([self.decode(part) for part in z.split(batch)])
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.codes(to_inner(check_examples(self, x)))
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+
+@dataclass(frozen=True)
+class FSQTransformer(ModelSpec):
+    """Convolutions to a grid of codes of a few levels and back, and a transformer over the grid, for square images."""
+
+    side: int = 8
+    """side of the grid of codes: images are halved until they are this small"""
+    codes: int = 6
+    """numbers at a place of the grid"""
+    levels: int = 5
+    """values that each number can have"""
+    width: int = 64
+    """channels of the autoencoder at half the resolution; twice as many below"""
+    prior_width: int = 128
+    """channels of the transformer"""
+    prior_depth: int = 4
+    """blocks of the transformer, of four heads"""
+    scale: Scale = "set"
+    """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.levels < 2:
+            raise UserError("model.levels is 1: such codes say nothing; give 2 or more")
+        if self.prior_width % 4:
+            raise UserError(f"model.prior_width is {self.prior_width}; four heads share it: give a multiple of 4")
+
+    def build(self, shape: Shape) -> DiscreteAutoencoder:
+        if len(shape) != 3 or shape[1] != shape[2]:
+            raise UserError(f"FSQTransformer needs square images and got shape {tuple(shape)}; give --resolution 32")
+        c, image = shape[0], shape[1]
+        halvings = round(math.log2(image / self.side)) if image >= 2 * self.side else 0
+        if not halvings or image != self.side * 2**halvings:
+            raise UserError(
+                f"{image} px cannot be halved to codes of side {self.side}; choose another --model.side, or a "
+                f"--resolution of {self.side} times a power of 2"
+            )
+        widths = [self.width * min(2**i, 2) for i in range(halvings)]
+        down: list[nn.Module] = [
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(4 * c, widths[0], 3, padding=1),
+            Residual(widths[0]),
+        ]
+        for a, b in pairwise(widths):
+            down += [PlainDown(a, b), Residual(b)]
+        down += [nn.SiLU(), nn.Conv2d(widths[-1], self.codes, 1), nn.Flatten()]
+        grid = (self.codes, self.side, self.side)
+        up: list[nn.Module] = [Reshape(grid), nn.Conv2d(self.codes, widths[-1], 3, padding=1), Residual(widths[-1])]
+        for a, b in pairwise(widths[::-1]):
+            up += [PlainUp(a, b), Residual(b)]
+        up += [*to_pixels(widths[0], 2, outputs(shape, self.scale)[0])]
+        predictor = CodePredictor(self.side**2, self.codes, self.levels, self.prior_width, self.prior_depth, 4)
+        return DiscreteAutoencoder(
+            shape, grid, self.levels, nn.Sequential(*down), nn.Sequential(*up), predictor, self.scale
+        )

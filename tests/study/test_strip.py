@@ -1,0 +1,125 @@
+"""Studies without their weights: small, and without a real picture that has terms."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fake_runs import make_run, picture_recipe, toy_recipe
+from PIL import Image
+
+from triptych.cli import gallery, gallery_page, main
+from triptych.core import DataSpec
+from triptych.study import named, strip
+from triptych.system.files import write_json
+
+VALUES = {"high_quality": 0.9, "frechet": {"value": 0.5, "floor": 0.1, "better": "lower", "title": "Fréchet distance"}}
+
+
+def study_of(folder: Path, *runs) -> Path:
+    rows = [{"run": r.name, "recipe": r.recipe.name, "seed": r.seed, "state": "done", "message": ""} for r in runs]
+    rows.append({"run": "lost", "recipe": "lost", "seed": 0, "state": "failed", "message": "no"})
+    write_json(folder / "study.json", {"name": "tiny", "about": "Who?", "seeds": 2, "samples": None, "runs": rows})
+    return folder
+
+
+def with_pictures(run, *folders: str):
+    for folder in folders:
+        (run.path / folder).mkdir(exist_ok=True)
+        Image.effect_noise((300, 300), 80).save(run.path / folder / "000000000.png")
+    return run
+
+
+@pytest.fixture
+def toys(tmp_path) -> Path:
+    made = [make_run(tmp_path / "s" / f"gan-{i}", toy_recipe(), i, values=VALUES) for i in range(2)]
+    return study_of(tmp_path / "s", *made)
+
+
+def test_a_page_is_made_of_what_is_left(toys, tmp_path):
+    assert gallery.main(["strip", str(toys), str(tmp_path / "g")]) == 0
+    names = {p.suffix for p in (tmp_path / "g").rglob("*") if p.is_file()}
+    assert names == {".json", ".jsonl", ".png"}
+    assert not list((tmp_path / "g").rglob("checkpoints"))
+    assert len(list((tmp_path / "g" / "gan-0" / "samples").iterdir())) > 1
+    assert len(list((tmp_path / "g" / "gan-1" / "samples").iterdir())) == 1
+    assert str(tmp_path) not in "".join(p.read_text() for p in (tmp_path / "g").rglob("*.json*"))
+    for folder in ("s", "g"):
+        assert main(["report", str(tmp_path / folder), "--out", str(tmp_path / f"{folder}.html")]) == 0
+    assert (tmp_path / "s.csv").read_text().replace("/s/", "/g/") == (tmp_path / "g.csv").read_text()
+
+
+def test_what_is_too_large_is_made_thriftier_or_refused(toys, tmp_path):
+    whole, size = strip.strip(toys, tmp_path / "a")
+    less, smaller = strip.strip(toys, tmp_path / "b", limit=size - 1)
+    assert strip.STEPS.index(less) > strip.STEPS.index(whole)
+    assert smaller < size
+    with pytest.raises(strip.UserError, match="give fewer seeds"):
+        strip.strip(toys, tmp_path / "c", limit=1000)
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(("data", "kept"), [("mnist", True), ("birds", False), ("celeba", False), ("/my/own", False)])
+def test_real_pictures_with_terms_stay_out(data, kept, tmp_path):
+    """Neither held-out examples nor neighbours nor reconstructions nor a memoriser's samples."""
+    shape = (3, 32, 32)
+    recipe = replace(picture_recipe(), data=DataSpec(data))
+    gan = make_run(tmp_path / "s" / "gan", recipe, shape=shape, fingerprint="b", values=VALUES)
+    with_pictures(gan, "real", "neighbours", "reconstructions", "interpolation", "explore")
+    memory = make_run(tmp_path / "s" / "memory", recipe, shape=shape, fingerprint="b", pictures=False)
+    told = json.loads((memory.path / "recipe.json").read_text())
+    told["recipe"] |= {"model": {"type": "Memoriser"}, "objective": {"type": "ClosedForm"}}
+    (memory.path / "recipe.json").write_text(json.dumps(told))
+    with_pictures(memory, "samples")
+    strip.strip(study_of(tmp_path / "s", gan, memory), tmp_path / "g")
+    left = {p.parent.relative_to(tmp_path / "g").as_posix() for p in (tmp_path / "g").rglob("*.png")}
+    made = {"gan/samples", "gan/interpolation"}
+    assert left == (made | {"gan/neighbours", "gan/reconstructions", "memory/samples"} if kept else made)
+
+
+@pytest.mark.parametrize("argv", [["strip", "NOWHERE", "OUT"], ["strip", "STUDY", "STUDY"], ["fill", "STUDY"], ["x"]])
+def test_bad_words_are_one_line(argv, toys, tmp_path, capsys):
+    places = {"NOWHERE": tmp_path / "nowhere", "STUDY": toys, "OUT": tmp_path / "out"}
+    assert gallery.main([str(places.get(w, w)) for w in argv]) == 2
+    out, err = capsys.readouterr()
+    assert (out + err).count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_pictures_come_first_and_other_studies_stay(toys, tmp_path):
+    page = tmp_path / "docs" / "gallery.md"
+    page.parent.mkdir()
+    page.write_text("said\n# Gallery\n\n## older\n\nold words\n\n## tiny\n\nwas here\n")
+    text = gallery_page.write(page, "said", [toys])
+    assert "old words" in text
+    assert "was here" not in text
+    picture, numbers = text.index("![samples of gan-25gaussians]"), text.index("<details>")
+    assert picture < numbers
+    assert "Fréchet distance 0.500 (floor 0.100)" in text
+    assert "triptych study tiny --seeds 2" in text
+    assert (tmp_path / "docs" / "figures" / "tiny-25gaussians-gan-25gaussians.png").is_file()
+    page.write_text(text)
+    assert gallery_page.write(page, "said", [toys]) == text
+
+
+def test_the_studies_of_the_write_ups_have_every_recipe_of_their_figures():
+    """Names that figures need, once each, at either scale."""
+    for scale, short in (("quick", "-quick"), ("full", "")):
+        of_course = [r.name for r in named.get("coursework", scale).recipes]
+        assert len(set(of_course)) == len(of_course)
+        wanted = {"gan-birds", "lsgan-birds", "wgan-gp-birds", "ae-cifar10-16", "ae-cifar10-128", "ae-cifar10-1024"}
+        wanted |= {"vae-cifar10", "vae-cifar10-beta0.8", "vae-cifar10-beta1.2", "vae-cifar10-linear"}
+        assert {f"{name}{short}" for name in wanted} <= set(of_course)
+        of_page = {r.name: r for r in named.get("project-page", scale).recipes}
+        for data in ("mnist64", "celeba64"):
+            assert {
+                f"{k}{short}" for k in (f"gan-{data}", f"gan-{data}-plain", f"wgan-{data}", f"wgan-gp-{data}")
+            } <= set(of_page)
+            smooth, hard = of_page[f"gan-{data}{short}"], of_page[f"gan-{data}-plain{short}"]
+            assert (smooth.objective.label_smoothing, hard.objective.label_smoothing) == ((0.7, 0.9), None)
+            assert smooth.model.latent == 10
+            assert 0 < smooth.train.sample <= smooth.train.images / 20
+        for data in ("8gaussians", "25gaussians", "swissroll"):
+            assert {f"{k}-{data}" for k in ("gan", "wgan", "wgan-gp", "vae", "spline")} <= set(of_page)
