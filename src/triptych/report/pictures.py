@@ -48,6 +48,7 @@ def pictures(table: Table, omitted: list[str]) -> list[dict[str, Any]]:
                 "seed": first.seed,
                 "images": moment(sheets[-1]),
                 "plane": len(first.env.get("shape", ())) == 1 and not typed(first),
+                "classes": bool(first.env.get("classes")) and len(first.env.get("shape", ())) == 3,
                 "columns": picture(sheets[-1], first, omitted) if typed(first) else None,
                 "others": [(e.seed, shot) for e, _, shot in newest[1:]],
                 "strip": [(at, epoch(first, at), shot) for at, shot in strip if at is not None and shot is not None],
