@@ -20,9 +20,9 @@ from triptych.core.features import Extractors
 from triptych.core.metric import described
 from triptych.core.quantity import BOOKKEEPING, TOLD, live, read_back, undeclared
 from triptych.data import load
-from triptych.data.batches import Batches, in_order
+from triptych.data.batches import Batches, InOrder
 from triptych.errors import UserError
-from triptych.metrics.comparison import Comparison, subset
+from triptych.metrics.comparison import Comparison, fresh, subset
 from triptych.metrics.features.extractor import Inception
 from triptych.metrics.features.self_trained import Offline
 from triptych.models.autoencoders import MLPAutoencoder
@@ -70,6 +70,9 @@ def comparisons() -> Iterator[Comparison]:
     vae = MLPAutoencoder(latent=2, width=8, variational=True)
     for model in (MLPGAN(width=8).build((2,)), RealNVP(width=8, layers=2).build((2,)), vae.build((2,))):
         yield Comparison(real, Data("samples", fake.x), model=model, objective=VAE(), train=toy)
+    moons = load("moons")
+    flow = RealNVP(width=8, layers=2, classes=2).build((2,))
+    yield Comparison(fresh(moons, 80, 1, labelled=True), fresh(moons, 80, 2, labelled=True), model=flow, train=moons)
     glyphs = load("glyphs")
     some = [subset(glyphs, 120, seed) for seed in range(3)]
     shape = glyphs.shape
@@ -90,6 +93,9 @@ def comparisons() -> Iterator[Comparison]:
     rows = [columns.encode([np.linspace(-1, 1, 40) ** k, np.arange(40.0) % 2]) for k in (1, 3)]
     table = Data("rows", rows[0], typed=columns)
     yield Comparison(table, dataclasses.replace(table, x=rows[1]))
+    extractors = Extractors(own=classifier())
+    few = [dataclasses.replace(d, labels=d.factors["class"] % 3, classes=()) for d in some]
+    yield Comparison(few[0], few[1], extra_real=few[2], extractors=extractors)
     stacked = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     digits = Extractors(digits=classifier())
     yield Comparison(Data("stacked", stacked[:20]), Data("samples", stacked[20:]), extractors=digits)
@@ -144,7 +150,7 @@ def test_every_number_an_objective_logs_is_declared(name: str) -> None:
     model = spec.build(data.shape)
     objective.prepare(model, data)
     clock = Clock(0, 0, 0.0, 10)
-    made = set(objective.validate(model, in_order(data, 64, torch.device("cpu"), 128), clock))
+    made = set(objective.validate(model, InOrder(data, 64, torch.device("cpu"), 128), clock))
     for move in objective.step(model, Batches(data, 32, 0, torch.device("cpu")), clock):
         made |= set(move.logs)
     assert made <= objective.quantities.keys()

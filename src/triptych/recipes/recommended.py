@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from triptych.core import Data, DataSpec, ModelSpec, Recipe, Shape, Train
+from triptych.core.labels import CLASSES, classes_in
+from triptych.core.model import ConditionalSpec
 from triptych.data import find, load_spec
 from triptych.errors import NoSplit, UserError
 from triptych.models.flows.coupling import NSF
@@ -38,12 +40,13 @@ PASSES = 40
 on wine, iris and breast cancer."""
 
 
-def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True) -> tuple[Recipe, str]:
+def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True, labels: bool = True) -> tuple[Recipe, str]:
     """The recipe to train on images or vectors when none is named, and why in a sentence.
 
     It has the name of the data. For images it goes by their size, colour and number; those that are not square are
-    cropped, unless `crop` is false. Of vectors without a split a tenth is held out, unless `hold` is false. UserError
-    for a shape that no recommended recipe makes.
+    cropped, unless `crop` is false, and sub-folders, or other labels of somebody's own pictures, are classes that it is
+    conditioned on, unless `labels` is false. Of vectors without a split a tenth is held out, unless `hold` is false.
+    UserError for a shape that no recommended recipe makes.
     """
     if tabular(spec):
         return for_rows(spec, hold=hold)
@@ -65,11 +68,28 @@ def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True) -> tuple[
         why.append("half of them are mirrored (--train.no-flip leaves that out)")
     if spec.fit == "crop":
         why.append("they are cropped to squares (--fit squash keeps their edges)")
+    model = roomy(base.model)
+    if isinstance(model, ConditionalSpec) and Path(spec.name).expanduser().exists():
+        k, said = classes_of(data, labels=labels)
+        model = replace(model, classes=k)
+        why += said
     assert isinstance(base.objective, Relativistic)
     objective = replace(base.objective, augment=policy if few else ())
     name = called(spec.name)
     about = f"{name}: relativistic GAN, R1 + R2, averaged weights, decay to 0"
-    return Recipe(spec, roomy(base.model), objective, train, name=name, about=about), "; ".join(why)
+    return Recipe(spec, model, objective, train, name=name, about=about), "; ".join(why)
+
+
+def classes_of(data: Data, *, labels: bool) -> tuple[int, list[str]]:
+    """How many classes of these pictures a model is conditioned on, and why, in words; 0 for none."""
+    k = classes_in(data)
+    if k < 2:
+        return 0, []
+    if not labels:
+        return 0, [f"its {k:,} classes are left aside, as --unconditional asks"]
+    if k > CLASSES:
+        return 0, [f"its {k:,} classes are left aside: {CLASSES:,} is the most that a model is conditioned on"]
+    return k, [f"conditioned on its {k:,} classes (--unconditional leaves them aside)"]
 
 
 def tabular(spec: DataSpec) -> bool:
