@@ -1,4 +1,4 @@
-"""What a model can do, as graphs: each takes one tensor and gives one."""
+"""What a model can do, as graphs: each takes one tensor, with classes also the labels y (n,), and gives one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Density, Encoder, Latent, Model, to_inner
+from triptych.core import Conditional, Density, Encoder, Latent, Model, to_inner
+from triptych.core.labels import given
+from triptych.core.model import class_count
 from triptych.errors import UserError
+from triptych.models.families import Autoencoder
 from triptych.models.layers.bijections import Transform
 
 PartName = Literal["decode", "encode", "log_prob", "critic", "sample"]
@@ -24,48 +27,81 @@ class Wanted:
     input: str
     output: str
     able: Callable[[Model], bool]
-    call: Callable[[Model, Tensor], Tensor]
+    call: Callable[[Model, Tensor, Tensor | None], Tensor]
 
 
-def score(model: Model, x: Tensor) -> Tensor:
+def score(model: Model, x: Tensor, y: Tensor | None) -> Tensor:
     """What the critic says of public examples, (n,)."""
     assert model.adversary is not None
-    return getattr(model, model.adversary)(to_inner(x)).reshape(x.shape[0])
+    with given(y):
+        return getattr(model, model.adversary)(to_inner(x)).reshape(x.shape[0])
 
 
-def factor_of(model: Model) -> tuple[Tensor, Tensor] | None:
-    """`Latent.prior_factor`, once: it is not computed inside a graph."""
+def decode(model: Model, z: Tensor, y: Tensor | None) -> Tensor:
+    return model.decode(z, y) if isinstance(model, Conditional) else model.decode(z)
+
+
+def encode(model: Model, x: Tensor, y: Tensor | None) -> Tensor:
+    return model.encode(x, y) if isinstance(model, Conditional) else model.encode(x)
+
+
+def log_prob(model: Model, x: Tensor, y: Tensor | None) -> Tensor:
+    return model.log_prob(x, y) if isinstance(model, Conditional) else model.log_prob(x)
+
+
+def transport_of(model: Model) -> tuple[int, Callable[[Tensor], Tensor]]:
+    """How many numbers of N(0, 1) make what samples are decoded from, and how. What can be is computed before."""
     assert isinstance(model, Latent)
-    return model.prior_factor()
+    if fitted_codes(model):
+        assert isinstance(model, Autoencoder)
+        assert model.second is not None
+        return model.second.transport()
+    factor = model.prior_factor()
+    assert factor is not None
+    mean, root = factor
+    return model.latent, lambda noise: mean + noise @ root.T
+
+
+def fitted_codes(model: Model) -> bool:
+    """Whether samples are decoded from a density that was fitted to codes."""
+    return isinstance(model, Autoencoder) and model.second is not None and bool(model.second.fitted)
 
 
 PARTS: dict[PartName, Wanted] = {
-    "decode": Wanted("z", "x", lambda m: isinstance(m, Latent), lambda m, z: m.decode(z)),
-    "encode": Wanted("x", "z", lambda m: isinstance(m, Encoder), lambda m, x: m.encode(x)),
-    "log_prob": Wanted("x", "log_prob", lambda m: isinstance(m, Density), lambda m, x: m.log_prob(x)),
+    "decode": Wanted("z", "x", lambda m: isinstance(m, Latent), decode),
+    "encode": Wanted("x", "z", lambda m: isinstance(m, Encoder), encode),
+    "log_prob": Wanted("x", "log_prob", lambda m: isinstance(m, Density), log_prob),
     "critic": Wanted("x", "score", lambda m: m.adversary in m.players, score),
-    "sample": Wanted(
-        "noise", "x", lambda m: isinstance(m, Latent) and m.prior_factor() is not None, lambda m, z: m.decode(z)
-    ),
+    "sample": Wanted("noise", "x", lambda m: isinstance(m, Latent) and m.prior_factor() is not None, decode),
 }
 """Every graph there may be; `sample` only where decoding draws of N(0, I) would not sample."""
 
 
 class Graph(nn.Module):
-    """One part of a model as a module of one tensor."""
+    """One part of a model as a module of one tensor, or of one and labels."""
 
     def __init__(self, model: Model, name: PartName) -> None:
         super().__init__()
         self.model = model
         self.name: PartName = name
         self.part = PARTS[name]
-        self.factor = factor_of(model) if name == "sample" else None
+        assert isinstance(model, Latent)
+        self.takes, self.codes = transport_of(model) if name == "sample" else (model.latent, None)
 
-    def forward(self, given: Tensor) -> Tensor:
-        if self.factor is not None:
-            mean, root = self.factor
-            given = mean + given @ root.T
-        return self.part.call(self.model, given)
+    @property
+    def inputs(self) -> list[str]:
+        """Names of what goes in."""
+        return [self.part.input, "y"] if class_count(self.model) else [self.part.input]
+
+    def forward(self, given: Tensor, y: Tensor | None = None) -> Tensor:
+        if self.codes is not None:
+            given = self.codes(given)
+        return self.part.call(self.model, given, y)
+
+    def all_examples(self, n: int, seed: int) -> tuple[Tensor, ...]:
+        """`examples`, and with classes n labels beside them."""
+        y = self.model.labels(None, n, seed)
+        return (self.examples(n, seed),) if y is None else (self.examples(n, seed), y)
 
     @torch.no_grad()
     def examples(self, n: int, seed: int) -> Tensor:
@@ -73,9 +109,9 @@ class Graph(nn.Module):
         model, g = self.model, torch.Generator().manual_seed(seed)
         assert isinstance(model, Latent)
         if self.part.input == "noise":
-            return torch.randn(n, model.latent, generator=g)
+            return torch.randn(n, self.takes, generator=g)
         z = model.prior(n, g)
-        return z if self.part.input == "z" else model.decode(z)
+        return z if self.part.input == "z" else decode(model, z, model.labels(None, n, seed))
 
 
 def graphs_of(model: Model, only: PartName | None = None) -> list[Graph]:

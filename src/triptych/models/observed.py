@@ -8,8 +8,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Encoder, Model, Sampler, Shape, to_public
+from triptych.core import Conditional, Encoder, Model, Sampler, Shape, to_public
 from triptych.core.checks import check_codes
+from triptych.core.labels import Asked, given
 
 WITHIN = 4.0
 """How far log σ of a pixel or picture may be from that of the whole set."""
@@ -17,7 +18,7 @@ Scale = Literal["set", "pixel", "picture"]
 """What has a learned scale of its own in p(x|z): the whole set, each pixel of each picture, or each picture."""
 
 
-class Observed(Sampler, Encoder):
+class Observed(Conditional, Sampler, Encoder):
     """Abstract base: an `encoder` of examples, and a `decoder` from codes (n, latent) to the parameters of p(x|z).
 
     The noise variance of the likelihoods that learn it is a running estimate, which travels with the weights.
@@ -42,6 +43,7 @@ class Observed(Sampler, Encoder):
         *,
         logits: bool = False,
         scale: Scale = "set",
+        classes: int = 0,
     ) -> None:
         """`decoder`: (n, latent) to the mean of p(x|z), or with `logits` to logits.
 
@@ -56,6 +58,7 @@ class Observed(Sampler, Encoder):
         self.decoder = decoder
         self.register_buffer("noise", torch.ones(()))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.use_classes(classes)
 
     def mean(self, y: Tensor) -> Tensor:
         """Decoder output y (n, ...) to the inner mean of p(x|z): itself, or bounded.
@@ -83,8 +86,10 @@ class Observed(Sampler, Encoder):
             own = own.flatten(1).mean(1).view(-1, *(1 for _ in self.shape))
         return of_set + WITHIN * torch.tanh(own / WITHIN)
 
-    def decode(self, z: Tensor) -> Tensor:
-        return to_public(self.mean(self.decoder(check_codes(self, z))))
+    def decode(self, z: Tensor, y: Asked = None) -> Tensor:
+        check_codes(self, z)
+        with given(self.labels(y, z.shape[0])):
+            return to_public(self.mean(self.decoder(z)))
 
     @torch.no_grad()
     def observe_error(self, mse: Tensor) -> float:
