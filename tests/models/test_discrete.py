@@ -11,6 +11,7 @@ from triptych.core import Clock, Data, DataSpec, Recipe, Train
 from triptych.errors import UserError
 from triptych.metrics.comparison import Comparison
 from triptych.metrics.likelihood import Likelihood
+from triptych.models import discrete
 from triptych.models.discrete import CodePredictor, DiscreteAutoencoder, FSQTransformer
 from triptych.objectives.discrete import FSQ
 from triptych.run.folder import load
@@ -85,17 +86,18 @@ def test_draws_follow_the_probabilities() -> None:
     assert ((counts - n * p).square() / (n * p)).sum().item() < 42.7
 
 
-def test_codes_are_drawn_alike_to_the_last_bit_whatever_the_batch() -> None:
-    model = made()
-    z = model.prior(300, torch.Generator().manual_seed(1))
-    x = model.sample(300, seed=1, batch=300)
+def test_codes_are_drawn_alike_to_the_last_bit_whatever_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discrete, "CHUNK", 16)
+    model, n = made(), 40
+    z = model.prior(n, torch.Generator().manual_seed(1))
+    x = model.sample(n, seed=1, batch=n)
     torch.testing.assert_close(x, model.decode(z))
-    torch.testing.assert_close(x, model.sample(300, seed=1, batch=7), rtol=0, atol=1e-5)
-    assert torch.equal(z, model.drawn(300, torch.Generator().manual_seed(1), 1.0))
+    torch.testing.assert_close(x, model.sample(n, seed=1, batch=7), rtol=0, atol=1e-5)
+    assert torch.equal(z, model.drawn(n, torch.Generator().manual_seed(1), 1.0))
     k = model.values(z)
     reached = model.predictor(k).exp().cumsum(-1)[..., :-1]
-    u = torch.rand(300, 16, 2, generator=torch.Generator().manual_seed(1))
-    assert ((u[..., None] >= reached).sum(-1) == k).float().mean() > 0.999  # the cache gives what a whole pass gives
+    u = torch.rand(n, 16, 2, generator=torch.Generator().manual_seed(1))
+    assert ((u[..., None] >= reached).sum(-1) == k).float().mean() > 0.998  # the cache gives what a whole pass gives
 
 
 def test_a_low_temperature_draws_the_likeliest_codes() -> None:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape, to_inner
 from triptych.core.checks import check_examples
+from triptych.core.labels import Asked, given
+from triptych.core.model import decoded
 from triptych.core.share import draw
 from triptych.errors import UserError
 from triptych.models.autoencoders import Residual
@@ -172,14 +174,15 @@ class DiscreteAutoencoder(Observed, TwoStages):
         """Those of the codes: what a program that has no predictor can draw from."""
         return self.code_mean.cpu(), torch.diag(self.code_var.sqrt()).cpu()
 
-    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` divides the predictor's logits."""
         z = self.drawn(n, torch.Generator().manual_seed(seed), temperature)
-        with torch.no_grad():
-            return torch.cat([self.decode(part) for part in z.split(batch)])
+        return decoded(self, z, self.labels(y, n, seed), batch)
 
-    def encode(self, x: Tensor) -> Tensor:
-        return self.codes(to_inner(check_examples(self, x)))
+    def encode(self, x: Tensor, y: Asked = None) -> Tensor:
+        check_examples(self, x)
+        with given(self.labels(y, x.shape[0])):
+            return self.codes(to_inner(x))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape, to_inner
 from triptych.core.checks import check_examples
+from triptych.core.labels import Asked, given
 from triptych.core.search import Among
 from triptych.core.share import draw
 from triptych.errors import UserError
@@ -182,9 +183,11 @@ class HierarchicalVAEModel(Inferring):
         """The noise variance alone: samples come from the prior, and nothing is fitted to codes."""
         self.observe_error(mse)
 
-    def encode(self, x: Tensor) -> Tensor:
-        x = to_inner(check_examples(self, x))
-        return self.decoder(x.new_zeros(x.shape[0], self.latent), self.encoder(x))[1]
+    def encode(self, x: Tensor, y: Asked = None) -> Tensor:
+        check_examples(self, x)
+        with given(self.labels(y, x.shape[0])):
+            inner = to_inner(x)
+            return self.decoder(inner.new_zeros(x.shape[0], self.latent), self.encoder(inner))[1]
 
 
 @dataclass(frozen=True)
