@@ -12,6 +12,7 @@ import torch
 
 from triptych.core import Data, Split
 from triptych.core.preparation import Preparation
+from triptych.data.prepare import parquet
 from triptych.data.prepare.arrays import recast
 from triptych.data.source import Source, digest
 from triptych.data.sources import delimited, digit_tables, foreign, npz, typed_tables
@@ -102,8 +103,10 @@ class Table(Source):
 
     @classmethod
     def at(cls, path: Path) -> Source | None:
-        """The table at a path, chosen by its suffix."""
-        return Table(path) if path.is_file() and path.suffix.lower() in SUFFIXES else None
+        """The table at a path, chosen by its suffix; a Parquet file with a column of pictures is none."""
+        if not path.is_file() or path.suffix.lower() not in SUFFIXES:
+            return None
+        return None if path.suffix.lower() == parquet.ENDING and parquet.has_pictures(path) else Table(path)
 
 
 def numbers(path: Path) -> np.ndarray:
