@@ -7,11 +7,13 @@ import json
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from triptych.core import Data, Metric, Value, discover
+from triptych.core.columns import Column, Columns
 from triptych.core.features import Extractors, grey_levels
 from triptych.data import load
 from triptych.errors import TooFew, UserError
@@ -120,6 +122,15 @@ def mixture() -> Comparison:
     return Comparison(real, fake, train=real, model=model, objective=NLL())
 
 
+def classes() -> Comparison:
+    """A flow of a toy set whose modes are its classes."""
+    right = mixture()
+    torch.manual_seed(3)
+    model = RealNVP(width=8, layers=2, classes=8).build((2,)).eval()
+    model.know_classes(right.real)
+    return dataclasses.replace(right, model=model)
+
+
 def astray() -> Comparison:
     """The same, and samples that reach no mode."""
     right = mixture()
@@ -132,6 +143,15 @@ def vectors() -> Comparison:
     points = [torch.randn(N, 2, generator=g) for _ in range(2)]
     model = GANModel((2,), 2, nn.Linear(2, 2), nn.Linear(2, 1))
     return Comparison(Data("points", points[0]), Data("samples", points[1]), model=model)
+
+
+def typed() -> Comparison:
+    """Rows of a number and a category, without a model."""
+    columns = Columns((Column("x", "number", scale=1.0), Column("kind", "category", values=("a", "b", "c"))))
+    g = np.random.default_rng(0)
+    sets = [columns.encode([g.normal(size=N), g.integers(0, 3, N).astype(float)], seed) for seed in range(2)]
+    real = Data("rows", sets[0], typed=columns)
+    return Comparison(real, dataclasses.replace(real, name="samples", x=sets[1]))
 
 
 def stacked() -> Comparison:
@@ -148,28 +168,30 @@ def two_sets() -> Comparison:
 
 
 CASES: dict[str, Callable[[], Comparison]] = {
-    f.__name__: f for f in (gan, vae, ae, two_stages, mixture, astray, vectors, stacked, two_sets)
+    f.__name__: f for f in (gan, vae, ae, two_stages, mixture, classes, astray, vectors, typed, stacked, two_sets)
 }
 APPLIES = {
+    "Bayes": {"classes"},
     "Ceiling": {"two_stages"},
-    "Passes": {"gan", "vae", "ae", "two_stages", "mixture", "astray", "vectors"},
+    "Passes": {"gan", "vae", "ae", "two_stages", "mixture", "classes", "astray", "vectors"},
     "Classes": {"gan", "vae", "ae", "two_stages"},
     "Disentanglement": {"vae", "ae", "two_stages"},
     "Frechet": set(CASES),
     "FrechetInfinity": {"gan", "vae", "ae", "two_stages", "stacked", "two_sets"},
     "InceptionScore": {"gan", "vae", "ae", "two_stages"},
     "Kernel": set(CASES),
-    "Likelihood": {"gan", "vae", "ae", "two_stages", "mixture", "astray", "vectors"},
-    "ModeCoverage": {"mixture", "astray"},
+    "Likelihood": {"gan", "vae", "ae", "two_stages", "mixture", "classes", "astray", "vectors"},
+    "ModeCoverage": {"mixture", "classes", "astray"},
     "Neighbours": set(CASES),
     "PathLength": {"gan", "vae", "ae", "two_stages"},
     "PixelFrechet": {"gan", "vae", "ae", "two_stages", "stacked", "two_sets"},
     "PriorHole": {"vae", "ae"},
-    "RoundTrip": {"mixture", "astray"},
+    "RoundTrip": {"mixture", "classes", "astray"},
     "Separability": {"gan", "vae", "ae", "two_stages"},
     "StackedDigits": {"stacked"},
     "Transport": set(CASES),
     "TwoSample": set(CASES),
+    "TypedColumns": {"typed"},
 }
 """Where each metric runs. A metric that is in no case of this table is not tested: add a case for it."""
 QUICK = {"Likelihood": {"drawn": 200, "codes": 4}, "PathLength": {"points": 200}, "Separability": {"points": 200}}

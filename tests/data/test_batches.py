@@ -1,5 +1,6 @@
 """The stream: every example once an epoch, the same from the same seed, resumable, in memory or from a file."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import torch
 
 from triptych import data
 from triptych.core import Data, to_inner
-from triptych.data.batches import Batches, in_order
+from triptych.core.share import Share
+from triptych.data.batches import Batches, InOrder
+from triptych.errors import UserError
 
 CPU = torch.device("cpu")
 N = 50
@@ -110,7 +113,61 @@ def test_vectors_and_laws() -> None:
 
 def test_in_order() -> None:
     d = numbered()
-    assert torch.equal(torch.cat(list(in_order(d, 7, CPU, limit=20))), to_inner(d.x[:20]))
+    assert torch.equal(torch.cat(list(InOrder(d, 7, CPU, limit=20))), to_inner(d.x[:20]))
+    named = dataclasses.replace(d, labels=torch.arange(N))
+    assert torch.cat([y for _, y in InOrder(named, 7, CPU, limit=20).labelled]).tolist() == list(range(20))
+
+
+@pytest.mark.parametrize("name", ["8gaussians", "25gaussians", "spiral", "moons", "rings", "pinwheel", "checkerboard"])
+def test_labels_of_a_law_change_no_point(name: str) -> None:
+    toy = data.load(name)
+    plain, labelled = (Batches(toy, 64, seed=4, device=CPU) for _ in range(2))
+    first = next(plain)
+    x, y = next(labelled.labelled)
+    assert torch.equal(x, first)
+    assert torch.equal(next(labelled), next(plain))
+    assert labelled.drawn == plain.drawn == 128
+    assert toy.labels is not None
+    assert y.dtype == torch.int64
+    assert 0 <= int(y.min()) <= int(y.max()) < len(toy.classes) == int(toy.labels.max()) + 1
+
+
+def test_labels_are_those_of_the_nearest_mode() -> None:
+    for name in ("25gaussians", "spiral", "25gaussians@30"):
+        toy = data.load(name)
+        x, y = next(Batches(toy, 500, seed=0, device=CPU).labelled)
+        assert torch.equal(torch.cdist(x, toy.modes).argmin(1), y)
+
+
+def test_labels_belong_to_their_pictures(pictures: Data) -> None:
+    d = dataclasses.replace(pictures, labels=torch.arange(N) % 7)
+    plain, labelled = (Batches(d, 12, seed=5, device=CPU, flip=True) for _ in range(2))
+    for i in range(12):  # past the end of two epochs, now this way, now that
+        if i % 3 == 2:
+            assert torch.equal(next(labelled), next(plain))
+            continue
+        x, y = next(labelled.labelled)
+        assert torch.equal(x, next(plain))
+        assert y.tolist() == [k % 7 for k in which(x)]
+    again = Batches(d, 12, seed=5, device=CPU, flip=True)
+    again.load_state_dict(labelled.state_dict())
+    for _ in range(5):
+        assert all(map(torch.equal, next(again.labelled), next(labelled.labelled)))
+
+
+def test_shares_of_labels() -> None:
+    d = dataclasses.replace(numbered(), labels=torch.arange(N) % 7)
+    for examples in (d, data.load("25gaussians")):
+        x, y = next(Batches(examples, 12, seed=1, device=CPU).labelled)
+        parts = [next(Batches(examples, 12, seed=1, device=CPU, share=Share(i, 3)).labelled) for i in range(3)]
+        assert torch.equal(torch.cat([p[0] for p in parts]), x)
+        assert torch.equal(torch.cat([p[1] for p in parts]), y)
+
+
+def test_no_labels_to_give() -> None:
+    for examples in (numbered(), data.load("swissroll")):
+        with pytest.raises(UserError, match="has no labels to condition on"):
+            next(Batches(examples, 4, seed=0, device=CPU).labelled)
 
 
 def test_a_file_that_ends_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

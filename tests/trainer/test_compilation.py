@@ -104,7 +104,7 @@ def test_training_says_whether_it_is_compiled(tmp_path, monkeypatch, capsys):
     )
     run = trainer.fit(recipe, 0, tmp_path / "yes", "cpu", progress=False)
     assert run.status["compiled"] is True
-    monkeypatch.setattr("triptych.trainer.compilation.compile_players", lambda *_: "it failed (no compiler)")
+    monkeypatch.setattr("triptych.trainer.compilation.compile_players", lambda *_, **__: "it failed (no compiler)")
     run = trainer.fit(recipe, 0, tmp_path / "no", "cpu", progress=False)
     assert json.loads((tmp_path / "no" / "status.json").read_text())["compiled"] is False
     assert run.status["state"] == "done"

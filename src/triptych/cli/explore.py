@@ -19,6 +19,16 @@ Which = Annotated[Literal["last", "best"], arg(help="checkpoint to use")]
 Moved = Annotated[
     str | None, arg(name="data", metavar="WHERE", help="where the run's data are now, if they have moved")
 ]
+Classes = Annotated[
+    tuple[str, ...],
+    arg(name="class", metavar="NAME_OR_NUMBER ...", help="models with classes: of which; several: 3,5, or all"),
+]
+HeldClass = Annotated[
+    tuple[str, ...],
+    arg(
+        name="class", metavar="NAME_OR_NUMBER ...", help="models with classes: the one that is held; default: the first"
+    ),
+]
 Numbers = Annotated[tuple[int, ...], arg(metavar="INT ...")]
 
 
@@ -45,6 +55,10 @@ def sample(
     steps: Annotated[
         int | None, arg(help="continuous and mean flows: steps of a sample; default: the recipe's")
     ] = None,
+    guidance: Annotated[
+        float | None, arg(help="continuous flows with classes: weight of the class; 1: as it is, 2 to 4: clearer")
+    ] = None,
+    classes: Classes = (),
     data: Moved = None,
 ) -> None:
     """Draw samples from a run: one grid, a folder of images, or an array."""
@@ -63,6 +77,8 @@ def sample(
         components=components,
         solver=solver,
         steps=steps,
+        guidance=guidance,
+        classes=classes,
         data=data,
     )
     say(file)
@@ -88,11 +104,15 @@ def encode(
     data: Examples = None,
     n: Annotated[int | None, arg(aliases=["-n"], help="the first so many; default: all")] = None,
     which: Which = "last",
+    classes: Annotated[
+        tuple[str, ...],
+        arg(name="class", metavar="NAME_OR_NUMBER ...", help="models with classes: of which; default: their labels"),
+    ] = (),
 ) -> None:
     """Encode examples into codes: a VAE's posterior means, all of a flow's z."""
     from triptych.explore.codes import write_codes
 
-    say(write_codes(run, out, data, n, which=which, announce=note))
+    say(write_codes(run, out, data, n, classes=classes, which=which, announce=note))
 
 
 def decode(
@@ -101,11 +121,12 @@ def decode(
     out: Annotated[Path, arg(help="grid.png, a folder (one PNG per image), x.npy, or x.csv (vectors)")],
     which: Which = "last",
     data: Moved = None,
+    classes: Classes = (),
 ) -> None:
     """Decode codes into images or vectors."""
     from triptych.explore.codes import write_decoded
 
-    say(write_decoded(run, codes, out, which=which, data=data))
+    say(write_decoded(run, codes, out, classes=classes, which=which, data=data))
 
 
 def reconstruct(
@@ -199,6 +220,14 @@ def interpolate(
     through: Annotated[Numbers, arg(help="instead: from each of these samples of the seed to the next")] = (),
     real: Annotated[Numbers, arg(help="instead: from the code of each of these held-out examples to the next")] = (),
     rest: Annotated[Literal["zero", "random"], arg(help="the other latent dimensions in the 2-D traversal")] = "zero",
+    classes: Annotated[
+        tuple[str, ...],
+        arg(
+            name="class",
+            metavar="NAME_OR_NUMBER ...",
+            help="models with classes: one held, or 3,5 for paths from 3 to 5; default: the first",
+        ),
+    ] = (),
     *,
     animate: Annotated[bool, arg(help="also write an animation (WebP)")] = False,
     bn: Bn = "eval",
@@ -221,6 +250,7 @@ def interpolate(
         through=through,
         real=real,
         rest=rest,
+        classes=classes,
         animate=animate,
         bn=bn,
         which=which,
@@ -238,6 +268,7 @@ def sweep(
     reach: Annotated[float, arg(help="extent: from -reach to reach standard deviations")] = 2.5,
     dims: Annotated[Numbers, arg(help="these latent dimensions instead")] = (),
     real: Annotated[int | None, arg(help="hold the code of this held-out example instead")] = None,
+    classes: HeldClass = (),
     *,
     animate: Annotated[bool, arg(help="also write an animation (WebP)")] = False,
     bn: Bn = "eval",
@@ -256,6 +287,7 @@ def sweep(
         reach=reach,
         dims=dims,
         real=real,
+        classes=classes,
         animate=animate,
         bn=bn,
         which=which,

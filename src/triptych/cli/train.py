@@ -55,6 +55,7 @@ def train(argv: Sequence[str]) -> None:
     from triptych.recipes.recommended import has_own_budget
 
     argv = [f"--model.{w[2:]}" if w.split("=")[0] == "--codes" else w for w in argv]
+    argv = ["--model.classes=0" if w == "--unconditional" else w for w in argv]
     objective, words = taken_out("--objective", argv, PART)
     network, words = taken_out("--model", words, PART)
     like, words = taken_out("--like", words, "run; give the folder of one")
@@ -207,7 +208,8 @@ def recommended(argv: Sequence[str]) -> tuple[Recipe, str]:
         raise UserError("train needs a recipe or --data WHERE; `triptych recipes` lists the recipes")
     mine = [a for a in argv if a not in ("-h", "--help")]
     chosen, _ = parse(preparation(DataSpec("")), "train RECIPE", mine, unknown=True)
-    return recommend(data_spec(chosen), crop=not given("--fit", argv), hold=not given("--holdout", argv))
+    no_labels, all_of_it = given("--model.classes=0", argv), given("--holdout", argv)
+    return recommend(data_spec(chosen), crop=not given("--fit", argv), hold=not all_of_it, labels=not no_labels)
 
 
 def resume(

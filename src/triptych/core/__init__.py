@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from triptych.core.metric import Comparison as Comparison
     from triptych.core.metric import Metric as Metric
     from triptych.core.metric import Value as Value
+    from triptych.core.model import Conditional as Conditional
     from triptych.core.model import Density as Density
     from triptych.core.model import Encoder as Encoder
     from triptych.core.model import Latent as Latent
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Clock",
     "Comparison",
+    "Conditional",
     "Data",
     "DataSpec",
     "Density",
@@ -74,6 +76,7 @@ __getattr__, __dir__ = handed_on(
     {
         "Clock": "objective",
         "Comparison": "metric",
+        "Conditional": "model",
         "Data": "data",
         "DataSpec": "recipe",
         "Density": "model",

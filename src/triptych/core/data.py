@@ -37,6 +37,20 @@ class Distribution(ABC):
         """Log density in nats at x (n, d), shape (n,)."""
 
 
+class InParts(Distribution):
+    """Abstract base of distributions that come in parts, each a class: a mode, a ring, an arm."""
+
+    parts: int
+    """how many"""
+
+    @abstractmethod
+    def draw_labelled(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """n fresh points, (n, d) float32, and the part that each is of, (n,) int64."""
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        return self.draw_labelled(n, generator)[0]
+
+
 @dataclass(frozen=True, eq=False)
 class Data:
     """A named, frozen set of examples."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, get_args, get_origin
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
 
 from triptych.core.data import LARGEST, Data, Shape
+from triptych.core.labels import CLASSES, Asked, class_numbers, draw_labels, frequencies_of
 from triptych.core.share import draw
 from triptych.errors import Missing, UserError
 
@@ -32,7 +33,7 @@ def affordable(n: int, each: float, passes: float, least: int) -> int:
 class Model(nn.Module, ABC):
     """A module whose named children are the players (`generator`, `critic`, `encoder`, `decoder`, `flow`).
 
-    What it can do is said by the capabilities it inherits: `Sampler`, `Latent`, `Encoder`, `Density`.
+    What it can do is said by the capabilities it inherits: `Sampler`, `Latent`, `Encoder`, `Density`, `Conditional`.
     """
 
     sampling: ClassVar[tuple[str, ...]] = ()
@@ -70,7 +71,7 @@ class Model(nn.Module, ABC):
         """What a sample and a likelihood take; whoever makes many asks, and makes fewer where they are dear."""
         return Cost()
 
-    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """TypeError unless the model is a `Sampler`; likewise the next three, whatever their arguments."""
         raise TypeError(f"{type(self).__name__} cannot sample; models that can are Samplers")
 
@@ -82,6 +83,14 @@ class Model(nn.Module, ABC):
 
     def log_prob(self, x: Tensor) -> Tensor:
         raise TypeError(f"{type(self).__name__} has no exact density; flows have one, and `evaluate` bounds a VAE's")
+
+    def labels(self, y: Asked, n: int, seed: int = 0) -> Tensor | None:
+        """What n examples are conditioned on: nothing, and UserError for a class that is asked for."""
+        if y is not None:
+            raise UserError(
+                f"this {type(self).__name__} has no classes; leave the class out, or train a recipe with them"
+            )
+        return None
 
     def before_pooling(self) -> None:
         """Turn buffers that follow a batch other than linearly into such that do, in place: the shares of a batch
@@ -145,14 +154,84 @@ class Latent(Model):
 class Sampler(Latent):
     """Makes new examples by decoding draws from the prior."""
 
-    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+    cooler: ClassVar[float | None] = None
+    """a temperature at which pictures are also shown, beside those at 1"""
+
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape). The same seed gives the same examples whatever `batch` is.
 
-        `temperature` multiplies z.
+        `temperature` multiplies z. A model with classes takes y: a class, or one for each example; None draws them at
+        the data's frequencies. The same seed gives the same z whatever the classes are.
         """
         z = self.prior(n, torch.Generator().manual_seed(seed)) * temperature
-        with torch.no_grad():
-            return torch.cat([self.decode(part) for part in z.split(batch)])
+        return decoded(self, z, self.labels(y, n, seed), batch)
+
+
+class Conditional(Model):
+    """Can be conditioned on classes: `sample`, `decode`, `encode` and `log_prob` take y, one label an example.
+
+    y is a class for all, by number or name, or (n,) int64, or a list of n; None: labels drawn at the data's
+    frequencies, the same for the same n (`log_prob`: the density of x whatever its class).
+    """
+
+    classes: int
+    """number of classes K; 0: this one is unconditional"""
+    class_names: tuple[str, ...] = ()
+    """of the K classes, where the data name them"""
+    frequencies: Tensor
+    """(K,) shares of the classes in the training data, saved with the weights"""
+
+    def use_classes(self, k: int) -> None:
+        """To be called once, by the constructor: how many classes there are."""
+        self.classes = k
+        # an unconditional model has no more weights than before there were classes
+        self.register_buffer("frequencies", torch.full((k,), 1 / max(k, 1)), persistent=k > 0)
+
+    def know_classes(self, data: Data) -> None:
+        """Take the frequencies and names of the classes from the training data."""
+        if self.classes:
+            self.frequencies.copy_(frequencies_of(data, self.classes))
+            self.class_names = tuple(data.classes)
+
+    def labels(self, y: Asked, n: int, seed: int = 0) -> Tensor | None:
+        """The labels (n,) int64 that n examples are conditioned on, on the model's device; None without classes.
+
+        UserError for a class that is not there, and for another number of labels than n.
+        """
+        if not self.classes:
+            return super().labels(y, n, seed)
+        drawn = draw_labels(self.frequencies, n, seed) if y is None else y
+        return class_numbers(drawn, n, self.class_names, self.classes).to(self.device)
+
+    @abstractmethod
+    def decode(self, z: Tensor, y: Asked = None) -> Tensor: ...
+
+    def encode(self, x: Tensor, y: Asked = None) -> Tensor:
+        return super().encode(x)
+
+    def log_prob(self, x: Tensor, y: Asked = None) -> Tensor:
+        return super().log_prob(x)
+
+    def log_joint(self, x: Tensor) -> Tensor:
+        """log p(x, c) = log p(x | c) + log p(c) of public examples for every class c, (n, K), in nats.
+
+        Its softmax is the classifier by Bayes' rule, its log-sum-exp the density of x.
+        """
+        log_p = [self.log_prob(x, torch.full((x.shape[0],), c, device=x.device)) for c in range(self.classes)]
+        return torch.stack(log_p, 1) + self.frequencies.to(log_p[0]).log()
+
+
+def class_count(model: Model) -> int:
+    """How many classes a model is conditioned on; 0 where on none."""
+    return model.classes if isinstance(model, Conditional) else 0
+
+
+def decoded(model: Model, z: Tensor, y: Tensor | None = None, batch: int = 256) -> Tensor:
+    """Public examples of z (n, latent), given labels y (n,) where the model has classes, by batches, no gradients."""
+    with torch.no_grad():
+        if y is None or not isinstance(model, Conditional):
+            return torch.cat([model.decode(part) for part in z.split(batch)])
+        return torch.cat([model.decode(*part) for part in zip(z.split(batch), y.split(batch), strict=True)])
 
 
 class Encoder(Latent):
@@ -186,8 +265,11 @@ class Stepwise(Model):
     """whether `sample` may compute in bfloat16: set where a run that was trained so is loaded"""
 
     @abstractmethod
-    def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
-        """What z (n, latent) passes on its way in so many steps: public examples, z itself first."""
+    def path(self, z: Tensor, steps: int, y: Asked = None) -> Iterator[Tensor]:
+        """What z (n, latent) passes on its way in so many steps: public examples, z itself first.
+
+        `y` as for `decode` of a model with classes.
+        """
 
     def choose(self, solver: str | None = None, steps: int | None = None) -> None:
         """Another solver or number of steps from now on; None leaves it. UserError for what there is not."""
@@ -237,3 +319,24 @@ class ModelSpec(ABC):
     @abstractmethod
     def build(self, shape: Shape) -> Model:
         """A freshly initialised model; UserError where the networks cannot make this shape."""
+
+
+@dataclass(frozen=True)
+class ConditionalSpec(ModelSpec):
+    """Abstract base of the networks that can be conditioned on classes."""
+
+    _: KW_ONLY
+    classes: int | Literal["auto"] = field(default=0, metadata={"later": True})
+    """classes that the networks are conditioned on: how many, auto for those of the data, 0 for none"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.classes != "auto" and not 0 <= self.classes <= CLASSES:
+            raise UserError(f"model.classes is {self.classes}; give auto, or a number up to {CLASSES:,}")
+
+    @property
+    def k(self) -> int:
+        """How many classes the networks are built for; UserError while nobody has looked at the data."""
+        if self.classes == "auto":
+            raise UserError("model.classes is auto, and what is built needs their number")
+        return self.classes

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from triptych.core.data import Data
-from triptych.core.model import Model
+from triptych.core.labels import Labelled
+from triptych.core.model import Model, class_count
 from triptych.core.quantity import Quantity
 
 
@@ -41,6 +42,18 @@ class Move:
         return (self.players,) if isinstance(self.players, str) else self.players
 
 
+def examples(model: Model, batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Batches of a stream, each with the labels (n,) that the model is conditioned on: None where it has no classes.
+
+    `given(y)` around the calls of the players conditions them on these.
+    """
+    if not class_count(model):
+        return ((x, None) for x in batches)
+    if not isinstance(batches, Labelled):
+        raise TypeError(f"the model has classes, and these batches ({type(batches).__name__}) have no labels")
+    return batches.labelled
+
+
 class Objective(ABC):
     """Abstract base of the frozen dataclasses in `objectives/`; their fields are their hyper-parameters."""
 
@@ -63,6 +76,10 @@ class Objective(ABC):
     def tied_to_budget(self) -> str:
         """What of it follows the length of the run, in words; empty where nothing does."""
         return ""
+
+    def stages(self) -> tuple[float, ...]:
+        """Fractions of the budget at which steps of another kind, and of another cost, begin; the first is 0."""
+        return (0.0,)
 
     def validate(self, model: Any, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """Numbers on held-out inner batches for the log; means over examples. Default: none.

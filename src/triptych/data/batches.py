@@ -14,7 +14,10 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, to_inner
+from triptych.core.data import InParts
+from triptych.core.labels import no_labels
 from triptych.core.share import Share
+from triptych.errors import UserError
 
 RESIDENT = 1 << 29  # bytes: larger arrays that lie in a file stay there and are read as they are needed
 AHEAD = 3  # batches read in advance from a file
@@ -28,7 +31,8 @@ class Batches:
     their grey levels are binarised anew. An array that is too large to stay on the device is read from its file, a
     few batches ahead, without ever being in memory as a whole.
 
-    With a `share` it gives only that of each batch, and counts and draws for the whole of it.
+    With a `share` it gives only that of each batch, and counts and draws for the whole of it. `labelled` is the same
+    stream with the labels beside it: whichever of the two is asked, the next batch is the same.
     """
 
     def __init__(
@@ -53,6 +57,21 @@ class Batches:
 
     def __iter__(self) -> Iterator[Tensor]:
         return self
+
+    @property
+    def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same stream, with the labels (n,) int64 of each batch. UserError where the data have none."""
+        law = self.data.distribution
+        if self.data.labels is None or not (law is None or isinstance(law, InParts)):
+            raise UserError(no_labels(self.data))
+        while True:
+            if isinstance(law, InParts):
+                self.drawn += self.batch
+                x, y = law.draw_labelled(self.batch, self._generator)
+                yield x[self._ours].to(self.device), y[self._ours].to(self.device)
+            else:
+                y = self.data.labels[self._indices(self.drawn)[self._ours]]
+                yield next(self), y.to(self.device)
 
     def __next__(self) -> Tensor:
         if self._rows is None:
@@ -143,7 +162,20 @@ def _rows(data: Data, device: torch.device) -> Tensor | FileRows:
     return x.to(device)
 
 
-def in_order(data: Data, batch: int, device: torch.device, limit: int | None = None) -> Iterator[Tensor]:
-    """Inner batches (k, *shape) of the first `limit` examples, once, in file order; the last may be short."""
-    for part in data.x[:limit].split(batch):
-        yield to_inner(part.to(device))
+class InOrder:
+    """Inner batches (k, *shape) of the first `limit` examples, once each time, in file order; the last may be short."""
+
+    def __init__(self, data: Data, batch: int, device: torch.device, limit: int | None = None) -> None:
+        self.data, self.batch, self.device, self.limit = data, batch, device, limit
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for part in self.data.x[: self.limit].split(self.batch):
+            yield to_inner(part.to(self.device))
+
+    @property
+    def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same with the labels (k,) int64 of each batch. UserError where the data have none."""
+        if self.data.labels is None:
+            raise UserError(no_labels(self.data))
+        labels = self.data.labels[: self.limit].split(self.batch)
+        return ((x, y.to(self.device)) for x, y in zip(self, labels, strict=True))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from triptych.core import Model
+from triptych.core.model import class_count
 from triptych.data.sources.array_files import numbers
 from triptych.errors import UserError
+from triptych.explore.classes import labels_asked
 from triptych.explore.output import (
     check_target,
     examples,
@@ -32,6 +34,7 @@ def write_codes(
     data: str | None = None,
     n: int | None = None,
     *,
+    classes: Sequence[str] = (),
     which: Which = "last",
     device: str = "auto",
     model: Model | None = None,
@@ -39,15 +42,22 @@ def write_codes(
 ) -> Path:
     """Encode examples, all or the first n of them, into an `.npy` of shape (n, latent); returns it.
 
-    A VAE's code is the posterior's mean. UserError where the model cannot encode.
+    A VAE's code is the posterior's mean. A model with classes is given the examples' labels, unless `classes` names
+    others. UserError where the model cannot encode.
     """
     target = Path(out)
     if target.suffix != ".npy":
         raise UserError(f"--out {target.name} is no array; give a name that ends in .npy")
     found, model = opened(run, which, device=device, model=model)
     chosen, _ = examples(found, data, n, announce)
-    rows = range(len(chosen))
-    parts = [latent_space.encode(model, latent_space.public(chosen, rows[i : i + 4096])) for i in rows[::4096]]
+    rows, parts = range(len(chosen)), []
+    y = labels_asked(model, classes, len(chosen)) if classes else latent_space.labels_for(model, chosen, rows)
+    if y is None and class_count(model) and announce is not None:
+        announce("the examples have no labels of this run's classes: drawn ones are taken; --class says which")
+    for i in rows[::4096]:
+        part = rows[i : i + 4096]
+        own = None if y is None else y[i : i + 4096]
+        parts.append(latent_space.encode(model, latent_space.public(chosen, part), y=own))
     target.parent.mkdir(parents=True, exist_ok=True)
     write_array(target, torch.cat(parts))
     return target
@@ -58,12 +68,16 @@ def write_decoded(
     codes: str | Path,
     out: str | Path,
     *,
+    classes: Sequence[str] = (),
     which: Which = "last",
     device: str = "auto",
     model: Model | None = None,
     data: str | None = None,
 ) -> Path:
-    """Decode an array file of codes (n, latent) into what the name of `out` asks for, as `write_samples` does."""
+    """Decode an array file of codes (n, latent) into what the name of `out` asks for, as `write_samples` does.
+
+    `classes` as there.
+    """
     found, model = opened(run, which, device=device, model=model)
     space = latent_space.latent_of(model)
     pictures = len(model.shape) == 3
@@ -76,9 +90,9 @@ def write_decoded(
     if not np.isfinite(z).all():
         raise UserError(f"{codes} holds NaN or infinite numbers; give finite codes")
     beside = train_data(found, data) if shows_data(kind, found.typed(), pictures=pictures) else None
-    return write_examples(
-        latent_space.decode(space, torch.from_numpy(np.array(z, np.float32))), found, beside, model, Path(out), kind
-    )
+    y = labels_asked(model, classes, len(z))
+    x = latent_space.decode(space, torch.from_numpy(np.array(z, np.float32)), y=y)
+    return write_examples(x, found, beside, model, Path(out), kind)
 
 
 def write_reconstructions(
@@ -105,7 +119,8 @@ def write_reconstructions(
     if shows_data(kind, found.typed(), pictures=pictures):
         beside = train_data(found, data if own else None)
     x = latent_space.public(chosen, range(len(chosen)))
-    again = latent_space.decode(latent_space.latent_of(model), latent_space.encode(model, x))
+    y = latent_space.labels_for(model, chosen, range(len(chosen)))
+    again = latent_space.decode(latent_space.latent_of(model), latent_space.encode(model, x, y=y), y=y)
     error = (x - again).square().mean().item()
     if kind == ".png" and pictures:
         return tiles.grid(tiles.pairs(x, again), target, columns=12), error

@@ -61,13 +61,15 @@ def shows_data(kind: str, typed: Columns | None, *, pictures: bool) -> bool:
     return not pictures and kind in ((".csv", ".png") if typed is None else (".png",))
 
 
-def write_examples(x: Tensor, found: Run, beside: Data | None, model: Model, target: Path, kind: str) -> Path:
-    """Write public examples (n, *shape) in the form that `check_target` found.
+def write_examples(
+    x: Tensor, found: Run, beside: Data | None, model: Model, target: Path, kind: str, across: int | None = None
+) -> Path:
+    """Write public examples (n, *shape) in the form that `check_target` found; a grid with so many across.
 
     `beside` is the run's data where the form shows them.
     """
     if kind == ".png" and x.dim() == 4:
-        return tiles.grid(x, target)
+        return tiles.grid(x, target) if across is None else tiles.grid(x, target, columns=across)
     if kind == ".png":
         assert beside is not None
         return columns.sheet(x, beside, target) if beside.typed else planes.plane(x, beside, target, model)
@@ -133,4 +135,5 @@ def examples(found: Run, where: str | None, n: int | None, announce: Callable[[s
     shape = found.shape()
     if source.shape != shape:
         raise UserError(f"{source.name} has examples of shape {source.shape} and the run's have {shape}; use such data")
-    return replace(source, x=source.x[:n], labels=None, factors={}), there.own
+    labels = source.labels[:n] if there.own and source.labels is not None else None
+    return replace(source, x=source.x[:n], labels=labels, factors={}), there.own

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from triptych.core import Model, Sampler
 from triptych.core.model import choose_steps
 from triptych.errors import UserError
+from triptych.explore.classes import labels_asked
 from triptych.explore.output import BatchNorm, check_target, opened, shows_data, train_data, usual, write_examples
 from triptych.models import code_density, latent_space
 from triptych.models.families import Autoencoder, Codes, codes_of_data
+from triptych.models.flows.continuous import choose_guidance
 from triptych.models.second_stage import FlowOfCodes
 from triptych.run.folder import Which
 from triptych.system.device import check_seed
@@ -33,6 +36,8 @@ def write_samples(
     components: int | None = None,
     solver: str | None = None,
     steps: int | None = None,
+    guidance: float | None = None,
+    classes: Sequence[str] = (),
     data: str | None = None,
 ) -> Path:
     """Write n samples; returns the file or folder. The name of `out` says what is written:
@@ -44,8 +49,10 @@ def write_samples(
     `codes` of an autoencoder come from what its recipe says, unless another is named: the prior (of an AE the running
     Gaussian of its codes), or a density that is fitted to the codes of the run's training examples now: one Gaussian,
     or a mixture of `components` (where not given, as many as the BIC chooses). A flow is there where the run trained
-    one. `solver` and `steps` are of models that make samples in steps. `data` says where the run's own examples are, if
-    they have moved: for those codes, for the names of columns and for what points are drawn over.
+    one. `solver`, `steps` and `guidance` are of models that make samples in steps. `classes` are numbers or names of
+    classes, of several as many samples each, one class after the other; none: drawn at the data's frequencies. `data`
+    says where the run's own examples are, if they have moved: for those codes, for the names of columns and for what
+    points are drawn over.
     """
     if n < 1 or batch < 1:
         raise UserError(f"{n} samples in batches of {batch} were asked for; both must be at least 1")
@@ -59,6 +66,8 @@ def write_samples(
         raise UserError("--components is the size of a mixture; add --codes mixture")
     found, model = opened(run, which, bn=bn, device=device, model=model)
     choose_steps(model, solver, steps)
+    choose_guidance(model, guidance)
+    y = labels_asked(model, classes, n)
     if not isinstance(model, Sampler):
         raise UserError(f"{found.path} holds {type(model).__name__}, which cannot sample; choose another run")
     pictures = len(model.shape) == 3
@@ -73,10 +82,11 @@ def write_samples(
         assert beside is not None
         assert isinstance(model, Autoencoder)
         z = codes_of_data(model, beside)
-        several = codes == "mixture" and components is None
-        density = code_density.fit_chosen(z) if several else code_density.fit_codes(z, components or 1)
-        x = latent_space.decode(model, density.draw(n, seed), batch)
+        by_bic = codes == "mixture" and components is None
+        density = code_density.fit_chosen(z) if by_bic else code_density.fit_codes(z, components or 1)
+        x = latent_space.decode(model, density.draw(n, seed), batch, model.labels(y, n, seed))
     else:
         with latent_space.without_second_stage(model) if codes == "prior" else nullcontext():
-            x = model.sample(n, seed=seed, temperature=temperature, batch=batch).cpu()
-    return write_examples(x, found, beside, model, target, kind)
+            x = model.sample(n, seed=seed, temperature=temperature, batch=batch, y=y).cpu()
+    several = 1 if y is None else len(y.unique())
+    return write_examples(x, found, beside, model, target, kind, n // several if several > 1 else None)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from triptych.core import Latent, Model
 from triptych.errors import UserError
+from triptych.explore.classes import ends_asked, ends_of_examples, labels_along, numbers_asked
 from triptych.explore.output import BatchNorm, opened
 from triptych.figures import planes, tiles
 from triptych.models import latent_space
@@ -36,6 +37,7 @@ def write_interpolation(
     real: Sequence[int] = (),
     side: int = 10,
     rest: Literal["zero", "random"] = "zero",
+    classes: Sequence[str] = (),
     animate: bool = False,
     bn: BatchNorm = "eval",
     which: Which = "last",
@@ -47,6 +49,9 @@ def write_interpolation(
 
     The segments join samples 0 and 1, 2 and 3, … of `seed`; or samples `through[0]`, `through[1]`, … in turn; or the
     codes of the held-out examples `real`. The traversal holds the other dimensions at 0 or at one random draw.
+
+    Of a model with classes a path goes from the class of one example to that of the next; otherwise it holds the one
+    of `classes`, or goes from the first of two to the second. Without any it holds the first class of all.
     """
     check_seed(seed)
     if rows < 1 or steps < 2:
@@ -59,14 +64,20 @@ def write_interpolation(
     there = run_data.own(found, data) if real or model.shape == (2,) else None
     segments = chosen_segments(there, space, seed, rows, through, real)
     paths = torch.stack([latent_space.path(ends, steps, how) for ends in segments])
-    files = [draw_paths(there, space, paths, folder / f"{how}.png")]
+    if real:
+        assert there is not None
+        ends = ends_of_examples(model, classes, there.held_out(), real)
+    else:
+        ends = ends_asked(model, classes, len(paths))
+    files = [draw_paths(there, space, paths, folder / f"{how}.png", ends=ends)]
     if animate and len(model.shape) == 3:
-        files.append(animation(space, paths, folder / f"{how}.webp"))
+        files.append(animation(space, paths, folder / f"{how}.webp", ends))
     if space.latent >= 2:
         codes = latent_space.codes_of(space)
         base = codes.mean if rest == "zero" else latent_space.draw(space, 1, seed)[0]
         z = latent_space.square(base, codes, side).view(side, side, -1)
-        files.append(draw_paths(there, space, z, folder / "square.png"))
+        held = [(a, a) for a, _ in ends[:1]] * side
+        files.append(draw_paths(there, space, z, folder / "square.png", ends=held))
     return files
 
 
@@ -81,7 +92,8 @@ def chosen_segments(
     """The ends of each segment, codes (2, latent)."""
     if real:
         assert there is not None
-        z = latent_space.encode(model, latent_space.public(there.held_out(), real))
+        y = latent_space.labels_for(model, there.held_out(), real)
+        z = latent_space.encode(model, latent_space.public(there.held_out(), real), y=y)
     elif through:
         z = latent_space.draw(model, max(through) + 1, seed)[list(through)]
     else:
@@ -101,6 +113,7 @@ def write_sweep(
     reach: float = 2.5,
     dims: Sequence[int] = (),
     real: int | None = None,
+    classes: Sequence[str] = (),
     animate: bool = False,
     bn: BatchNorm = "eval",
     which: Which = "last",
@@ -110,8 +123,9 @@ def write_sweep(
 ) -> tuple[list[Path], list[int]]:
     """Write a latent traversal: row j changes one latent dimension alone; returns the files and the dimensions.
 
-    The others stay as in sample 0 of `seed`, or as in the code of held-out example `real`. Where there are more
-    dimensions than rows, those that change the output most are shown, largest first, unless `dims` names them.
+    The others stay as in sample 0 of `seed`, or as in the code of held-out example `real`. `classes` names the one
+    class that is held; without, it is that of the example, or the first. Where there are more dimensions than rows,
+    those that change the output most are shown, largest first, unless `dims` names them.
     """
     check_seed(seed)
     if not 0 < reach < math.inf:
@@ -122,41 +136,57 @@ def write_sweep(
         raise UserError(f"a latent traversal of {rows} rows and {columns} columns shows nothing; use at least 1 and 2")
     there = run_data.own(found, data) if real is not None or model.shape == (2,) else None
     codes = latent_space.codes_of(space)
+    numbers = numbers_asked(model, classes)
+    if len(numbers) > 1:
+        raise UserError(f"a traversal holds one class, and {len(numbers)} were named; give one")
+    held = latent_space.one_class(model, *numbers)
     if real is None:
         base, name = latent_space.draw(space, 1, seed)[0], "sweep.png"
     else:
         assert there is not None
-        base, name = (
-            latent_space.encode(space, latent_space.public(there.held_out(), [real]))[0],
-            f"traversal-{real}.png",
-        )
-    axes = list(dims) or latent_space.strongest(space, base, codes, rows)
+        own = latent_space.labels_for(model, there.held_out(), [real])
+        base = latent_space.encode(space, latent_space.public(there.held_out(), [real]), y=own)[0]
+        name = f"traversal-{real}.png"
+        held = held if own is None or classes else int(own[0])
+    axes = list(dims) or latent_space.strongest(space, base, codes, rows, held)
     z = latent_space.sweep(base, codes, axes, columns, reach).view(len(axes), columns, -1)
     folder = Path(out) if out is not None else found.path / "sweep"
-    files = [draw_paths(there, space, z, folder / name, [f"z[{i}]" for i in axes])]
+    ends = [] if held is None else [(held, held)] * len(axes)
+    files = [draw_paths(there, space, z, folder / name, [f"z[{i}]" for i in axes], ends)]
     if animate and len(model.shape) == 3:
-        files.append(animation(space, z, folder / name.replace(".png", ".webp")))
+        files.append(animation(space, z, folder / name.replace(".png", ".webp"), ends))
     return files, axes
 
 
-def draw_paths(there: run_data.Found | None, model: Latent, z: Tensor, path: Path, labels: Sequence[str] = ()) -> Path:
+def draw_paths(
+    there: run_data.Found | None,
+    model: Latent,
+    z: Tensor,
+    path: Path,
+    labels: Sequence[str] = (),
+    ends: Sequence[tuple[int, int]] = (),
+) -> Path:
     """Decode codes (rows, columns, latent) and draw them: a sheet of images, or curves over 2-D data.
 
-    `labels` name the rows. In the plane codes between those of the columns are decoded too, so that a curve is one.
+    `labels` name the rows, `ends` are their classes. In the plane codes between those of the columns are decoded too,
+    so that a curve is one.
     """
     if len(model.shape) == 3:
-        return tiles.grid(latent_space.decode(model, z.flatten(0, 1)), path, columns=z.shape[1], labels=labels)
+        x = latent_space.decode(model, z.flatten(0, 1), y=labels_along(model, ends, z.shape[1]))
+        return tiles.grid(x, path, columns=z.shape[1], labels=labels)
     if model.shape != (2,) or there is None:
         raise UserError(f"paths of {model.shape[0]}-dimensional vectors cannot be drawn; use `triptych sample`")
     between = torch.linspace(0, 1, FINE + 1)[:-1, None].to(z)
     fine = torch.stack([torch.lerp(a, b, between) for line in z for a, b in itertools.pairwise(line[:, None])])
     fine = torch.cat([fine.view(len(z), -1, z.shape[2]), z[:, -1:]], dim=1)
-    x = latent_space.decode(model, fine.flatten(0, 1)).view(*fine.shape[:2], 2)
+    x = latent_space.decode(model, fine.flatten(0, 1), y=labels_along(model, ends, fine.shape[1]))
+    x = x.view(*fine.shape[:2], 2)
     return planes.paths(x, there.train, path, every=FINE, labels=labels)
 
 
-def animation(model: Latent, z: Tensor, path: Path) -> Path:
+def animation(model: Latent, z: Tensor, path: Path, ends: Sequence[tuple[int, int]] = ()) -> Path:
     """There and back along the columns of z (rows, columns, latent), all rows side by side in each frame."""
-    x = latent_space.decode(model, z.flatten(0, 1)).view(*z.shape[:2], *model.shape)
+    x = latent_space.decode(model, z.flatten(0, 1), y=labels_along(model, ends, z.shape[1]))
+    x = x.view(*z.shape[:2], *model.shape)
     frames = [tiles.tile(x[:, j]) for j in range(x.shape[1])]
     return tiles.loop(frames + frames[-2:0:-1], path, seconds=0.12)

@@ -74,8 +74,8 @@ def captured(graph: Graph) -> torch.export.ExportedProgram:
     """The graph of one part, of any batch size. NotExportable where PyTorch cannot trace it."""
     try:
         with quietly(), torch.no_grad():
-            free = {0: torch.export.Dim("n", min=1)}
-            return torch.export.export(graph, (graph.examples(3, 0),), dynamic_shapes=(free,), strict=False)
+            free, inputs = {0: torch.export.Dim("n", min=1)}, graph.all_examples(3, 0)
+            return torch.export.export(graph, inputs, dynamic_shapes=(free,) * len(inputs), strict=False)
     except Exception as e:  # whatever a network does that cannot be traced
         raise NotExportable(f"{graph.name} cannot be traced ({reason(e)})") from e
 
@@ -88,10 +88,10 @@ def to_onnx(graph: Graph) -> ModelProto:
         with quietly(), torch.no_grad():
             made = torch.onnx.export(
                 program,
-                (graph.examples(3, 0),),
+                graph.all_examples(3, 0),
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=[graph.part.input],
+                input_names=graph.inputs,
                 output_names=[graph.part.output],
                 verbose=False,
             )
@@ -154,24 +154,29 @@ def saved_program(graph: Graph) -> bytes:
     return file.getvalue()
 
 
-def run_onnx(content: bytes) -> Callable[[Tensor], Tensor]:
-    """What an ONNX model with one input and one output computes, on the CPU."""
+def run_onnx(content: bytes) -> Callable[..., Tensor]:
+    """What an ONNX model with one output computes of its inputs, on the CPU."""
     onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda given: torch.from_numpy(session.run(None, {name: given.numpy()})[0])
+    names = [i.name for i in session.get_inputs()]
+
+    def run(*given: Tensor) -> Tensor:
+        feeds = {name: x.numpy() for name, x in zip(names, given, strict=True)}
+        return torch.from_numpy(session.run(None, feeds)[0])
+
+    return run
 
 
-def run_program(content: bytes) -> Callable[[Tensor], Tensor]:
+def run_program(content: bytes) -> Callable[..., Tensor]:
     """What a file of `torch.export.save` computes."""
     with quietly():
         return torch.export.load(io.BytesIO(content)).module()
 
 
 @torch.no_grad()
-def check(graph: Graph, run: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+def check(graph: Graph, run: Callable[..., Tensor]) -> dict[str, Any]:
     """Compare with the model at batches of 1, 3 and 64.
 
     Returns the largest difference, relative to values above 1, and of images the share of pixels within one grey level.
@@ -179,10 +184,10 @@ def check(graph: Graph, run: Callable[[Tensor], Tensor]) -> dict[str, Any]:
     """
     worst, near, images = 0.0, [], graph.part.output == "x" and len(graph.model.shape) == 3
     for n in BATCHES:
-        given = graph.examples(n, seed=n)
-        want = graph(given)
+        given = graph.all_examples(n, seed=n)
+        want = graph(*given)
         try:
-            got = run(given)
+            got = run(*given)
         except Exception as e:
             raise NotExportable(f"{graph.name} fails on a batch of {n} ({reason(e)})") from e
         if got.shape != want.shape:

@@ -1,4 +1,4 @@
-"""What a model can do, as graphs: each takes one tensor and gives one."""
+"""What a model can do, as graphs: each takes one tensor, with classes also the labels y (n,), and gives one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Density, Encoder, Latent, Model, to_inner
+from triptych.core import Conditional, Density, Encoder, Latent, Model, to_inner
+from triptych.core.labels import given
+from triptych.core.model import class_count
 from triptych.errors import UserError
 from triptych.models.families import Autoencoder
 from triptych.models.layers.bijections import Transform
@@ -25,13 +27,26 @@ class Wanted:
     input: str
     output: str
     able: Callable[[Model], bool]
-    call: Callable[[Model, Tensor], Tensor]
+    call: Callable[[Model, Tensor, Tensor | None], Tensor]
 
 
-def score(model: Model, x: Tensor) -> Tensor:
+def score(model: Model, x: Tensor, y: Tensor | None) -> Tensor:
     """What the critic says of public examples, (n,)."""
     assert model.adversary is not None
-    return getattr(model, model.adversary)(to_inner(x)).reshape(x.shape[0])
+    with given(y):
+        return getattr(model, model.adversary)(to_inner(x)).reshape(x.shape[0])
+
+
+def decode(model: Model, z: Tensor, y: Tensor | None) -> Tensor:
+    return model.decode(z, y) if isinstance(model, Conditional) else model.decode(z)
+
+
+def encode(model: Model, x: Tensor, y: Tensor | None) -> Tensor:
+    return model.encode(x, y) if isinstance(model, Conditional) else model.encode(x)
+
+
+def log_prob(model: Model, x: Tensor, y: Tensor | None) -> Tensor:
+    return model.log_prob(x, y) if isinstance(model, Conditional) else model.log_prob(x)
 
 
 def transport_of(model: Model) -> tuple[int, Callable[[Tensor], Tensor]]:
@@ -53,19 +68,17 @@ def fitted_codes(model: Model) -> bool:
 
 
 PARTS: dict[PartName, Wanted] = {
-    "decode": Wanted("z", "x", lambda m: isinstance(m, Latent), lambda m, z: m.decode(z)),
-    "encode": Wanted("x", "z", lambda m: isinstance(m, Encoder), lambda m, x: m.encode(x)),
-    "log_prob": Wanted("x", "log_prob", lambda m: isinstance(m, Density), lambda m, x: m.log_prob(x)),
+    "decode": Wanted("z", "x", lambda m: isinstance(m, Latent), decode),
+    "encode": Wanted("x", "z", lambda m: isinstance(m, Encoder), encode),
+    "log_prob": Wanted("x", "log_prob", lambda m: isinstance(m, Density), log_prob),
     "critic": Wanted("x", "score", lambda m: m.adversary in m.players, score),
-    "sample": Wanted(
-        "noise", "x", lambda m: isinstance(m, Latent) and m.prior_factor() is not None, lambda m, z: m.decode(z)
-    ),
+    "sample": Wanted("noise", "x", lambda m: isinstance(m, Latent) and m.prior_factor() is not None, decode),
 }
 """Every graph there may be; `sample` only where decoding draws of N(0, I) would not sample."""
 
 
 class Graph(nn.Module):
-    """One part of a model as a module of one tensor."""
+    """One part of a model as a module of one tensor, or of one and labels."""
 
     def __init__(self, model: Model, name: PartName) -> None:
         super().__init__()
@@ -75,10 +88,20 @@ class Graph(nn.Module):
         assert isinstance(model, Latent)
         self.takes, self.codes = transport_of(model) if name == "sample" else (model.latent, None)
 
-    def forward(self, given: Tensor) -> Tensor:
+    @property
+    def inputs(self) -> list[str]:
+        """Names of what goes in."""
+        return [self.part.input, "y"] if class_count(self.model) else [self.part.input]
+
+    def forward(self, given: Tensor, y: Tensor | None = None) -> Tensor:
         if self.codes is not None:
             given = self.codes(given)
-        return self.part.call(self.model, given)
+        return self.part.call(self.model, given, y)
+
+    def all_examples(self, n: int, seed: int) -> tuple[Tensor, ...]:
+        """`examples`, and with classes n labels beside them."""
+        y = self.model.labels(None, n, seed)
+        return (self.examples(n, seed),) if y is None else (self.examples(n, seed), y)
 
     @torch.no_grad()
     def examples(self, n: int, seed: int) -> Tensor:
@@ -88,7 +111,7 @@ class Graph(nn.Module):
         if self.part.input == "noise":
             return torch.randn(n, self.takes, generator=g)
         z = model.prior(n, g)
-        return z if self.part.input == "z" else model.decode(z)
+        return z if self.part.input == "z" else decode(model, z, model.labels(None, n, seed))
 
 
 def graphs_of(model: Model, only: PartName | None = None) -> list[Graph]:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import torch
 
 from triptych import __version__
-from triptych.core import Latent, Model, encode
+from triptych.core import Conditional, Latent, Model, encode
+from triptych.core.model import class_count
 from triptych.errors import UserError
 from triptych.export import formats
 from triptych.export.formats import NotExportable
@@ -127,6 +128,9 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
     }
     if isinstance(model, Latent):
         told |= {"latent": model.latent, "prior": prior_of(model)}
+    if isinstance(model, Conditional) and model.classes:
+        told["classes"] = list(model.class_names) or [str(c) for c in range(model.classes)]
+        told["frequencies"] = model.frequencies.tolist()
     if run.origin():
         told["origin"] = list(run.origin())
     if (typed := run.typed()) is not None:
@@ -158,7 +162,10 @@ def sides(graph: Graph) -> dict[str, Any]:
     known |= {"noise": {"shape": [graph.takes], "range": None}}
     number = {"shape": [], "range": None}
     names = (("input", graph.part.input), ("output", graph.part.output))
-    return {side: {"name": name} | known.get(name, number) for side, name in names}
+    found: dict[str, Any] = {side: {"name": name} | known.get(name, number) for side, name in names}
+    if k := class_count(model):
+        found["labels"] = {"name": "y", "shape": [], "range": [0, k - 1]}
+    return found
 
 
 def file_facts(content: bytes) -> dict[str, Any]:

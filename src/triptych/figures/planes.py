@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from triptych.core import Data, Density, Model, Sampler
-from triptych.core.model import affordable
+from triptych.core.labels import given
+from triptych.core.model import affordable, class_count
 from triptych.figures.canvas import FAINT, PALETTE, _canvas, _save, rendered, save_picture
 
 if TYPE_CHECKING:
@@ -98,6 +99,17 @@ def view(points: Tensor) -> tuple[tuple[float, float], float]:
     return (centre[0].item(), centre[1].item()), 1.25 * max(0.5 * (high - low).max().item(), 1e-6)
 
 
+def scores(model: Model, critic: nn.Module, x: Tensor) -> Tensor:
+    """The critic's scores of x (n, d), (n,); of one with classes the mean over these."""
+    if not (k := class_count(model)):
+        return critic(x).flatten()
+    total = torch.zeros(len(x), device=x.device)
+    for c in range(k):
+        with given(torch.full((len(x),), c, device=x.device)):
+            total += critic(x).flatten() / k
+    return total
+
+
 def dear(model: Model) -> bool:
     """Whether a map of the model's density is to be made of fewer points."""
     return isinstance(model, Density) and model.cost.likelihood > DEAR
@@ -114,7 +126,7 @@ def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float
         z = model.log_prob_to_look_at(spots)
         z = z.clamp_min(z[z.isfinite()].max().item() - 12) if z.isfinite().any() else z
     elif model.adversary in model.players:
-        z = model.players[model.adversary](spots).flatten()
+        z = scores(model, model.players[model.adversary], spots)
     else:
         return []
     height = z.float().cpu().view(n, n).nan_to_num(posinf=0.0, neginf=0.0).numpy()

@@ -19,7 +19,7 @@ from triptych.core.units import bits_per_dim
 from triptych.metrics.arrays import rows
 from triptych.metrics.cards import Card, EstimateCard
 from triptych.metrics.comparison import fresh, subset
-from triptych.models.families import FlowModel, VAEModel
+from triptych.models.families import FlowModel, VAEModel, over_classes
 from triptych.models.flows import ode
 from triptych.models.flows.continuous import ContinuousFlow
 from triptych.models.observed import Observed
@@ -105,7 +105,7 @@ def log_density(model: Model, x: Tensor) -> Tensor:
         return model.log_prob(x.to(model.device)).cpu()
     if isinstance(model, FlowModel):
         y, log_q = model.dequantise(to_inner(x).to(model.device))
-        return (model.log_density(y) + model.latent * math.log(2) - log_q).cpu()
+        return (model.log_marginal(y) + model.latent * math.log(2) - log_q).cpu()
     u = torch.rand(x.shape).clamp_max(1 - 2**-16)
     return model.log_prob(((x + u) / 256).to(model.device)).cpu()
 
@@ -118,8 +118,22 @@ def variational(
 
     Gaussian likelihoods are densities: images are dequantised by uniform noise and the value is over [0, 1]^D.
     Bernoulli and logistic ones are probabilities of the pixel values. The importance-weighted bound is that of a
-    `VAEModel`. Source: Burda et al. 2016, eq. 8.
+    `VAEModel`. Source: Burda et al. 2016, eq. 8. Of a model with classes they are bounds of log Σ_c p(c) p(x | c),
+    whose terms are bounded each.
     """
+    cards = []
+
+    def bound() -> Tensor:
+        log_p, card = bound_given(model, objective, x, draws, chunk)
+        cards.append(card)
+        return log_p.to(model.device)
+
+    log_p = over_classes(model, bound).cpu()
+    return log_p, dataclasses.replace(cards[0], non_finite=int((~torch.isfinite(log_p)).sum()))
+
+
+def bound_given(model: Observed, objective: Bounded, x: Tensor, draws: int, chunk: int) -> tuple[Tensor, Card]:
+    """`variational`, given the labels at hand where the model has classes."""
     density = objective.likelihood.startswith("gaussian")
     images = x.dtype == torch.uint8
     found = []

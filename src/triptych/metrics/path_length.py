@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Latent, Metric, Quantity, Value
+from triptych.core.model import decoded
 from triptych.models.latent_space import slerp
 
 
@@ -34,9 +35,11 @@ def path_length(
     a, b = model.prior(n, g), model.prior(n, g)
     t = torch.rand(n, 1, generator=g).to(a)
     walk = slerp if path == "slerp" else torch.lerp
-    lengths = []
-    for x, y, s in zip(a.split(batch), b.split(batch), t.split(batch), strict=True):
-        ends = features(model.decode(torch.cat([walk(x, y, s), walk(x, y, s + epsilon)])))
+    labels, lengths = model.labels(None, n, seed), []
+    for rows in torch.arange(n).split(batch):
+        x, y, s = a[rows], b[rows], t[rows]
+        both = torch.cat([walk(x, y, s), walk(x, y, s + epsilon)])
+        ends = features(decoded(model, both, None if labels is None else labels[rows].repeat(2), len(both)))
         here, there = ends.double().chunk(2)
         lengths.append((here - there).square().sum(1) / epsilon**2)
     d = torch.cat(lengths)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Data, Metric, Quantity, Value, to_bytes, to_inner, to_public
+from triptych.core.model import class_count
 from triptych.metrics.comparison import counted, subset
 from triptych.metrics.features.extractor import Identity, extract
 from triptych.metrics.frechet import frechet_from_features
@@ -64,12 +65,13 @@ class PriorHole(Metric):
         made["gaussian"] = fit_codes(z).draw(n, self.seed)
         mixture = fit_chosen(z, self.seed)
         made["mixture"] = mixture.draw(n, self.seed)
-        made["reconstruction"] = encode(model, x)
+        y = real.labels if class_count(model) else None
+        made["reconstruction"] = encode(model, x, y=y)
         own = comparison.extractors.own if real.is_images else Identity()
         features = extract(own, real)["features"] if own is not None else None
         found = {}
         for name, codes in made.items():
-            fake = decode(model, codes)
+            fake = decode(model, codes, y=y)
             note = f"{len(mixture.weights)} Gaussians, " if name == "mixture" else ""
             note += f"{len(z)} codes fitted" if name != "reconstruction" else "the best that this decoder can do"
             distance = sliced_wasserstein(x.flatten(1), fake.flatten(1), seed=self.seed)

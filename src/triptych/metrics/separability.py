@@ -74,6 +74,8 @@ class Separability(Metric):
     def applies(self, comparison: Comparison) -> str:
         if not isinstance(comparison.model, Latent) or comparison.model.latent > self.widest:
             return f"planes are fitted in at most {self.widest} dimensions"
+        if comparison.real.distribution is not None:
+            return "the classes of a 2-D set are its modes, and mode coverage counts these"
         if isinstance(comparison.model, Encoder):
             labels = comparison.real.labels
             return "" if labels is not None and len(labels.unique()) > 1 else "there are no labels"
@@ -84,7 +86,7 @@ class Separability(Metric):
         if isinstance(model, Encoder):
             data = subset(comparison.real, self.points, self.seed)
             assert data.labels is not None
-            codes, labels, note = encoded(model, data.x), data.labels, "codes of real examples"
+            codes, labels, note = encoded(model, data.x, y=data.labels), data.labels, "codes of real examples"
         else:
             assert isinstance(model, Latent)
             assert comparison.classifier is not None

@@ -9,10 +9,12 @@ from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
-from triptych.core import ModelSpec, Shape
+from triptych.core import Shape
+from triptych.core.model import ConditionalSpec
 from triptych.core.search import Among
 from triptych.errors import UserError
 from triptych.models.families import AEModel, Autoencoder, Codes, VAEModel
+from triptych.models.layers.conditional import appended, width_of
 from triptych.models.layers.conv import PlainDown, PlainUp
 from triptych.models.layers.data_init import SubtractMean
 from triptych.models.layers.mlp import Reshape, perceptron
@@ -22,7 +24,8 @@ from triptych.models.second_stage import second_stage
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
 
-class AutoencoderSpec(ModelSpec):
+@dataclass(frozen=True)
+class AutoencoderSpec(ConditionalSpec):
     """Abstract base of the pairs: the encoder gives a code (n, latent), or its mean and log standard deviation."""
 
     latent: int
@@ -40,7 +43,9 @@ class AutoencoderSpec(ModelSpec):
         kind = VAEModel if self.variational else AEModel
         second = second_stage(self.codes, self.latent)
         logits = self.output == "logit"
-        return kind(shape, self.latent, encoder, decoder, logits=logits, scale=self.scale, second=second)
+        return kind(
+            shape, self.latent, encoder, decoder, logits=logits, scale=self.scale, second=second, classes=self.k
+        )
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,11 @@ class MLPAutoencoder(AutoencoderSpec):
     def build(self, shape: Shape) -> Autoencoder:
         d, act, out = math.prod(shape), ACTIVATIONS[self.activation], outputs(shape, self.scale)
         first = [SubtractMean(d)] if len(shape) == 3 else []  # vectors come in any units and origin
-        encoder = nn.Sequential(nn.Flatten(), *first, perceptron(d, self.heads(), self.width, self.depth, act))
-        decoder = nn.Sequential(perceptron(self.latent, math.prod(out), self.width, self.depth, act), Reshape(out))
+        e, label = width_of(self.k), appended(self.k)
+        net = perceptron(d + e, self.heads(), self.width, self.depth, act)
+        encoder = nn.Sequential(nn.Flatten(), *first, *label, net)
+        net = perceptron(self.latent + e, math.prod(out), self.width, self.depth, act)
+        decoder = nn.Sequential(*appended(self.k), net, Reshape(out))
         return self.pair(shape, encoder, decoder)
 
 
@@ -96,7 +104,7 @@ class ConvAutoencoder(AutoencoderSpec):
     """samples from the prior (AE: running Gaussian), or from a Gaussian, mixture or flow fitted to codes at the end"""
 
     def build(self, shape: Shape) -> Autoencoder:
-        heads = self.heads()
+        heads, e = self.heads(), width_of(self.k)
         image, halvings = square_side(shape)
         side, widths = image // 2**halvings, [self.width * 2**i for i in range(halvings + 1)]
         features = widths[-1] * side * side
@@ -105,11 +113,17 @@ class ConvAutoencoder(AutoencoderSpec):
             down += [nn.ReLU(), PlainDown(a, b)]
         if self.head == "coded":
             # Two linear maps in a row: the write-up's code has no non-linearity between them.
-            down += [nn.Flatten(), nn.Linear(features, self.latent), nn.Linear(self.latent, heads)]
+            down += [
+                nn.Flatten(),
+                *appended(self.k),
+                nn.Linear(features + e, self.latent),
+                nn.Linear(self.latent, heads),
+            ]
         else:
-            down += [nn.Flatten(), nn.Linear(features, heads)]
+            down += [nn.Flatten(), *appended(self.k), nn.Linear(features + e, heads)]
         up: list[nn.Module] = [
-            nn.Linear(self.latent, features),
+            *appended(self.k),
+            nn.Linear(self.latent + e, features),
             Reshape((widths[-1], side, side)),
             nn.ReLU(),
         ]
@@ -152,7 +166,7 @@ class ResidualAutoencoder(AutoencoderSpec):
     """samples from the prior (AE: running Gaussian), or from a Gaussian, mixture or flow fitted to codes at the end"""
 
     def build(self, shape: Shape) -> Autoencoder:
-        heads = self.heads()
+        heads, e = self.heads(), width_of(self.k)
         image, halvings = square_side(shape)
         side, widths = image // 2**halvings, [self.width * min(2**i, 8) for i in range(halvings + 1)]
         features = widths[-1] * side * side
@@ -161,12 +175,16 @@ class ResidualAutoencoder(AutoencoderSpec):
             return [Residual(channels) for _ in range(self.blocks)]
 
         down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1), *stack(widths[0])]
-        up: list[nn.Module] = [nn.Linear(self.latent, features), Reshape((widths[-1], side, side))]
+        up: list[nn.Module] = [
+            *appended(self.k),
+            nn.Linear(self.latent + e, features),
+            Reshape((widths[-1], side, side)),
+        ]
         for a, b in pairwise(widths):
             down += [PlainDown(a, b), *stack(b)]
         for a, b in pairwise(widths[::-1]):
             up += [*stack(a), PlainUp(a, b)]
-        down += [nn.SiLU(), nn.Flatten(), nn.Linear(features, heads)]
+        down += [nn.SiLU(), nn.Flatten(), *appended(self.k), nn.Linear(features + e, heads)]
         up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], outputs(shape, self.scale)[0], 3, padding=1)]
         return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
 

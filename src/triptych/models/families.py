@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from triptych.core import Data, Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
+from triptych.core import Conditional, Data, Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
-from triptych.core.model import Cost
+from triptych.core.labels import Asked, given
+from triptych.core.model import Cost, decoded
 from triptych.core.share import draw, normal_like, uniform_like
 from triptych.errors import UserError
 from triptych.models.layers.bijections import Convolutions, Transform
@@ -51,6 +52,14 @@ def build(spec: ModelSpec, shape: Shape) -> Model:
         return spec.build(shape)
 
 
+def build_for(spec: ModelSpec, data: Data) -> Model:
+    """A freshly initialised model for these training data, which knows the frequencies and names of their classes."""
+    model = build(spec, data.shape)
+    if isinstance(model, Conditional):
+        model.know_classes(data)
+    return model
+
+
 @contextmanager
 def counted() -> Iterator[None]:
     """Counts the parameters of the models built inside; UserError as soon as they are too many."""
@@ -72,37 +81,47 @@ def counted() -> Iterator[None]:
         hook.remove()
 
 
-class GANModel(Sampler):
-    """A `generator` from z (n, latent) to inner examples, and a `critic` from inner examples to scores."""
+class GANModel(Conditional, Sampler):
+    """A `generator` from z (n, latent) to inner examples, and a `critic` from inner examples to scores.
+
+    With classes both are conditioned on the labels they are given.
+    """
 
     sampling = ("generator",)
     adversary = "critic"
 
-    def __init__(self, shape: Shape, latent: int, generator: nn.Module, critic: nn.Module) -> None:
+    def __init__(self, shape: Shape, latent: int, generator: nn.Module, critic: nn.Module, classes: int = 0) -> None:
         super().__init__(shape)
         self.latent = latent
         self.generator = generator
         self.critic = critic
+        self.use_classes(classes)
 
-    def decode(self, z: Tensor) -> Tensor:
-        return to_public(self.generator(check_codes(self, z)))
+    def decode(self, z: Tensor, y: Asked = None) -> Tensor:
+        check_codes(self, z)
+        with given(self.labels(y, z.shape[0])):
+            return to_public(self.generator(z))
 
 
-class FlowModel(Sampler, Encoder, Density):
+class FlowModel(Conditional, Sampler, Encoder, Density):
     """A bijection `flow` from inner examples to z ~ N(0, I) of the same number of dimensions.
 
     `flow(x)` gives z (n, d) and log |det ∂z/∂x|, `flow.inverse(z)` the inverse. Images may have a second player
     `dequantizer`, which draws the noise u in k + u from a learned q(u | k); without it u is uniform.
+
+    With classes `flow` is a bijection for each label y, and `log_prob(x)` without one is log Σ_y p(y) p(x | y).
     """
 
     sampling = ("flow", "dequantizer")
+    cooler = 0.7
 
-    def __init__(self, shape: Shape, flow: Transform, dequantizer: nn.Module | None = None) -> None:
+    def __init__(self, shape: Shape, flow: Transform, dequantizer: nn.Module | None = None, classes: int = 0) -> None:
         super().__init__(shape)
         self.latent = math.prod(shape)
         self.flow = flow
         if dequantizer is not None:
             self.dequantizer = dequantizer
+        self.use_classes(classes)
 
     def autocast_modules(self) -> list[nn.Module]:
         """The convolutions and transformers that decide scales and shifts; z and log-determinants stay float32.
@@ -113,23 +132,39 @@ class FlowModel(Sampler, Encoder, Density):
 
     @property
     def cost(self) -> Cost:
-        return Cost(sample=self.flow.passes_back)
+        return Cost(sample=self.flow.passes_back, likelihood=float(max(self.classes, 1)))
 
-    def encode(self, x: Tensor) -> Tensor:
-        return self.flow(to_inner(check_examples(self, x)))[0]
+    def encode(self, x: Tensor, y: Asked = None) -> Tensor:
+        check_examples(self, x)
+        with given(self.labels(y, x.shape[0])):
+            return self.flow(to_inner(x))[0]
 
-    def decode(self, z: Tensor) -> Tensor:
-        return to_public(self.flow.inverse(check_codes(self, z)))
+    def decode(self, z: Tensor, y: Asked = None) -> Tensor:
+        check_codes(self, z)
+        with given(self.labels(y, z.shape[0])):
+            return to_public(self.flow.inverse(z))
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Nats per example: the density at the given x, in the data's units (images: on [0, 1]^d)."""
-        log_p = self.log_density(to_inner(check_examples(self, x)))
+    def log_prob(self, x: Tensor, y: Asked = None) -> Tensor:
+        """Nats per example: the density at the given x, in the data's units (images: on [0, 1]^d).
+
+        Of a model with classes that of x given y, or without y that of x whatever its class.
+        """
+        check_examples(self, x)
+        if self.classes and y is None:
+            log_p = self.log_marginal(to_inner(x))
+        else:
+            with given(self.labels(y, x.shape[0])):
+                log_p = self.log_density(to_inner(x))
         return log_p + self.latent * math.log(2) if x.dim() == 4 else log_p
 
     def log_density(self, x: Tensor) -> Tensor:
         """log N(f(x); 0, I) + log |det ∂f/∂x| of inner examples, (n,)."""
         z, log_det = self.flow(x)
         return -0.5 * (z.square().sum(1) + self.latent * math.log(2 * math.pi)) + log_det
+
+    def log_marginal(self, x: Tensor) -> Tensor:
+        """log Σ_c p(c) p(x | c) of inner examples, (n,); `log_density` of a flow without classes."""
+        return over_classes(self, lambda: self.log_density(x))
 
     def dequantise(self, x: Tensor, levels: int = 256) -> tuple[Tensor, Tensor]:
         """Inner images (n, c, h, w) of whole grey levels k to (k + u) / levels on [-1, 1], and log q(u | k), (n,).
@@ -145,6 +180,18 @@ class FlowModel(Sampler, Encoder, Density):
             u, log_q = uniform_like(x), x.new_zeros(len(x))
         # In float32 255 + u rounds up to 256 for u > 1 − 2⁻¹⁶: the noise must not leave its bin.
         return (k + u.clamp(0, 1 - 2**-16)) * (2 / levels) - 1, log_q
+
+
+def over_classes(model: Conditional, log_p: Callable[[], Tensor]) -> Tensor:
+    """log Σ_c p(c) exp log_p (n,), where log_p is what a call gives given each class; of no classes the call's own."""
+    if not model.classes:
+        return log_p()
+    parts = []
+    for c in range(model.classes):
+        with given(torch.full((1,), c, device=model.device)):
+            parts.append(log_p())
+    found = torch.stack(parts, 1)
+    return (found + model.frequencies.log().to(found)).logsumexp(1)
 
 
 class CodeSampler(nn.Module, ABC):
@@ -204,12 +251,13 @@ class Autoencoder(Observed):
         logits: bool = False,
         scale: Scale = "set",
         second: CodeSampler | None = None,
+        classes: int = 0,
     ) -> None:
         """`encoder`: (n, *shape) to codes; `decoder`, `logits`, `scale`: as of `Observed`.
 
         `second` is what codes are drawn from once it is fitted.
         """
-        super().__init__(shape, latent, encoder, decoder, logits=logits, scale=scale)
+        super().__init__(shape, latent, encoder, decoder, logits=logits, scale=scale, classes=classes)
         self.second = second
         self.register_buffer("code_mean", torch.zeros(latent))
         self.register_buffer("code_cov", torch.eye(latent))
@@ -269,11 +317,6 @@ class Autoencoder(Observed):
         """Codes (n, latent) brought nearer to their mean, or further from it."""
         return z if temperature == 1.0 else self.code_mean + temperature * (z - self.code_mean)
 
-    def decoded(self, z: Tensor, batch: int) -> Tensor:
-        """Public examples of codes, without gradients."""
-        with torch.no_grad():
-            return torch.cat([self.decode(part) for part in z.split(batch)])
-
     def codes(self, n: int, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
         """n draws from the Gaussian of the codes' running mean and covariance, (n, latent), on the model's device."""
         where = self.device if generator is None else generator.device
@@ -294,8 +337,10 @@ class AEModel(Autoencoder):
 
     spherical = False
 
-    def encode(self, x: Tensor) -> Tensor:
-        return self.encoder(to_inner(check_examples(self, x)))
+    def encode(self, x: Tensor, y: Asked = None) -> Tensor:
+        check_examples(self, x)
+        with given(self.labels(y, x.shape[0])):
+            return self.encoder(to_inner(x))
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """n draws from the density of the codes, (n, latent)."""
@@ -310,12 +355,12 @@ class AEModel(Autoencoder):
         """Those of the codes."""
         return self.code_mean.cpu(), self.code_root().to(self.code_mean).cpu()
 
-    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` scales the spread of the codes around their mean."""
         g = torch.Generator().manual_seed(seed)
         z = self.from_second(n, g)
         z = self.codes(n, g, temperature) if z is None else self.around_mean(z, temperature)
-        return self.decoded(z, batch)
+        return decoded(self, z, self.labels(y, n, seed), batch)
 
 
 class VAEModel(Autoencoder, Inferring):
@@ -341,12 +386,12 @@ class VAEModel(Autoencoder, Inferring):
             return super().prior_factor()
         return self.code_mean.cpu(), self.code_root().to(self.code_mean).cpu()
 
-    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` multiplies z, or its distance from the codes' mean."""
         z = self.from_second(n, torch.Generator().manual_seed(seed))
         if z is None:
-            return super().sample(n, seed, temperature, batch)
-        return self.decoded(self.around_mean(z, temperature), batch)
+            return super().sample(n, seed, temperature, batch, y)
+        return decoded(self, self.around_mean(z, temperature), self.labels(y, n, seed), batch)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """μ and log σ of q(z|x) for inner examples, each (n, latent)."""
@@ -357,8 +402,10 @@ class VAEModel(Autoencoder, Inferring):
         mu, log_sigma = self.posterior(x)
         return self.decoder(mu + log_sigma.exp() * normal_like(mu)), mu, log_sigma
 
-    def encode(self, x: Tensor) -> Tensor:
-        return self.posterior(to_inner(check_examples(self, x)))[0]
+    def encode(self, x: Tensor, y: Asked = None) -> Tensor:
+        check_examples(self, x)
+        with given(self.labels(y, x.shape[0])):
+            return self.posterior(to_inner(x))[0]
 
 
 @torch.no_grad()
@@ -369,9 +416,10 @@ def codes_of_data(model: Autoencoder, data: Data, most: int = 20_000, seed: int 
     found = []
     for part in rows.split(batch):
         x = to_inner(data.x[part]).to(model.device)
-        if isinstance(model, VAEModel):
-            mu, log_sigma = model.posterior(x)
-            found.append((mu + log_sigma.exp() * torch.randn(mu.shape, generator=g).to(mu)).cpu())
-        else:
-            found.append(model.encoder(x).cpu())
+        with given(model.labels(None if data.labels is None else data.labels[part], len(x)) if model.classes else None):
+            if isinstance(model, VAEModel):
+                mu, log_sigma = model.posterior(x)
+                found.append((mu + log_sigma.exp() * torch.randn(mu.shape, generator=g).to(mu)).cpu())
+            else:
+                found.append(model.encoder(x).cpu())
     return torch.cat(found)

@@ -15,7 +15,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Data, Encoder, Latent, Model, to_inner, to_public
+from triptych.core import Conditional, Data, Encoder, Latent, Model, to_inner, to_public
+from triptych.core.labels import Asked
+from triptych.core.model import class_count, decoded
 from triptych.errors import UserError
 from triptych.models.families import Autoencoder
 
@@ -59,17 +61,35 @@ def public(data: Data, indices: Sequence[int] | range) -> Tensor:
 
 
 @torch.no_grad()
-def decode(model: Latent, z: Tensor, batch: int = 256) -> Tensor:
-    """Public examples of codes z (n, latent), on the CPU."""
-    return torch.cat([model.decode(part.to(model.device)).cpu() for part in z.split(batch)])
+def decode(model: Latent, z: Tensor, batch: int = 256, y: Asked = None) -> Tensor:
+    """Public examples of codes z (n, latent), on the CPU; of a model with classes given y, else drawn ones."""
+    return decoded(model, z.to(model.device), model.labels(y, len(z)), batch).cpu()
 
 
 @torch.no_grad()
-def encode(model: Model, x: Tensor, batch: int = 256) -> Tensor:
-    """Codes of public examples x, (n, latent), on the CPU; UserError where the model cannot."""
+def encode(model: Model, x: Tensor, batch: int = 256, y: Asked = None) -> Tensor:
+    """Codes of public examples x, (n, latent), on the CPU; UserError where the model cannot.
+
+    `y` of a model with classes: the labels of x, else drawn ones.
+    """
     if not isinstance(model, Encoder):
         raise UserError(f"{type(model).__name__} cannot encode examples; choose a run of an autoencoder or a flow")
-    return torch.cat([model.encode(part.to(model.device)).cpu() for part in x.split(batch)])
+    return encoded(model, x, model.labels(y, len(x)), batch)
+
+
+def encoded(model: Model, x: Tensor, y: Tensor | None, batch: int) -> Tensor:
+    """Codes of public examples x given labels y (n,) of a model with classes, on the CPU, a batch at a time."""
+    if y is None or not isinstance(model, Conditional):
+        return torch.cat([model.encode(part.to(model.device)).cpu() for part in x.split(batch)])
+    pairs = zip(x.split(batch), y.split(batch), strict=True)
+    return torch.cat([model.encode(part.to(model.device), own).cpu() for part, own in pairs])
+
+
+def labels_for(model: Model, data: Data, rows: Sequence[int] | range) -> Tensor | None:
+    """The labels of some examples, (n,), for a model with classes; None for another, or where there are none."""
+    if not class_count(model) or data.labels is None:
+        return None
+    return data.labels[torch.tensor(list(rows), dtype=torch.int64)]
 
 
 def use_batch_statistics(model: Model) -> None:
@@ -163,17 +183,23 @@ def check_axes(axes: Sequence[int], latent: int) -> None:
             raise UserError(f"there is no latent dimension {j}; this model has 0 to {latent - 1}")
 
 
-def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5) -> Tensor:
+def one_class(model: Model, y: int | None = None) -> int | None:
+    """What walks through a latent space hold: the class that is asked for, else the first; None without classes."""
+    return 0 if y is None and class_count(model) else y
+
+
+def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5, y: int | None = None) -> Tensor:
     """How much each latent dimension changes the output, (latent,), in public units.
 
     The root mean square difference between neighbours in a traversal of five, the median of its four steps: a
     dimension that only flips the output at one place scores little.
     """
-    out = decode(model, sweep(base, codes, range(len(base)), 5, extent)).flatten(1).unflatten(0, (len(base), 5))
+    z = sweep(base, codes, range(len(base)), 5, extent)
+    out = decode(model, z, y=one_class(model, y)).flatten(1).unflatten(0, (len(base), 5))
     return out.diff(dim=1).square().mean(dim=2).sqrt().median(dim=1).values
 
 
-def slopes(model: Latent, base: Tensor, codes: Codes, probes: int = 32) -> Tensor:
+def slopes(model: Latent, base: Tensor, codes: Codes, probes: int = 32, y: int | None = None) -> Tensor:
     """How fast each latent dimension changes the output around `base` (latent,), per standard deviation, (latent,).
 
     The norms of the columns of the Jacobian, each estimated by random projections: E (vᵀJ)ⱼ² = ‖Jⱼ‖² for v ~ N(0, I).
@@ -182,20 +208,25 @@ def slopes(model: Latent, base: Tensor, codes: Codes, probes: int = 32) -> Tenso
     g = torch.Generator().manual_seed(0)
     z = base.to(model.device).repeat(probes, 1).requires_grad_()
     with torch.enable_grad():
-        x = model.decode(z)
+        x = decoded_with_gradient(model, z, model.labels(one_class(model, y), probes))
         v = torch.randn(x.shape, generator=g).to(x)
         (gradient,) = torch.autograd.grad((x * v).sum(), z)
     return gradient.square().mean(0).sqrt().cpu() * codes.sd
 
 
-def influence(model: Latent, base: Tensor, codes: Codes, most: int = 256) -> Tensor:
+def decoded_with_gradient(model: Model, z: Tensor, y: Tensor | None) -> Tensor:
+    """`decode` of z, given labels y (n,) of a model with classes."""
+    return model.decode(z, y) if isinstance(model, Conditional) else model.decode(z)
+
+
+def influence(model: Latent, base: Tensor, codes: Codes, most: int = 256, y: int | None = None) -> Tensor:
     """`effects` of up to `most` dimensions, `slopes` of more, (latent,)."""
-    return effects(model, base, codes) if len(base) <= most else slopes(model, base, codes)
+    return effects(model, base, codes, y=y) if len(base) <= most else slopes(model, base, codes, y=y)
 
 
-def strongest(model: Latent, base: Tensor, codes: Codes, rows: int) -> list[int]:
+def strongest(model: Latent, base: Tensor, codes: Codes, rows: int, y: int | None = None) -> list[int]:
     """The `rows` dimensions with most influence around `base` (latent,), strongest first; all, in order, if few."""
     latent = len(base)
     if latent <= rows:
         return list(range(latent))
-    return influence(model, base, codes).argsort(descending=True)[:rows].tolist()
+    return influence(model, base, codes, y=y).argsort(descending=True)[:rows].tolist()

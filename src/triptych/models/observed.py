@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Encoder, Model, Sampler, Shape, to_public
+from triptych.core import Conditional, Encoder, Model, Sampler, Shape, to_public
 from triptych.core.checks import check_codes
+from triptych.core.labels import Asked, given
 
 WITHIN = 4.0
 """How far log σ of a pixel or picture may be from that of the whole set."""
@@ -17,13 +18,19 @@ Scale = Literal["set", "pixel", "picture"]
 """What has a learned scale of its own in p(x|z): the whole set, each pixel of each picture, or each picture."""
 
 
-class Observed(Sampler, Encoder):
+class Observed(Conditional, Sampler, Encoder):
     """Abstract base: an `encoder` of examples, and a `decoder` from codes (n, latent) to the parameters of p(x|z).
 
     The noise variance of the likelihoods that learn it is a running estimate, which travels with the weights.
     """
 
     sampling = ("encoder", "decoder")
+    beyond: ClassVar[float | None] = None
+    """How far outside [−1, 1] the mean may lie. None: as far as the decoder says.
+
+    Of a logistic cut into grey levels the mean of a black pixel would go far below −1, where nothing is lost; but the
+    squared error, and with it the scale of all pixels, would grow without bound.
+    """
     noise: Tensor
     seen: Tensor
 
@@ -36,6 +43,7 @@ class Observed(Sampler, Encoder):
         *,
         logits: bool = False,
         scale: Scale = "set",
+        classes: int = 0,
     ) -> None:
         """`decoder`: (n, latent) to the mean of p(x|z), or with `logits` to logits.
 
@@ -50,11 +58,17 @@ class Observed(Sampler, Encoder):
         self.decoder = decoder
         self.register_buffer("noise", torch.ones(()))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.use_classes(classes)
 
     def mean(self, y: Tensor) -> Tensor:
-        """Decoder output y (n, ...) to the inner mean of p(x|z): itself; for logits σ(y), of images 2 σ(y) − 1."""
+        """Decoder output y (n, ...) to the inner mean of p(x|z): itself, or bounded.
+
+        For logits it is σ(y), of images 2 σ(y) − 1.
+        """
         if self.scale != "set":
             y = y[:, : self.shape[0]]
+        if self.beyond is not None:
+            return (1 + self.beyond) * torch.tanh(y)
         if not self.logits:
             return y
         return torch.tanh(y / 2) if len(self.shape) == 3 else torch.sigmoid(y)
@@ -72,8 +86,10 @@ class Observed(Sampler, Encoder):
             own = own.flatten(1).mean(1).view(-1, *(1 for _ in self.shape))
         return of_set + WITHIN * torch.tanh(own / WITHIN)
 
-    def decode(self, z: Tensor) -> Tensor:
-        return to_public(self.mean(self.decoder(check_codes(self, z))))
+    def decode(self, z: Tensor, y: Asked = None) -> Tensor:
+        check_codes(self, z)
+        with given(self.labels(y, z.shape[0])):
+            return to_public(self.mean(self.decoder(z)))
 
     @torch.no_grad()
     def observe_error(self, mse: Tensor) -> float:

@@ -61,9 +61,9 @@ class LatentFlow(Carried, TwoStages):
 class CodeNet(nn.Module):
     """Residual blocks with attention at one resolution, for spatial codes; (n, k, s, s) to the same."""
 
-    def __init__(self, channels: int, width: int, depth: int) -> None:
+    def __init__(self, channels: int, width: int, depth: int, classes: int = 0) -> None:
         super().__init__()
-        self.times = Times(second=False)
+        self.times = Times(second=False, classes=classes)
         e = 2 * width
         self.embed = nn.Sequential(nn.Linear(self.times.outputs, e), nn.SiLU(), nn.Linear(e, e), nn.SiLU())
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
@@ -127,7 +127,7 @@ class LatentUNet(Integration):
         for a, b in pairwise(widths[::-1]):
             up += [Residual(a), PlainUp(a, b)]
         up += [Residual(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], c, 3, padding=1)]
-        flow = CodeNet(self.codes, self.flow_width, self.flow_depth)
+        flow = CodeNet(self.codes, self.flow_width, self.flow_depth, self.k)
         return LatentFlow(
             shape, nn.Sequential(*down), nn.Sequential(*up), flow, (self.codes, self.side, self.side), self
         )

@@ -3,6 +3,8 @@
 Reconstruction and KL are summed over dimensions and averaged over the batch only. With −log p(x|z) in nats, all
 constants included, `beta` is what it says: the weight of the KL in the (negative) ELBO. A summed squared error on
 [-1, 1] is −log p(x|z) of a Gaussian with σ² = ½, up to the constant (D/2) log π.
+
+Of a model with classes encoder and decoder are given the labels: q(z|x, y) and p(x|z, y), with one prior p(z).
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Move, Objective, Quantity
+from triptych.core.labels import given
+from triptych.core.objective import examples
 from triptych.core.search import Range
 from triptych.core.share import draw, mean
 from triptych.errors import UserError
@@ -45,9 +49,10 @@ class AE(Objective):
     quantities: ClassVar[Mapping[str, Quantity]] = {**RECONSTRUCTION, "active_units": ACTIVE_UNITS}
 
     def step(self, model: AEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        x = next(batches)
-        z = model.encoder(x)
-        recon = sse(x, model.mean(model.decoder(z))).mean()
+        x, y = next(examples(model, batches))
+        with given(y):
+            z = model.encoder(x)
+            recon = sse(x, model.mean(model.decoder(z))).mean()
         model.observe(z.detach(), 0.0, recon.detach() / x[0].numel())
         yield Move(BOTH, recon, {"loss": recon, "recon": recon})
 
@@ -64,9 +69,10 @@ class AE(Objective):
     def validate(self, model: AEModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """Held-out reconstruction, and how many code dimensions vary at all."""
         total, codes = 0.0, []
-        for x in batches:
-            z = model.encoder(x)
-            total += sse(x, model.mean(model.decoder(z))).sum().item()
+        for x, y in examples(model, batches):
+            with given(y):
+                z = model.encoder(x)
+                total += sse(x, model.mean(model.decoder(z))).sum().item()
             codes.append(z)
         z = torch.cat(codes)
         return {"val_recon": total / len(z), "active_units": float(active(z).sum())}
@@ -121,9 +127,10 @@ class Variational(Bounded):
         """
         recon = log_p = kl = 0.0
         mus, log_sigmas = [], []
-        for x in batches:
+        for x, label in examples(model, batches):
             x = self.observed(x, model)
-            y, mu, log_sigma = model.infer(x)
+            with given(label):
+                y, mu, log_sigma = model.infer(x)
             recon += sse(x, model.mean(y)).sum().item()
             log_p += self.log_likelihood(x, y, model).sum().item()
             kl += kl_to_prior(mu, log_sigma).sum().item()
@@ -201,8 +208,10 @@ class VAE(Variational):
         return beta * per_dim.sum(), beta
 
     def step(self, model: Inferring, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        x = self.observed(next(batches), model)
-        y, mu, log_sigma = model.infer(x)
+        x, label = next(examples(model, batches))
+        x = self.observed(x, model)
+        with given(label):
+            y, mu, log_sigma = model.infer(x)
         recon = sse(x, model.mean(y).detach()).mean()
         model.observe(mu.detach(), log_sigma.detach().exp().square().mean(0), self.error(recon) / x[0].numel())
         kl = kl_to_prior(mu, log_sigma)
@@ -251,11 +260,13 @@ class IWAE(Variational):
             )
 
     def step(self, model: VAEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        x, k = self.observed(next(batches), model), self.samples
-        mu, log_sigma = model.posterior(x)
-        noise = draw(lambda n: torch.randn(k, n, mu.shape[1], dtype=mu.dtype, device=mu.device), len(mu), dim=1)
-        z, log_ratio = importance_draws(mu, log_sigma, noise)
-        y = model.decoder(z.flatten(0, 1))
+        (x, label), k = next(examples(model, batches)), self.samples
+        x = self.observed(x, model)
+        with given(label):
+            mu, log_sigma = model.posterior(x)
+            noise = draw(lambda n: torch.randn(k, n, mu.shape[1], dtype=mu.dtype, device=mu.device), len(mu), dim=1)
+            z, log_ratio = importance_draws(mu, log_sigma, noise)
+            y = model.decoder(z.flatten(0, 1))
         recon = sse(x, model.mean(y[: len(x)]).detach()).mean()  # of the first draw, as in a VAE
         model.observe(mu.detach(), log_sigma.detach().exp().square().mean(0), self.error(recon) / x[0].numel())
         log_w = self.log_likelihoods(x, y, model) + log_ratio

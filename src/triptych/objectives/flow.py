@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Model, Move, Objective, Quantity, to_inner
+from triptych.core.labels import given
+from triptych.core.objective import examples
 from triptych.core.units import bits_per_dim
 from triptych.errors import UserError
 from triptych.models.families import FlowModel
@@ -46,6 +48,8 @@ def check_vectors(data: Data) -> None:
 class NLL(Objective):
     """−E log p(x), with log p(x) = log N(f(x); 0, I) + log |det ∂f/∂x|, in nats per example.
 
+    With classes it is −E log p(x | y).
+
     Pictures are whole grey levels k, and a density on them could grow without bound. Noise u in [0, 1) makes
     them continuous, and what is maximised is a lower bound of log P(k): E_q log p(k + u) − log q(u | k), with
     q = 1 unless the model has learned one.
@@ -72,7 +76,9 @@ class NLL(Objective):
         return model.log_density(y) - log_q + unit
 
     def step(self, model: FlowModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        nll = -self.log_likelihood(model, next(batches)).mean()
+        x, y = next(examples(model, batches))
+        with given(y):
+            nll = -self.log_likelihood(model, x).mean()
         yield Move(tuple(model.players), nll, {"loss": nll})
 
     def check(self, model: Model, data: Data, steps: int = 0) -> None:
@@ -107,12 +113,13 @@ class NLL(Objective):
             scales.append(Affine.bounded(out.chunk(2, dim=-1)[0]).abs().max())
 
         hooks = [part.net.register_forward_hook(watch) for part in model.modules() if isinstance(part, Affine)]
-        for i, x in enumerate(batches):
+        for i, (x, label) in enumerate(examples(model, batches)):
             images = x.dim() == 4
-            parts.append(-self.log_likelihood(model, x).double())
-            if i == 0:
-                y, _ = model.dequantise(x)
-                round_trip = (model.flow.inverse(model.flow(y)[0]) - y).abs().max().item()
+            with given(label):
+                parts.append(-self.log_likelihood(model, x).double())
+                if i == 0:
+                    y, _ = model.dequantise(x)
+                    round_trip = (model.flow.inverse(model.flow(y)[0]) - y).abs().max().item()
         for hook in hooks:
             hook.remove()
         nll = torch.cat(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from triptych.core import Clock, Data, Model, Move, Objective, Quantity, to_inner
 from triptych.core.assignment import assignment
+from triptych.core.labels import given
+from triptych.core.objective import examples
 from triptych.core.share import draw, gathered, mine, normal_like, uniform_like
 from triptych.errors import UserError
 from triptych.models.flows.continuous import NEAREST, ContinuousFlow, OnePassFlow, Scaled, dequantised
@@ -43,6 +45,23 @@ def paired(z: Tensor, x: Tensor, how: Coupling) -> Tensor:
     x, z = gathered(x), gathered(z)
     cost = torch.cdist(x.double(), z.double()).square().cpu().numpy()
     return mine(z[torch.from_numpy(assignment(cost)).to(z.device)])
+
+
+def thinned(y: Tensor | None, share: float, classes: int) -> Tensor | None:
+    """Labels (n,) of which a share is dropped at random: it becomes the label `classes`, which says nothing.
+
+    Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", Algorithm 1.
+    """
+    if y is None or not share:
+        return y
+    dropped = draw(lambda n: torch.rand(n, device=y.device), y.shape[0]) < share
+    return torch.where(dropped, classes, y)
+
+
+def check_share(unlabelled: float) -> None:
+    """UserError for what is no share of the labels."""
+    if not 0 <= unlabelled < 1:
+        raise UserError(f"objective.unlabelled is {unlabelled}; a share of labels is at least 0 and below 1")
 
 
 REGRESSION: Mapping[str, Quantity] = {
@@ -94,11 +113,18 @@ class FlowMatching(Objective):
     """how t is drawn: 1 - t log-uniform (vectors, whose modes may be narrow), logit-normal (pictures), or uniform"""
     coupling: Coupling = "independent"
     """which noise belongs to which example: any, or the cheapest pairing within the batch (straighter lines)"""
+    unlabelled: float = field(default=0.1, metadata={"later": True})
+    """with classes: share of examples whose label is dropped, so that samples can be guided (--guidance)"""
+
+    def __post_init__(self) -> None:
+        check_share(self.unlabelled)
 
     def step(self, model: ContinuousFlow, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        x = model.scaled(dequantised(next(batches)))
+        batch, y = next(examples(model, batches))
+        x = model.scaled(dequantised(batch))
         z = paired(normal_like(x), x, self.coupling)
-        loss = regression(model, x, z, draw_times(x.shape[0], self.time, x)).mean()
+        with given(thinned(y, self.unlabelled, model.classes)):
+            loss = regression(model, x, z, draw_times(x.shape[0], self.time, x)).mean()
         yield Move("flow", loss, {"loss": loss})
 
     def check(self, model: Model, data: Data, steps: int = 0) -> None:
@@ -114,9 +140,10 @@ class FlowMatching(Objective):
     def validate(self, model: ContinuousFlow, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """val_error: the mean squared error on held-out examples, at times drawn as in training, independent noise."""
         found = []
-        for batch in batches:
+        for batch, y in examples(model, batches):
             x = model.scaled(dequantised(batch))
-            found.append(regression(model, x, normal_like(x), draw_times(x.shape[0], self.time, x)).double())
+            with given(y):
+                found.append(regression(model, x, normal_like(x), draw_times(x.shape[0], self.time, x)).double())
         return {"val_error": torch.cat(found).mean().item()}
 
 
@@ -158,7 +185,9 @@ class MeanFlow(Objective):
         return (u - (v + (s - t) * change).detach()).square().mean(1)
 
     def step(self, model: OnePassFlow, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        error = self.errors(model, model.scaled(dequantised(next(batches))))
+        x, y = next(examples(model, batches))
+        with given(y):
+            error = self.errors(model, model.scaled(dequantised(x)))
         loss = (error / (error.detach() + self.c)).mean()
         yield Move("flow", loss, {"loss": error.mean()})
 
@@ -178,7 +207,10 @@ class MeanFlow(Objective):
 
     def validate(self, model: OnePassFlow, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """val_error: the mean squared error on held-out examples."""
-        found = [self.errors(model, model.scaled(dequantised(x))).double() for x in batches]
+        found = []
+        for x, y in examples(model, batches):
+            with given(y):
+                found.append(self.errors(model, model.scaled(dequantised(x))).double())
         return {"val_error": torch.cat(found).mean().item()}
 
 
@@ -202,15 +234,18 @@ class LatentFlowMatching(Objective):
     """noise on the codes that the decoder learns from, in their standard deviations"""
     time: Time = "logit-normal"
     """how t is drawn"""
+    unlabelled: float = field(default=0.1, metadata={"later": True})
+    """with classes: share of examples whose label is dropped, so that samples can be guided (--guidance)"""
 
     def __post_init__(self) -> None:
+        check_share(self.unlabelled)
         if not 0 < self.share < 1:
             raise UserError(f"objective.share is {self.share}; both stages need a part: give more than 0, less than 1")
         if not 0 <= self.noise < math.inf:
             raise UserError(f"objective.noise is {self.noise}; give a finite number, 0 or more")
 
     def step(self, model: LatentFlow, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        x = next(batches)
+        x, label = next(examples(model, batches))
         if clock.fraction < self.share:
             codes = model.encoder(x).flatten(1)
             model.observe(codes.detach())
@@ -220,7 +255,8 @@ class LatentFlowMatching(Objective):
         else:
             with torch.no_grad():
                 y = model.scaled(x)
-            loss = regression(model, y, normal_like(y), draw_times(y.shape[0], self.time, y)).mean()
+            with given(thinned(label, self.unlabelled, model.classes)):
+                loss = regression(model, y, normal_like(y), draw_times(y.shape[0], self.time, y)).mean()
             yield Move("flow", loss, {"loss": loss})
 
     def check(self, model: Model, data: Data, steps: int = 0) -> None:
@@ -235,11 +271,15 @@ class LatentFlowMatching(Objective):
     def tied_to_budget(self) -> str:
         return f"the end of the autoencoder's stage, at {self.share:.0%} of the budget,"
 
+    def stages(self) -> tuple[float, ...]:
+        return (0.0, self.share)
+
     def validate(self, model: LatentFlow, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """val_recon: held-out squared error of the round trip, summed; val_error: the flow's, as in training."""
         recon, found = [], []
-        for x in batches:
+        for x, label in examples(model, batches):
             recon.append(sse(x, model.decoder(model.encoder(x))).double())
             y = model.scaled(x)
-            found.append(regression(model, y, normal_like(y), draw_times(y.shape[0], self.time, y)).double())
+            with given(label):
+                found.append(regression(model, y, normal_like(y), draw_times(y.shape[0], self.time, y)).double())
         return {"val_recon": torch.cat(recon).mean().item(), "val_error": torch.cat(found).mean().item()}

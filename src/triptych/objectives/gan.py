@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Move, Objective, Quantity, Undefined
+from triptych.core.labels import given
+from triptych.core.objective import examples
 from triptych.core.search import Among, Range
 from triptych.core.share import draw
 from triptych.errors import UserError
@@ -59,7 +61,10 @@ GAME = "two players pull it to and fro: in equilibrium it rests, at no value kno
 
 @dataclass(frozen=True)
 class Adversarial(Objective):
-    """The game: `n_critic` critic moves, each on a fresh real batch, then one generator move."""
+    """The game: `n_critic` critic moves, each on a fresh real batch, then one generator move.
+
+    Of a model with classes both players are given the labels of the real batch: D(x | y) and G(z | y).
+    """
 
     validates_averages = False  # a critic is evaluated with the generator that it plays with
 
@@ -93,14 +98,16 @@ class Adversarial(Objective):
     def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         G, D = model.generator, model.critic
         for _ in range(self.n_critic):
-            real = next(batches)
-            with torch.no_grad():
-                fake = G(model.prior(len(real)))
-            loss = self.critic(D, real, fake)
+            real, y = next(examples(model, batches))
+            with given(y):
+                with torch.no_grad():
+                    fake = G(model.prior(len(real)))
+                loss = self.critic(D, real, fake)
             yield Move("critic", loss, {"critic_loss": loss})
             self.after_critic(D)
-        fake = G(model.prior(len(real)))
-        loss = self.generator(D, real, fake)
+        with given(y):
+            fake = G(model.prior(len(real)))
+            loss = self.generator(D, real, fake)
         yield Move("generator", loss, {"generator_loss": loss})
 
     def check(self, model: Any, data: Data, steps: int = 0) -> None:
@@ -114,9 +121,10 @@ class Adversarial(Objective):
         """Mean critic scores of real and fake examples, how far apart they lie in standard deviations, and how
         diverse the samples are: their mean pairwise distance over the real examples'."""
         D, G = model.critic, model.generator
-        real = next(iter(batches))
-        fake = G(model.prior(len(real)))
-        d_real, d_fake = critic_scores(D, real, fake)
+        real, y = next(examples(model, batches))
+        with given(y):
+            fake = G(model.prior(len(real)))
+            d_real, d_fake = critic_scores(D, real, fake)
         spread = torch.cat([d_real - d_real.mean(), d_fake - d_fake.mean()]).std()
         apart = F.pdist(real.flatten(1)).mean()
         return {

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from triptych.core import Data, DataSpec, ModelSpec, Recipe, Shape, Train
+from triptych.core.labels import CLASSES, classes_in
+from triptych.core.model import ConditionalSpec
 from triptych.data import find, load_spec
 from triptych.errors import NoSplit, UserError
 from triptych.models.flows.coupling import NSF
@@ -31,19 +33,20 @@ LATENT = 64
 
 HELD_OUT = 0.1
 """Share of a table that is set aside where nobody says how much."""
-ROWS = (2_000, 4_000_000)
+ROWS = (4_000, 4_000_000)
 """Rows shown in the training of a small table and of a large one, at most."""
-PASSES = (20, 40)
-"""Passes over a table of few rows and of many between these. With more, held-out rows of small tables become less
-likely again: chosen by that on wine and breast cancer."""
+PASSES = 40
+"""Passes over a table between these. With more, held-out rows of small tables become less likely again: chosen by that
+on wine, iris and breast cancer."""
 
 
-def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True) -> tuple[Recipe, str]:
+def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True, labels: bool = True) -> tuple[Recipe, str]:
     """The recipe to train on images or vectors when none is named, and why in a sentence.
 
     It has the name of the data. For images it goes by their size, colour and number; those that are not square are
-    cropped, unless `crop` is false. Of vectors without a split a tenth is held out, unless `hold` is false. UserError
-    for a shape that no recommended recipe makes.
+    cropped, unless `crop` is false, and sub-folders, or other labels of somebody's own pictures, are classes that it is
+    conditioned on, unless `labels` is false. Of vectors without a split a tenth is held out, unless `hold` is false.
+    UserError for a shape that no recommended recipe makes.
     """
     if tabular(spec):
         return for_rows(spec, hold=hold)
@@ -65,11 +68,28 @@ def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True) -> tuple[
         why.append("half of them are mirrored (--train.no-flip leaves that out)")
     if spec.fit == "crop":
         why.append("they are cropped to squares (--fit squash keeps their edges)")
+    model = roomy(base.model)
+    if isinstance(model, ConditionalSpec) and Path(spec.name).expanduser().exists():
+        k, said = classes_of(data, labels=labels)
+        model = replace(model, classes=k)
+        why += said
     assert isinstance(base.objective, Relativistic)
     objective = replace(base.objective, augment=policy if few else ())
     name = called(spec.name)
     about = f"{name}: relativistic GAN, R1 + R2, averaged weights, decay to 0"
-    return Recipe(spec, roomy(base.model), objective, train, name=name, about=about), "; ".join(why)
+    return Recipe(spec, model, objective, train, name=name, about=about), "; ".join(why)
+
+
+def classes_of(data: Data, *, labels: bool) -> tuple[int, list[str]]:
+    """How many classes of these pictures a model is conditioned on, and why, in words; 0 for none."""
+    k = classes_in(data)
+    if k < 2:
+        return 0, []
+    if not labels:
+        return 0, [f"its {k:,} classes are left aside, as --unconditional asks"]
+    if k > CLASSES:
+        return 0, [f"its {k:,} classes are left aside: {CLASSES:,} is the most that a model is conditioned on"]
+    return k, [f"conditioned on its {k:,} classes (--unconditional leaves them aside)"]
 
 
 def tabular(spec: DataSpec) -> bool:
@@ -87,19 +107,19 @@ def for_rows(spec: DataSpec, *, hold: bool) -> tuple[Recipe, str]:
     why = list[str]()
     if hold and not spec.holdout and spec.split == "train" and lacks_test(spec):
         spec = replace(spec, holdout=HELD_OUT)
-        why.append("a tenth is held out, to see what is learned by heart (--holdout 0 trains on all)")
+        why.append("a tenth is held out, to see what is memorised (--holdout 0 trains on all)")
     data = load_spec(spec)
     if data.shape[0] < 2:
         raise UserError(f"{spec.name} has one column, and the recommended flow takes two or more; name a recipe")
     few = len(data) < FEW_ROWS
-    budget = min(max(ROWS[0], PASSES[not few] * len(data)), ROWS[1]) if data.distribution is None else POINTS
+    budget = min(max(ROWS[0], PASSES * len(data)), ROWS[1]) if data.distribution is None else POINTS
     model = NSF(layers=3, width=64, bins=8 if few else 16)
     train = replace(TABLE, batch=64, lr=5e-4) if few else TABLE
     name = called(spec.name)
     what = f"{len(data):,} rows of {data.shape[0]} numbers"
     why.insert(0, f"spline flow, for {what}: its likelihood is exact, and each column begins with its own quantiles")
     if data.distribution is None:
-        why.append(f"each row is shown {budget / len(data):.0f} times, as more would be learned by heart")
+        why.append(f"each row is shown {budget / len(data):.0f} times, as more would be memorised")
     about = f"{name}: rational-quadratic spline couplings, exact likelihood"
     return Recipe(spec, model, NLL(), replace(train, images=budget), name=name, about=about), "; ".join(why)
 

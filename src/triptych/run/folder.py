@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from triptych.core import Data, Model, Recipe, Split, encode
+from triptych.core import Conditional, Data, Model, Recipe, Split, encode
 from triptych.core.columns import Columns, read_back
 from triptych.core.frame import frame
 from triptych.core.model import Stepwise
@@ -341,6 +341,8 @@ class Run:
         for player in left_out(model.state_dict(), state):
             model.leave_out(player, f"{self.path.name} was given away without its {player}; train it again to have one")
         model.load_state_dict(state)
+        if isinstance(model, Conditional):
+            model.class_names = tuple(self.env.get("classes", ()))
         place(model, pick_device(device), "fp32")
         if isinstance(model, Stepwise) and self.env.get("precision") == "bf16":
             model.brief = arithmetic(model.device).bfloat16 is True

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 
 from triptych.core import Data, Model, Recipe, Train
 from triptych.core.data import LARGEST
+from triptych.core.model import ConditionalSpec
 from triptych.data import find, load_spec
 from triptych.errors import NoSplit, UserError
-from triptych.models.families import build
+from triptych.models.families import build, build_for
 from triptych.run.folder import Run
 from triptych.system import device
+from triptych.trainer.classes import undecided, with_classes
 from triptych.trainer.quantities import logged
 
 
@@ -48,7 +50,7 @@ class Plan:
     def model(self) -> Model:
         """The untrained model; it sets the global generator to the seed, from which training then goes on."""
         torch.manual_seed(self.seed)
-        return build(self.recipe.model, self.examples[0].shape)
+        return build_for(self.recipe.model, self.examples[0])
 
 
 def numbers(plan: Plan) -> None:
@@ -84,7 +86,11 @@ def side(plan: Plan) -> None:
     spec = plan.recipe.data
     if spec.size is not None and find(spec.name).encoded:
         width, height = spec.size
-        build(plan.recipe.model, (spec.channels or 3, height, width))
+        model = plan.recipe.model
+        if undecided(plan.recipe):
+            assert isinstance(model, ConditionalSpec)
+            model = replace(model, classes=0)
+        build(model, (spec.channels or 3, height, width))
 
 
 def flip(plan: Plan) -> None:
@@ -92,6 +98,11 @@ def flip(plan: Plan) -> None:
     data, _ = plan.examples
     if plan.recipe.train.flip and not data.is_images:
         raise UserError(f"train.flip mirrors pictures, and {data.name} holds none; leave it out")
+
+
+def classes(plan: Plan) -> None:
+    """Classes that the data do not have. From here on the recipe has their number."""
+    plan.recipe = with_classes(plan.recipe, plan.examples[0])
 
 
 def objective(plan: Plan) -> None:
@@ -110,7 +121,7 @@ def parts(plan: Plan) -> None:
             one_step(plan.recipe, plan.examples[0], plan.target, "fp32", 2 * train.accumulate)()
 
 
-CHECKS: tuple[Callable[[Plan], None], ...] = (numbers, best, seed, target, side, flip, objective, parts)
+CHECKS: tuple[Callable[[Plan], None], ...] = (numbers, best, seed, target, side, flip, classes, objective, parts)
 """Each raises UserError where a plan cannot be trained. They go from cheap to costly: nobody shall wait for data to be
 prepared, or a network to be built, to hear of a wrong number."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -24,13 +25,18 @@ TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}
 
 
 def compile_players(
-    model: Model, objective: Objective, batch: Tensor, precision: str, backend: str = "inductor"
+    model: Model,
+    objective: Objective,
+    batch: Tensor,
+    precision: str,
+    backend: str = "inductor",
+    labels: Tensor | None = None,
 ) -> str | None:
-    """Compile the players where that leaves the gradients of a step on `batch` what they were.
+    """Compile the players where that leaves the gradients of a step on `batch`, with its labels, what they were.
 
     None, or why nothing is compiled. Weights, statistics and random numbers are left as they were.
     """
-    wanted = gradients(model, objective, batch)
+    wanted = gradients(model, objective, batch, labels)
     for player in model.players.values():
         player.compile(backend=backend, dynamic=False)
         # Made from the uncompiled forward, and inside the compiled region: a gradient function built beforehand
@@ -40,7 +46,7 @@ def compile_players(
         with warnings.catch_warnings():
             # the compiler looks at every input's .grad, the generator's output included
             warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
-            found = gradients(model, objective, batch)
+            found = gradients(model, objective, batch, labels)
     except Exception as e:  # whatever a compiler may raise: training goes on without it
         leave(model)
         return f"it failed ({' '.join(str(e).split())[:200] or type(e).__name__})"
@@ -65,14 +71,33 @@ def leave(model: Model) -> None:
         compiled.pop(player, None)
 
 
-def gradients(model: Model, objective: Objective, batch: Tensor) -> list[Tensor]:
+class Same:
+    """One batch, again and again."""
+
+    def __init__(self, x: Tensor, y: Tensor | None) -> None:
+        self.x, self.y = x, y
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self
+
+    def __next__(self) -> Tensor:
+        return self.x
+
+    @property
+    def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same, with its labels."""
+        assert self.y is not None
+        return itertools.repeat((self.x, self.y))
+
+
+def gradients(model: Model, objective: Objective, batch: Tensor, labels: Tensor | None = None) -> list[Tensor]:
     """Gradient of each move of one step on `batch`, with the same random numbers every time; nothing is updated."""
     before = {k: v.clone() for k, v in model.state_dict().items()}
     devices = [model.device] if model.device.type == "cuda" else []
     found = []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
-        for move in objective.step(model, itertools.repeat(batch), Clock(0, 0, 0.0)):
+        for move in objective.step(model, Same(batch, labels), Clock(0, 0, 0.0)):
             weights = [w for name in move.names for w in model.players[name].parameters() if w.requires_grad]
             parts = torch.autograd.grad(move.loss, weights, allow_unused=True)
             found.append(torch.cat([p.flatten().float() for p in parts if p is not None]))

@@ -10,6 +10,7 @@ from triptych.core import Data, Model, Recipe
 from triptych.core.model import affordable
 from triptych.core.statistics import duration
 from triptych.evaluate.while_training import LEAST_SAMPLES, SAMPLE_PASSES
+from triptych.models.families import build
 from triptych.system import device as runtime
 from triptych.trainer.rehearsal import Pace, rehearse_steps
 
@@ -28,7 +29,7 @@ def forecast(
     """
     train = recipe.train
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        model = recipe.model.build(data.shape)
+        model = build(recipe.model, data.shape)
     measured = pace or rehearse_steps(recipe, data, test, device, precision, MEASURED)
     when = f"{train.images:,} images"
     if measured is not None:

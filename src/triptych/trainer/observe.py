@@ -13,7 +13,8 @@ from statistics import fmean
 from typing import Any
 
 from triptych.core import Clock, Density, Encoder, Sampler, Train, Undefined, quantity
-from triptych.data.batches import in_order
+from triptych.core.objective import examples
+from triptych.data.batches import InOrder
 from triptych.errors import Diverged, UserError
 from triptych.evaluate.curve import draw_curve
 from triptych.evaluate.while_training import during_training, left_out_along, of_features, samples_along
@@ -147,8 +148,10 @@ class Compile(Observer):
     def begin(self, state: State) -> None:
         if not device.compiles(state.model.device) or state.ranks.world > 1:  # each rank would compile for itself
             return
-        batch = next(in_order(state.data, state.train.batch, state.model.device))
-        why_not = compilation.compile_players(state.model, state.objective, batch, self.run.env["precision"])
+        first = InOrder(state.data, state.train.batch, state.model.device)
+        batch, labels = next(examples(state.model, first))
+        precision = self.run.env["precision"]
+        why_not = compilation.compile_players(state.model, state.objective, batch, precision, labels=labels)
         self.run.set_status(compiled=why_not is None)
         if why_not is not None:
             self.sink.text(f"torch.compile is left out, training is eager: {why_not}")
@@ -184,7 +187,7 @@ class Evaluate(Observer):
     def __call__(self, state: State, line: dict[str, Any]) -> None:
         train, model = state.train, state.model
         clock = Clock(state.step, state.images, min(state.images / train.images, 1.0))
-        batches = in_order(state.held_out, max(train.batch, 256), model.device, VALIDATED)
+        batches = InOrder(state.held_out, max(train.batch, 256), model.device, VALIDATED)
         with device.evaluation_mode(model, state.seed), compilation.eager(model):
             with state.averages.applied() if state.objective.validates_averages else nullcontext():
                 found = state.objective.validate(model, batches, clock)
@@ -215,7 +218,10 @@ class Evaluate(Observer):
 
 
 class Draw(Observer):
-    """Pictures on the same noise every time; reconstructions of the first held-out pictures; at 0 images real ones."""
+    """Pictures on the same noise every time; reconstructions of the first held-out pictures; at 0 images real ones.
+
+    At the end also samples beside the same noise at the family's cooler temperature, where it has one.
+    """
 
     def __init__(self, *every: int, sink: Sink) -> None:
         super().__init__(*every)
@@ -228,13 +234,18 @@ class Draw(Observer):
         with device.evaluation_mode(model, state.seed), compilation.eager(model), state.averages.applied():
             if isinstance(model, Sampler) and data.is_images:
                 sink.images("samples", state.images, tiles.tile(model.sample(64, seed=0)))
+                if state.finished and model.cooler is not None:
+                    both = tiles.pairs(model.sample(36, seed=0), model.sample(36, seed=0, temperature=model.cooler))
+                    sink.images("cooled", state.images, tiles.tile(both, columns=12))
             elif isinstance(model, Sampler) and data.shape == (2,) and data.typed is None:
                 sink.images("samples", state.images, planes.plane_of(model, data))
             elif isinstance(model, Sampler) and data.typed is not None:
                 sink.images("samples", state.images, columns.sheet_image(model.sample(2_000, seed=0), state.held_out))
             if isinstance(model, Encoder) and not isinstance(model, Density) and data.is_images:
-                x = latent_space.public(state.held_out, range(min(36, len(state.held_out))))
-                pairs = tiles.pairs(x, latent_space.decode(model, latent_space.encode(model, x)))
+                rows = range(min(36, len(state.held_out)))
+                x = latent_space.public(state.held_out, rows)
+                y = latent_space.labels_for(model, state.held_out, rows)
+                pairs = tiles.pairs(x, latent_space.decode(model, latent_space.encode(model, x, y=y), y=y))
                 sink.images("reconstructions", state.images, tiles.tile(pairs, columns=12))
 
 

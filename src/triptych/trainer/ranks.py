@@ -6,21 +6,24 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from triptych.core import Data, Recipe, decode, encode
+from triptych.core.model import ConditionalSpec
 from triptych.data import load_spec
 from triptych.errors import UserError
-from triptych.models.families import build
+from triptych.models.families import build_for
 from triptych.run import data as run_data
 from triptych.run.folder import Run
 from triptych.system import device as runtime
 from triptych.system.distributed import Ranks
 from triptych.system.files import write_json
 from triptych.trainer.checks import check_divides
+from triptych.trainer.classes import undecided
 from triptych.trainer.state import State
 
 Say = Callable[[str], None]
@@ -57,11 +60,17 @@ def cut_off(ranks: Ranks, recipe: Recipe, seed: int, out: str | Path | None) -> 
     if not ranks.restarts:
         return None
 
+    def asked_for(run: Run) -> bool:
+        other = run.recipe
+        if undecided(recipe) and isinstance(other.model, ConditionalSpec):  # the run has their number
+            other = replace(other, model=replace(other.model, classes="auto"))
+        return other == recipe
+
     def begun() -> str:
         usual = Path("runs") / f"{recipe.name or 'run'}-{seed}"
         places = [Path(out)] if out is not None else [usual, *usual.parent.glob(f"{usual.name}-*")]
         found = [p for p in places if (p / "recipe.json").is_file()]
-        mine = [p for p in found if (run := Run(p)).recipe == recipe and run.seed == seed and not run.finished]
+        mine = [p for p in found if asked_for(run := Run(p)) and run.seed == seed and not run.finished]
         return str(max(mine, key=lambda p: p.stat().st_mtime, default=""))
 
     path = ranks.told(begun)
@@ -141,7 +150,7 @@ def followed(told: dict[str, Any], device: str | None, where: str | None) -> tup
     data = load_spec(recipe.data) if told["fresh"] and where is None else moved(run.path, where)
     target = runtime.pick_device(device or env["device"])
     torch.manual_seed(run.seed)
-    model = runtime.place(build(recipe.model, data.shape), target, env["precision"])
+    model = runtime.place(build_for(recipe.model, data), target, env["precision"])
     return run, State(recipe, model, data, None, run.seed)
 
 

@@ -13,9 +13,10 @@ import torch
 
 from triptych.core import Data, Model, Recipe, Train, decode, encode
 from triptych.core.features import Extractors
+from triptych.core.model import class_count
 from triptych.errors import UserError
 from triptych.evaluate.while_training import FEWEST, LEAST, as_before, left_out_along, of_features, prepare
-from triptych.models.families import build
+from triptych.models.families import build_for
 from triptych.models.layers.data_init import head_start
 from triptych.recipes.command import command
 from triptych.run import data as run_data
@@ -26,6 +27,7 @@ from triptych.system.files import write_json
 from triptych.system.locks import exclusive
 from triptych.system.processor import arithmetic
 from triptych.trainer.checks import Plan, check, check_checkpoints, check_train, enough_memory
+from triptych.trainer.classes import told
 from triptych.trainer.cost import forecast
 from triptych.trainer.observe import go_back
 from triptych.trainer.optimizers import learning_rate
@@ -45,6 +47,8 @@ def begin(
     ready = prepared(recipe, seed, device, minutes, announce)
     plan, env, recipe = ready.plan, ready.env | marks(ready.extractors), ready.plan.recipe
     if announce is not None:
+        for line in told(recipe, plan.examples[0]):
+            announce(line)
         foretell(plan, env, ready.pace, announce)
     (data, test), model = plan.examples, plan.model
     runtime.place(model, plan.target, env["precision"])
@@ -88,6 +92,7 @@ def prepared(
         check_minutes(minutes)
     plan = Plan(recipe, seed, device)
     check(plan)
+    recipe = plan.recipe
     with runtime.threads(runtime.pick_threads(plan.model, plan.target)):
         chosen = choose(recipe, plan.model, plan.examples[0], plan.target)
     env = environment(plan, chosen)
@@ -111,6 +116,7 @@ def affordable(recipe: Recipe, seed: int, device: str, seconds: float) -> int:
     """
     ready = prepared(recipe, seed, device, watched=False)
     plan, threads = ready.plan, ready.env["threads"]
+    recipe = plan.recipe
     with enough_memory(), runtime.threads(threads):
         pace = processor_pace(recipe, *plan.examples, plan.target, ready.env["precision"], min(seconds, 5.0))
     images = int(seconds / pace) // recipe.train.batch * recipe.train.batch
@@ -136,6 +142,8 @@ def environment(plan: Plan, chosen: Choice) -> dict[str, Any]:
     }
     if data.origin:
         env["data"]["origin"] = list(data.origin)
+    if class_count(plan.model):
+        env["classes"] = list(data.classes)
     if data.typed is not None:
         env["data"]["columns"] = data.typed.told()
     return env
@@ -225,7 +233,7 @@ def restored(run: Run, device: str | None, more: More, where: str | None, announ
             done = max([*saved, 0])
             images, _ = budget_for(more.minutes, run.recipe, train, test, target, env, done, features)
     torch.manual_seed(run.seed)
-    model = build(run.recipe.model, train.shape)
+    model = build_for(run.recipe.model, train)
     if images is not None:
         run = set_budget(run, images, model, train, announce)
         env["command"] = again(run.recipe, run.seed)

@@ -6,7 +6,7 @@ shares of a move are backward before anything is updated, so that the update is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -82,8 +82,8 @@ def in_parts(state: State) -> None:
     """
     k, model = state.train.accumulate, state.model
     shares, clock = [state.ranks.share(i, k) for i in range(k)], state.clock()
-    drawn: list[Tensor] = []
-    games = [state.objective.step(model, part_of(state.batches, drawn, i, k), clock) for i in range(k)]
+    drawn: list[tuple[Tensor, ...]] = []
+    games = [state.objective.step(model, PartOf(state.batches, drawn, i, k), clock) for i in range(k)]
     while True:
         noise, before, after = device.random_state(model.device), copied(buffers(model)), []
         moves: list[Move] = []
@@ -108,14 +108,31 @@ def in_parts(state: State) -> None:
         state.accumulate(logs)
 
 
-def part_of(batches: Batches, drawn: list[Tensor], i: int, k: int) -> Iterator[Tensor]:
+class PartOf:
     """The i-th of k parts of each batch; whoever comes first draws it, and it is kept in `drawn` for the others."""
-    at = 0
-    while True:
-        if at == len(drawn):
-            drawn.append(next(batches))
-        yield drawn[at].chunk(k)[i]
-        at += 1
+
+    def __init__(self, batches: Batches, drawn: list[tuple[Tensor, ...]], i: int, k: int) -> None:
+        self.batches, self.drawn, self.i, self.k, self.at = batches, drawn, i, k, 0
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return self
+
+    def __next__(self) -> Tensor:
+        return self.part(lambda: (next(self.batches),))[0]
+
+    @property
+    def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same, with the labels of each part."""
+        while True:
+            x, y = self.part(lambda: next(self.batches.labelled))
+            yield x, y
+
+    def part(self, draw: Callable[[], tuple[Tensor, ...]]) -> list[Tensor]:
+        """Ours of the next batch, that `draw` draws where nobody has."""
+        if self.at == len(self.drawn):
+            self.drawn.append(draw())
+        self.at += 1
+        return [t.chunk(self.k)[self.i] for t in self.drawn[self.at - 1]]
 
 
 def mean_of(moves: list[Move]) -> Move:

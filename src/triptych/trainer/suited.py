@@ -6,9 +6,11 @@ import torch
 
 from triptych.core import Data, Recipe
 from triptych.core.statistics import duration
+from triptych.models.families import build
 from triptych.recipes.recommended import narrower
 from triptych.system import device as runtime
 from triptych.trainer.checks import Plan, enough_memory
+from triptych.trainer.classes import with_classes
 from triptych.trainer.precision import choose
 from triptych.trainer.rehearsal import one_step, rehearsing
 
@@ -25,6 +27,7 @@ def suited(recipe: Recipe, minutes: float, device: str) -> tuple[Recipe, str]:
     """
     where, counts = runtime.pick_device(device), list[tuple[Recipe, int]]()
     data = Plan(recipe, 0, device).examples[0]
+    recipe = with_classes(recipe, data)
     for variant in narrower(recipe, data.shape):
         counts.append((variant, within(variant, data, minutes, where)))
         if counts[-1][1] >= ENOUGH:
@@ -43,7 +46,7 @@ def within(recipe: Recipe, data: Data, minutes: float, device: torch.device) -> 
     """Images that steps alone see in so many minutes, two figures of it, by steps of an eighth of the batch."""
     batch = max(8, recipe.train.batch // 8)
     with rehearsing(device), enough_memory():
-        model = recipe.model.build(data.shape)
+        model = build(recipe.model, data.shape)
         with runtime.threads(runtime.pick_threads(model, device)):
             precision = choose(recipe, model, data, device).precision
             step = one_step(recipe, data, device, precision, batch)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Distribution, Split
+from triptych.core.data import InParts
 from triptych.core.preparation import Preparation
 from triptych.data.source import Source, digest
 from triptych.errors import UserError
@@ -37,7 +38,7 @@ def _gaussians(x: Tensor, centres: Tensor, log_weights: Tensor, std: float) -> T
     return out.to(x.device, x.dtype)
 
 
-class Mixture(Distribution):
+class Mixture(InParts):
     """Gaussians around `modes` (m, d), with `std` in every direction. The density is exact.
 
     They are equally likely, or have the probabilities `weights` (m,).
@@ -48,13 +49,14 @@ class Mixture(Distribution):
 
     def __init__(self, modes: Tensor, std: float, weights: Tensor | None = None) -> None:
         self.modes, self.std, self.weights = modes.float(), std, weights
+        self.parts = len(modes)
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+    def draw_labelled(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         if self.weights is None:
             which = torch.randint(len(self.modes), (n,), generator=generator)
         else:
             which = torch.multinomial(self.weights, n, replacement=True, generator=generator)
-        return self.modes[which] + self.std * torch.randn(n, self.modes.shape[1], generator=generator)
+        return self.modes[which] + self.std * torch.randn(n, self.modes.shape[1], generator=generator), which
 
     def log_prob(self, x: Tensor) -> Tensor:
         m = len(self.modes)
@@ -75,11 +77,29 @@ class Turned(Distribution):
         self.std, self.weights = inner.std, inner.weights
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        return (self.inner.draw(n, generator).double() @ self.matrix.T).float()
+        return self.turned(self.inner.draw(n, generator))
+
+    def turned(self, x: Tensor) -> Tensor:
+        """Points x (n, 2) of the inner distribution, turned."""
+        return (x.double() @ self.matrix.T).float()
 
     def log_prob(self, x: Tensor) -> Tensor:
         # float64 throughout: rounded in float32, points on an edge of the checkerboard would change sides
         return self.inner.log_prob(x.to("cpu", torch.float64) @ self.matrix).to(x.device, x.dtype)
+
+
+class TurnedInParts(Turned, InParts):
+    """One that comes in parts, turned with them."""
+
+    inner: InParts
+
+    def __init__(self, inner: InParts, degrees: float) -> None:
+        super().__init__(inner, degrees)
+        self.parts = inner.parts
+
+    def draw_labelled(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        x, which = self.inner.draw_labelled(n, generator)
+        return self.turned(x), which
 
 
 class Curve(Distribution):
@@ -98,8 +118,12 @@ class Curve(Distribution):
         """(n, 2) points of the curve at u (n,); smooth within each panel."""
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        return self.draw_along(n, generator)[0]
+
+    def draw_along(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """n fresh points, (n, 2), and the u (n,) of each."""
         u = torch.rand(n, generator=generator)
-        return self.at(u) + self.noise * torch.randn(n, 2, generator=generator)
+        return self.at(u) + self.noise * torch.randn(n, 2, generator=generator), u
 
     def log_prob(self, x: Tensor) -> Tensor:
         nodes, weights = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(8))
@@ -119,10 +143,14 @@ class SwissRoll(Curve):
         return torch.stack([t * t.cos(), t * t.sin()], 1) / 7.5
 
 
-class Moons(Curve):
+class Moons(Curve, InParts):
     """Two interleaved half circles of radius 1, centred on the origin, with noise 0.1."""
 
-    noise = 0.1
+    noise, parts = 0.1, 2
+
+    def draw_labelled(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        x, u = self.draw_along(n, generator)
+        return x, (u >= 0.5).long()
 
     def at(self, u: Tensor) -> Tensor:
         t = (2 * u % 1) * math.pi
@@ -131,7 +159,7 @@ class Moons(Curve):
         return torch.where(u[:, None] < 0.5, upper, lower) - torch.tensor([0.5, 0.25], dtype=u.dtype)
 
 
-class Rings(Distribution):
+class Rings(InParts):
     """Circles of the radii given around `centres`, equally likely, with noise 0.05.
 
     Exact: a circle of radius R smeared by N(0, s² I) has the density
@@ -141,13 +169,13 @@ class Rings(Distribution):
     noise = 0.05
 
     def __init__(self, radii: tuple[float, ...], centres: tuple[tuple[float, float], ...]) -> None:
-        self.radii, self.centres = radii, torch.tensor(centres)
+        self.radii, self.centres, self.parts = radii, torch.tensor(centres), len(radii)
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+    def draw_labelled(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         which = torch.randint(len(self.radii), (n,), generator=generator)
         angle = 2 * math.pi * torch.rand(n, generator=generator)
         circle = torch.tensor(self.radii)[which, None] * torch.stack([angle.cos(), angle.sin()], 1)
-        return circle + self.noise * torch.randn(n, 2, generator=generator) + self.centres[which]
+        return circle + self.noise * torch.randn(n, 2, generator=generator) + self.centres[which], which
 
     def log_prob(self, x: Tensor) -> Tensor:
         r = (x.to("cpu", torch.float64)[:, None] - self.centres.double()).norm(dim=2)
@@ -157,7 +185,7 @@ class Rings(Distribution):
         return (torch.logsumexp(each, 1) - math.log(len(self.radii))).to(x.device, x.dtype)
 
 
-class Pinwheel(Distribution):
+class Pinwheel(InParts):
     """Five sheared Gaussian arms: (1 + 0.3 a, 0.1 b) turned by 2πk/5 + 0.25 exp(radius), a, b ~ N(0, 1).
 
     The set of Johnson et al. 2016 shears by the first coordinate; here the radius does it. The pictures look
@@ -165,35 +193,37 @@ class Pinwheel(Distribution):
     the mixture's at the point turned back.
     """
 
-    arms, radial, tangential, rate = 5, 0.3, 0.1, 0.25
+    parts, radial, tangential, rate = 5, 0.3, 0.1, 0.25
 
     def _turn(self, x: Tensor, angle: Tensor) -> Tensor:
         c, s = angle.cos(), angle.sin()
         return torch.stack([c * x[..., 0] - s * x[..., 1], s * x[..., 0] + c * x[..., 1]], -1)
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        arm = torch.randint(self.arms, (n,), generator=generator)
+    def draw_labelled(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        arm = torch.randint(self.parts, (n,), generator=generator)
         x = torch.randn(n, 2, generator=generator) * torch.tensor([self.radial, self.tangential])
         x = x + torch.tensor([1.0, 0.0])
-        return self._turn(x, 2 * math.pi / self.arms * arm + self.rate * x.norm(dim=1).exp())
+        return self._turn(x, 2 * math.pi / self.parts * arm + self.rate * x.norm(dim=1).exp()), arm
 
     def log_prob(self, x: Tensor) -> Tensor:
         y = x.to("cpu", torch.float64)[:, None, :]
-        arm = torch.arange(self.arms, dtype=torch.float64)
-        back = self._turn(y, -(2 * math.pi / self.arms * arm + self.rate * y.norm(dim=2).exp()))
+        arm = torch.arange(self.parts, dtype=torch.float64)
+        back = self._turn(y, -(2 * math.pi / self.parts * arm + self.rate * y.norm(dim=2).exp()))
         a, b = (back[..., 0] - 1) / self.radial, back[..., 1] / self.tangential
-        area = 2 * math.pi * self.radial * self.tangential * self.arms
+        area = 2 * math.pi * self.radial * self.tangential * self.parts
         return (torch.logsumexp(-(a**2 + b**2) / 2, 1) - math.log(area)).to(x.device, x.dtype)
 
 
-class Checkerboard(Distribution):
+class Checkerboard(InParts):
     """Uniform on eight of the sixteen unit squares of [−2, 2]²; the density is 1/8 there, and 0 outside."""
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+    parts = 8
+
+    def draw_labelled(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         column = torch.randint(4, (n,), generator=generator)
         row = 2 * torch.randint(2, (n,), generator=generator) + column % 2
         corner = torch.stack([column, row], 1).float() - 2
-        return corner + torch.rand(n, 2, generator=generator)
+        return corner + torch.rand(n, 2, generator=generator), 2 * column + row // 2
 
     def log_prob(self, x: Tensor) -> Tensor:
         cell = (x.detach() + 2).floor()
@@ -246,17 +276,33 @@ class Toy(Source):
 
     def rotated(self, degrees: float) -> Toy:
         about = f"{self.about}, turned by {degrees:g} degrees"
-        return dataclasses.replace(self, distribution=Turned(self.distribution, degrees), about=about)
+        inner = self.distribution
+        turned = TurnedInParts(inner, degrees) if isinstance(inner, InParts) else Turned(inner, degrees)
+        return dataclasses.replace(self, distribution=turned, about=about)
 
     def load(self, name: str, split: Split, how: Preparation) -> Data:
         if how != Preparation():
             raise UserError(f"{name} is a distribution on the plane, not pictures; drop the preparation options")
         wanted = {"train": ["train"], "test": ["test"], "all": ["train", "test"]}[split]
         sizes, seeds = {"train": self.train, "test": self.test}, {"train": 7_001, "test": 7_002}
-        x = torch.cat([self.distribution.draw(sizes[s], torch.Generator().manual_seed(seeds[s])) for s in wanted])
+        law, labels, classes = self.distribution, None, ()
+        streams = [(sizes[s], torch.Generator().manual_seed(seeds[s])) for s in wanted]
+        if isinstance(law, InParts):
+            x, labels = (torch.cat(parts) for parts in zip(*(law.draw_labelled(*s) for s in streams), strict=True))
+            classes = tuple(str(k) for k in range(law.parts))
+        else:
+            x = torch.cat([law.draw(*s) for s in streams])
         about = {"summary": self.about, **self.card}
         return Data(
-            name, x, split, fingerprint=digest(x), distribution=self.distribution, columns=("x", "y"), about=about
+            name,
+            x,
+            split,
+            labels,
+            fingerprint=digest(x),
+            distribution=law,
+            classes=classes,
+            columns=("x", "y"),
+            about=about,
         )
 
 

@@ -10,11 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.core import ModelSpec, Shape
+from triptych.core import Shape
+from triptych.core.model import ConditionalSpec
 from triptych.core.search import Among
 from triptych.models.families import FlowModel
 from triptych.models.flows.coupling import alternated, columns
 from triptych.models.layers.bijections import Affine, Compose, Standardize
+from triptych.models.layers.conditional import appended, width_of
 
 
 class MaskedLinear(nn.Linear):
@@ -30,16 +32,18 @@ class MaskedLinear(nn.Linear):
         return F.linear(input, self.weight * self.mask, self.bias)
 
 
-def made(d: int, outputs: int, hidden: Sequence[int]) -> nn.Sequential:
+def made(d: int, outputs: int, hidden: Sequence[int], classes: int = 0) -> nn.Sequential:
     """x (n, d) to (n, outputs · d), output block by block; number i of a block depends on x₁ … xᵢ₋₁ only.
 
-    The last layer starts at zero. Source: Germain et al. 2015, section 4.
+    Where there are classes, all of them depend on the label at hand. The last layer starts at zero. Source: Germain
+    et al. 2015, section 4.
     """
-    degree = torch.arange(1, d + 1)
-    layers: list[nn.Module] = []
+    degree = torch.cat([torch.arange(1, d + 1), torch.zeros(width_of(classes), dtype=torch.int64)])
+    layers: list[nn.Module] = appended(classes)
     for width in hidden:
         # Hidden degrees run over 1 … d − 1; with one column no unit may see anything and the biases decide.
-        after = torch.arange(width) % max(d - 1, 1) + (1 if d > 1 else 0)
+        # With a label, which is before all columns, some units see that alone: they speak for the first column.
+        after = torch.arange(width) % d if classes else torch.arange(width) % max(d - 1, 1) + (1 if d > 1 else 0)
         layer = MaskedLinear(degree, after)
         with torch.no_grad():
             layer.weight.normal_(0, 1).mul_((2 / layer.mask.sum(1).clamp_min(1)).sqrt()[:, None])
@@ -58,10 +62,10 @@ class MaskedAutoregressive(Affine):
     Source: Papamakarios et al. 2017, section 3, with μ and α folded into t and s.
     """
 
-    def __init__(self, d: int, hidden: Sequence[int]) -> None:
+    def __init__(self, d: int, hidden: Sequence[int], classes: int = 0) -> None:
         super().__init__()
         self.d = d
-        self.net = made(d, 2, hidden)
+        self.net = made(d, 2, hidden, classes)
 
     @property
     def passes_back(self) -> float:
@@ -81,7 +85,7 @@ class MaskedAutoregressive(Affine):
 
 
 @dataclass(frozen=True)
-class MAF(ModelSpec):
+class MAF(ConditionalSpec):
     """Masked autoregressive flow for vectors, columns standardised first. Sampling takes d passes per layer."""
 
     layers: Annotated[int, Among(4, 8)] = 8
@@ -93,5 +97,5 @@ class MAF(ModelSpec):
 
     def build(self, shape: Shape) -> FlowModel:
         d = columns(shape, "MAF", least=1)
-        layers = alternated(d, self.layers, lambda: MaskedAutoregressive(d, [self.width] * self.depth))
-        return FlowModel(shape, Compose([Standardize(d), *layers]))
+        layers = alternated(d, self.layers, lambda: MaskedAutoregressive(d, [self.width] * self.depth, self.k))
+        return FlowModel(shape, Compose([Standardize(d), *layers]), classes=self.k)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from triptych.core import Density, Encoder, ModelSpec, Sampler, Shape, to_inner, to_public
+from triptych.core import Conditional, Density, Encoder, Model, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
-from triptych.core.model import Cost, Stepwise
+from triptych.core.labels import Asked, given, labels_at_hand
+from triptych.core.model import ConditionalSpec, Cost, Stepwise
 from triptych.core.share import draw, uniform_like
 from triptych.errors import UserError
 from triptych.models.flows import ode
@@ -30,7 +31,7 @@ ROUGH = 1e-3
 """Tolerance of likelihoods that are only looked at: maps of the plane."""
 
 
-class Scaled(Sampler, Stepwise):
+class Scaled(Conditional, Sampler, Stepwise):
     """Abstract base of models that learn the path x_t = (1 − t) z + t x from noise z to scaled data x.
 
     Inside, data have mean 0 and standard deviation 1: vectors column by column, images as a whole. `fit` sets that,
@@ -52,7 +53,7 @@ class Scaled(Sampler, Stepwise):
     low: Tensor
     high: Tensor
 
-    def __init__(self, shape: Shape, flow: nn.Module, moved: Shape | None = None) -> None:
+    def __init__(self, shape: Shape, flow: nn.Module, moved: Shape | None = None, classes: int = 0) -> None:
         """`moved` is the shape of what is moved; default: an example."""
         super().__init__(shape)
         self.moved = tuple(shape) if moved is None else tuple(moved)
@@ -61,6 +62,7 @@ class Scaled(Sampler, Stepwise):
         k = 1 if moved is None and len(shape) == 3 else self.latent
         for name, value in (("centre", 0.0), ("scale", 1.0), ("low", -math.inf), ("high", math.inf)):
             self.register_buffer(name, torch.full((k,), value))
+        self.use_classes(classes)
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> None:
@@ -128,25 +130,54 @@ class Carried(Scaled, Encoder):
     solvers: ClassVar[tuple[str, ...]] = ode.SOLVERS
 
     def __init__(self, shape: Shape, flow: nn.Module, settings: Integration, moved: Shape | None = None) -> None:
-        super().__init__(shape, flow, moved)
+        super().__init__(shape, flow, moved, settings.k)
         self.solver, self.steps, self.tolerance = str(settings.solver), settings.steps, settings.tolerance
+        self.guidance = settings.guidance
         self.evaluations: dict[str, float] = {}
         """of the velocity, by the last adaptive solutions: `sample`, `likelihood`"""
 
     @property
     def cost(self) -> Cost:
+        passes = 1 if self.guidance == 1 else 2
         if self.solver == "dopri5":
-            return Cost(self.evaluations.get("sample", USUAL))
-        return Cost(float(self.steps * ode.TABLEAUS[self.solver].stages))
+            return Cost(passes * self.evaluations.get("sample", USUAL))
+        return Cost(float(passes * self.steps * ode.TABLEAUS[self.solver].stages))
 
     def velocity(self, t: Tensor, x: Tensor) -> Tensor:
         """v of scaled, flat x (n, d) at times t (n, 1)."""
         r = radius(t)
-        return ((2 * t - 1) / r * x + self.network(x / r, t)) / r
+        return ((2 * t - 1) / r * x + self.guided(x / r, t)) / r
 
-    def held(self, t: Tensor, x: Tensor, limits: Tensor) -> Tensor:
-        """The velocity towards the guess held to `limits`, the lowest and highest values side by side, (n, 2 d)."""
-        v, left = self.velocity(t, x), 1 - t
+    def guided(self, seen: Tensor, t: Tensor) -> Tensor:
+        """F without a label, and w times the way from there to F with it; w = 1 is F with the label.
+
+        Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", eq. 6, with w counted from 0.
+        """
+        known = self.network(seen, t)
+        if self.guidance == 1:
+            return known
+        with given(torch.full((seen.shape[0],), self.classes, device=seen.device)):
+            return torch.lerp(self.network(seen, t), known, self.guidance)
+
+    def beside(self, *columns: Tensor) -> Tensor:
+        """What a solver carries beside each row: these columns, and the row's label where there are classes."""
+        if not self.classes:
+            return torch.cat(columns, 1)
+        y = labels_at_hand(columns[0].shape[0])
+        return torch.cat([*columns, (y if y.dim() == 2 else y[:, None]).to(columns[0])], 1)
+
+    def parted(self, beside: Tensor, columns: int) -> tuple[Tensor, Tensor | None]:
+        """The inverse of `beside`: so many columns, and the labels (n,) or shares of classes (n, K)."""
+        if not self.classes:
+            return beside, None
+        y = beside[:, columns:]
+        return beside[:, :columns], y[:, 0].long() if y.shape[1] == 1 else y
+
+    def held(self, t: Tensor, x: Tensor, beside: Tensor) -> Tensor:
+        """The velocity towards the guess held to limits, the lowest and highest values (n, 2 d) in `beside`."""
+        limits, y = self.parted(beside, 2 * x.shape[1])
+        with given(y):
+            v, left = self.velocity(t, x), 1 - t
         low, high = limits.chunk(2, dim=1)
         guess = x + left * v
         inside = torch.minimum(torch.maximum(guess, low), high)
@@ -177,24 +208,28 @@ class Carried(Scaled, Encoder):
         times = self.times()
         return ode.fixed(self.held, x, times[::-1] if back else times, self.solver, limits)
 
-    def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
+    def path(self, z: Tensor, steps: int, y: Asked = None) -> Iterator[Tensor]:
         x = check_codes(self, z)
-        limits = torch.cat([self.low.expand_as(z), self.high.expand_as(z)], 1)
+        with given(self.labels(y, z.shape[0])):
+            limits = self.beside(self.low.expand_as(z), self.high.expand_as(z))
         solver = "heun" if self.solver == "dopri5" else self.solver
         yield self.unscaled(x)
         for i in range(steps):
             x = ode.fixed(self.held, x, [i / steps, (i + 1) / steps], solver, limits)
             yield self.unscaled(x)
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, y: Asked = None) -> Tensor:
         z = check_codes(self, z)
-        return self.unscaled(self.carry(z, torch.cat([self.low.expand_as(z), self.high.expand_as(z)], 1)))
+        with given(self.labels(y, z.shape[0])):
+            limits = self.beside(self.low.expand_as(z), self.high.expand_as(z))
+        return self.unscaled(self.carry(z, limits))
 
-    def encode(self, x: Tensor) -> Tensor:
-        y = self.scaled(to_inner(check_examples(self, x)))
+    def encode(self, x: Tensor, y: Asked = None) -> Tensor:
+        at = self.scaled(to_inner(check_examples(self, x)))
         # an example beyond the range of the training data is not pulled into it
-        limits = [torch.minimum(self.low, y.detach()), torch.maximum(self.high, y.detach())]
-        return self.carry(y, torch.cat(limits, 1), back=True)
+        limits = torch.minimum(self.low, at.detach()), torch.maximum(self.high, at.detach())
+        with given(self.labels(y, x.shape[0])):
+            return self.carry(at, self.beside(*limits), back=True)
 
 
 class ContinuousFlow(Carried, Density):
@@ -216,16 +251,28 @@ class ContinuousFlow(Carried, Density):
     @property
     def cost(self) -> Cost:
         traces = self.latent if self.exact_trace else self.probes
-        return Cost(super().cost.sample, USUAL * (1 + 2 * traces))
+        return Cost(super().cost.sample, USUAL * (1 + 2 * traces) * max(self.classes, 1))
 
     @property
     def exact_trace(self) -> bool:
         return self.latent <= EXACT
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Nats per example, in the data's units (images: on [0, 1]^d); each call draws probes where it needs them."""
+    def log_prob(self, x: Tensor, y: Asked = None) -> Tensor:
+        """Nats per example, in the data's units (images: on [0, 1]^d); each call draws probes where it needs them.
+
+        Of a model with classes that of x given y, or without y that of x whatever its class. UserError where samples
+        are guided: these are of another distribution, whose density is no p(x | y) of the model.
+        """
         inner = to_inner(check_examples(self, x))
-        log_p = self.log_density(self.scaled(inner)) - self.log_scale
+        if self.guidance != 1:
+            raise UserError(
+                f"samples guided with weight {self.guidance:g} are drawn from no p(x | y) and have no density; "
+                "give --guidance 1 for likelihoods"
+            )
+        if self.classes and y is None:
+            return self.log_joint(x).logsumexp(1)
+        with given(self.labels(y, x.shape[0])):
+            log_p = self.log_density(self.scaled(inner)) - self.log_scale
         return log_p + self.latent * math.log(2) if x.dim() == 4 else log_p
 
     def log_prob_to_look_at(self, x: Tensor) -> Tensor:
@@ -245,8 +292,9 @@ class ContinuousFlow(Carried, Density):
         if not self.exact_trace:
             signs = draw(lambda n: torch.randint(0, 2, (n, self.probes * d), device=x.device), n).to(x) * 2 - 1
 
-        def field(t: Tensor, state: Tensor, signs: Tensor) -> Tensor:
-            with torch.enable_grad():
+        def field(t: Tensor, state: Tensor, beside: Tensor) -> Tensor:
+            signs, label = self.parted(beside, 0 if self.exact_trace else self.probes * d)
+            with torch.enable_grad(), given(label):
                 y = state[:, :d]
                 y = y if y.requires_grad else y.detach().requires_grad_()
                 v = self.velocity(t, y)
@@ -254,7 +302,7 @@ class ContinuousFlow(Carried, Density):
             return rate if graph else rate.detach()
 
         state = torch.cat([x, x.new_zeros(n, 1)], 1)
-        state, self.evaluations["likelihood"] = self.adapted(field, state, signs, back=True)
+        state, self.evaluations["likelihood"] = self.adapted(field, state, self.beside(signs), back=True)
         z = state[:, :d]
         return -0.5 * (z.square().sum(1) + d * math.log(2 * math.pi)) + state[:, d]
 
@@ -289,8 +337,8 @@ class OnePassFlow(Scaled):
     that it has neither a likelihood nor a way back.
     """
 
-    def __init__(self, shape: Shape, flow: nn.Module) -> None:
-        super().__init__(shape, flow)
+    def __init__(self, shape: Shape, flow: nn.Module, classes: int = 0) -> None:
+        super().__init__(shape, flow, classes=classes)
         self.solver, self.steps = "", 1
 
     @property
@@ -302,19 +350,20 @@ class OnePassFlow(Scaled):
         r = radius(t)
         return ((2 * t - 1) / r * x + self.network(x / r, t, s)) / r
 
-    def path(self, z: Tensor, steps: int) -> Iterator[Tensor]:
-        x, column = check_codes(self, z), torch.ones_like(z[:, :1])
+    def path(self, z: Tensor, steps: int, y: Asked = None) -> Iterator[Tensor]:
+        x, column, label = check_codes(self, z), torch.ones_like(z[:, :1]), self.labels(y, z.shape[0])
         yield self.unscaled(x)
         for i in range(steps):
             t, s = i / steps, (i + 1) / steps
-            x = x + (s - t) * self.mean_velocity(x, column * t, column * s)
+            with given(label):
+                x = x + (s - t) * self.mean_velocity(x, column * t, column * s)
             yield self.unscaled(torch.minimum(torch.maximum(x, self.low), self.high) if i + 1 == steps else x)
 
-    def decode(self, z: Tensor) -> Tensor:
-        *_, last = self.path(z, self.steps)
+    def decode(self, z: Tensor, y: Asked = None) -> Tensor:
+        *_, last = self.path(z, self.steps, y)
         return last
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor, y: Asked = None) -> Tensor:
         raise TypeError(
             "OnePassFlow has no likelihood: a mean velocity solves no equation; train the same network by FlowMatching"
         )
@@ -329,7 +378,7 @@ def sum_of(parts: Iterator[Tensor]) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Integration(ModelSpec):
+class Integration(ConditionalSpec):
     """Abstract base of the networks that say a velocity: how it is integrated."""
 
     solver: Solver = "heun"
@@ -340,12 +389,36 @@ class Integration(ModelSpec):
     """error that dopri5 may make, in likelihoods too"""
     probes: int = 1
     """random vectors that estimate the divergence beyond 64 dimensions"""
+    guidance: float = field(default=1.0, metadata={"later": True})
+    """with classes: weight of the label in samples; above 1 they are clearer and less diverse, and have no density"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.tolerance > 0:
             raise UserError(f"model.tolerance is {self.tolerance:g}; it must be above 0")
         ode.check_tolerance(self.tolerance)
+        if self.classes != "auto":
+            check_guidance(self.guidance, self.classes)
+
+
+def choose_guidance(model: Model, weight: float | None) -> None:
+    """Samples guided with that weight from now on; None leaves it. UserError for a model that cannot be guided."""
+    if weight is None:
+        return
+    if not isinstance(model, Carried) or not model.classes:
+        raise UserError(
+            f"this {type(model).__name__} cannot be guided; --guidance is for continuous flows with classes"
+        )
+    check_guidance(weight, model.classes)
+    model.guidance = weight
+
+
+def check_guidance(weight: float, classes: int) -> None:
+    """UserError for a weight that cannot guide, or where there is no label to guide by."""
+    if weight != 1 and not classes:
+        raise UserError("guidance is by a label, and this model has no classes; leave --guidance out")
+    if not 0 <= weight <= 100:
+        raise UserError(f"a guidance of {weight:g} is too much or too little; give 0 (no label) to 100, usually 1 to 4")
 
 
 @dataclass(frozen=True)
@@ -357,7 +430,7 @@ class Velocity(Integration):
 
     def model(self, shape: Shape, flow: nn.Module) -> Scaled:
         """The family that the network belongs to."""
-        return OnePassFlow(shape, flow) if self.one_pass else ContinuousFlow(shape, flow, self)
+        return OnePassFlow(shape, flow, self.k) if self.one_pass else ContinuousFlow(shape, flow, self)
 
 
 def column_of(t: Tensor, frequencies: Sequence[float]) -> Tensor:

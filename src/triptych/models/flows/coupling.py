@@ -10,8 +10,9 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from triptych.core import ModelSpec, Shape
+from triptych.core import Shape
 from triptych.core.data import LARGEST
+from triptych.core.model import ConditionalSpec
 from triptych.core.search import Among
 from triptych.errors import UserError
 from triptych.models.families import FlowModel
@@ -24,6 +25,7 @@ from triptych.models.layers.bijections import (
     Transform,
     per_example,
 )
+from triptych.models.layers.conditional import appended, width_of
 from triptych.models.layers.mlp import he_perceptron
 from triptych.models.layers.spline import spline, spline_inverse, unnormalised
 
@@ -51,9 +53,11 @@ class AffineCoupling(Affine):
         return torch.cat([a, (b - t) * (-s).exp()], dim=-1)
 
 
-def conditioner(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
-    """A perceptron, (n, inputs) to (n, outputs), whose last layer is initialised to zero."""
-    net = he_perceptron(inputs, outputs, width, depth)
+def conditioner(inputs: int, outputs: int, width: int, depth: int, classes: int = 0) -> nn.Sequential:
+    """A perceptron, (n, inputs) to (n, outputs), its last layer zero at first; with classes it sees the labels."""
+    net = he_perceptron(inputs + width_of(classes), outputs, width, depth)
+    for first in appended(classes):
+        net.insert(0, first)
     last = net[-1]
     assert isinstance(last, nn.Linear)
     nn.init.zeros_(last.weight)
@@ -69,10 +73,12 @@ class SplineCoupling(Transform):
     Outside [−bound, bound] b stays as it is. Source: Durkan et al. 2019, section 3.
     """
 
-    def __init__(self, keep: int, change: int, width: int, depth: int, bins: int, bound: float) -> None:
+    def __init__(
+        self, keep: int, change: int, width: int, depth: int, bins: int, bound: float, classes: int = 0
+    ) -> None:
         super().__init__()
         self.keep, self.change, self.bound = keep, change, bound
-        self.net = conditioner(keep, (3 * bins - 1) * change, width, depth)
+        self.net = conditioner(keep, (3 * bins - 1) * change, width, depth, classes)
 
     def _raw(self, a: Tensor) -> Tensor:
         """Unnormalised knots, (3 bins − 1, change, n): the last layer is written transposed, as the kernel wants."""
@@ -159,7 +165,7 @@ def alternated(d: int, layers: int, layer: Callable[[], Transform]) -> list[Tran
 
 
 @dataclass(frozen=True)
-class RealNVP(ModelSpec):
+class RealNVP(ConditionalSpec):
     """Affine couplings for vectors, columns standardised first."""
 
     layers: Annotated[int, Among(4, 8, 16)] = 8
@@ -174,13 +180,13 @@ class RealNVP(ModelSpec):
         keep = math.ceil(d / 2)
 
         def layer() -> Transform:
-            return AffineCoupling(keep, conditioner(keep, 2 * (d - keep), self.width, self.depth))
+            return AffineCoupling(keep, conditioner(keep, 2 * (d - keep), self.width, self.depth, self.k))
 
-        return FlowModel(shape, Compose([Standardize(d), *alternated(d, self.layers, layer)]))
+        return FlowModel(shape, Compose([Standardize(d), *alternated(d, self.layers, layer)]), classes=self.k)
 
 
 @dataclass(frozen=True)
-class NSF(ModelSpec):
+class NSF(ConditionalSpec):
     """Rational-quadratic spline couplings for vectors, after standardised columns and an elementwise spline."""
 
     layers: Annotated[int, Among(2, 3, 5)] = 3
@@ -204,7 +210,7 @@ class NSF(ModelSpec):
         keep = math.ceil(d / 2)
 
         def layer() -> Transform:
-            return SplineCoupling(keep, d - keep, self.width, self.depth, self.bins, self.bound)
+            return SplineCoupling(keep, d - keep, self.width, self.depth, self.bins, self.bound, self.k)
 
         first = [Standardize(d), ElementwiseSpline(d, 2 * self.bins, self.bound)]
-        return FlowModel(shape, Compose([*first, *alternated(d, self.layers, layer)]))
+        return FlowModel(shape, Compose([*first, *alternated(d, self.layers, layer)]), classes=self.k)

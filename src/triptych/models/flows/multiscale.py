@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.core import ModelSpec, Shape
+from triptych.core import Shape
+from triptych.core.model import ConditionalSpec
 from triptych.core.share import normal_like
 from triptych.errors import UserError
 from triptych.models.families import FlowModel
@@ -23,6 +24,7 @@ from triptych.models.flows.coupling import AffineCoupling
 from triptych.models.layers.bijections import (
     ActNorm,
     Affine,
+    ClassGaussian,
     Compose,
     Convolutions,
     DataInitialised,
@@ -251,13 +253,23 @@ def preprocessing(name: Preprocess, channels: int) -> Transform:
 
 
 @dataclass(frozen=True)
-class ImageFlowSpec(ModelSpec):
+class ImageFlowSpec(ConditionalSpec):
     """Abstract base of the flows for images: how grey levels become continuous variables."""
 
     preprocess: Preprocess = "plain"
     """grey levels unchanged, through a logit, or through their quantiles to a standard normal"""
     dequantise: Dequantise = "uniform"
     """noise that makes grey levels continuous: uniform, or learned"""
+    width: int = 128
+    """channels of the networks inside"""
+
+    def model(self, shape: Shape, parts: list[Transform]) -> FlowModel:
+        """The model of pictures (n, h, w, c) to flat z by `parts`, one after the other."""
+        c = shape[0]
+        prior = [ClassGaussian(math.prod(shape), self.k)] if self.k else []
+        flow = Compose([preprocessing(self.preprocess, c), *parts, *prior])
+        noise = Dequantizer(c, self.width) if self.dequantise == "variational" else None
+        return FlowModel(shape, flow, noise, self.k)
 
 
 @dataclass(frozen=True)
@@ -280,9 +292,8 @@ class MultiScaleSpec(ImageFlowSpec):
         stages: list[list[Transform]] = [[Squeeze(), *self.level(channels)] for channels in widths]
         for stage, channels in zip(stages[:-1], widths[:-1], strict=True):
             # the factored-out half is scaled and shifted by a function of the other
-            stage.append(AffineCoupling(channels // 2, Convolutions(channels // 2, channels, self.width)))
-        flow = Compose([preprocessing(self.preprocess, c), MultiScale(map(Compose, stages), size)])
-        return FlowModel(shape, flow, Dequantizer(c, self.width) if self.dequantise == "variational" else None)
+            stage.append(AffineCoupling(channels // 2, Convolutions(channels // 2, channels, self.width, self.k)))
+        return self.model(shape, [MultiScale(map(Compose, stages), size)])
 
 
 @dataclass(frozen=True)
@@ -303,7 +314,7 @@ class MultiScaleRealNVP(MultiScaleSpec):
         for order in (board, channel):
             steps.append(Permutation(order))
             for _ in range(self.couplings):
-                net = Convolutions(half, channels, self.width)
+                net = Convolutions(half, channels, self.width, self.k)
                 steps += [ActNorm(channels), AffineCoupling(half, net), Permutation(swap)]
             if self.couplings % 2:
                 steps.append(Permutation(swap))
@@ -323,5 +334,5 @@ class Glow(MultiScaleSpec):
         steps: list[Transform] = []
         for _ in range(self.steps):
             steps += [ActNorm(channels), LULinear(channels)]
-            steps.append(AffineCoupling(half, Convolutions(half, channels, self.width)))
+            steps.append(AffineCoupling(half, Convolutions(half, channels, self.width, self.k)))
         return steps

@@ -15,8 +15,8 @@ from triptych.core import Shape
 from triptych.errors import UserError
 from triptych.models.families import FlowModel
 from triptych.models.flows.coupling import AffineCoupling
-from triptych.models.flows.multiscale import Dequantizer, ImageFlowSpec, image_size, preprocessing
-from triptych.models.layers.bijections import Affine, Compose, Permutation, Transform, per_example
+from triptych.models.flows.multiscale import ImageFlowSpec, image_size
+from triptych.models.layers.bijections import Affine, Permutation, Transform, per_example
 from triptych.models.layers.transformer import Cache, TokenTransformer
 
 
@@ -125,10 +125,7 @@ class TransformerSpec(ImageFlowSpec):
                 f"{h}×{w} images cannot be cut into patches of {p}×{p}; choose another --model.patch or --resolution"
             )
         tokens, channels = h * w // p**2, p * p * c
-        parts = [preprocessing(self.preprocess, c), Patches(size, p), *self.transforms(tokens, channels), Flat(tokens)]
-        return FlowModel(
-            shape, Compose(parts), Dequantizer(c, self.width) if self.dequantise == "variational" else None
-        )
+        return self.model(shape, [Patches(size, p), *self.transforms(tokens, channels), Flat(tokens)])
 
 
 @dataclass(frozen=True)
@@ -148,7 +145,7 @@ class JetFlow(TransformerSpec):
         parts: list[Transform] = []
         for _ in range(self.layers):
             net = TokenTransformer(
-                keep, 2 * (channels - keep), tokens, self.width, self.depth, self.heads, causal=False
+                keep, 2 * (channels - keep), tokens, self.width, self.depth, self.heads, causal=False, classes=self.k
             )
             parts += [Permutation(torch.randperm(channels, generator=g)), AffineCoupling(keep, net)]
         return parts
@@ -167,6 +164,8 @@ class TransformerFlow(TransformerSpec):
     def transforms(self, tokens: int, channels: int) -> list[Transform]:
         parts: list[Transform] = []
         for _ in range(self.layers):
-            net = TokenTransformer(channels, 2 * channels, tokens, self.width, self.depth, self.heads, causal=True)
+            net = TokenTransformer(
+                channels, 2 * channels, tokens, self.width, self.depth, self.heads, causal=True, classes=self.k
+            )
             parts += [CausalPatches(net), Backwards()]
         return parts

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from triptych.core import Shape
 from triptych.errors import UserError
 from triptych.models.flows.continuous import NEAREST, Scaled, Velocity, column_of, radius
+from triptych.models.layers.conditional import ClassEmbedding, width_of
 from triptych.models.layers.conv import nearest_up
 
 FREQUENCIES = (0.25, 0.5, 1.0, 2.0)
@@ -25,14 +26,23 @@ class Times(nn.Module):
     """What networks see of times: `column_of` t; of a mean velocity smooth waves of both ends of its interval.
 
     A mean velocity is differentiated by t while it is trained, and the log of noise over signal has poles at both ends.
+    Where there are classes, the embedding of the label at hand is behind it, one of which stands for no label.
     """
 
-    def __init__(self, *, second: bool) -> None:
+    def __init__(self, *, second: bool, classes: int = 0) -> None:
         super().__init__()
         self.second = second
+        self.embedding = ClassEmbedding(classes + 1) if classes else None
         self.outputs = (2 if second else 1) * (1 + 2 * len(FREQUENCIES))
+        if classes:
+            self.outputs += width_of(classes + 1)
 
     def forward(self, t: Tensor, s: Tensor | None = None) -> Tensor:
+        e = self.waves(t, s)
+        return e if self.embedding is None else torch.cat([e, self.embedding.of_rows(t.shape[0]).to(e)], 1)
+
+    def waves(self, t: Tensor, s: Tensor | None) -> Tensor:
+        """Of the times alone."""
         if not self.second:
             return column_of(t, FREQUENCIES)
         both = torch.stack([t, (t if s is None else s) - t], 2)
@@ -62,11 +72,11 @@ class WavePerceptron(nn.Module):
     waves: Tensor
     directions: Tensor
 
-    def __init__(self, d: int, width: int, depth: int, octaves: int, *, second: bool) -> None:
+    def __init__(self, d: int, width: int, depth: int, octaves: int, *, second: bool, classes: int = 0) -> None:
         super().__init__()
         self.register_buffer("waves", math.pi / 2 * 2.0 ** torch.arange(octaves), persistent=False)
         self.register_buffer("directions", two_bases(d), persistent=False)
-        self.times = Times(second=second)
+        self.times = Times(second=second, classes=classes)
         e = self.times.outputs
         self.enter = nn.Linear(d + 2 * octaves * self.directions.shape[1] + e, width)
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
@@ -106,7 +116,7 @@ class VelocityMLP(Velocity):
                 f"VelocityMLP is a flow for vectors and the data are {'×'.join(map(str, shape))} images; "
                 "use VelocityUNet"
             )
-        net = WavePerceptron(shape[0], self.width, self.depth, self.octaves, second=self.one_pass)
+        net = WavePerceptron(shape[0], self.width, self.depth, self.octaves, second=self.one_pass, classes=self.k)
         return self.model(shape, net)
 
 
@@ -173,9 +183,9 @@ def norm(channels: int) -> GroupNorm:
 class UNet(nn.Module):
     """Down to a quarter of the side and up again, attention at the lowest size; (n, c, h, w) to the same."""
 
-    def __init__(self, channels: int, width: int, blocks: int, *, second: bool) -> None:
+    def __init__(self, channels: int, width: int, blocks: int, *, second: bool, classes: int = 0) -> None:
         super().__init__()
-        self.times = Times(second=second)
+        self.times = Times(second=second, classes=classes)
         e = 4 * width
         self.embed = nn.Sequential(nn.Linear(self.times.outputs, e), nn.SiLU(), nn.Linear(e, e), nn.SiLU())
         widths = [width, 2 * width, 2 * width]
@@ -243,4 +253,4 @@ class VelocityUNet(Velocity):
                 f"VelocityUNet halves the sides twice and {h}×{w} images do not allow it; "
                 "choose a --resolution divisible by 4"
             )
-        return self.model(shape, UNet(c, self.width, self.blocks, second=self.one_pass))
+        return self.model(shape, UNet(c, self.width, self.blocks, second=self.one_pass, classes=self.k))

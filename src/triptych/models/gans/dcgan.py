@@ -11,14 +11,16 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from triptych.core import ModelSpec, Shape
+from triptych.core import Shape
+from triptych.core.model import ConditionalSpec
 from triptych.errors import UserError
 from triptych.models.families import GANModel
+from triptych.models.layers.conditional import Projection, normalised
 from triptych.models.layers.conv import Down, LeakyReLU, Up, spectral_norm
 
 
 @dataclass(frozen=True)
-class DCGAN(ModelSpec):
+class DCGAN(ConditionalSpec):
     """4×4 layers that double the side from 4×4 px up to the image's in the generator, and halve it in the critic."""
 
     latent: int = 10
@@ -41,9 +43,9 @@ class DCGAN(ModelSpec):
         critic: list[nn.Module] = [Down(c, widths[0], bias=False), LeakyReLU()]
         for wide, deep in itertools.pairwise(widths):
             critic += [Down(wide, deep, bias=False), *self.after(deep, "critic")]
-        critic += [Score(top)]
+        critic += [Flat4x4(), Projection(16 * top, self.k)] if self.k else [Score(top)]
 
-        model = GANModel(shape, self.latent, nn.Sequential(*generator), nn.Sequential(*critic))
+        model = GANModel(shape, self.latent, nn.Sequential(*generator), nn.Sequential(*critic), self.k)
         for layer in model.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
                 nn.init.normal_(layer.weight, 0.0, 0.02)
@@ -63,9 +65,10 @@ class DCGAN(ModelSpec):
 
     def after(self, channels: int, player: Literal["generator", "critic"]) -> list[nn.Module]:
         """What follows a layer of that player: normalisation, where asked for, and the rectifier."""
-        normalised = self.norm == "both" or self.norm == player
-        rectifier = nn.ReLU() if player == "generator" else LeakyReLU()
-        return [nn.BatchNorm2d(channels), rectifier] if normalised else [rectifier]
+        batch_norm = self.norm == "both" or self.norm == player
+        if player == "generator":
+            return [*normalised(channels, self.k, batch_norm=batch_norm), nn.ReLU()]
+        return [*normalised(channels, 0, batch_norm=batch_norm), LeakyReLU()]
 
 
 class Project(nn.Module):
@@ -77,6 +80,13 @@ class Project(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.linear(z).view(z.shape[0], 4, 4, -1).permute(0, 3, 1, 2)
+
+
+class Flat4x4(nn.Module):
+    """(n, c, 4, 4) to (n, 16 c), as `Score` has it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).flatten(1)
 
 
 class Score(nn.Module):

@@ -12,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.core import ModelSpec, Shape
+from triptych.core import Shape
+from triptych.core.model import ConditionalSpec
 from triptych.errors import UserError
 from triptych.models.families import GANModel
 from triptych.models.layers import conv
+from triptych.models.layers.conditional import normalised, score
 from triptych.models.layers.conv import mean_down, nearest_up, relu, relu_mean_down
 from triptych.models.layers.mlp import Reshape
 
@@ -23,7 +25,7 @@ Resampling = Literal["intended", "channel-mixing"]
 
 
 @dataclass(frozen=True)
-class ResNetGAN(ModelSpec):
+class ResNetGAN(ConditionalSpec):
     """Generator: three upsampling residual blocks from 4×4 px. Critic: two downsampling and two plain. 32 px only."""
 
     latent: int = 128
@@ -44,28 +46,28 @@ class ResNetGAN(ModelSpec):
         generator = nn.Sequential(
             nn.Linear(self.latent, n * 16),
             Reshape((n, 4, 4)),
-            *(BlockUp(n, how) for _ in range(3)),
-            nn.BatchNorm2d(n),
+            *(BlockUp(n, how, self.k) for _ in range(3)),
+            *normalised(n, self.k),
             nn.ReLU(),
             conv.Conv(n, c, 3),
             nn.Tanh(),
         )
         critic = nn.Sequential(
-            BlockDown(c, n, how), BlockDown(n, n, how), Block(n), Block(n), SumPool(), nn.Linear(n, 1)
+            BlockDown(c, n, how), BlockDown(n, n, how), Block(n), Block(n), SumPool(), score(n, self.k)
         )
         if self.spectral:
             conv.spectral_norm(critic)
-        return GANModel(shape, self.latent, generator, critic)
+        return GANModel(shape, self.latent, generator, critic, self.k)
 
 
 class BlockUp(nn.Module):
     """(n, c, h, w) to (n, c, 2h, 2w)."""
 
-    def __init__(self, channels: int, resampling: Resampling) -> None:
+    def __init__(self, channels: int, resampling: Resampling, classes: int = 0) -> None:
         super().__init__()
-        self.norm1 = nn.BatchNorm2d(channels)
+        (self.norm1,) = normalised(channels, classes)
         self.conv1 = conv.Conv(channels, channels, 3, bias=False)
-        self.norm2 = nn.BatchNorm2d(channels)
+        (self.norm2,) = normalised(channels, classes)
         self.conv2 = conv.Conv(channels, channels, 3)
         self.shortcut = conv.Conv(channels, channels, 1)
         self.mixing = resampling == "channel-mixing"

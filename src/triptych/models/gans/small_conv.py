@@ -7,15 +7,17 @@ from typing import Literal
 
 from torch import nn
 
-from triptych.core import ModelSpec, Shape
+from triptych.core import Shape
+from triptych.core.model import ConditionalSpec
 from triptych.errors import UserError
 from triptych.models.families import GANModel
+from triptych.models.layers.conditional import normalised, score
 from triptych.models.layers.conv import Conv, Down, LeakyReLU, OneHotLatent, Up
 from triptych.models.layers.mlp import Reshape
 
 
 @dataclass(frozen=True)
-class ConvGAN(ModelSpec):
+class ConvGAN(ConditionalSpec):
     """Two 4×4 stride-2 layers in each player; images of any size divisible by 4, of any number of channels.
 
     The critic has no normalisation, so that every objective may use it, a gradient penalty included.
@@ -37,17 +39,17 @@ class ConvGAN(ModelSpec):
         wide, deep = self.width, 2 * self.width
         inner, critic_inner = [], []
         for _ in range(self.depth):
-            inner += [Conv(deep, deep, 3), *normalised(deep, self.norm), nn.ReLU()]
+            inner += [Conv(deep, deep, 3), *self.normalised(deep), nn.ReLU()]
             critic_inner += [Conv(deep, deep, 3), LeakyReLU()]
         generator = nn.Sequential(
             *discrete_latent(self.choices, self.latent),
             nn.Linear(self.latent, deep * (h // 4) * (w // 4)),
             Reshape((deep, h // 4, w // 4)),
-            *normalised(deep, self.norm),
+            *self.normalised(deep),
             nn.ReLU(),
             *inner,
             Up(deep, wide),
-            *normalised(wide, self.norm),
+            *self.normalised(wide),
             nn.ReLU(),
             Up(wide, c),
             nn.Tanh(),
@@ -59,9 +61,13 @@ class ConvGAN(ModelSpec):
             LeakyReLU(),
             *critic_inner,
             nn.Flatten(),
-            nn.Linear(deep * (h // 4) * (w // 4), 1),
+            score(deep * (h // 4) * (w // 4), self.k),
         )
-        return GANModel(shape, self.latent, generator, critic)
+        return GANModel(shape, self.latent, generator, critic, self.k)
+
+    def normalised(self, channels: int) -> list[nn.Module]:
+        """What normalises a layer of the generator."""
+        return normalised(channels, self.k, batch_norm=self.norm == "batch")
 
 
 def discrete_latent(choices: int, latent: int) -> list[nn.Module]:
@@ -73,11 +79,6 @@ def discrete_latent(choices: int, latent: int) -> list[nn.Module]:
             f"{max(latent - 1, 2)}, or raise --model.latent"
         )
     return [OneHotLatent(choices)] if choices else []
-
-
-def normalised(channels: int, norm: str) -> list[nn.Module]:
-    """The normalisation layer of that name, or nothing."""
-    return [nn.BatchNorm2d(channels)] if norm == "batch" else []
 
 
 def quartered(shape: Shape) -> tuple[int, int, int]:

@@ -14,7 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from triptych.core.labels import labels_at_hand, look_up
 from triptych.core.share import current, mean
+from triptych.models.layers.conditional import ClassAffine
 from triptych.models.layers.data_init import Fitted
 
 
@@ -78,12 +80,14 @@ class Affine(Transform):
 class Convolutions(nn.Module):
     """3×3, 1×1, 3×3 convolutions on (n, h, w, c), ReLU between; the last starts at zero.
 
-    The layout is channels_last in all but name. The only part of a flow that may run in bfloat16.
+    Behind the first there is a gain and a bias for each class. The layout is channels_last in all but name. The only
+    part of a flow that may run in bfloat16.
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int) -> None:
+    def __init__(self, inputs: int, outputs: int, width: int, classes: int = 0) -> None:
         super().__init__()
-        self.first = nn.Conv2d(inputs, width, 3, padding=1)
+        first = nn.Conv2d(inputs, width, 3, padding=1)
+        self.first = nn.Sequential(first, ClassAffine(width, classes)) if classes else first
         self.middle = nn.Conv2d(width, width, 1)
         self.last = nn.Conv2d(width, outputs, 3, padding=1)
         for w in self.last.parameters():
@@ -123,6 +127,33 @@ class Compose(Transform):
     @property
     def passes_back(self) -> float:
         return max((f.passes_back for f in self.parts if isinstance(f, Transform)), default=1.0)
+
+
+class ClassGaussian(Transform):
+    """(x − μ_y) exp(−s_y) of flat x (n, d): behind a flow it makes N(μ_y, diag exp 2 s_y) the prior of each class.
+
+    It starts as N(0, I). Source of class means as a flow's prior: Izmailov et al. 2020, "Semi-Supervised Learning with
+    Normalizing Flows".
+    """
+
+    def __init__(self, d: int, classes: int) -> None:
+        super().__init__()
+        self.mean, self.log_scale = nn.Embedding(classes, d), nn.Embedding(classes, d)
+        for part in (self.mean, self.log_scale):
+            nn.init.zeros_(part.weight)
+
+    def parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """μ and s of each row, (n, d), s within ±BOUND."""
+        y = labels_at_hand(x.shape[0])
+        return look_up(self.mean, y).to(x), Affine.bounded(look_up(self.log_scale, y).to(x))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mean, s = self.parts(x)
+        return (x - mean) * (-s).exp(), -s.sum(1)
+
+    def inverse(self, z: Tensor) -> Tensor:
+        mean, s = self.parts(z)
+        return z * s.exp() + mean
 
 
 class DataInitialised(Transform, Fitted):

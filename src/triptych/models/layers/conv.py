@@ -211,6 +211,6 @@ def spectral_norm(net: nn.Module) -> nn.Module:
     Source: Miyato et al. 2018, Algorithm 1.
     """
     for layer in list(net.modules()):
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
             parametrizations.spectral_norm(layer)
     return net

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from triptych.core.labels import labels_at_hand, look_up
+
 Cache = list[tuple[Tensor, Tensor]]
 """Keys and values (n, heads, tokens so far, c) of each block."""
 
@@ -61,10 +63,19 @@ class TransformerBlock(nn.Module):
 
 
 class TokenTransformer(nn.Module):
-    """Tokens (n, T, inputs) to (n, T, outputs), with learned positions; the last layer starts at 0."""
+    """Tokens (n, T, inputs) to (n, T, outputs), with learned positions and classes; the last layer starts at 0."""
 
     def __init__(
-        self, inputs: int, outputs: int, tokens: int, width: int, depth: int, heads: int, *, causal: bool
+        self,
+        inputs: int,
+        outputs: int,
+        tokens: int,
+        width: int,
+        depth: int,
+        heads: int,
+        *,
+        causal: bool,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         self.enter = nn.Linear(inputs, width)
@@ -74,16 +85,24 @@ class TokenTransformer(nn.Module):
         self.leave = nn.Linear(width, outputs)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
+        self.of_class = nn.Embedding(classes, width) if classes else None
+
+    def entered(self, x: Tensor, positions: Tensor) -> Tensor:
+        """What the blocks begin with, (n, T, width): the label at hand is added to every token."""
+        h = self.enter(x) + positions
+        if self.of_class is None:
+            return h
+        return h + look_up(self.of_class, labels_at_hand(x.shape[0]))[:, None].to(h.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.enter(x) + self.positions
+        h = self.entered(x, self.positions)
         for block in self.blocks:
             h = block(h)
         return self.leave(self.norm(h))
 
     def after(self, x: Tensor, at: int, cache: Cache) -> tuple[Tensor, Cache]:
         """Row `at` of the output, (n, 1, outputs), for token `at`, x (n, 1, inputs), behind those in the cache."""
-        h, kept = self.enter(x) + self.positions[at], []
+        h, kept = self.entered(x, self.positions[at]), []
         for i, block in enumerate(self.blocks):
             assert isinstance(block, TransformerBlock)
             h, one = block.after(h, cache[i] if cache else None)

@@ -1,0 +1,70 @@
+"""The three families conditioned on classes: the nets and budgets of the recipes without, but for the labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from triptych.core import DataSpec, Recipe, Train
+from triptych.models.gans.resnet import ResNetGAN
+from triptych.objectives.relativistic import Hinge
+from triptych.recipes import autoencoders, birds, continuous_flows, flows, small_images, toys
+
+
+def conditioned(recipe: Recipe, classes: int, about: str) -> Recipe:
+    """The same recipe with labels."""
+    model: Any = recipe.model
+    return replace(recipe, model=replace(model, classes=classes), about=about)
+
+
+def shortened(recipe: Recipe, width: int, train: Train) -> Recipe:
+    """A first look: narrow and short."""
+    model: Any = recipe.model
+    return replace(recipe, model=replace(model, width=width), train=train, about=f"{recipe.about}; narrow, shortened")
+
+
+WORDS = "hinge loss, projection critic, class-conditional batch normalisation"
+CGAN_CIFAR10 = Recipe(
+    DataSpec("cifar10"),
+    ResNetGAN(spectral=True, classes=10),
+    Hinge(n_critic=5),
+    replace(birds.STUDY, images=50_000 * 256, schedule="linear", flip=True),
+    about=f"CIFAR-10 of ten classes: {WORDS}",
+)
+CGAN_BIRDS = conditioned(birds.RECIPES["hinge-birds"], 100, f"birds of 100 species, 32 px: {WORDS}")
+CVAE_CIFAR10 = conditioned(
+    autoencoders.LIKELIHOODS["vae-cifar10-sigma"], 10, "VAE of CIFAR-10's ten classes, one learned sigma"
+)
+CFLOW_MNIST = conditioned(
+    continuous_flows.MNIST, 10, "continuous flow of digits by class; guided samples by --guidance W"
+)
+CGLOW_MNIST = conditioned(flows.GLOW_MNIST, 10, "Glow of digits by class: exact likelihood, classifies by Bayes' rule")
+
+RECIPES: dict[str, Recipe] = {
+    **{
+        f"cgan-{k}gaussians": conditioned(
+            toys.RECIPES[f"gan-{k}gaussians"], k, f"non-saturating GAN on {k} Gaussians, the mode as the label"
+        )
+        for k in (8, 25)
+    },
+    "cvae-25gaussians": conditioned(
+        autoencoders.RECIPES["vae-25gaussians"], 25, "VAE on 25gaussians, the mode as the label"
+    ),
+    "cflow-25gaussians": conditioned(
+        flows.RECIPES["spline-25gaussians"], 25, "spline flow on 25gaussians, the mode as the label"
+    ),
+    "cgan-mnist": conditioned(
+        small_images.RECIPES["gan-mnist"], 10, "DCGAN-like nets on digits of ten classes, projection critic"
+    ),
+    "cvae-mnist": conditioned(autoencoders.RECIPES["vae-mnist"], 10, "Gaussian VAE of digits by class"),
+    "cflow-mnist": CFLOW_MNIST,
+    "cflow-mnist-quick": continuous_flows.shortened(CFLOW_MNIST, 120_000, 32),
+    "cglow-mnist": CGLOW_MNIST,
+    "cglow-mnist-quick": flows.shortened(CGLOW_MNIST),
+    "cgan-cifar10": CGAN_CIFAR10,
+    "cgan-cifar10-quick": shortened(CGAN_CIFAR10, 32, replace(birds.SHORT, schedule="linear", flip=True)),
+    "cvae-cifar10": CVAE_CIFAR10,
+    "cvae-cifar10-quick": autoencoders.one_epoch(CVAE_CIFAR10),
+    "cgan-birds": CGAN_BIRDS,
+    "cgan-birds-quick": shortened(CGAN_BIRDS, 32, replace(birds.SHORT, schedule="linear")),
+}
