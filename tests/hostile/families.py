@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from hostile import archives, pictures, runs, tables, zoos
+from hostile import archives, parquet, pictures, runs, tables, zoos
 from hostile.place import Hostile
 
 MAKERS: tuple[Callable[[], list[Hostile]], ...] = (
@@ -20,6 +20,7 @@ MAKERS: tuple[Callable[[], list[Hostile]], ...] = (
     archives.tars,
     archives.zips,
     archives.folders,
+    parquet.tables,
     pictures.in_data,
     pictures.in_run,
     tables.arrays,

@@ -102,14 +102,15 @@ def test_a_run_of_one_process_goes_on_on_two_ranks(tmp_path: Path) -> None:
     for name in ("moved", "whole"):
         fit(small_gan(), 0, tmp_path / name, "cpu", progress=False)
     resume(tmp_path / "whole", images=5120, progress=False)
-    words = ("-m", "triptych", "resume", str(tmp_path / "moved"), "--train.images", "5120")
-    first, second = command(*words)
-    assert (first[0], second[0]) == (0, 0), (first, second)
-    assert "was on 1 rank and goes on on 2" in first[1]
+    words = ["-m", "triptych", "resume", str(tmp_path / "moved"), "--train.images", "5120"]
+    processes = ranks.launched(words, 2)
+    told = [p.communicate(timeout=300) for p in processes]
+    assert [p.returncode for p in processes] == [0, 0], told
+    assert "was on 1 rank and goes on on 2" in "".join(told[0])
     assert json.loads((tmp_path / "moved" / "env.json").read_text())["ranks"] == 2
-    told = [[json.loads(line) for line in (tmp_path / n / "metrics.jsonl").open()] for n in ("moved", "whole")]
-    assert [line["images"] for line in told[0]] == [line["images"] for line in told[1]]
-    for moved, whole in zip(*told, strict=True):
+    logs = [[json.loads(line) for line in (tmp_path / n / "metrics.jsonl").open()] for n in ("moved", "whole")]
+    assert [line["images"] for line in logs[0]] == [line["images"] for line in logs[1]]
+    for moved, whole in zip(*logs, strict=True):
         for name in ("critic_loss", "generator_loss"):
             if name in whole:
                 assert moved[name] == pytest.approx(whole[name], rel=1e-3, abs=1e-5)

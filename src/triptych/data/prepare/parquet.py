@@ -75,50 +75,65 @@ def _numbered(listing: Listing, files: list[tuple[Path, str]]) -> Listing:
     return listing
 
 
-def binary(kind: Any) -> bool:
-    from pyarrow import types
-
-    return types.is_binary(kind) or types.is_large_binary(kind)
-
-
-def of_values(path: Path) -> bool:
-    """Whether a file is a table without bytes in any column: numbers, words and dates, but no pictures."""
+def has_pictures(path: Path) -> bool:
+    """Whether a file has a column that may hold encoded pictures; False where it is damaged, which others say."""
+    _imported(path)
     try:
         with opened(path) as file:
-            kinds = [field.type for field in file.schema_arrow]
-            return not any(binary(kind) or kind.num_fields for kind in kinds)
-    except UserError:  # whoever reads it says why
+            return bool(picture_columns(file.schema_arrow))
+    except UserError:
         return False
 
 
-def columns(path: Path, file: Any) -> Columns:
-    """By what the Hub wrote about them, else by their types and names; UserError unless one column has pictures."""
+def picture_columns(schema: Any) -> list[str]:
+    """Columns of bytes, named with what these lie in, unless the Hub's words say that they are something else."""
+    from pyarrow import types
+
+    def binary(kind: Any) -> bool:
+        return types.is_binary(kind) or types.is_large_binary(kind)
+
+    told, found = _told(schema.metadata), list[str]()
+    for field in schema:
+        if _kind(told, field.name) not in (None, "Image"):
+            continue
+        if types.is_struct(field.type) and any(part.name == "bytes" and binary(part.type) for part in field.type):
+            found.append(f"{field.name}.bytes")
+        elif binary(field.type):
+            found.append(field.name)
+    return found
+
+
+def label_columns(schema: Any) -> list[str]:
+    """Columns that may be classes, by the Hub's words or by type and name, the likeliest first."""
     from pyarrow import types
 
     def word(kind: Any) -> bool:
         kind = kind.value_type if types.is_dictionary(kind) else kind
         return types.is_string(kind) or types.is_large_string(kind)
 
-    schema, told = file.schema_arrow, _told(file.schema_arrow.metadata)
-    pictures, plain_labels = list[str](), list[str]()
-    for field in schema:
-        of_hub = told.get(field.name)
-        kind = of_hub.get("_type") if isinstance(of_hub, dict) else None
-        if types.is_struct(field.type) and any(part.name == "bytes" and binary(part.type) for part in field.type):
-            pictures += [f"{field.name}.bytes"] if kind in (None, "Image") else []
-        elif binary(field.type):
-            pictures += [field.name] if kind in (None, "Image") else []
-        elif types.is_integer(field.type) or word(field.type):
-            if kind == "ClassLabel":
-                plain_labels.insert(0, field.name)
-            elif field.name.strip().casefold() in CLASSES:
-                plain_labels.append(field.name)
+    told = _told(schema.metadata)
+    names = [field.name for field in schema if types.is_integer(field.type) or word(field.type)]
+    by_hub = [name for name in names if _kind(told, name) == "ClassLabel"]
+    return by_hub + [name for name in names if name not in by_hub and name.strip().casefold() in CLASSES]
+
+
+def columns(path: Path, file: Any) -> Columns:
+    """What is what in a table; UserError unless one column has pictures."""
+    schema = file.schema_arrow
+    pictures, labels = picture_columns(schema), label_columns(schema)
     if len(pictures) != 1:
         said = ", ".join(f"{field.name} ({field.type})" for field in schema)
         raise UserError(f"{path} has {len(pictures)} columns of encoded pictures among {said[:500]}; one is needed")
-    label = plain_labels[0] if plain_labels else None
-    names = told.get(label, {}).get("names", ()) if label is not None and isinstance(told.get(label), dict) else ()
+    label = labels[0] if labels else None
+    told = _told(schema.metadata).get(label) if label is not None else None
+    names = told.get("names") if isinstance(told, dict) else None
     return Columns(pictures[0], label, tuple(map(str, names)) if isinstance(names, list) else ())
+
+
+def _kind(told: Mapping[str, Any], name: str) -> str | None:
+    """The type that the Hub's library wrote of a column."""
+    of_column = told.get(name)
+    return of_column.get("_type") if isinstance(of_column, dict) else None
 
 
 def _told(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
@@ -148,14 +163,20 @@ def pictures(path: Path, rows: Mapping[int, Any]) -> Iterator[tuple[int, bytes]]
             start += n
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """A Parquet file; UserError where pyarrow is not installed, or makes nothing of it."""
+def _imported(path: Path) -> tuple[Any, Any]:
+    """pyarrow and its module for these files; UserError where it is not installed."""
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as e:
-        raise UserError(f"{path} is a Parquet file, which needs pyarrow; pip install 'triptych[parquet]'") from e
+        raise UserError(f"{path} is a Parquet file, which pyarrow reads; pip install 'triptych[parquet]'") from e
+    return pa, parquet
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A Parquet file; UserError where pyarrow is not installed, or makes nothing of it."""
+    pa, parquet = _imported(path)
     try:
         with parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             yield file

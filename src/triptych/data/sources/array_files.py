@@ -103,10 +103,10 @@ class Table(Source):
 
     @classmethod
     def at(cls, path: Path) -> Source | None:
-        """The table at a path, chosen by its suffix."""
+        """The table at a path, chosen by its suffix; a Parquet file with a column of pictures is none."""
         if not path.is_file() or path.suffix.lower() not in SUFFIXES:
             return None
-        return Table(path) if path.suffix.lower() != parquet.ENDING or parquet.of_values(path) else None
+        return None if path.suffix.lower() == parquet.ENDING and parquet.has_pictures(path) else Table(path)
 
 
 def numbers(path: Path) -> np.ndarray:
