@@ -37,10 +37,13 @@ def within(images: int, name: str, scale: Scale) -> Recipe:
 
 
 def scaled(names: tuple[str, ...], scale: Scale) -> Recipes:
-    """The recipes of the original budgets, or their shorter `-quick` variants."""
-    from triptych.recipes.named import get
+    """The recipes of the original budgets, `-full` where the plain name is that of an hour, or the `-quick` ones."""
+    from triptych.recipes.named import all_recipes
 
-    return tuple(get(name if scale == "full" else f"{name}-quick") for name in names)
+    known = all_recipes()
+    if scale == "quick":
+        return tuple(known[f"{name}-quick"] for name in names)
+    return tuple(known.get(f"{name}-full", known[name]) for name in names)
 
 
 def birds(scale: Scale) -> Recipes:
