@@ -35,7 +35,17 @@ FILES = (
     "model.safetensors",
     ".lock",
 )
-FOLDERS = ("checkpoints", "samples", "interpolation", "sweep", "reconstructions", "neighbours", "flow", "export")
+FOLDERS = (
+    "checkpoints",
+    "samples",
+    "interpolation",
+    "sweep",
+    "reconstructions",
+    "cooled",
+    "neighbours",
+    "flow",
+    "export",
+)
 LIMIT = 64 << 20
 """Bytes of the largest of the files."""
 NESTED = 40

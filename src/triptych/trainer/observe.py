@@ -228,7 +228,10 @@ class Evaluate(Observer):
 
 class Draw(Observer):
     """Pictures on the same noise every time, of a model with classes a row for each; reconstructions of the first
-    held-out pictures; at 0 images real ones."""
+    held-out pictures; at 0 images real ones.
+
+    At the end also samples beside the same noise at the family's cooler temperature, where it has one.
+    """
 
     def __init__(self, *every: int, sink: Sink) -> None:
         super().__init__(*every)
@@ -245,6 +248,9 @@ class Draw(Observer):
                 sink.images("samples", state.images, classes.by_class(model, data.classes))
             elif isinstance(model, Sampler) and data.is_images:
                 sink.images("samples", state.images, tiles.tile(model.sample(64, seed=0)))
+                if state.finished and model.cooler is not None:
+                    both = tiles.pairs(model.sample(36, seed=0), model.sample(36, seed=0, temperature=model.cooler))
+                    sink.images("cooled", state.images, tiles.tile(both, columns=12))
             elif isinstance(model, Sampler) and data.shape == (2,) and data.typed is None:
                 sink.images("samples", state.images, planes.plane_of(model, data))
             elif isinstance(model, Sampler) and data.typed is not None:
