@@ -68,7 +68,7 @@ def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True, labels: b
         why.append("half of them are mirrored (--train.no-flip leaves that out)")
     if spec.fit == "crop":
         why.append("they are cropped to squares (--fit squash keeps their edges)")
-    model = roomy(full.model)
+    model = roomy(base.model)
     if isinstance(model, ConditionalSpec) and Path(spec.name).expanduser().exists():
         k, said = classes_of(data, labels=labels)
         model = replace(model, classes=k)
