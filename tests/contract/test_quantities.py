@@ -89,13 +89,13 @@ def comparisons() -> Iterator[Comparison]:
                 own=classifier(), beside=(dataclasses.replace(classifier(), beside=True),), inception=inception()
             ),
         )
-    extractors = Extractors(own=classifier())
-    few = [dataclasses.replace(d, labels=d.factors["class"] % 3, classes=()) for d in some]
-    yield Comparison(few[0], few[1], extra_real=few[2], extractors=extractors)
     columns = Columns((Column("x", "number", scale=1.0), Column("kind", "category", values=("a", "b"))))
     rows = [columns.encode([np.linspace(-1, 1, 40) ** k, np.arange(40.0) % 2]) for k in (1, 3)]
     table = Data("rows", rows[0], typed=columns)
     yield Comparison(table, dataclasses.replace(table, x=rows[1]))
+    extractors = Extractors(own=classifier())
+    few = [dataclasses.replace(d, labels=d.factors["class"] % 3, classes=()) for d in some]
+    yield Comparison(few[0], few[1], extra_real=few[2], extractors=extractors)
     stacked = torch.randint(0, 256, (40, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     digits = Extractors(digits=classifier())
     yield Comparison(Data("stacked", stacked[:20]), Data("samples", stacked[20:]), extractors=digits)

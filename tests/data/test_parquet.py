@@ -98,9 +98,13 @@ BAD = {
     "cut": (lambda f: f.write_bytes(f.read_bytes()[:-40]), "is damaged, or no Parquet file"),
     "another format": (lambda f: f.write_bytes(b"PAR1 and no more"), "is damaged, or no Parquet file"),
     "empty": (lambda f: f.write_bytes(b""), "is damaged, or no Parquet file"),
-    "no pictures": (lambda f: write(f, x=[1.0, 2.0]), r"0 columns of encoded pictures among x \(double\)"),
+    "no pictures": (lambda f: write(f, x=[1.0, 2.0]), "is a table, not pictures"),
+    "no picture among words": (
+        lambda f: write(f, a=[{"path": "x"}]),
+        r"0 columns of encoded pictures among a \(struct",
+    ),
     "two": (lambda f: write(f, a=cells(1), b=cells(2)), "2 columns of encoded pictures"),
-    "odd words of the Hub's": (lambda f: write(f, told=[1], x=[1]), "0 columns of encoded pictures"),
+    "odd words of the Hub's": (lambda f: write(f, told=[1], x=[1, 2]), "is a table, not pictures"),
     "no rows": (lambda f: write(f, image=pa.array([], pa.binary())), "holds no pictures"),
 }
 

@@ -83,3 +83,9 @@ def test_stages_in_continuous_time_are_named_by_it():
         found = flows._at_times(model, z, panels=5)
     assert [name for name, _ in found] == ["t = 0", "t = 0.44", "t = 0.75", "t = 0.94", "t = 1"]
     assert torch.equal(found[0][1], z)
+
+
+def test_stages_of_a_flow_with_classes_lead_to_what_is_decoded(tmp_path):
+    model = RealNVP(layers=2, width=4, classes=3).build((2,)).eval()
+    flows.stages(model, Data("points", torch.randn(50, 2)), tmp_path / "x.png")
+    assert (tmp_path / "x.png").exists()

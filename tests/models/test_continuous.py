@@ -372,6 +372,17 @@ def test_a_run_trained_in_bfloat16_samples_so_where_that_is_faster(tmp_path, mon
     assert not brief(fast=True)
 
 
+def test_samples_in_bfloat16_are_of_the_class_asked_for() -> None:
+    torch.manual_seed(0)
+    model = VelocityUNet(width=8, steps=2, classes=3).build((1, 8, 8)).eval()
+    perturbed(model, 0.1)
+    model.brief = True
+    first, second = model.sample(4, seed=0, y=0), model.sample(4, seed=0, y=2)
+    assert not torch.equal(first, second)
+    model.brief = False
+    assert (model.sample(4, seed=0, y=0) - first).abs().mean().item() < 2 / 255
+
+
 def test_flows_of_vectors_never_sample_in_bfloat16() -> None:
     model = plane(0.1)
     plain = model.sample(20, seed=0)

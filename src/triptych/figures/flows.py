@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Density, Latent, Model, Sampler
+from triptych.core.labels import given
 from triptych.core.model import Stepwise, class_count, decoded
 from triptych.errors import UserError
 from triptych.figures.canvas import PALETTE, _save
@@ -78,7 +79,7 @@ def stages(model: Sampler, data: Data, path: str | Path, panels: int = 5) -> Pat
     """
     _view(model, data)
     z = model.prior(2_000, torch.Generator().manual_seed(0))
-    with torch.no_grad():
+    with torch.no_grad(), given(model.labels(None, len(z))):
         found = _at_times(model, z, panels) if isinstance(model, Stepwise) else _between_layers(model, z, panels)
     colours = torch.atan2(z[:, 1], z[:, 0]).cpu().numpy()
     figure, axes = _panels(len(found))

@@ -46,7 +46,7 @@ def _numbered(listing: Listing, files: list[tuple[Path, str]]) -> Listing:
     found: Columns | None = None
     labels: list[Any] = []
     for path, prefix in files:
-        with _opened(path) as file:
+        with opened(path) as file:
             mine = columns(path, file)
             if found is not None and mine != found:
                 raise UserError(f"{path} has other columns or classes than {files[0][0].name}; prepare them apart")
@@ -75,12 +75,25 @@ def _numbered(listing: Listing, files: list[tuple[Path, str]]) -> Listing:
     return listing
 
 
+def binary(kind: Any) -> bool:
+    from pyarrow import types
+
+    return types.is_binary(kind) or types.is_large_binary(kind)
+
+
+def of_values(path: Path) -> bool:
+    """Whether a file is a table without bytes in any column: numbers, words and dates, but no pictures."""
+    try:
+        with opened(path) as file:
+            kinds = [field.type for field in file.schema_arrow]
+            return not any(binary(kind) or kind.num_fields for kind in kinds)
+    except UserError:  # whoever reads it says why
+        return False
+
+
 def columns(path: Path, file: Any) -> Columns:
     """By what the Hub wrote about them, else by their types and names; UserError unless one column has pictures."""
     from pyarrow import types
-
-    def binary(kind: Any) -> bool:
-        return types.is_binary(kind) or types.is_large_binary(kind)
 
     def word(kind: Any) -> bool:
         kind = kind.value_type if types.is_dictionary(kind) else kind
@@ -120,7 +133,7 @@ def _told(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
 
 def pictures(path: Path, rows: Mapping[int, Any]) -> Iterator[tuple[int, bytes]]:
     """(row, encoded bytes) of these rows, in order; row groups that have none of them are not read."""
-    with _opened(path) as file:
+    with opened(path) as file:
         column, start = columns(path, file).picture, 0
         for group in range(file.num_row_groups):
             n = file.metadata.row_group(group).num_rows
@@ -136,7 +149,7 @@ def pictures(path: Path, rows: Mapping[int, Any]) -> Iterator[tuple[int, bytes]]
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
     """A Parquet file; UserError where pyarrow is not installed, or makes nothing of it."""
     try:
         import pyarrow as pa

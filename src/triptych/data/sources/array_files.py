@@ -12,6 +12,7 @@ import torch
 
 from triptych.core import Data, Split
 from triptych.core.preparation import Preparation
+from triptych.data.prepare import parquet
 from triptych.data.prepare.arrays import recast
 from triptych.data.source import Source, digest
 from triptych.data.sources import delimited, digit_tables, foreign, npz, typed_tables
@@ -22,7 +23,7 @@ from triptych.errors import NoSplit, UserError
 from triptych.system.notices import say
 
 TEXTS = (".csv", ".tsv", ".txt")
-SUFFIXES = (".npy", ".npz", ".parquet", *TEXTS)
+SUFFIXES = (".npy", ".npz", parquet.ENDING, *TEXTS)
 PART = 4096  # pictures looked at or changed at a time
 
 
@@ -103,7 +104,9 @@ class Table(Source):
     @classmethod
     def at(cls, path: Path) -> Source | None:
         """The table at a path, chosen by its suffix."""
-        return Table(path) if path.is_file() and path.suffix.lower() in SUFFIXES else None
+        if not path.is_file() or path.suffix.lower() not in SUFFIXES:
+            return None
+        return Table(path) if path.suffix.lower() != parquet.ENDING or parquet.of_values(path) else None
 
 
 def numbers(path: Path) -> np.ndarray:

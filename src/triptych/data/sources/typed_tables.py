@@ -20,6 +20,7 @@ from torch import Tensor
 from triptych.core import Data, Split
 from triptych.core.columns import Columns
 from triptych.core.preparation import Preparation
+from triptych.data.prepare import parquet
 from triptych.data.source import digest
 from triptych.data.sources import foreign
 from triptych.data.sources.column_types import columns_of
@@ -110,19 +111,8 @@ def _side(path: Path, values: Sequence[np.ndarray], split: Split, holdout: float
 
 def _parquet(path: Path) -> Cells:
     """The cells of a Parquet file, as the same table of text would have them."""
-    try:
-        import pyarrow  # pyright: ignore[reportMissingImports]
-        import pyarrow.parquet as pq  # pyright: ignore[reportMissingImports]
-    except ImportError as e:
-        raise UserError(
-            f"{path} is a Parquet file, which pyarrow reads; pip install 'triptych[parquet]', or save it as .csv"
-        ) from e
-    try:
-        table = pq.read_table(path)
-    except (pyarrow.ArrowException, OSError) as e:
-        raise UserError(
-            f"{path} is no whole Parquet file ({str(e).splitlines()[0][:80]}); fetch or write it again"
-        ) from e
+    with parquet.opened(path) as file:
+        table = file.read()
     names = tuple(map(str, table.column_names))
     if odd := next((n for n in names if n.startswith("__index_level_")), None):
         table, names = table.drop_columns([odd]), tuple(n for n in names if n != odd)
