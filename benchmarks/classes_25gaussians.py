@@ -48,12 +48,12 @@ def main() -> None:
     asked = [r["of_the_class_asked"] for r in rows["cgan-25gaussians"]]
     record(
         "classes-25gaussians",
-        "25 Gaussians: modes of 25 that a plain GAN keeps without labels, and with the mode as the label (the same nets, "
-        f"moves and budget, {SAMPLES:,} samples)",
+        "25 Gaussians: modes of 25 that a plain GAN keeps without labels, and with the mode as the label (the same "
+        f"nets, moves and budget, {SAMPLES:,} samples)",
         "all 25 with labels, fewer without",
-        f"without {', '.join(f'{m:.0f}' for m in plain)} (seeds 0 to {args.seeds - 1}; {good['gan-25gaussians']:.1%} of "
-        f"samples within four standard deviations of a mode); with {', '.join(f'{m:.0f}' for m in labelled)} "
-        f"({good['cgan-25gaussians']:.1%}); {min(asked):.2%} or more are of the class asked for",
+        f"without {', '.join(f'{m:.0f}' for m in plain)} (seeds 0 to {args.seeds - 1}; {good['gan-25gaussians']:.1%} "
+        f"of samples within four standard deviations of a mode); with "
+        f"{', '.join(f'{m:.0f}' for m in labelled)} ({good['cgan-25gaussians']:.1%}); {min(asked):.2%} or more are of the class asked for",
         min(labelled) == 25 and max(plain) < 25,
         {"runs": rows, "modes": {"without": spread(plain), "with": spread(labelled)}},
     )
