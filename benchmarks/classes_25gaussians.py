@@ -52,8 +52,8 @@ def main() -> None:
         f"nets, moves and budget, {SAMPLES:,} samples)",
         "all 25 with labels, fewer without",
         f"without {', '.join(f'{m:.0f}' for m in plain)} (seeds 0 to {args.seeds - 1}; {good['gan-25gaussians']:.1%} "
-        f"of samples within four standard deviations of a mode); with "
-        f"{', '.join(f'{m:.0f}' for m in labelled)} ({good['cgan-25gaussians']:.1%}); {min(asked):.2%} or more are of the class asked for",
+        f"of samples within four standard deviations of a mode); with {', '.join(f'{m:.0f}' for m in labelled)} "
+        f"({good['cgan-25gaussians']:.1%}); {min(asked):.2%} or more are of the class asked for",
         min(labelled) == 25 and max(plain) < 25,
         {"runs": rows, "modes": {"without": spread(plain), "with": spread(labelled)}},
     )

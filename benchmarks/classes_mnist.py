@@ -72,8 +72,8 @@ def main() -> None:
     weight = "" if args.guidance is None else f", guided with weight {args.guidance:g}"
     record(
         f"classes-mnist-{args.recipe}",
-        f"{args.recipe}: share of {SAMPLES:,} samples{weight} whose class is that asked for, by a classifier that is "
-        f"right on {judge.accuracy:.2%} of the test set",
+        f"{args.recipe}: share of {SAMPLES:,} samples{weight} whose class is the one asked for, by a classifier that "
+        f"is right on {judge.accuracy:.2%} of the test set",
         f"≥ {WANTED:.0%} within {MINUTES:g} minutes of one thread",
         f"{share:.2%} after {row['images']:,} images, {minutes:.1f} minutes of processor time (seed {args.seed})",
         share >= WANTED and minutes <= MINUTES,

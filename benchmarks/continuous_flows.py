@@ -41,8 +41,8 @@ EVERY = [*TOYS, *(f"{name}@{ANGLE}" for name in TOYS)]
 
 def judge(data: Data, samples: Tensor, model: Model | None, seed: int) -> dict[str, Any]:
     row: dict[str, Any] = {"sliced_wasserstein": sliced_wasserstein(fresh(data, SAMPLES, 900 + seed).x, samples)}
-    if data.distribution is not None and data.distribution.modes is not None:
-        found = mode_coverage(samples, data.modes, data.distribution.std)
+    if (law := data.distribution) is not None and law.modes is not None and law.std is not None:
+        found = mode_coverage(samples, data.modes, law.std)
         row |= {"modes": found["modes"], "high_quality": found["high_quality"]}
     if model is not None:
         x = data.sample(POINTS, seed=500 + seed)

@@ -86,7 +86,7 @@ def judged(run: Run, judge: Offline, real: Data, temperature: float) -> dict[str
         "temperature": temperature,
         "frechet_v1": frechet_from_features(x["features"], y["features"]),
         "kernel_v1": kernel_distance(x["features"], y["features"]),
-        "bits_per_dim": bits_per_dim(bound.mean().item(), real.shape, 1),
+        "bits_per_dim": bits_per_dim(bound.mean().item(), real.shape, 256 if card.space == "[0, 1]^D" else 1),
         "card": card.told(),
     }
     if run.recipe.data.name == "mnist":

@@ -2,9 +2,9 @@
 
     python benchmarks/tracker_cost.py [--track tensorboard]
 
-Both of a pair train the same recipe with the same seed in this process, in turns, with a line of the log every ten
-steps: a long training has one every hundredth of it. The clock runs from the first line to the last; opening and
-closing the tracker is not counted, the threads of this process are.
+Both of a pair train the same recipe with the same seed in this process, in turns, with a line of
+the log every ten steps: a long training has one every hundredth of it. The clock runs from the first line to the last;
+opening and closing the tracker is not counted, the threads of this process are.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def test_evaluation_has_the_card_of_an_estimate_and_the_passes(run: Path, tmp_pa
 def test_figures(run: Path) -> None:
     assert main(["flow", str(run)]) == 0
     made = {file.name for file in (run / "flow").iterdir()}
-    assert made == {"density.png", "warp.png", "temperatures.png", "motion.webp"}
+    assert made == {"density.png", "warp.png", "stages.png", "temperatures.png", "motion.webp"}
 
 
 def test_it_goes_on(run: Path) -> None:

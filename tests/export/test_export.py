@@ -16,6 +16,7 @@ from triptych.cli import main
 from triptych.core import DataSpec, Latent, ModelSpec, Recipe, Train, discover
 from triptych.errors import UserError
 from triptych.export import formats, graphs, write_export
+from triptych.models import second_stage
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows import multiscale
 from triptych.models.flows.continuous import ContinuousFlow
@@ -179,6 +180,32 @@ def test_an_autoencoder_has_a_graph_from_noise_to_samples(tmp_path):
     mean, root = model.prior_factor()
     made = formats.run_onnx((tmp_path / "out" / "sample.onnx").read_bytes())(noise)
     torch.testing.assert_close(made, model.decode(mean + noise @ root.T), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("codes", ["gaussian", "mixture", "flow"])
+def test_what_is_fitted_to_codes_is_in_the_graph_of_samples(tmp_path, monkeypatch, codes):
+    monkeypatch.setattr(second_stage, "STEPS", 20)
+    network = MLPAutoencoder(latent=2, variational=False, width=8, codes=codes)
+    recipe = Recipe(DataSpec("8gaussians"), network, AE(), Train(images=2560), "ae")
+    run = fit(recipe, 0, tmp_path / "ae", "cpu", progress=False)
+    result = write_export(run.path, tmp_path / "out", part="sample")
+    assert result.notes == ()
+    told = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert told["prior"] == "fitted"
+    (takes,) = told["parts"]["sample"]["input"]["shape"]
+    model = run.load()
+    noise = torch.randn(3000, takes, generator=torch.Generator().manual_seed(0))
+    made = formats.run_onnx((tmp_path / "out" / "sample.onnx").read_bytes())(noise)
+    # two sets of draws of one density: sliced distances of at most five times those of two sets of the model's own
+    own = [model.sample(3000, seed) for seed in (1, 2)]
+    assert sliced(made, own[0]) < 5 * sliced(own[1], own[0])
+
+
+def sliced(a, b):
+    """Mean distance of sorted projections on 16 directions."""
+    angle = torch.arange(16) * torch.pi / 16
+    ways = torch.stack([angle.cos(), angle.sin()])
+    return ((a @ ways).sort(0).values - (b @ ways).sort(0).values).abs().mean()
 
 
 def test_weights_and_pytorchs_programs_are_written_too(digits, tmp_path):

@@ -10,12 +10,15 @@ import zlib
 import numpy as np
 import pytest
 import torch
+from greys import NAMES, Greys
 from PIL import Image
 
 from triptych import figures
 from triptych.core import Data
+from triptych.core.labels import given
+from triptych.data import load
 from triptych.errors import UserError
-from triptych.figures import canvas, charts, planes, tiles
+from triptych.figures import canvas, charts, classes, planes, tiles
 from triptych.models.gans.mlp import MLPGAN
 
 
@@ -144,3 +147,53 @@ def test_figures_are_not_written_through_links(tmp_path):
     planes.paths(torch.rand(2, 3, 2), torch.rand(9, 2), tmp_path / "c.png")
     assert (tmp_path / "outside.txt").read_text() == "mine"
     assert not (tmp_path / "a.png").is_symlink()
+
+
+def test_a_sheet_has_a_row_for_each_class_and_one_z_down_each_column():
+    model = Greys()
+    sheet = np.asarray(classes.by_class(model, NAMES)).astype(int)
+    side = 64 + tiles.GAP
+    margin = sheet.shape[1] - (classes.COLUMNS * side - tiles.GAP)
+    assert margin > 0
+    assert sheet.shape[0] == 3 * side - tiles.GAP
+    within = margin + np.flatnonzero(np.arange(classes.COLUMNS * side - tiles.GAP) % side < 64)
+    rows = [sheet[i * side : i * side + 64, within] for i in range(3)]
+    assert np.abs(rows[1] - rows[0] - 102).max() <= 1  # the greys are 0.4 apart, to a level of rounding
+    assert np.abs(rows[2] - rows[1] - 102).max() <= 1
+    again = np.asarray(classes.by_class(model, NAMES))
+    assert (again == sheet).all()
+
+
+def test_a_sheet_shows_some_of_many_classes_and_says_so():
+    assert classes.shown_classes(10) == list(range(10))
+    some = classes.shown_classes(100)
+    assert len(some) == len(set(some)) == classes.ROWS
+    assert (some[0], some[-1]) == (0, 99)
+    assert classes.said(10) == ""
+    assert classes.said(1_000) == "sheets show 16 of 1,000 classes, a row each"
+    assert classes.short("a class of a very long name") == "a class of a very l…"
+
+
+def test_a_name_of_a_class_is_drawn_on_one_line():
+    for name in ("two\nlines", "\t", "a\x1b[31m", "\ud800"):
+        sheet = classes.by_class(Greys(), (name, "", "b"))
+        assert sheet.height == 3 * 66 - 2
+
+
+def test_points_of_classes_have_their_colours_and_the_critic_is_drawn_over_all_classes(tmp_path):
+    toy = load("8gaussians")
+    model = MLPGAN(width=8, classes=8).build((2,)).eval()
+    model.know_classes(toy)
+    y = model.labels(None, 200, seed=0)
+    x = model.sample(200, seed=0, y=y)
+    plain, coloured = (np.asarray(planes.plane_image(x, toy, model, labels)) for labels in (None, y))
+    assert plain.shape == coloured.shape
+    assert (plain != coloured).any()
+    critic = model.critic
+    with torch.no_grad():
+        told = planes.scores(model, critic, x)
+        each = []
+        for c in range(8):
+            with given(torch.full((200,), c)):
+                each.append(critic(x).flatten())
+        torch.testing.assert_close(told, torch.stack(each, 1).mean(1))

@@ -192,12 +192,34 @@ def csv() -> list[Hostile]:
         "only returns": rows.replace("\n", "\r").encode(),
         "names alike": b"a,a\n" + rows.encode(),
         "a name of a MB": b"a" * 1_000_000 + b",b\n" + rows.encode(),
+        "typed, escapes": ("k,x\n" + "\x1b[31mred,1\n[bold]b,2\n" * 20).encode(),
+        "typed, formulas": b"k,x\n" + b"=cmd|' /C calc'!A0,1\n@SUM(1),2\n" * 20,
+        "typed, dates beyond the calendar": b"d,x\n0000-00-00,1\n9999-99-99,2\n2024-01-01,3\n",
+        "typed, dates in three formats": b"d,x\n2024-01-31,1\n31.01.2024,2\n01/31/2024,3\n",
+        "typed, nothing but empty cells": b"a,b\n" + b"NA,\n" * 20,
+        "typed, a text of its own in each row": b"a,b\n" + b"".join(b"x%d,1\n" % i for i in range(9_000)),
+        "typed, 20,000 columns": (
+            ",".join(f"c{i}" for i in range(20_000)) + "\n" + ("a," * 20_000)[:-1] + "\n"
+        ).encode()
+        + (("b," * 20_000)[:-1] + "\n").encode(),
+        "typed, huge numbers": b"a,k\n" + b"1e300,x\n-1e300,y\n1e-300,x\n" * 9,
         "a page": b"<html><body>not found</body></html>",
         "a mark of order": b"\xef\xbb\xbf" * 50 + rows.encode(),
     }
     found = [file_trial("tables", what, "x.csv", raw) for what, raw in texts.items()]
+    found.append(file_trial("tables", "no Parquet behind its mark", "x.parquet", b"PAR1" + b"\xff" * 200 + b"PAR1"))
+    for what, raw in {"a call": "a: !!python/object/apply:os.system ['touch acted']\n", "lists": "a: [[b]]\n"}.items():
+
+        def typed(place: Place, raw: str = raw) -> Sequence[str]:
+            (place.here / "x.csv").write_text("a,b\n" + rows)
+            (place.here / "t.yaml").write_text(raw)
+            return ["data", "info", str(place.here / "x.csv"), "--columns", str(place.here / "t.yaml")]
+
+        found.append(Hostile("tables", f"types in YAML: {what}", typed))
     for what, raw in texts.items():
-        if what.startswith(("formulas", "escapes", "names", "a cell", "NUL", "a name")):
+        if what.startswith(
+            ("formulas", "escapes", "names", "a cell", "NUL", "a name", "typed, e", "typed, f", "typed, h")
+        ):
 
             def build(place: Place, raw: Content = raw) -> Sequence[str]:
                 (place.here / "x.csv").write_bytes(raw() if callable(raw) else raw)

@@ -48,6 +48,23 @@ def test_draws_have_the_moments_of_the_codes_and_the_density_integrates_to_what_
     assert abs(w.mean().item() - 1) < 5 * w.std().item() / len(w) ** 0.5 + 0.01
 
 
+@pytest.mark.parametrize("codes", FITTED)
+def test_noise_is_carried_to_what_is_drawn(codes) -> None:
+    """Shares of 8 boxes agree within five standard errors; chance alone breaks that once in a hundred thousand."""
+    stage = second_stage.second_stage(codes, 3)
+    assert stage is not None
+    stage.fit(clouds(4000), seed=0)
+    takes, carried = stage.transport()
+    assert takes == 3 + (codes == "mixture")
+    n, g = 20_000, torch.Generator().manual_seed(1)
+    sides = clouds(4000).median(0).values
+    boxes = [
+        ((z > sides).long() * torch.tensor([1, 2, 4])).sum(1).bincount(minlength=8) / n
+        for z in (carried(torch.randn(n, takes, generator=g)), stage.draw(n, g))
+    ]
+    assert (boxes[0] - boxes[1]).abs().max() < 5 * (2 * 0.25 / n) ** 0.5
+
+
 def test_more_freedom_makes_held_out_codes_likelier(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(second_stage, "STEPS", 200)
     found = {}

@@ -114,7 +114,7 @@ def pictures(folder: Path, *sizes: tuple[int, int]) -> None:
 def test_a_folder_gets_the_recipe_of_its_size(side, channels, asked, taken, trained, tmp_path):
     pictures(tmp_path, *[(side, side)] * 4)
     recipe, why = recommend(DataSpec(str(tmp_path), channels=channels, resolution=asked))
-    base = get(taken)
+    base = all_recipes().get(f"{taken}-full", get(taken))
     assert why.startswith(f"{taken}, for 4 {'grey ' if channels == 1 else ''}images at {trained}×{trained}; ")
     assert load_spec(recipe.data).shape == (channels or 3, trained, trained)
     assert recipe.model == dataclasses.replace(base.model, latent=max(64, base.model.latent))

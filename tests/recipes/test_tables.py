@@ -32,7 +32,7 @@ def test_a_table_gets_a_spline_flow_and_a_part_held_out(tmp_path: Path) -> None:
     assert recipe.name == "t"
     assert recipe.data.columns == ("auto",)
     assert recipe.data.holdout == 0.1
-    assert recipe.train.images == PASSES[0] * len(load_spec(recipe.data)) > ROWS[0]
+    assert recipe.train.images == PASSES * len(load_spec(recipe.data)) > ROWS[0]
     assert has_own_budget(recipe)
     assert why.startswith("spline flow, for 2")
     assert "a tenth is held out" in why

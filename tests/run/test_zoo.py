@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import shutil
@@ -16,10 +17,12 @@ import numpy as np
 import pytest
 import torch
 from fake_runs import make_run, picture_recipe, toy_recipe
+from networks import variants
 
 import triptych
+from triptych import core
 from triptych.cli import main
-from triptych.core import DataSpec, Recipe, Train
+from triptych.core import DataSpec, ModelSpec, Recipe, Sampler, Train
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.objectives.autoencoder import VAE
 from triptych.run import Run, zoo, zoo_entry
@@ -173,6 +176,34 @@ def test_what_half_precision_spoils_is_kept_in_single(place, tmp_path):
     assert how == "in single precision, since samples of halved ones differ"
     assert torch.equal(triptych.load("zoo:toy").sample(8), model.sample(8))
     assert zoo_entry.halved(torch.tensor([1e5])).dtype == torch.float32
+
+
+SPECS = {name: next(variants(cls)) for name, cls in core.discover("models", ModelSpec).items()}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_network_that_samples_can_be_stored(name, monkeypatch):
+    """Whatever is left out or halved, what is loaded again samples what the stored weights do."""
+    monkeypatch.setattr(zoo_entry, "SAMPLES", 4)
+    torch.manual_seed(0)
+    for shape in ((2,), (1, 16, 16), (3, 32, 32)):
+        with contextlib.suppress(triptych.UserError):
+            model = SPECS[name].build(shape).eval()
+            break
+    else:
+        pytest.fail(f"{name} accepts no small shape")
+    if not isinstance(model, Sampler) or not model.players:
+        pytest.skip("it makes no samples, or was fitted in closed form")
+    if model.adversary in model.players:
+        model.leave_out(model.adversary, "not here")
+    tensors, how = zoo_entry.smallest(SPECS[name], model)
+    again = SPECS[name].build(model.shape).eval()
+    for player in model.missing:
+        again.leave_out(player, "not here")
+    again.load_state_dict({k: v.to(again.state_dict()[k].dtype) for k, v in tensors.items()})
+    halves = sum(v.dtype == torch.float16 for v in tensors.values())
+    assert (halves == 0) == how.startswith("in single")
+    assert zoo_entry.alike(model.sample(4, seed=0), again) >= zoo_entry.SHARE
 
 
 def test_an_address_serves_what_the_folder_does(digits, place, tmp_path, monkeypatch, capsys):

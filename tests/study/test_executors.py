@@ -22,6 +22,7 @@ from triptych.study import elsewhere, places
 from triptych.study.from_file import read_study
 from triptych.study.jobs import Job
 from triptych.study.local import Local
+from triptych.study.on_slurm import gone_from_queue
 from triptych.study.runner import run_study
 from triptych.study.slurm import Slurm
 from triptych.study.study import Study
@@ -81,6 +82,27 @@ def test_another_version_over_there_is_said(tmp_path: Path) -> None:
     assert "the study is of 0; install that" in answer["message"]
 
 
+@pytest.mark.parametrize(
+    ("answer", "gone"),
+    [
+        ("echo RUNNING", False),
+        ("true", True),
+        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", True),
+        ("echo 'Unable to contact slurm controller' >&2; exit 1", False),
+    ],
+)
+def test_a_job_that_left_the_queue_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, gone: bool
+) -> None:
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f"#!/bin/sh\n{answer}\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert gone_from_queue("7") is gone
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    assert not gone_from_queue("7")
+
+
 # --------------------------------------------------------------------------------------- real clusters
 
 
@@ -134,15 +156,69 @@ def end(node: subprocess.Popen[bytes]) -> None:
         node.wait()
 
 
+SEARCH = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from triptych.core.search import Range
+from triptych.recipes import get
+from triptych.study import places
+from triptych.study.slurm import Slurm
+from triptych.study.tune import Search, search
+
+gan, out = get("gan-8gaussians"), Path(sys.argv[2])
+gan = replace(gan, train=replace(gan.train, images=2560))
+asked = Search((gan,), 4, "sliced_wasserstein", {"train.lr": Range(1e-5, 1e-2, log=True)})
+with places.executor(sys.argv[1], Slurm(cluster="local", minutes=10), 2, "cpu", out) as place:
+    search(asked, out, progress=False, executor=place)
+"""
+
+
+def searched(on: str, out: Path) -> dict[str, object]:
+    """What a small search tried and found, in a process of its own: Ray reads its token once."""
+    done = subprocess.run([sys.executable, "-c", SEARCH, on, str(out)], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    told = json.loads((out / "tune.json").read_text())["recipes"]["gan-8gaussians"]
+    tried = sorted((json.dumps(t["values"]), t["state"], t["value"]) for t in told["tried"])
+    return {"tried": tried, "best": told["best"]["values"], "trials": told["trials"]}
+
+
+@pytest.mark.long
+def test_a_search_by_jobs_of_slurm_finds_what_local_processes_find(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    found = searched("slurm", tmp_path / "there")
+    assert found["trials"] == 4
+    assert found == searched("local", tmp_path / "here")
+
+
+@pytest.mark.long
+def test_a_search_on_two_ray_nodes_finds_what_local_processes_find(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    on_ray(monkeypatch)
+    with nodes(tmp_path, 7464):
+        found = searched("ray://127.0.0.1:7464", tmp_path / "there")
+    assert found == searched("local", tmp_path / "here")
+
+
+def on_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One token for all processes of a cluster, which find this package and take a thread each."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(elsewhere.__file__).parents[2]))
+
+
 @pytest.mark.long
 def test_a_ray_cluster_that_loses_a_node_makes_what_local_processes_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(16))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("PYTHONPATH", str(Path(elsewhere.__file__).parents[2]))
+    on_ray(monkeypatch)
     file = tmp_path / "tiny.yaml"
     recipes = [{"recipe": r.name, "train.images": 20480} for r in TINY]
     file.write_text(json.dumps({"name": "tiny", "seeds": 2, "samples": 200, "recipes": recipes}))

@@ -92,6 +92,8 @@ def test_pictures_come_first_and_other_studies_stay(toys, tmp_path):
     page = tmp_path / "docs" / "gallery.md"
     page.parent.mkdir()
     page.write_text("said\n# Gallery\n\n## older\n\nold words\n\n## tiny\n\nwas here\n")
+    assert gallery.main(["strip", str(toys), str(tmp_path / "gallery" / "tiny"), "Taken beside other work."]) == 0
+    assert "Taken beside other work." in gallery_page.write(page, "said", [tmp_path / "gallery" / "tiny"])
     text = gallery_page.write(page, "said", [toys])
     assert "old words" in text
     assert "was here" not in text
@@ -121,5 +123,6 @@ def test_the_studies_of_the_write_ups_have_every_recipe_of_their_figures():
             assert (smooth.objective.label_smoothing, hard.objective.label_smoothing) == ((0.7, 0.9), None)
             assert smooth.model.latent == 10
             assert 0 < smooth.train.sample <= smooth.train.images / 20
+        assert {f"vae-celeba64{short}", f"glow-celeba64{short}"} <= set(of_page)
         for data in ("8gaussians", "25gaussians", "swissroll"):
             assert {f"{k}-{data}" for k in ("gan", "wgan", "wgan-gp", "vae", "spline")} <= set(of_page)

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from greys import NAMES, Greys, greys
 from torch import Tensor
 
 from triptych import trainer
 from triptych.core import Clock, Data, DataSpec, Move, Objective, Recipe, Sampler, Train
+from triptych.core.model import Cost
 from triptych.data import load
 from triptych.errors import Diverged
-from triptych.evaluate.while_training import during_training
+from triptych.evaluate.while_training import class_diversity, during_training
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.autoencoder import VAE
@@ -216,3 +218,62 @@ def test_samples_that_are_not_finite_are_counted_and_raise_an_alarm(shape):
     if shape == (2,):
         found = during_training(model, data, None, 200, 0)
         assert 70 < found["nonfinite_samples"] < 130
+
+
+# ------------------------------------------------------------------------------------------------ classes
+
+
+class OneGrey(Greys):
+    """All pictures of the class `grey` are the same."""
+
+    def decode(self, z: Tensor, y=None) -> Tensor:
+        own = self.labels(y, len(z))
+        assert own is not None
+        return super().decode(z * (own != 1)[:, None], own)
+
+
+def test_diversity_of_each_class():
+    found = class_diversity(Greys(), greys(3), seed=0)
+    assert found == pytest.approx([1.0, 1.0, 1.0], abs=0.3)
+    assert class_diversity(OneGrey(), greys(3), seed=0)[1] == 0.0
+
+
+def test_one_picture_for_all_seeds_of_a_class():
+    data = greys(3)
+    line = {"class_diversity": class_diversity(OneGrey(), data, seed=0)}
+    said = monitors.class_collapsed(line, data)
+    assert said.startswith("collapse within classes: samples of grey differ by 0% of what its examples do; ")
+    recipe = Recipe(DataSpec("greys"), MLPGAN(), GAN(), Train(images=1_000))
+    late = {"images": 900, "step": 90} | line
+    assert said in monitors.check(recipe, OneGrey(), late, data, None, [])
+    fine = {"class_diversity": class_diversity(Greys(), data, seed=0)}
+    assert monitors.class_collapsed(fine, data) == ""
+    assert monitors.class_collapsed({}, data) == ""
+
+
+def test_many_collapsed_classes_are_counted_and_some_named():
+    data = dataclasses.replace(greys(3), classes=tuple(f"c{i}" for i in range(20)))
+    line = {"class_diversity": [0.01 * i if i < 10 else None if i < 12 else 1.0 for i in range(20)]}
+    said = monitors.class_collapsed(line, data)
+    assert "samples of c0 differ by 0% of what its examples do, and so do 9 more of 18 (c1, c2, c3, c4, c5, …)" in said
+
+
+def test_a_class_that_cannot_be_told():
+    """One picture of a class, and a class without any."""
+    data = greys(3)
+    rows = torch.tensor([0, 3, 6, 1])
+    few = dataclasses.replace(data, x=data.x[rows], labels=data.labels[rows])
+    found = class_diversity(Greys(), few, seed=0)
+    assert found[0] is not None
+    assert found[1:] == [None, None]
+
+
+def test_of_many_classes_some_are_looked_at():
+    class Many(Greys):
+        @property
+        def cost(self):
+            return Cost(sample=1_000.0)
+
+    found = class_diversity(Many(), greys(3), seed=0)
+    assert [share is not None for share in found] == [True, False, False]
+    assert NAMES[0] == "dark"

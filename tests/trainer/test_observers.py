@@ -16,12 +16,15 @@ from PIL import Image
 from triptych import trainer
 from triptych.core import DataSpec, Recipe, Train
 from triptych.errors import UserError
+from triptych.figures.tiles import tile
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import RealNVP
+from triptych.models.flows.multiscale import Glow
 from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.autoencoder import VAE
 from triptych.objectives.flow import NLL
 from triptych.objectives.gan import GAN
+from triptych.report import write_report
 from triptych.run import Run, Sink
 from triptych.run.sinks import JSONLines, Sinks
 from triptych.trainer.observe import Observer, look
@@ -265,3 +268,22 @@ def test_the_jsonl_line_begins_with_where_the_run_stands(tmp_path: Path) -> None
         ("per_dim", [1.0, 2.0]),
         ("bad", None),
     ]
+
+
+def test_a_flow_of_pictures_ends_with_samples_at_a_lower_temperature_and_the_report_shows_them(tmp_path) -> None:
+    glow = Recipe(
+        DataSpec("glyphs", resolution=8, channels=1),
+        Glow(levels=1, steps=1, width=4, dequantise="variational"),
+        NLL(),
+        Train(images=32, batch=8),
+        name="small-glow",
+    )
+    run = trainer.fit(glow, 0, tmp_path / "run", "cpu", progress=False)
+    (shown,) = sorted((run.path / "cooled").iterdir())
+    assert shown.name == "000000032.png"
+    model = run.load(device="cpu")
+    both = torch.stack([model.sample(36, seed=0), model.sample(36, seed=0, temperature=0.7)], 1).flatten(0, 1)
+    with Image.open(shown) as picture, tile(both, columns=12) as want:
+        assert picture.convert("RGB").tobytes() == want.convert("RGB").tobytes()
+    page = write_report([run.path], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "samples at a lower temperature" in page

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.trials import ranks
+from triptych.core import Recipe
 from triptych.core.share import Parted
-from triptych.trainer import resume
+from triptych.recipes import get
+from triptych.trainer import fit, resume
 
 SCRIPT = str(Path(ranks.__file__))
 IN_PARTS = ("gan", "vae-fixed", "spline", "ae", "iwae", "hinge")
@@ -91,6 +94,30 @@ def test_a_run_of_two_ranks_goes_on_alone(tmp_path: Path) -> None:
     resume(run, images=5120, progress=False, announce=said.append)
     assert any("was on 2 ranks and goes on on 1" in line for line in said)
     assert status(run)["images"] == 5120
+
+
+@pytest.mark.long
+def test_a_run_of_one_process_goes_on_on_two_ranks(tmp_path: Path) -> None:
+    """The stream of examples goes on: the logged losses are those of one process, up to rounding."""
+    for name in ("moved", "whole"):
+        fit(small_gan(), 0, tmp_path / name, "cpu", progress=False)
+    resume(tmp_path / "whole", images=5120, progress=False)
+    words = ("-m", "triptych", "resume", str(tmp_path / "moved"), "--train.images", "5120")
+    first, second = command(*words)
+    assert (first[0], second[0]) == (0, 0), (first, second)
+    assert "was on 1 rank and goes on on 2" in first[1]
+    assert json.loads((tmp_path / "moved" / "env.json").read_text())["ranks"] == 2
+    told = [[json.loads(line) for line in (tmp_path / n / "metrics.jsonl").open()] for n in ("moved", "whole")]
+    assert [line["images"] for line in told[0]] == [line["images"] for line in told[1]]
+    for moved, whole in zip(*told, strict=True):
+        for name in ("critic_loss", "generator_loss"):
+            if name in whole:
+                assert moved[name] == pytest.approx(whole[name], rel=1e-3, abs=1e-5)
+
+
+def small_gan() -> Recipe:
+    recipe = get("gan-8gaussians")
+    return replace(recipe, train=replace(recipe.train, images=2560))
 
 
 @pytest.mark.long

@@ -8,8 +8,10 @@ import torch
 
 import triptych
 from triptych.cli import main
-from triptych.core import Train
+from triptych.core import Data, Train
 from triptych.errors import UserError
+from triptych.models.two_stages import LatentUNet
+from triptych.objectives.flow_matching import LatentFlowMatching
 from triptych.recipes import get
 from triptych.run import Run
 from triptych.run.sinks import Sink
@@ -206,3 +208,23 @@ def test_bad_minutes_are_one_line(words, message, capsys, tmp_path, monkeypatch)
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pace_is_the_mean_over_the_stages_of_an_objective(monkeypatch):
+    """The second stage of a two-stage training costs another time a step; before, all of it was timed by the first."""
+    recipe = replace(
+        get("lcfm-cifar10-quick"),
+        model=LatentUNet(codes=1, side=2, width=4, flow_width=4, flow_depth=1),
+        objective=LatentFlowMatching(share=0.25),
+    )
+    recipe = replace(recipe, train=replace(recipe.train, images=1_000_000, batch=4))
+    data = Data("grey", torch.zeros(8, 1, 8, 8, dtype=torch.uint8))
+    state = rehearsal.untrained(recipe, data, None, torch.device("cpu"), "fp32")
+
+    def timed(state, clock):
+        moves = [move.names for move in recipe.objective.step(state.model, state.batches, state.clock())]
+        return {("encoder", "decoder"): 4.0, ("flow",): 0.4}[moves[0]]
+
+    monkeypatch.setattr(rehearsal, "seconds_of_step", timed)
+    assert rehearsal.seconds_an_image(state, 0.0) == pytest.approx(0.25 * 1.0 + 0.75 * 0.1)
+    assert state.clock().fraction < 0.01

@@ -98,7 +98,7 @@ def objective_figures(folders: Sequence[Path], docs: Path) -> None:
     for e in sorted(entries, key=lambda e: (len(e.label), e.seed)):
         files = sorted((e.path / "samples").glob("*.png"))
         target = docs / "figures" / f"objective-{e.recipe['objective']['type']}-{e.data[0]}.png"
-        if files and e.env.get("shape") == [2] and target not in taken:
+        if files and e.env.get("shape") == [2] and not e.yardstick and target not in taken:
             copy(files[-1], target)
             taken.add(target)
 

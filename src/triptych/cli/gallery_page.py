@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from triptych.cli.docs_tables import copy, markdown, verdicts_of
 from triptych.core.statistics import format_number
@@ -14,10 +14,14 @@ from triptych.report.entries import gather, read_study_json
 from triptych.report.matrix import leading_few
 from triptych.report.table import Table, tables
 from triptych.study import named
+from triptych.study.study import Scale
+from triptych.system.console import printable
 from triptych.system.shell import shell
 
 ABREAST = 3
 """Panels in a row."""
+KEPT = "gallery"
+"""The folder of the repository that holds studies without their weights."""
 HEAD = """\
 # Gallery
 
@@ -39,7 +43,7 @@ def write(page: Path, said: str, studies: Sequence[Path]) -> str:
             copy(study / "lines.png", page.parent / "figures" / "parallel-lines.png")
             kept[named.LINES] = lines_section()
         else:
-            kept[read_study_json(study)["name"]] = section(study, page.parent)
+            kept[title(study)] = section(study, page.parent)
     return "\n".join([said, HEAD, *kept.values()])
 
 
@@ -47,6 +51,11 @@ def sections(text: str) -> dict[str, str]:
     """The sections of a page by their headings."""
     found = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
     return {part.split("\n", 1)[0].removeprefix("## ").strip(): part.rstrip("\n") + "\n" for part in found}
+
+
+def title(folder: Path) -> str:
+    """What a study is called on the page: one that is kept beside the program by its folder, for its scale."""
+    return folder.name if folder.resolve().parent.name == KEPT else read_study_json(folder)["name"]
 
 
 def lines_section() -> str:
@@ -60,28 +69,49 @@ def section(folder: Path, docs: Path) -> str:
     told = read_study_json(folder)
     entries, _ = gather([folder])
     made = tables(entries)
-    parts = [f"## {told['name']}", "", told["about"], "", f"    {command(told, made)}", ""]
-    if folder.parent.name == "gallery":
-        parts[-1:] = [f"    triptych report gallery/{folder.name}        (its page, without training)", ""]
+    name = title(folder)
+    parts = [f"## {name}", "", told["about"], "", f"    {command(told, made)}"]
+    if folder.resolve().parent.name == KEPT:
+        parts += [f"    triptych report {KEPT}/{name}        # its page, without training"]
+    note = printable(str(told.get("note", "")))
+    parts += ["", *([note, ""] if note else []), *otherwise(told, made)]
     for table in made:
-        cards = picture_row(table, (), []).cards
-        shown = [(card, file) for card in cards if (file := kept_picture(told["name"], table, card, docs)) is not None]
-        trained = [(card, file) for card, file in shown if card.label not in table.yardsticks]
-        parts += [f"### {table.data}", "", *panels(table, trained)]
+        cards = [card for card in picture_row(table, (), []).cards if card.label not in table.yardsticks]
+        shown = [(card, file) for card in cards if (file := kept_picture(name, table, card, docs)) is not None]
+        parts += [f"### {table.data}", "", *panels(table, shown)]
         parts += ["<details><summary>All numbers, and what is certain</summary>", ""]
         parts += [*verdicts_of(table), "", markdown(table), "", "</details>", ""]
     return "\n".join(parts)
 
 
 def command(told: Mapping[str, Any], made: Sequence[Table]) -> str:
-    """The command that makes such a study, at the scale whose budgets these are."""
-    name = told["name"]
-    budgets = {(e.recipe.get("name"), e.recipe["train"]["images"]) for t in made for e in t.entries if not e.yardstick}
-    words = ["triptych", "study", name]
-    if name in named.studies():
-        full = {(r.name, r.train.images) for r in named.get(name, "full").recipes}
-        words += ["--scale", "full" if budgets <= full else "quick"]
+    """The command that makes such a study, at the scale whose budgets are most like these."""
+    words = ["triptych", "study", told["name"]]
+    if told["name"] in named.studies():
+        words += ["--scale", "full" if trained(made) <= budgets(told["name"], "full") else "quick"]
     return shell(*words, "--seeds", str(told.get("seeds", 3)))
+
+
+def otherwise(told: Mapping[str, Any], made: Sequence[Table]) -> list[str]:
+    """What is said where the named study has other recipes or budgets by now, or more of them."""
+    name, own = told["name"], trained(made)
+    if name not in named.studies():
+        return []
+    whole = next((found for scale in get_args(Scale) if own <= (found := budgets(name, scale))), None)
+    if whole is None:
+        return ["Some budgets of the study are others today.", ""]
+    missing = sorted({recipe for recipe, _ in whole - own})
+    return [f"Not trained at these budgets: {', '.join(missing)}.", ""] if missing else []
+
+
+def trained(made: Sequence[Table]) -> set[tuple[str, int]]:
+    """Recipes and budgets of a study's runs."""
+    return {(e.name, e.recipe["train"]["images"]) for t in made for e in t.entries if not e.yardstick}
+
+
+def budgets(name: str, scale: Scale) -> set[tuple[str, int]]:
+    """Recipes and budgets of a named study."""
+    return {(r.name, r.train.images) for r in named.get(name, scale).recipes}
 
 
 def kept_picture(study: str, table: Table, card: Card, docs: Path) -> str | None:

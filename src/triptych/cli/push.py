@@ -34,6 +34,8 @@ def push(
 
     hub.split(hub.PREFIX + name)
     found = Run(run)
+    if not (found.path / "eval.json").exists():
+        say(f"note: the card has no numbers; `triptych evaluate {found.path}` makes them", stderr=True)
     if folder is not None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             from triptych.errors import UserError

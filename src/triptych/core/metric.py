@@ -54,6 +54,8 @@ class Value:
     """of a likelihood: what it is a likelihood of"""
     controls: Mapping[str, Any] | None = None
     """the same metric of real pictures that were spoilt: see `triptych.core.controls`"""
+    parts: Mapping[str, Mapping[str, Any]] | None = None
+    """the same number within each class, by its name: `value` (None: too few examples), `n`, `n_real`, `floor`"""
     beyond: str = ""
     """where it is clearly better than its floor: what that usually comes from"""
     quantity: str = ""

@@ -154,6 +154,9 @@ class Latent(Model):
 class Sampler(Latent):
     """Makes new examples by decoding draws from the prior."""
 
+    cooler: ClassVar[float | None] = None
+    """a temperature at which pictures are also shown, beside those at 1"""
+
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape). The same seed gives the same examples whatever `batch` is.
 

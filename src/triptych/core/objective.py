@@ -77,6 +77,10 @@ class Objective(ABC):
         """What of it follows the length of the run, in words; empty where nothing does."""
         return ""
 
+    def stages(self) -> tuple[float, ...]:
+        """Fractions of the budget at which steps of another kind, and of another cost, begin; the first is 0."""
+        return (0.0,)
+
     def validate(self, model: Any, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """Numbers on held-out inner batches for the log; means over examples. Default: none.
 

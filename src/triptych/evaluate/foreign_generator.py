@@ -154,7 +154,7 @@ def prior_of(path: Path, said: Mapping[str, str], chosen: Generator) -> Literal[
     match said.get("prior"):
         case "normal":
             return "normal"
-        case "gaussian":
+        case "gaussian" | "fitted":
             raise UserError(f"codes of {path} are not drawn from N(0, I); give the sample.onnx that lies beside it")
         case _:
             raise UserError(f"{path} does not say what noise it takes; give --prior normal or --prior uniform")

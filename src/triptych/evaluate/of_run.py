@@ -12,6 +12,7 @@ import torch
 
 from triptych.core import Data, Metric, Model, Sampler, Value, discover
 from triptych.core.model import choose_steps
+from triptych.evaluate.by_classifier import sorted_by_classifier
 from triptych.evaluate.given import with_given
 from triptych.evaluate.options import Features, Reference, Samples
 from triptych.evaluate.protocol import (
@@ -28,7 +29,7 @@ from triptych.evaluate.protocol import (
     strangers,
     without_fid,
 )
-from triptych.metrics.comparison import Comparison, fresh
+from triptych.metrics.comparison import Comparison, fresh, numbered_alike
 from triptych.metrics.features.extractor import Inception
 from triptych.models.latent_space import use_batch_statistics
 from triptych.run import data as run_data
@@ -125,6 +126,8 @@ def evaluate_model(
         built = compare(run, model, found, samples, reference, inception, progress=progress)
         comparison = with_given(built.comparison, features, device)
         values = measure(comparison)
+        if samples.sorted:
+            values |= sorted_by_classifier(comparison)
         if inception is not None and features.stats is not None:
             values |= against_statistics(features.stats, comparison.fake, inception, bar)
         if inception is not None and features.save_stats is not None:
@@ -162,9 +165,12 @@ def compare(
     else:
         fake = real
         notes.append(f"{type(model).__name__} cannot sample: metrics of samples are left out")
+    fake, lost = numbered_alike(fake, real)
     extractors = make_extractors(real, train, inception, bars(shown=progress))
     comparison = Comparison(
-        real if real.distribution is None else fresh(real, n, samples.seed + 1),
+        real
+        if real.distribution is None
+        else fresh(real, n, samples.seed + 1, labelled=fake is not real and fake.labels is not None),
         fake,
         extra_real=extra_real,
         model=model,
@@ -176,6 +182,8 @@ def compare(
         strangers=strangers(real),
         progress=bars(shown=progress),
     )
+    if lost:
+        comparison.warn(lost)
     return Built(comparison, pace, tuple(notes))
 
 

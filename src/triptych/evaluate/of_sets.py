@@ -12,6 +12,7 @@ from triptych.core import Data, Split, Value
 from triptych.core.preparation import Preparation
 from triptych.data.sources.array_files import Table
 from triptych.errors import NoSplit, UserError
+from triptych.evaluate.by_classifier import sorted_by_classifier
 from triptych.evaluate.foreign_generator import is_generator, open_generator
 from triptych.evaluate.given import with_given
 from triptych.evaluate.of_run import Evaluation
@@ -29,7 +30,7 @@ from triptych.evaluate.protocol import (
     strangers,
     without_fid,
 )
-from triptych.metrics.comparison import Comparison, subset
+from triptych.metrics.comparison import Comparison, numbered_alike, subset
 from triptych.metrics.features.extractor import Inception
 from triptych.system.progress import bars
 from triptych.system.refusals import refuse_unwritable
@@ -91,6 +92,8 @@ def evaluate_sets(
             comparison = compare(real, generated, samples, reference, inception, how, progress=progress)
             comparison = with_given(comparison, features, device)
             values = measure(comparison)
+            if samples.sorted:
+                values |= sorted_by_classifier(comparison)
             notes = without_fid(comparison)
             said = [*comparison.warnings, *said]
             if features.save_stats is not None and inception is not None:
@@ -122,7 +125,8 @@ def compare(
     for name, data in (("real", chosen), ("generated", generated)):
         if len(data) == 1:  # of two sets there is then nothing to say; a run has more to it
             raise UserError(f"the {name} side {data.name!r} has 1 example; every distance needs at least 2, give more")
-    return Comparison(
+    generated, lost = numbered_alike(generated, chosen)
+    comparison = Comparison(
         chosen,
         generated,
         extra_real=train if whole.split == "test" else None,
@@ -133,6 +137,9 @@ def compare(
         strangers=strangers(whole),
         progress=bars(shown=progress),
     )
+    if lost:
+        comparison.warn(lost)
+    return comparison
 
 
 def real_side(name: str | Path, split: Split | None, how: Preparation) -> Data:

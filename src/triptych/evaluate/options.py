@@ -26,6 +26,9 @@ class Samples:
     steps: int | None = None
     """continuous and mean flows: steps of a sample; default: the recipe's"""
 
+    sorted: bool = False
+    """also sort the samples by what the set's classifier tells: numbers within classes of a model without any"""
+
     def __post_init__(self) -> None:
         check_seed(self.seed)
 

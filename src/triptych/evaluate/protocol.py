@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from triptych import data as data_sets
-from triptych.core import Data, Metric, Sampler, Value, discover, to_bytes
+from triptych.core import Conditional, Data, Metric, Sampler, Value, discover, to_bytes
 from triptych.core.features import Extractors
+from triptych.core.labels import draw_labels
 from triptych.core.metric import described
 from triptych.core.preparation import Preparation
 from triptych.errors import NotFinite, TooFew, UserError
@@ -46,15 +47,27 @@ def default_count(real: Data) -> int:
 
 @torch.no_grad()
 def draw(model: Sampler, n: int, seed: int, real: Data) -> Data:
-    """n samples as data like `real`: 8-bit images, or vectors. Made in parts, so that floats never pile up."""
+    """n samples as data like `real`: 8-bit images, or vectors. Made in parts, so that floats never pile up.
+
+    Of a model with classes they have labels: drawn at its frequencies, and numbered as the classes of `real` are.
+    """
     if n < 1:
         raise UserError(f"{n} samples were asked for; give at least 1")
+    labels, classes = None, real.classes
+    if isinstance(model, Conditional) and model.classes:
+        labels, classes = draw_labels(model.frequencies, n, seed), model.class_names or real.classes
+
+    def part(start: int, count: int, seed: int) -> Tensor:
+        if labels is None:
+            return model.sample(count, seed=seed)
+        return model.sample(count, seed=seed, y=labels[start : start + count])
+
     if not real.is_images:
-        x = model.sample(n, seed=seed).cpu()
-        return Data("samples", x, distribution=real.distribution, typed=real.typed)
+        x = part(0, n, seed).cpu()
+        return Data("samples", x, "train", labels, distribution=real.distribution, classes=classes, typed=real.typed)
     parts: list[Tensor] = []
     while (done := sum(map(len, parts))) < n:
-        x = model.sample(min(10_000, n - done), seed=seed + 1_000_003 * len(parts))
+        x = part(done, min(10_000, n - done), seed + 1_000_003 * len(parts))
         if bad := int((~torch.isfinite(x.flatten(1))).any(1).sum()):
             raise NotFinite(
                 f"the model makes pictures with NaN or infinite pixels, {bad} of {len(x)}; it has diverged: try "
@@ -62,7 +75,7 @@ def draw(model: Sampler, n: int, seed: int, real: Data) -> Data:
                 bad,
             )
         parts.append(to_bytes(x).cpu())
-    return Data("samples", torch.cat(parts))
+    return Data("samples", torch.cat(parts), labels=labels, classes=classes)
 
 
 def against_statistics(
@@ -89,7 +102,10 @@ def save_statistics(file: str | Path, real: Data, inception: features.Inception,
 
 
 def measure(comparison: Comparison) -> dict[str, Value]:
-    """Every metric of `metrics/` that applies; one that has too few examples for any value is named in a warning."""
+    """Every metric of `metrics/` that applies, those within classes last.
+
+    One that has too few examples for any value is named in a warning.
+    """
     found: dict[str, Value] = {}
     for name, metric in discover("metrics", Metric).items():
         if comparison.model is not None and not isinstance(comparison.model, metric.needs):
@@ -100,7 +116,7 @@ def measure(comparison: Comparison) -> dict[str, Value]:
                 found |= one.evaluated(comparison)
         except TooFew as e:
             comparison.warn(f"{name} is left out: {e}")
-    return found
+    return dict(sorted(found.items(), key=lambda told: told[1].parts is not None))
 
 
 def make_extractors(

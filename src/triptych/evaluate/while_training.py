@@ -12,7 +12,7 @@ from torch import Tensor
 
 from triptych.core import Data, Metric, Model, Quantity, Sampler, discover
 from triptych.core.features import Extractors
-from triptych.core.model import affordable
+from triptych.core.model import affordable, class_count
 from triptych.errors import NotFinite
 from triptych.evaluate.options import Features
 from triptych.evaluate.protocol import draw, halves, load_inception, own_extractors
@@ -31,6 +31,11 @@ FEWEST = 4
 
 
 DIVERSITY = Quantity("Diversity of samples", neither="1 is as diverse as the data", unit="of the data's")
+CLASS_DIVERSITY = Quantity(
+    "Diversity within each class", neither="1 is as diverse as the class's examples", unit="of the class's"
+)
+OF_CLASS, CLASS_PASSES = 8, 4_096
+"""Samples of a class whose diversity is told, and the passes through the networks that those of all may take."""
 SAMPLE_PASSES, LEAST_SAMPLES = 10_000, 500
 """Passes through the networks that the samples of one look may take, and the least samples it is made of."""
 NONFINITE = Quantity("Samples that are not finite", neither="any above 0 is a fault")
@@ -38,7 +43,8 @@ NONFINITE = Quantity("Samples that are not finite", neither="any above 0 is a fa
 
 def quantities() -> dict[str, Quantity]:
     """What is put in the log of a training of any family that samples, by name."""
-    return {"diversity": DIVERSITY, "nonfinite_samples": NONFINITE} | {
+    own = {"diversity": DIVERSITY, "class_diversity": CLASS_DIVERSITY, "nonfinite_samples": NONFINITE}
+    return own | {
         name: quantity
         for metric in discover("metrics", Metric).values()
         for name, quantity in metric.quantities.items()
@@ -174,3 +180,25 @@ def diversity(real: Tensor, fake: Tensor) -> float:
     diverse as the data. NaN where that cannot be told."""
     spread = [F.pdist(x[:FEW].flatten(1).float()).mean().item() for x in (fake, real)]
     return spread[0] / spread[1] if spread[1] > 0 else math.nan
+
+
+def class_diversity(model: Model, data: Data, seed: int) -> list[float | None]:
+    """`diversity` of each class by itself, of `OF_CLASS` samples and training examples: one picture for all seeds of a
+    class has 0.
+
+    None for a class with fewer than two different examples, and where there are too many to be looked at: those that
+    are looked at are evenly spread. NaN where samples are not finite is None, too.
+    """
+    assert data.labels is not None
+    k = class_count(model)
+    many = affordable(k, OF_CLASS * model.cost.sample, CLASS_PASSES, 1)
+    found: list[float | None] = [None] * k
+    for c in {i * k // many for i in range(many)}:
+        rows = (data.labels == c).nonzero().flatten()[:OF_CLASS]
+        if len(rows) < 2:
+            continue
+        fake = model.sample(OF_CLASS, seed=seed, y=c).cpu()
+        real = data.x[rows].float() / 255 if data.is_images else data.x[rows]
+        share = diversity(real, fake)
+        found[c] = round(share, 4) if math.isfinite(share) else None
+    return found

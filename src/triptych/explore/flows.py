@@ -26,15 +26,16 @@ def write_flow_figures(
 ) -> list[Path]:
     """What only a flow can show; returns the files.
 
-    In the plane its density beside the true one, where it takes a grid of z, and samples at temperatures from 0.5 to
-    1; of images the temperatures. Of a flow in continuous time also an animation: points, or images, on their way.
+    In the plane its density beside the true one, where it takes a grid of z, noise in stages on its way to data, and
+    samples at temperatures from 0.5 to 1; of images the temperatures. Of a flow in continuous time also an animation:
+    points, or images, on their way.
     """
     found, model = opened(run, which, device=device, model=model)
     if not (isinstance(model, Sampler) and isinstance(model, Density)):
         raise UserError(f"{found.path} holds {type(model).__name__}; these figures are of flows, choose a run of one")
     draw: dict[str, Callable[..., Path]] = {"temperatures.png": flows.temperatures}
     if len(model.shape) == 1:
-        draw = {"density.png": flows.density, "warp.png": flows.warp} | draw
+        draw |= {"density.png": flows.density, "warp.png": flows.warp, "stages.png": flows.stages}
     if isinstance(model, Stepwise):
         draw["motion.webp"] = flows.motion
     train, folder = train_data(found, data), Path(out) if out is not None else found.path / "flow"

@@ -34,7 +34,9 @@ MOST = 4
 """Models side by side."""
 LIMIT = 200 << 20
 """Bytes of the largest page."""
-SCRIPTS = ("random.js", "state.js", "draw.js", "runtime.js", "card.js", "page.js")
+SCRIPTS = tuple(
+    f"{name}.js" for name in ("random", "state", "draw", "runtime", "card", "controls", "latent", "walk", "own", "page")
+)
 VENDOR = "vendor"
 
 

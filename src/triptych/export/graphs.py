@@ -14,6 +14,7 @@ from triptych.core import Conditional, Density, Encoder, Latent, Model, to_inner
 from triptych.core.labels import given
 from triptych.core.model import class_count
 from triptych.errors import UserError
+from triptych.models.families import Autoencoder
 from triptych.models.layers.bijections import Transform
 
 PartName = Literal["decode", "encode", "log_prob", "critic", "sample"]
@@ -48,10 +49,22 @@ def log_prob(model: Model, x: Tensor, y: Tensor | None) -> Tensor:
     return model.log_prob(x, y) if isinstance(model, Conditional) else model.log_prob(x)
 
 
-def factor_of(model: Model) -> tuple[Tensor, Tensor] | None:
-    """`Latent.prior_factor`, once: it is not computed inside a graph."""
+def transport_of(model: Model) -> tuple[int, Callable[[Tensor], Tensor]]:
+    """How many numbers of N(0, 1) make what samples are decoded from, and how. What can be is computed before."""
     assert isinstance(model, Latent)
-    return model.prior_factor()
+    if fitted_codes(model):
+        assert isinstance(model, Autoencoder)
+        assert model.second is not None
+        return model.second.transport()
+    factor = model.prior_factor()
+    assert factor is not None
+    mean, root = factor
+    return model.latent, lambda noise: mean + noise @ root.T
+
+
+def fitted_codes(model: Model) -> bool:
+    """Whether samples are decoded from a density that was fitted to codes."""
+    return isinstance(model, Autoencoder) and model.second is not None and bool(model.second.fitted)
 
 
 PARTS: dict[PartName, Wanted] = {
@@ -74,7 +87,8 @@ class Graph(nn.Module):
         self.model = model
         self.name: PartName = name
         self.part = PARTS[name]
-        self.factor = factor_of(model) if name == "sample" else None
+        assert isinstance(model, Latent)
+        self.takes, self.codes = transport_of(model) if name == "sample" else (model.latent, None)
 
     @property
     def inputs(self) -> list[str]:
@@ -89,9 +103,8 @@ class Graph(nn.Module):
     def forward(self, given: Tensor, y: Tensor | None = None) -> Tensor:
         if self.held is not None:
             y = torch.full((given.shape[0],), self.held, device=given.device)
-        if self.factor is not None:
-            mean, root = self.factor
-            given = mean + given @ root.T
+        if self.codes is not None:
+            given = self.codes(given)
         return self.part.call(self.model, given, y)
 
     def all_examples(self, n: int, seed: int) -> tuple[Tensor, ...]:
@@ -105,7 +118,7 @@ class Graph(nn.Module):
         model, g = self.model, torch.Generator().manual_seed(seed)
         assert isinstance(model, Latent)
         if self.part.input == "noise":
-            return torch.randn(n, model.latent, generator=g)
+            return torch.randn(n, self.takes, generator=g)
         z = model.prior(n, g)
         return z if self.part.input == "z" else decode(model, z, model.labels(None, n, seed))
 

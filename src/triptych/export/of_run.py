@@ -17,7 +17,7 @@ from triptych.core.model import class_count
 from triptych.errors import UserError
 from triptych.export import formats
 from triptych.export.formats import NotExportable
-from triptych.export.graphs import Graph, PartName, graphs_of
+from triptych.export.graphs import Graph, PartName, fitted_codes, graphs_of
 from triptych.run.folder import Run, Which
 from triptych.system import files
 
@@ -67,8 +67,8 @@ def write_export(
         raise UserError(f"{folder} is a file; give --out a folder")
     about = describe(found, model, precision)
     notes: list[str] = []
-    if isinstance(model, Latent) and not model.prior_is_gaussian:
-        notes.append("this model samples from a density fitted to its codes; the files know one Gaussian of the codes")
+    if isinstance(model, Latent) and not (model.prior_is_gaussian or fitted_codes(model)):
+        notes.append("the prior of this model has no graph; the files know one Gaussian of its codes")
     contents: dict[str, bytes] = {}
     parts: dict[str, Any] = {}
     if format == "safetensors":
@@ -127,7 +127,7 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
         "recipe": encode(run.recipe),
     }
     if isinstance(model, Latent):
-        told |= {"latent": model.latent, "prior": "normal" if model.prior_factor() is None else "gaussian"}
+        told |= {"latent": model.latent, "prior": prior_of(model)}
     if isinstance(model, Conditional) and model.classes:
         told["classes"] = list(model.class_names) or [str(c) for c in range(model.classes)]
         told["frequencies"] = model.frequencies.tolist()
@@ -136,6 +136,13 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
     if (typed := run.typed()) is not None:
         told["columns"] = typed.told()
     return told
+
+
+def prior_of(model: Latent) -> str:
+    """What codes of samples are drawn from."""
+    if fitted_codes(model):
+        return "fitted"
+    return "normal" if model.prior_factor() is None else "gaussian"
 
 
 def metadata(graph: Graph, about: dict[str, Any]) -> dict[str, str]:
@@ -151,8 +158,8 @@ def sides(graph: Graph) -> dict[str, Any]:
     model = graph.model
     assert isinstance(model, Latent)
     examples = {"shape": list(model.shape), "range": [0, 1] if len(model.shape) == 3 else None}
-    codes = {"shape": [model.latent], "range": None}
-    known = {"x": examples, "z": codes, "noise": codes}
+    known = {"x": examples, "z": {"shape": [model.latent], "range": None}}
+    known |= {"noise": {"shape": [graph.takes], "range": None}}
     number = {"shape": [], "range": None}
     names = (("input", graph.part.input), ("output", graph.part.output))
     found: dict[str, Any] = {side: {"name": name} | known.get(name, number) for side, name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from triptych.core import Data
 from triptych.core.columns import Column, Columns
 from triptych.core.marginals import codes, contingency, edges, marginals, pairs
 from triptych.figures.canvas import FAINT, PALETTE, rendered, save_picture
+from triptych.system.console import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +67,9 @@ def sheet_image(samples: Tensor, data: Data) -> Image.Image:
     for k, (i, j) in enumerate(worst):
         spots = [grid[rows + k // 2, 2 * (k % 2) + side] for side in range(2)]
         _pair(figure, spots, columns, (i, j), real, fake, both[i, j])
-    return rendered(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)  # boxes stand there
+        return rendered(figure)
 
 
 def _marginal(axes: Axes, column: Column, real: np.ndarray, fake: np.ndarray) -> None:
@@ -152,4 +156,7 @@ def _ticks(axis, column: Column, real: np.ndarray) -> None:
 
 
 def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    """A name of the table's, whatever it holds: cut, without control characters, its dollars no formulas."""
+    text = printable(text)
+    text = text if len(text) <= most else f"{text[: most - 1]}…"
+    return text.replace("$", r"\$")

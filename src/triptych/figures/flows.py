@@ -15,6 +15,8 @@ from triptych.errors import UserError
 from triptych.figures.canvas import PALETTE, _save
 from triptych.figures.planes import dear, draw_plane, plane_image, view
 from triptych.figures.tiles import grid, loop, tile
+from triptych.models.families import FlowModel
+from triptych.models.layers.bijections import Compose, Permutation, Standardize, Transform
 
 TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
@@ -66,6 +68,60 @@ def warp(model: Latent, data: Data, path: str | Path, lines: int = 21, extent: f
     space.set_xlim(centre[0] - half, centre[0] + half)
     space.set_ylim(centre[1] - half, centre[1] + half)
     return _save(figure, path)
+
+
+def stages(model: Sampler, data: Data, path: str | Path, panels: int = 5) -> Path:
+    """2,000 draws of z on their way to 2-D data, a colour for each direction that they come from; returns the path.
+
+    Of a flow of layers the states between them, evenly spread, with the axes in the order of x; of one in continuous
+    time those at some times, which stand closer towards the end.
+    """
+    _view(model, data)
+    z = model.prior(2_000, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = _at_times(model, z, panels) if isinstance(model, Stepwise) else _between_layers(model, z, panels)
+    colours = torch.atan2(z[:, 1], z[:, 0]).cpu().numpy()
+    figure, axes = _panels(len(found))
+    for panel, (name, x) in zip(axes, found, strict=True):
+        x = x.float().cpu()
+        panel.scatter(*x.T.numpy(), c=colours, cmap="hsv", s=2, alpha=0.8, linewidths=0, rasterized=True)
+        (left, low), half = view(x)
+        panel.set_xlim(left - half, left + half)
+        panel.set_ylim(low - half, low + half)
+        panel.set_aspect("equal")
+        panel.set_title(name, fontsize=9)
+    return _save(figure, path)
+
+
+def _at_times(model: Stepwise, z: Tensor, panels: int) -> list[tuple[str, Tensor]]:
+    """States of a flow in continuous time, with the time as their name; later times stand closer."""
+    steps = 16 * (panels - 1)
+    way = list(model.path(z, steps))
+    at = [round(steps * (1 - (1 - i / (panels - 1)) ** 2)) for i in range(panels)]
+    return [(f"t = {i / steps:.2g}", way[i]) for i in at]
+
+
+def _between_layers(model: Sampler, z: Tensor, panels: int) -> list[tuple[str, Tensor]]:
+    """States between the layers of a flow, with the number of layers passed as their name; z and x for any other."""
+    flow = model.flow if isinstance(model, FlowModel) else None
+    if not isinstance(flow, Compose):
+        return [("z", z), ("x", model.decode(z))]
+    parts = [part for part in reversed(flow.parts) if isinstance(part, Transform)]
+
+    def as_in_x(state: Tensor, ahead: Sequence[Transform]) -> Tensor:
+        for part in ahead:
+            state = part.inverse(state) if isinstance(part, Permutation) else state
+        return state
+
+    states, x = [as_in_x(z, parts)], z
+    for i, part in enumerate(parts):
+        x = part.inverse(x)
+        if not isinstance(part, Permutation | Standardize):  # these give the same points another order or unit
+            states.append(as_in_x(x, parts[i + 1 :]))
+    n = len(states) - 1
+    chosen = sorted({round(i * n / (panels - 1)) for i in range(panels)})
+    names = {0: "z", n: "x"}
+    return [(names.get(i, f"after {i} of {n}"), states[i]) for i in chosen[:-1]] + [("x", model.decode(z))]
 
 
 def temperatures(model: Sampler, data: Data, path: str | Path, at: Sequence[float] = TEMPERATURES) -> Path:

@@ -28,27 +28,37 @@ SIDES = (96, 32)
 """Points a side of the grid behind contours: usually, and where a likelihood is dear."""
 
 
-def plane(samples: Tensor, data: Data | Tensor, path: str | Path, model: Model | None = None) -> Path:
+def plane(
+    samples: Tensor, data: Data | Tensor, path: str | Path, model: Model | None = None, labels: Tensor | None = None
+) -> Path:
     """Draw 2-D samples (n, 2) over data (m, 2), with contours of what the model believes; returns the path.
 
     Contours are the exact log density where the model is a `Density`, else the score of its adversary where it has
-    one. The view is fixed by the data, so that panels of one data set can be compared; samples beyond it are counted
-    in a corner.
+    one, over all classes where it has some. The view is fixed by the data, so that panels of one data set can be
+    compared; samples beyond it are counted in a corner. Samples of `labels` (n,) have a colour for each class, and
+    neighbouring numbers have different ones.
     """
-    return save_picture(plane_image(samples, data, model), path)
+    return save_picture(plane_image(samples, data, model, labels), path)
 
 
-def plane_image(samples: Tensor, data: Data | Tensor, model: Model | None = None) -> Image.Image:
+def plane_image(
+    samples: Tensor, data: Data | Tensor, model: Model | None = None, labels: Tensor | None = None
+) -> Image.Image:
     """The picture that `plane` writes. Contours are on a coarser grid where a likelihood is dear; a corner says so."""
     figure, axes = _canvas(4.2, 4.2)
-    draw_plane(axes, samples, data, model)
+    draw_plane(axes, samples, data, model, labels)
     return rendered(figure)
 
 
 def plane_of(model: Sampler, data: Data) -> Image.Image:
-    """The plane with the model's samples, the same noise every time; fewer where a sample takes many passes."""
+    """The plane with the model's samples, the same noise every time; fewer where a sample takes many passes.
+
+    Of a model with classes in their colours.
+    """
     n = affordable(SAMPLES, model.cost.sample, SAMPLE_PASSES, FEWEST)
-    return plane_image(model.sample(n, seed=0), data, model)
+    if (y := model.labels(None, n)) is None:
+        return plane_image(model.sample(n, seed=0), data, model)
+    return plane_image(model.sample(n, seed=0, y=y), data, model, y)
 
 
 def paths(lines: Tensor, data: Data | Tensor, path: str | Path, *, every: int = 1, labels: Sequence[str] = ()) -> Path:
@@ -66,15 +76,19 @@ def paths(lines: Tensor, data: Data | Tensor, path: str | Path, *, every: int = 
     return _save(figure, path)
 
 
-def draw_plane(axes: Axes, samples: Tensor, data: Data | Tensor, model: Model | None = None) -> None:
+def draw_plane(
+    axes: Axes, samples: Tensor, data: Data | Tensor, model: Model | None = None, labels: Tensor | None = None
+) -> None:
     """`plane` on given axes: samples (n, 2) over data (m, 2)."""
     points = (data.x if isinstance(data, Data) else data)[:2000].detach().float().cpu()
     samples = samples.detach().float().cpu()
     centre, half = view(points)
     said = [] if model is None else _contours(axes, model, centre, half)
     size = 5 if len(samples) <= 1000 else 2.5
+    own = PALETTE[1:6]  # blue is what the model believes
+    colors = own[0] if labels is None else [own[k % len(own)] for k in labels.tolist()]
     axes.scatter(*points.T.numpy(), s=size, c=FAINT, alpha=0.45, linewidths=0, rasterized=True)
-    axes.scatter(*samples.T.numpy(), s=size, c=PALETTE[1], alpha=0.7, linewidths=0, rasterized=True)
+    axes.scatter(*samples.T.numpy(), s=size, c=colors, alpha=0.7, linewidths=0, rasterized=True)
     axes.set_xlim(centre[0] - half, centre[0] + half)
     axes.set_ylim(centre[1] - half, centre[1] + half)
     axes.set_aspect("equal")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Space, Value, metric
+from triptych.core.data import InParts
 from triptych.core.features import Classifier, Extractor
 from triptych.core.metric import Number, first
 from triptych.errors import TooFew
@@ -46,7 +47,7 @@ class Comparison(metric.Comparison):
     def _floor_sides(self) -> tuple[Data, Data]:
         n = len(self.fake)
         if self.real.distribution is not None:
-            return self.real, fresh(self.real, len(self.real), self.seed + 2)
+            return self.real, fresh(self.real, len(self.real), self.seed + 2, labelled=self.real.labels is not None)
         if self.extra_real is not None and len(self.extra_real) >= min(n, len(self.real) // 2):
             return self.real, subset(self.extra_real, n, self.seed)
         half = len(self.real) // 2
@@ -158,6 +159,35 @@ def subset(data: Data, n: int, seed: int) -> Data:
     return pick(data, torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:n], "subset")
 
 
-def fresh(data: Data, n: int, seed: int) -> Data:
-    """n new draws of a toy set's distribution."""
-    return dataclasses.replace(data, x=data.sample(n, seed), labels=None, fingerprint=f"{n}:{seed}:{data.name}")
+def fresh(data: Data, n: int, seed: int, *, labelled: bool = False) -> Data:
+    """n new draws of a toy set's distribution; `labelled`: the same points, with the part that each is of, if any."""
+    labels = None
+    if labelled and isinstance(data.distribution, InParts):
+        x, labels = data.distribution.draw_labelled(n, torch.Generator().manual_seed(seed))
+    else:
+        x = data.sample(n, seed)
+    return dataclasses.replace(data, x=x, labels=labels, fingerprint=f"{n}:{seed}:{data.name}")
+
+
+def numbered_alike(fake: Data, real: Data) -> tuple[Data, str]:
+    """Samples whose labels are the numbers of the real side's classes, by name; and what was left out, in words.
+
+    A sample of a class that is not there has the label -1; where no class is there, the samples have none.
+    """
+    if fake.labels is None or real.labels is None or not (fake.classes and real.classes):
+        return fake, ""
+    if fake.classes == real.classes:
+        return fake, ""
+    known = {name: k for k, name in enumerate(real.classes)}
+    numbers = torch.tensor([known.get(name, -1) for name in fake.classes])
+    labels = numbers[fake.labels]
+    lost = int((labels < 0).sum())
+    if lost == len(labels):
+        first, other = fake.classes[0], real.classes[0]
+        said = f"no class of {fake.name} is one of {real.name} ({first!r}, {other!r}); numbers within classes left out"
+        return dataclasses.replace(fake, labels=None), said
+    others = [name for name in fake.classes if name not in known]
+    said = (
+        f"{lost:,} of {len(labels):,} samples are of classes that {real.name} does not have ({', '.join(others[:3])})"
+    )
+    return dataclasses.replace(fake, labels=labels, classes=real.classes), said if lost else ""

@@ -79,6 +79,17 @@ class CodePredictor(nn.Module):
         return torch.stack(rows, 1)
 
 
+def spread(codes: int) -> nn.GroupNorm:
+    """Numbers over the whole picture to a deviation that reaches most levels, at first.
+
+    As they come from a fresh network all would be rounded to the level in the middle, and the decoder would learn to
+    do without them.
+    """
+    norm = nn.GroupNorm(1, codes)
+    nn.init.constant_(norm.weight, 2.0)
+    return norm
+
+
 class DiscreteAutoencoder(Observed, TwoStages):
     """z (n, latent) are the codes, on a lattice of `levels` values in [−1, 1]; samples decode draws of the predictor.
 
@@ -88,6 +99,7 @@ class DiscreteAutoencoder(Observed, TwoStages):
 
     sampling = ("encoder", "decoder", "predictor")
     spherical = False
+    beyond = 0.1
     predictor: CodePredictor
     code_mean: Tensor
     code_var: Tensor
@@ -217,7 +229,7 @@ class FSQTransformer(ModelSpec):
         ]
         for a, b in pairwise(widths):
             down += [PlainDown(a, b), Residual(b)]
-        down += [nn.SiLU(), nn.Conv2d(widths[-1], self.codes, 1), nn.Flatten()]
+        down += [nn.SiLU(), nn.Conv2d(widths[-1], self.codes, 1), spread(self.codes), nn.Flatten()]
         grid = (self.codes, self.side, self.side)
         up: list[nn.Module] = [Reshape(grid), nn.Conv2d(self.codes, widths[-1], 3, padding=1), Residual(widths[-1])]
         for a, b in pairwise(widths[::-1]):

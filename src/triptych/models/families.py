@@ -113,6 +113,7 @@ class FlowModel(Conditional, Sampler, Encoder, Density):
     """
 
     sampling = ("flow", "dequantizer")
+    cooler = 0.7
 
     def __init__(self, shape: Shape, flow: Transform, dequantizer: nn.Module | None = None, classes: int = 0) -> None:
         super().__init__(shape)
@@ -219,6 +220,14 @@ class CodeSampler(nn.Module, ABC):
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
         """Nats per code, (n,) float64."""
+
+    @abstractmethod
+    def transport(self) -> tuple[int, Callable[[Tensor], Tensor]]:
+        """How many numbers of N(0, 1) make a code, d, and how: from (n, d) to (n, latent).
+
+        For programs that draw by themselves: an exported model. The function can be traced, and has the distribution
+        of `draw`.
+        """
 
 
 class Autoencoder(Observed):

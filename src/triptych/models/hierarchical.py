@@ -167,6 +167,7 @@ class HierarchicalVAEModel(Inferring):
     `encode` gives each group's posterior mean at the means of those before it, and `decode` of that the round trip.
     """
 
+    beyond = 0.1
     decoder: TopDown
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,12 @@ class Observed(Conditional, Sampler, Encoder):
     """
 
     sampling = ("encoder", "decoder")
+    beyond: ClassVar[float | None] = None
+    """How far outside [−1, 1] the mean may lie. None: as far as the decoder says.
+
+    Of a logistic cut into grey levels the mean of a black pixel would go far below −1, where nothing is lost; but the
+    squared error, and with it the scale of all pixels, would grow without bound.
+    """
     noise: Tensor
     seen: Tensor
 
@@ -55,9 +61,14 @@ class Observed(Conditional, Sampler, Encoder):
         self.use_classes(classes)
 
     def mean(self, y: Tensor) -> Tensor:
-        """Decoder output y (n, ...) to the inner mean of p(x|z): itself; for logits σ(y), of images 2 σ(y) − 1."""
+        """Decoder output y (n, ...) to the inner mean of p(x|z): itself, or bounded.
+
+        For logits it is σ(y), of images 2 σ(y) − 1.
+        """
         if self.scale != "set":
             y = y[:, : self.shape[0]]
+        if self.beyond is not None:
+            return (1 + self.beyond) * torch.tanh(y)
         if not self.logits:
             return y
         return torch.tanh(y / 2) if len(self.shape) == 3 else torch.sigmoid(y)

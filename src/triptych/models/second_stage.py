@@ -8,6 +8,7 @@ Dai & Wipf 2019, "Diagnosing and Enhancing VAE Models", section 4.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +64,25 @@ class MixtureOfCodes(CodeSampler):
     def log_prob(self, z: Tensor) -> Tensor:
         return self.density.log_prob(z.cpu())
 
+    def transport(self) -> tuple[int, Callable[[Tensor], Tensor]]:
+        """Of several components the first number chooses one, by the shares of the normal distribution."""
+        chosen = self.weights > 0
+        shares = self.weights[chosen].double().cumsum(0)
+        edges = torch.special.ndtri((shares[:-1] / shares[-1]).clamp(0, 1)).to(self.mean)
+        mean, axes, centres, factors = self.mean, self.axes, self.centres[chosen], self.factors[chosen]
+        several, p = len(shares) > 1, centres.shape[1]
+
+        def codes(noise: Tensor) -> Tensor:
+            if several:
+                which, u = (noise[:, :1] >= edges).sum(1), noise[:, 1:]
+                leading = centres[which] + (factors[which] @ u[:, :p, None])[:, :, 0]
+            else:
+                u = noise
+                leading = centres[0] + u[:, :p] @ factors[0].T
+            return mean + torch.cat([leading, u[:, p:]], 1) @ axes.T
+
+        return len(mean) + several, codes
+
 
 class FlowOfCodes(CodeSampler):
     """A spline flow on the leading principal directions of the codes, whitened; the others are Gaussian."""
@@ -106,9 +126,15 @@ class FlowOfCodes(CodeSampler):
         self.flow.requires_grad_(requires_grad=False)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        u = torch.randn(n, len(self.mean), generator=generator).to(self.mean)
-        u[:, : self.p] = self.flow.flow.inverse(u[:, : self.p])
-        return self.mean + u @ self.axes.T
+        latent, codes = self.transport()
+        return codes(torch.randn(n, latent, generator=generator).to(self.mean))
+
+    def transport(self) -> tuple[int, Callable[[Tensor], Tensor]]:
+        def codes(noise: Tensor) -> Tensor:
+            leading = self.flow.flow.inverse(noise[:, : self.p])
+            return self.mean + torch.cat([leading, noise[:, self.p :]], 1) @ self.axes.T
+
+        return len(self.mean), codes
 
     def log_prob(self, z: Tensor) -> Tensor:
         scale = self.axes.double().square().sum(0).sqrt().clamp_min(1e-12)

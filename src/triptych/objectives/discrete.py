@@ -77,6 +77,9 @@ class FSQ(Bounded):
     def tied_to_budget(self) -> str:
         return f"the end of the autoencoder's stage, at {self.share:.0%} of the budget,"
 
+    def stages(self) -> tuple[float, ...]:
+        return (0.0, self.share)
+
     def validate(self, model: DiscreteAutoencoder, batches: Iterable[Tensor], clock: Clock) -> dict[str, Any]:
         """Held-out means over examples: `val_recon` (squared error), `val_nll_codes`, `elbo` and `bits_per_dim`."""
         recon = log_p = nll = 0.0

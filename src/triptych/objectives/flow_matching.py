@@ -271,6 +271,9 @@ class LatentFlowMatching(Objective):
     def tied_to_budget(self) -> str:
         return f"the end of the autoencoder's stage, at {self.share:.0%} of the budget,"
 
+    def stages(self) -> tuple[float, ...]:
+        return (0.0, self.share)
+
     def validate(self, model: LatentFlow, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """val_recon: held-out squared error of the round trip, summed; val_error: the flow's, as in training."""
         recon, found = [], []

@@ -60,10 +60,11 @@ RECIPES: dict[str, Recipe] = {
     "hinge-birds": hinge(ResNetGAN(), STUDY, "32 px"),
     "hinge-birds-quick": hinge(NARROW, SHORT, "narrow"),
     "best-birds": best(
-        ResNetGAN(),
+        NARROW,
         AUGMENTED,
-        STUDY,
-        "birds, recommended: relativistic, R1 + R2, augmented, averaged weights, decay to 0",
+        replace(SHORT, images=800_000, best="frechet"),
+        "birds, recommended for an hour: relativistic, R1 + R2, augmented, averaged weights, decay to 0",
     ),
+    "best-birds-full": best(ResNetGAN(), AUGMENTED, STUDY, "the same at full width, for a GPU"),
     "best-birds-quick": best(NARROW, PLAIN, SHORT, "the same, narrow and not augmented"),
 }

@@ -18,7 +18,7 @@ WORDS = "continuous flow by flow matching"
 
 def plane(data: str) -> Recipe:
     """A 2-D set, a minute of one core. In so many steps codes of narrow modes come back to within a thousandth."""
-    return Recipe(DataSpec(data), VelocityMLP(solver="rk4", steps=40), FlowMatching(), PLANE, about=f"{WORDS}, 2-D")
+    return Recipe(DataSpec(data), VelocityMLP(solver="rk4", steps=56), FlowMatching(), PLANE, about=f"{WORDS}, 2-D")
 
 
 def shortened(recipe: Recipe, images: int, width: int) -> Recipe:

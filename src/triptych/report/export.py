@@ -20,6 +20,7 @@ COLUMNS: tuple[str, ...] = (
     "images",
     "seconds",
     "metric",
+    "class",
     "value",
     "n",
     "extractor",
@@ -34,7 +35,8 @@ COLUMNS: tuple[str, ...] = (
 
 
 def tidy(made: Sequence[Table]) -> list[dict[str, Any]]:
-    """One row per run and metric; a run without metrics has one row."""
+    """One row per run and metric, and one more for each class where it has numbers of them; a run without metrics has
+    one row."""
     rows = []
     for table in made:
         for e in table.entries:
@@ -51,7 +53,11 @@ def tidy(made: Sequence[Table]) -> list[dict[str, Any]]:
             }
             for metric, told in e.values.items() or [("", {})]:
                 # `seed` is the run's: an evaluation's values have one of their own
-                rows.append({k: told[k] for k in COLUMNS if k in told} | common | {"metric": metric})
+                row = {k: told[k] for k in COLUMNS if k in told} | common | {"metric": metric}
+                rows.append(row)
+                for name, part in (told.get("parts") or {}).items():
+                    own = {"class": name, "value": part["value"], "n": part["n"], "floor": part["floor"]}
+                    rows.append(row | own | {"se": None, "note": ""})
     return rows
 
 

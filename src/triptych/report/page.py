@@ -24,6 +24,7 @@ from triptych.metrics import declared
 from triptych.report import charts, export, facts
 from triptych.report.axes import gate, judge_axes
 from triptych.report.cards import picture_row
+from triptych.report.classes import by_class
 from triptych.report.entries import Entry, contract_words, gather, plain, read_study_json
 from triptych.report.matrix import matrix, short_names
 from triptych.report.pictures import walks
@@ -151,6 +152,7 @@ def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
         "sentences": [sentence(v, table) for v in verdicts.values()],
         "row": picture_row(table, axes, omitted),
         "matrix": matrix(table, axes),
+        "classes": by_class(table),
         "intervals": intervals(table),
         "curves": curves(table),
         "noun": facts.noun(table),
@@ -250,7 +252,8 @@ def embedded(made: Sequence[Table], rows: Sequence[Mapping[str, Any]]) -> str:
         for table in made
         for e in table.entries
     ]
-    text = json.dumps(files.plain({"values": rows, "runs": curves}), default=str, allow_nan=False)
+    whole = [row for row in rows if not row.get("class")]  # those of classes are in the CSV
+    text = json.dumps(files.plain({"values": whole, "runs": curves}), default=str, allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 

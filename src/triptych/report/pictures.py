@@ -39,7 +39,7 @@ def pictures(table: Table, omitted: list[str]) -> list[dict[str, Any]]:
         if not newest:
             continue
         first, sheets, shot = newest[0]
-        again, near = pngs(first, "reconstructions"), pngs(first, "neighbours")
+        again, cool, near = (pngs(first, kind) for kind in ("reconstructions", "cooled", "neighbours"))
         strip = [(moment(f), picture(f, first, omitted, small=True)) for f in spread(sheets, STRIP)]
         found.append(
             {
@@ -48,10 +48,12 @@ def pictures(table: Table, omitted: list[str]) -> list[dict[str, Any]]:
                 "seed": first.seed,
                 "images": moment(sheets[-1]),
                 "plane": len(first.env.get("shape", ())) == 1 and not typed(first),
+                "classes": bool(first.env.get("classes")) and len(first.env.get("shape", ())) == 3,
                 "columns": picture(sheets[-1], first, omitted) if typed(first) else None,
                 "others": [(e.seed, shot) for e, _, shot in newest[1:]],
                 "strip": [(at, epoch(first, at), shot) for at, shot in strip if at is not None and shot is not None],
                 "reconstructions": picture(again[-1], first, omitted) if again else None,
+                "cooled": picture(cool[-1], first, omitted) if cool else None,
                 "neighbours": picture(near[0], first, omitted) if near else None,
             }
         )

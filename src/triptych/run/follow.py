@@ -19,7 +19,7 @@ from triptych.system.locks import try_lock
 
 POLL = 1.0
 """Seconds between two looks at a run that is being trained."""
-SERIES = ("samples", "reconstructions")
+SERIES = ("samples", "reconstructions", "cooled")
 Make = Callable[[Run], Sink]
 
 

@@ -90,7 +90,10 @@ def copied(run: Run, folder: Path, which: Which) -> list[tuple[str, str]]:
     elif last := sorted((run.path / "samples").glob("*.png"))[-1:]:
         with Image.open(last[0]) as picture, files.writing(folder / "samples" / last[0].name) as f:
             picture.convert("RGB").save(f, "PNG")
-        found.append((f"samples/{last[0].name}", "samples of seed 0 over the data"))
+        about = "samples of seed 0 over the data"
+        if run.typed() is not None:
+            about = "columns alone and two by two: samples of seed 0 in orange, held-out rows in grey"
+        found.append((f"samples/{last[0].name}", about))
     return found
 
 
@@ -129,8 +132,12 @@ def card(
     for file, about in pictures:
         lines += [f"![{about}]({file})", "", f"*{about}*", ""]
     lines += ["## How to run it", "", "```python", "import triptych", ""]
-    lines += [f'model = triptych.load("{address}")', "x = model.sample(64, seed=0)", "```", ""]
-    lines += ["```sh", f"triptych sample {address} -n 64 --out samples.png", "```", ""]
+    lines += [f'model = triptych.load("{address}")', "x = model.sample(64, seed=0)"]
+    if run.typed() is not None:
+        lines += [f'columns = triptych.Run("{address}").typed()', "rows = columns.write(columns.decode(x))"]
+    drawn = len(run.shape()) == 3 or (run.shape() == (2,) and not run_data.is_path(recipe.data.name))
+    ending = ".csv" if run.typed() is not None else ".png" if drawn else ".npy"
+    lines += ["```", "", "```sh", f"triptych sample {address} -n 64 --out samples{ending}", "```", ""]
     lines += ["## Numbers", ""] + (table(values) if values else ["It was not evaluated.", ""])
     if status["alarms"]:
         lines += ["Raised while training:", "", *(f"- {plain(alarm)}" for alarm in status["alarms"]), ""]

@@ -35,7 +35,17 @@ FILES = (
     "model.safetensors",
     ".lock",
 )
-FOLDERS = ("checkpoints", "samples", "interpolation", "sweep", "reconstructions", "neighbours", "flow", "export")
+FOLDERS = (
+    "checkpoints",
+    "samples",
+    "interpolation",
+    "sweep",
+    "reconstructions",
+    "cooled",
+    "neighbours",
+    "flow",
+    "export",
+)
 LIMIT = 64 << 20
 """Bytes of the largest of the files."""
 NESTED = 40
@@ -252,6 +262,7 @@ ENV: dict[str, Check] = {
     "seed": is_count,
     "command": is_text,
     "head_start": listed(is_text),
+    "classes": listed(is_text),
     "quantities": mapped(both(record(title=is_text), having(**QUANTITY))),
     "extractors": listed(is_text),
     **dict.fromkeys(("triptych", "python", "torch", "numpy", "platform", "processor"), is_text),
@@ -324,6 +335,9 @@ VALUE: dict[str, Check] = {
                 floor=optional(is_number), samples=optional(is_number), above=listed(is_text), within=listed(is_text)
             ),
         )
+    ),
+    "parts": optional(
+        mapped(record(value=optional(is_number), n=is_count, n_real=is_count, floor=optional(is_number)))
     ),
     "card": optional(mapped(lambda v: v is None or isinstance(v, bool | str) or is_number(v) or listed(is_number)(v))),
 }

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from triptych.core import Model, Sampler
+from triptych.core import Model, ModelSpec, Sampler
 from triptych.data.terms import free, terms
 from triptych.errors import UserError
 from triptych.models.families import build
@@ -53,7 +53,7 @@ def add(run: str | Path, name: str, which: Which = "last", remark: str = "") -> 
         raise UserError(f"{found.path} holds {type(model).__name__}, which was fitted in closed form; give a network")
     if model.adversary in model.players:
         model.leave_out(model.adversary, "")
-    tensors, how = smallest(found, model)
+    tensors, how = smallest(found.recipe.model, model)
     home.mkdir(parents=True, exist_ok=True)
     with exclusive(home / ".lock"):
         entries = dict(zoo.read_index(home / zoo.INDEX)) if (home / zoo.INDEX).is_file() else {}
@@ -93,11 +93,11 @@ def place() -> Path:
     return home
 
 
-def smallest(run: Run, model: Sampler) -> tuple[dict[str, Tensor], str]:
+def smallest(spec: ModelSpec, model: Sampler) -> tuple[dict[str, Tensor], str]:
     """What to store of a model's weights, and that in words: as few bytes as leave its samples what they are."""
     own = publish.stored(model.state_dict())
     x = model.sample(SAMPLES, seed=0)
-    again = build(run.recipe.model, run.shape())
+    again = build(spec, model.shape)
     for player in model.missing:
         again.leave_out(player, "")
     again.eval()

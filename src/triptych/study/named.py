@@ -37,10 +37,13 @@ def within(images: int, name: str, scale: Scale) -> Recipe:
 
 
 def scaled(names: tuple[str, ...], scale: Scale) -> Recipes:
-    """The recipes of the original budgets, or their shorter `-quick` variants."""
-    from triptych.recipes.named import get
+    """The recipes of the original budgets, `-full` where the plain name is that of an hour, or the `-quick` ones."""
+    from triptych.recipes.named import all_recipes
 
-    return tuple(get(name if scale == "full" else f"{name}-quick") for name in names)
+    known = all_recipes()
+    if scale == "quick":
+        return tuple(known[f"{name}-quick"] for name in names)
+    return tuple(known.get(f"{name}-full", known[name]) for name in names)
 
 
 def birds(scale: Scale) -> Recipes:
@@ -97,10 +100,8 @@ def of_ten_dimensions(data: str, scale: Scale) -> Recipes:
 
     Samples are drawn twenty times: at a full budget of twenty epochs after each.
     """
-    names = (f"gan-{data}", f"gan-{data}-plain", f"wgan-{data}", f"wgan-gp-{data}")
-    return tuple(
-        replace(made, train=replace(made.train, sample=made.train.images // EPOCHS)) for made in scaled(names, scale)
-    )
+    found = scaled((f"gan-{data}", f"gan-{data}-plain", f"wgan-{data}", f"wgan-gp-{data}"), scale)
+    return tuple(replace(r, train=replace(r.train, sample=r.train.images // EPOCHS)) for r in found)
 
 
 def digits(scale: Scale) -> Recipes:
@@ -120,10 +121,10 @@ def coursework(scale: Scale) -> Recipes:
 
 
 def project_page(scale: Scale) -> Recipes:
-    """Every figure of the project page: GANs, a VAE and flows on digits, GANs on faces, all families on points."""
+    """Every figure of the project page: GANs, VAEs and flows on digits, faces and points."""
     budgets = {"vae-mnist": 250_000, "realnvp-mnist": 32_000, "glow-mnist": 30_000}
     others = tuple(within(images, name, scale) for name, images in budgets.items())
-    return (*digits(scale), *others, *faces(scale), *toys(scale))
+    return (*digits(scale), *others, *faces(scale), *scaled(("vae-celeba64", "glow-celeba64"), scale), *toys(scale))
 
 
 def three_families(scale: Scale) -> Recipes:

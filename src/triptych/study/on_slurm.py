@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from triptych.study.slurm import Slurm
 
 LOOK = 1.0
 """Seconds between two looks at whether a job has ended."""
+QUEUE, MISSED = 20.0, 3
+"""Seconds between two looks into the queue, and how many in a row have to miss a job that has not answered."""
 AT_ONCE = 64
 """Jobs in the queue at a time, unless --jobs says otherwise."""
 
@@ -23,6 +27,7 @@ class OnSlurm(Executor):
 
     def __init__(self, asked: Slurm, at_once: int | None, device: str, folder: Path) -> None:
         super().__init__(at_once or AT_ONCE, device, asked.cpus)
+        self.asked = asked
         submitit = imported()
         try:
             self.queue = submitit.AutoExecutor(folder=folder, cluster=asked.cluster)
@@ -52,6 +57,8 @@ class _Jobs(Worker):
     def ask(self, job: Work, log: Path) -> tuple[str, str]:
         with elsewhere.order(job, self.executor.device) as line:
             at_work = self.at_work = self.executor.queue.submit(Requeued(), line)
+            if self.executor.asked.cluster == "slurm":
+                self._await_answer(at_work)
             while not at_work.done():
                 time.sleep(LOOK)
             self.at_work = None
@@ -62,6 +69,21 @@ class _Jobs(Worker):
                 said = " ".join((at_work.stderr() or str(e)).split())[-300:]
                 raise Ended(f"job {at_work.job_id} ended with {at_work.state}: {said}") from e
         return elsewhere.taken(answer, job, log)
+
+    def _await_answer(self, at_work: Any) -> None:
+        """Until the job's answer is there. `Ended` where the queue has lost it without one.
+
+        submitit would ask the accounting, which many a cluster does not keep, and wait for a cancelled job for ever.
+        """
+        missed, looked = 0, time.monotonic()
+        while not at_work.paths.result_pickle.exists():
+            time.sleep(LOOK)
+            if time.monotonic() - looked > QUEUE:
+                missed, looked = missed + 1 if gone_from_queue(at_work.job_id) else 0, time.monotonic()
+            if missed == MISSED:
+                self.ended = True
+                said = " ".join((at_work.stderr() or "").split())[-300:]
+                raise Ended(f"job {at_work.job_id} left the queue without an answer: cancelled, or dead; {said}")
 
     @property
     def gone(self) -> bool:
@@ -74,6 +96,15 @@ class _Jobs(Worker):
 
     def end(self) -> None:
         self.ask_to_end()
+
+
+def gone_from_queue(job: str) -> bool:
+    """Whether `squeue` lists a job no more."""
+    try:
+        seen = subprocess.run(["squeue", "-h", "-o", "%T", "-j", job], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):  # no answer is no news
+        return False
+    return not seen.stdout.strip() if seen.returncode == 0 else "Invalid job id" in seen.stderr
 
 
 class Requeued:
@@ -95,4 +126,5 @@ def imported() -> Any:
         import submitit
     except ImportError:
         raise UserError("--on slurm needs submitit; install it with: pip install 'triptych[slurm]'") from None
+    logging.getLogger("submitit").setLevel(logging.ERROR)  # it warns of every command that it does without
     return submitit

@@ -58,8 +58,10 @@ STEPS = (
 """The first that keeps the limit is taken."""
 
 
-def strip(study: Path, out: Path, limit: int = LIMIT) -> tuple[Thrift, int]:
+def strip(study: Path, out: Path, limit: int = LIMIT, note: str = "") -> tuple[Thrift, int]:
     """Write the study's folder without weights to the new folder `out`; how thrifty that was, and the bytes.
+
+    A `note`, such as how the times were taken, is kept in its study.json and shown in the gallery.
 
     UserError where it cannot be made as small as `limit`.
     """
@@ -68,6 +70,7 @@ def strip(study: Path, out: Path, limit: int = LIMIT) -> tuple[Thrift, int]:
         raise UserError(f"{study} holds no study; give a folder made by `triptych study`")
     if out.exists():
         raise UserError(f"{out} exists already; remove it, or give another place")
+    told |= {"note": note} if note else {}
     done = [row for row in runs if row["state"] == "done" and (study / Path(row["run"]).name).is_dir()]
     first = min((row["seed"] for row in done), default=0)
     size = 0

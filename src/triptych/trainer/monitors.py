@@ -24,6 +24,8 @@ FALL = 0.5
 """Fall of that share, or of the data's coverage, from its best at which samples count as growing alike."""
 COVERAGE = 0.1
 """Best coverage below which a fall says nothing: hardly anything was covered."""
+NAMED = 5
+"""Collapsed classes that an alarm names beside the first."""
 WARM_UP, FIRST_STEPS = 0.1, 50
 """Share of the budget and steps before which nothing is evaluated: every generator begins with one sample for all z."""
 MEMORISED, MEMORISED_PASSES = (64, 256), 2_048
@@ -42,7 +44,12 @@ def check(
     if line["images"] < WARM_UP * recipe.train.images or line["step"] < FIRST_STEPS:
         return []
     history = [{k: v for k, v in h.items() if isinstance(v, int | float)} for h in history]
-    found = [critic_saturated(line, history), collapsed(line, history, data), latent_collapsed(line)]
+    found = [
+        critic_saturated(line, history),
+        collapsed(line, history, data),
+        class_collapsed(line, data),
+        latent_collapsed(line),
+    ]
     if isinstance(model, Sampler):
         few = affordable(MEMORISED[1], model.cost.sample, MEMORISED_PASSES, MEMORISED[0])
         samples = model.sample(few, seed=1).cpu()
@@ -91,6 +98,25 @@ def collapsed(line: dict[str, Any], history: Sequence[dict[str, Any]], data: Dat
     if now < FALL * best and best >= COVERAGE:
         return f"collapse: samples cover {now:.0%} of the data, down from {best:.0%}; {hint}"
     return ""
+
+
+def class_collapsed(line: dict[str, Any], data: Data) -> str:
+    """Samples of a class are all alike, whatever those of other classes are."""
+    told = [(share, c) for c, share in enumerate(line.get("class_diversity") or ()) if share is not None]
+    alike = sorted((share, c) for share, c in told if share < SPREAD)
+    if not alike:
+        return ""
+    names = [data.classes[c] if c < len(data.classes) else str(c) for _, c in alike]
+    more = f", and so do {len(names) - 1} more of {len(told)} ({listing(names[1:])})" if len(names) > 1 else ""
+    return (
+        f"collapse within classes: samples of {names[0]} differ by {alike[0][0]:.0%} of what its examples do{more}; "
+        "lower --train.lr, take wgan-gp, or train without classes where they have few examples"
+    )
+
+
+def listing(names: Sequence[str]) -> str:
+    """The first few of many names."""
+    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
 
 
 def now_and_best(name: str, line: dict[str, Any], history: Sequence[dict[str, Any]]) -> tuple[float, float]:

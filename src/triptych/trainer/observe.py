@@ -13,12 +13,19 @@ from statistics import fmean
 from typing import Any
 
 from triptych.core import Clock, Density, Encoder, Sampler, Train, Undefined, quantity
+from triptych.core.model import class_count
 from triptych.core.objective import examples
 from triptych.data.batches import InOrder
 from triptych.errors import Diverged, UserError
 from triptych.evaluate.curve import draw_curve
-from triptych.evaluate.while_training import during_training, left_out_along, of_features, samples_along
-from triptych.figures import columns, planes, tiles
+from triptych.evaluate.while_training import (
+    class_diversity,
+    during_training,
+    left_out_along,
+    of_features,
+    samples_along,
+)
+from triptych.figures import classes, columns, planes, tiles
 from triptych.models import latent_space
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink
@@ -209,6 +216,8 @@ class Evaluate(Observer):
                         inception=graphics,
                         tell=self.say_once,
                     )
+                    if class_count(model):
+                        line["class_diversity"] = class_diversity(model, state.data, state.seed)
                 line |= {k: v for k, v in found.items() if k not in line}  # a game tells diversity by its own batch
 
     def say_once(self, text: str) -> None:
@@ -218,7 +227,11 @@ class Evaluate(Observer):
 
 
 class Draw(Observer):
-    """Pictures on the same noise every time; reconstructions of the first held-out pictures; at 0 images real ones."""
+    """Pictures on the same noise every time, of a model with classes a row for each; reconstructions of the first
+    held-out pictures; at 0 images real ones.
+
+    At the end also samples beside the same noise at the family's cooler temperature, where it has one.
+    """
 
     def __init__(self, *every: int, sink: Sink) -> None:
         super().__init__(*every)
@@ -229,8 +242,15 @@ class Draw(Observer):
         if data.is_images and state.images == 0:
             sink.images("real", 0, tiles.tile(latent_space.public(state.held_out, range(min(64, len(state.held_out))))))
         with device.evaluation_mode(model, state.seed), compilation.eager(model), state.averages.applied():
-            if isinstance(model, Sampler) and data.is_images:
+            if class_count(model) and data.is_images:
+                if state.images == 0 and (left_out := classes.said(class_count(model))):
+                    sink.text(left_out)
+                sink.images("samples", state.images, classes.by_class(model, data.classes))
+            elif isinstance(model, Sampler) and data.is_images:
                 sink.images("samples", state.images, tiles.tile(model.sample(64, seed=0)))
+                if state.finished and model.cooler is not None:
+                    both = tiles.pairs(model.sample(36, seed=0), model.sample(36, seed=0, temperature=model.cooler))
+                    sink.images("cooled", state.images, tiles.tile(both, columns=12))
             elif isinstance(model, Sampler) and data.shape == (2,) and data.typed is None:
                 sink.images("samples", state.images, planes.plane_of(model, data))
             elif isinstance(model, Sampler) and data.typed is not None:

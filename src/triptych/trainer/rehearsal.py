@@ -89,6 +89,17 @@ def processor_pace(
 
 
 def seconds_an_image(state: State, seconds: float, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Mean over the budget, by the steps of about so many seconds; of each of the objective's stages by itself."""
+    begins = state.objective.stages()
+    total, share = 0.0, seconds / len(begins)
+    for begin, end in zip(begins, [*begins[1:], 1.0], strict=True):
+        state.ahead = begin
+        total += (end - begin) * seconds_an_image_of_stage(state, share, clock)
+    state.ahead = 0.0
+    return total
+
+
+def seconds_an_image_of_stage(state: State, seconds: float, clock: Callable[[], float]) -> float:
     """Mean over the steps of about so many seconds, at least two, less the first ones, which are slower."""
     spent: list[tuple[float, int]] = []
     began = time.perf_counter()

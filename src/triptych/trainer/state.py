@@ -66,6 +66,7 @@ class State:
         self.looks_at_each = model.device.type == "cpu"
         self.sane = torch.ones((), device=model.device)
         self.paused = 0.0
+        self.ahead = 0.0  # fraction of the budget that a rehearsal takes as done already
         self.ranks = ALONE
         self.start_clock()
 
@@ -115,7 +116,7 @@ class State:
         """Where the training stands before its next step."""
         images = self.images
         steps = math.ceil(self.train.images * self.step / images) if images else 0
-        return Clock(self.step, images, min(images / self.train.images, 1.0), steps)
+        return Clock(self.step, images, min(self.ahead + images / self.train.images, 1.0), steps)
 
     def set_rates(self) -> None:
         """Give each optimiser the learning rate that the schedule has here."""

@@ -49,6 +49,7 @@ from triptych.system.refusals import system_errors
 VERSION = "2"  # part of the cache key: raise it when the same options make other pixels
 LISTING = "2"  # raise it when the same files are listed otherwise: it is looked again, and equal pictures stay equal
 NEITHER = "validation, in neither train nor test"
+ALONE = "the only picture of its class"
 UNREADABLE = 0.5  # share of files that claim to be pictures and are not, above which nothing is made of them
 
 
@@ -290,6 +291,7 @@ def _finish(
         "skipped": _counted(why for _, why in skipped),
         "notes": _counted(note for i in kept for note in results[i]["notes"])
         | ({NEITHER: n} if (n := sum(entries[i].side == 2 for i in kept)) else {})
+        | ({ALONE: n} if listing.classes and (n := alone(entries[i].label for i in kept)) else {})
         | {note: min(n, len(kept)) for note, n in listing.notes.items()},
         "sizes": _sizes(done.size[done.kept]),
         "fingerprint": digest(content, *listing.classes, how.identity(), VERSION),
@@ -308,6 +310,11 @@ def _finish(
     (folder / array).replace(folder / "images.npy")
     cache.seal(folder)
     return _closed(folder)
+
+
+def alone(labels: Iterable[int]) -> int:
+    """How many classes have a single example."""
+    return sum(n == 1 for n in Counter(labels).values())
 
 
 def _closed(folder: Path) -> dict[str, Any]:

@@ -2,35 +2,6 @@
 // The page: its controls, what moves when one is moved, and the state in the address.
 "use strict";
 
-const REACH = 3;
-const SLIDERS = 8;
-
-/** @param {string} id @returns {HTMLElement} */
-function byId(id) {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no #${id}`);
-  return found;
-}
-
-/**
- * A labelled slider and its number.
- * @param {string} label
- * @param {[number, number, number]} scale least, most, step
- * @param {(value: number) => void} moved
- */
-function slider(label, [min, max, step], moved) {
-  const range = make("input", { type: "range", min: String(min), max: String(max), step: String(step) });
-  const output = make("output");
-  range.oninput = () => moved(Number(range.value));
-  const element = make("label", { className: "slider" }, [make("span", { textContent: label }), range, output]);
-  /** @param {number} value */
-  const set = (value) => {
-    range.value = String(value);
-    output.textContent = step < 1 ? value.toFixed(2) : String(value);
-  };
-  return { element, range, set };
-}
-
 class Page {
   /** @param {any} about */
   constructor(about) {
@@ -140,8 +111,8 @@ class Page {
   // --------------------------------------------------------------------------------------- controls
 
   makeControls() {
-    byId("controls").append(this.sampleControls(), ...this.latentControls(), this.walkControls());
-    const own = this.ownControls();
+    byId("controls").append(sampleControls(this), ...latentControls(this), walkControls(this));
+    const own = ownControls(this);
     if (own) byId("controls").append(own);
     if (this.cards.some((/** @type {Card} */ card) => card.plane && card.model.field)) {
       const box = make("input", { type: "checkbox" });
@@ -154,142 +125,6 @@ class Page {
       const text = "density of flows, score of critics";
       byId("controls").append(make("label", { className: "check" }, [box, text]));
     }
-  }
-
-  sampleControls() {
-    const seed = make("input", { type: "number", min: "0", max: String(2 ** 32 - 1), step: "1", id: "seed" });
-    seed.onchange = () => this.change((place) => (place.seed = whole(seed.value, 0, 2 ** 32 - 1)));
-    const next = make("button", { type: "button", textContent: "Next seed" });
-    next.onclick = () => this.change((place) => (place.seed = (place.seed + 1) % 2 ** 32));
-    const pick = slider("sample", [0, DRAWN - 1, 1], (value) => this.change((place) => (place.pick = value)));
-    const heat = slider("temperature", [0.05, 2, 0.05], (value) => this.change((place) => (place.heat = value)));
-    this.syncs.push(() => {
-      seed.value = String(this.state.place.seed);
-      pick.set(this.state.place.pick);
-      heat.set(this.state.place.heat);
-    });
-    const label = make("label", { htmlFor: "seed", textContent: "seed" });
-    const row = make("p", { className: "row" }, [label, seed, next]);
-    return make("fieldset", {}, [make("legend", { textContent: "Sample" }), row, pick.element, heat.element]);
-  }
-
-  /** A set of sliders for each size of latent space. */
-  latentControls() {
-    const sizes = new Map();
-    for (const card of this.cards) {
-      sizes.set(card.model.latent, [...(sizes.get(card.model.latent) || []), card]);
-    }
-    return [...sizes].map(([latent, cards]) => this.latentControl(latent, cards, sizes.size > 1));
-  }
-
-  /** @param {number} latent @param {Card[]} cards @param {boolean} several */
-  latentControl(latent, cards, several) {
-    const [first] = cards;
-    const order = first.model.order.slice(0, SLIDERS);
-    const value = (/** @type {number} */ j) => {
-      const edited = this.state.place.edits.get(`${latent}.${j}`);
-      if (edited !== undefined) return edited;
-      const code = codeOf(first.model, this.state.place, first.own);
-      return (code[j] - centre(first.model, j)) / spread(first.model, j);
-    };
-    const edit = (/** @type {number} */ j, /** @type {number} */ to) =>
-      this.change((place) => place.edits.set(`${latent}.${j}`, within(to, -REACH, REACH, 0)));
-    const sliders = order.map((/** @type {number} */ j) => {
-      const made = slider(`z${j}`, [-REACH, REACH, 0.05], (to) => edit(j, to));
-      this.syncs.push(() => made.set(value(j)));
-      return made.element;
-    });
-    const reset = make("button", { type: "button", textContent: "Back to the sample" });
-    reset.onclick = () => {
-      for (const card of cards) card.own = null;
-      this.change((place) => order.forEach((/** @type {number} */ j) => place.edits.delete(`${latent}.${j}`)));
-    };
-    const names = cards.map((card) => card.model.name).join(", ");
-    const legend = several ? `Latent dimensions of ${names}` : "Latent dimensions";
-    const about = order.length < latent ? `the ${order.length} of ${latent} that change the output most` : "";
-    return make("fieldset", {}, [
-      make("legend", { textContent: legend }),
-      ...(about ? [make("p", { className: "soft", textContent: about })] : []),
-      ...sliders,
-      ...(order.length > 1 ? [this.pad(order, value, edit)] : []),
-      reset,
-    ]);
-  }
-
-  /**
-   * Two dimensions at once, under the pointer or the arrow keys.
-   * @param {number[]} order
-   * @param {(j: number) => number} value
-   * @param {(j: number, to: number) => void} edit
-   */
-  pad(order, value, edit) {
-    const chosen = [order[0], order[1]];
-    const handle = make("span", { className: "handle" });
-    const pad = make("div", { className: "pad", tabIndex: 0, role: "application" }, [handle]);
-    const place = () => {
-      const [x, y] = chosen.map((j) => within(value(j), -REACH, REACH, 0));
-      handle.style.setProperty("left", `${(50 * (x + REACH)) / REACH}%`);
-      handle.style.setProperty("top", `${(50 * (REACH - y)) / REACH}%`);
-      const at = `z${chosen[0]} ${x.toFixed(2)}, z${chosen[1]} ${y.toFixed(2)}`;
-      pad.setAttribute("aria-label", `plane of two dimensions, moved by the arrow keys: ${at}`);
-    };
-    /** @param {PointerEvent} event */
-    const follow = (event) => {
-      const box = pad.getBoundingClientRect();
-      edit(chosen[0], ((event.clientX - box.left) / box.width) * 2 * REACH - REACH);
-      edit(chosen[1], REACH - ((event.clientY - box.top) / box.height) * 2 * REACH);
-    };
-    pad.onpointerdown = (event) => {
-      pad.setPointerCapture(event.pointerId);
-      follow(event);
-    };
-    pad.onpointermove = (event) => {
-      if (pad.hasPointerCapture(event.pointerId)) follow(event);
-    };
-    pad.onkeydown = (event) => {
-      const steps = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowUp: [1, 1], ArrowDown: [1, -1] };
-      const step = /** @type {Record<string, number[]>} */ (steps)[event.key];
-      if (!step) return;
-      event.preventDefault();
-      edit(chosen[step[0]], value(chosen[step[0]]) + (event.shiftKey ? 0.5 : 0.1) * step[1]);
-    };
-    const selects = ["across", "up"].map((way, side) => {
-      const options = order.map((j) => make("option", { value: String(j), textContent: `z${j}` }));
-      const select = make("select", {}, options);
-      select.value = String(chosen[side]);
-      select.onchange = () => {
-        chosen[side] = Number(select.value);
-        place();
-      };
-      return make("label", {}, [`${way} `, select]);
-    });
-    this.syncs.push(place);
-    return make("div", { className: "plane" }, [pad, make("p", { className: "row" }, selects)]);
-  }
-
-  walkControls() {
-    const pin = (/** @type {"a" | "b"} */ end) => {
-      const button = make("button", { type: "button" });
-      button.onclick = () => {
-        this.state[end] = copied(this.state.place);
-        this.say(`pinned as ${end.toUpperCase()}`);
-        this.sync();
-        for (const card of this.cards) card.refreshPath(this.state);
-      };
-      this.syncs.push(() => (button.textContent = `${this.state[end] ? "Pin again" : "Pin"} as ${end.toUpperCase()}`));
-      return button;
-    };
-    const along = slider("from A to B", [0, 1, 0.01], (value) => this.walkTo(value));
-    const play = make("button", { type: "button" });
-    play.onclick = () => (this.still.matches ? this.step() : this.playing ? this.stop() : this.play());
-    this.syncs.push(() => {
-      const ready = Boolean(this.state.a && this.state.b);
-      along.range.disabled = play.disabled = !ready;
-      along.set(this.state.at ?? 0);
-      play.textContent = this.still.matches ? "Step" : this.playing ? "Stop" : "Play";
-    });
-    const row = make("p", { className: "row" }, [pin("a"), pin("b"), play]);
-    return make("fieldset", {}, [make("legend", { textContent: "Walk" }), row, along.element]);
   }
 
   /** @param {number} t */
@@ -317,70 +152,6 @@ class Page {
 
   stop() {
     this.playing = false;
-  }
-
-  // ------------------------------------------------------------------------------------ own picture
-
-  ownControls() {
-    const able = this.cards.filter((/** @type {Card} */ card) => card.model.encode);
-    if (!able.length) return null;
-    const shape = able[0].model.shape;
-    const shown = make("canvas", { role: "img", "aria-label": "your picture", width: shape[2], height: shape[1] });
-    Object.assign(shown, { className: "own", hidden: true });
-    const take = async (/** @type {CanvasImageSource} */ source) => {
-      for (const card of able) await card.reconstruct(exampleOf(source, card.model.shape));
-      show(shown, pictureOf(exampleOf(source, shape), 0, shape));
-      shown.hidden = false;
-      this.change((place) => place.edits.clear());
-      this.say(`reconstructed by ${able.map((/** @type {Card} */ card) => card.model.name).join(", ")}`);
-    };
-    const file = make("input", { type: "file", accept: "image/*", id: "own-file" });
-    file.onchange = async () => {
-      const [chosen] = file.files || [];
-      if (!chosen) return;
-      try {
-        await take(await createImageBitmap(chosen));
-      } catch (error) {
-        this.say(`${chosen.name} cannot be read as a picture: ${error}`);
-      }
-    };
-    const label = make("label", { htmlFor: "own-file", textContent: "a file" });
-    const parts = [make("p", { className: "row" }, [label, file])];
-    if (shape[1] <= 32 && shape[0] === 1) parts.push(this.drawingPad(take));
-    const said = make("p", { className: "soft", textContent: "It never leaves this page, and is not in its address." });
-    return make("fieldset", {}, [make("legend", { textContent: "Your picture" }), ...parts, shown, said]);
-  }
-
-  /** @param {(source: CanvasImageSource) => void} take */
-  drawingPad(take) {
-    const canvas = make("canvas", { width: 224, height: 224, role: "img", className: "drawing" });
-    canvas.setAttribute("aria-label", "a place to draw with a pointer; a file does the same");
-    const draw = context(canvas);
-    const clear = () => {
-      draw.fillStyle = "black";
-      draw.fillRect(0, 0, canvas.width, canvas.height);
-    };
-    clear();
-    Object.assign(draw, { strokeStyle: "white", lineWidth: 18, lineCap: "round", lineJoin: "round" });
-    const at = (/** @type {PointerEvent} */ event) => {
-      const box = canvas.getBoundingClientRect();
-      const scale = canvas.width / box.width;
-      return /** @type {[number, number]} */ ([(event.clientX - box.left) * scale, (event.clientY - box.top) * scale]);
-    };
-    canvas.onpointerdown = (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      draw.beginPath();
-      draw.moveTo(...at(event));
-    };
-    canvas.onpointermove = (event) => {
-      if (!canvas.hasPointerCapture(event.pointerId)) return;
-      draw.lineTo(...at(event));
-      draw.stroke();
-    };
-    canvas.onpointerup = () => take(canvas);
-    const again = make("button", { type: "button", textContent: "Clear the drawing" });
-    again.onclick = clear;
-    return make("div", {}, [canvas, make("p", { className: "row" }, [again])]);
   }
 
   // ------------------------------------------------------------------------------------------ start

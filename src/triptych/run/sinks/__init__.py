@@ -52,7 +52,7 @@ class JSONLines(Sink):
 
 @dataclass(eq=False)
 class PictureFiles(Sink):
-    """samples/IMAGES.png and reconstructions/IMAGES.png."""
+    """SERIES/IMAGES.png: of samples, reconstructions, cooled."""
 
     essential = True
     run: Run
