@@ -40,7 +40,8 @@ def recipe(name: str, **train: Any) -> Recipe:
     return Recipe(DataSpec("8gaussians"), model, objective, replace(SHORT, **train), name=name)
 
 
-@pytest.mark.parametrize("name", PARTS)
+# not the continuous flow: its looks solve an equation for every class, which takes minutes
+@pytest.mark.parametrize("name", ["gan", "relativistic", "vae", "flow"])
 def test_a_resumed_run_is_the_same_to_the_last_bit(name: str, tmp_path: Path) -> None:
     whole = fit(recipe(name), 3, tmp_path / "whole", "cpu", progress=False)
     assert whole.recipe.model.classes == 8  # type: ignore[attr-defined]

@@ -163,7 +163,8 @@ def sides(graph: Graph) -> dict[str, Any]:
     number = {"shape": [], "range": None}
     names = (("input", graph.part.input), ("output", graph.part.output))
     found: dict[str, Any] = {side: {"name": name} | known.get(name, number) for side, name in names}
-    if k := class_count(model):
+    if graph.labelled:
+        k = class_count(model)
         found["labels"] = {"name": "y", "shape": [], "range": [0, k - 1]}
     return found
 
