@@ -108,7 +108,8 @@ def test_a_run_of_one_process_goes_on_on_two_ranks(tmp_path: Path) -> None:
     assert [p.returncode for p in processes] == [0, 0], told
     assert "was on 1 rank and goes on on 2" in "".join(told[0])
     assert json.loads((tmp_path / "moved" / "env.json").read_text())["ranks"] == 2
-    logs = [[json.loads(line) for line in (tmp_path / n / "metrics.jsonl").open()] for n in ("moved", "whole")]
+    texts = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("moved", "whole")]
+    logs = [[json.loads(line) for line in text.splitlines()] for text in texts]
     assert [line["images"] for line in logs[0]] == [line["images"] for line in logs[1]]
     for moved, whole in zip(*logs, strict=True):
         for name in ("critic_loss", "generator_loss"):
