@@ -90,11 +90,11 @@ class Scaled(Conditional, Sampler, Stepwise):
         with torch.autocast(seen.device.type, torch.bfloat16) if self.halved else nullcontext():
             return self.flow(seen.reshape(-1, *self.moved), *times).flatten(1).to(seen.dtype)
 
-    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256) -> Tensor:
+    def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """As every model's; with `brief` in bfloat16, which `decode` and `encode` never are: they invert each other."""
         self.halved = self.brief and bool(self.autocast_modules())
         try:
-            return super().sample(n, seed, temperature, batch)
+            return super().sample(n, seed, temperature, batch, y)
         finally:
             self.halved = False
 
