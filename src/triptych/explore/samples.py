@@ -87,6 +87,7 @@ def write_samples(
         x = latent_space.decode(model, density.draw(n, seed), batch, model.labels(y, n, seed))
     else:
         with latent_space.without_second_stage(model) if codes == "prior" else nullcontext():
-            x = model.sample(n, seed=seed, temperature=temperature, batch=batch, y=y).cpu()
+            of_class = {} if y is None else {"y": y}  # a stranger's model need not know of classes
+            x = model.sample(n, seed=seed, temperature=temperature, batch=batch, **of_class).cpu()
     several = 1 if y is None else len(y.unique())
     return write_examples(x, found, beside, model, target, kind, n // several if several > 1 else None)
