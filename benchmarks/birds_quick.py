@@ -24,7 +24,7 @@ def main() -> None:
     args = parser.parse_args()
     entries, _ = gather([args.study])
     (table,) = tables(entries)
-    kernel = next(m for m in table.metrics if m == "kernel" or m.startswith("kernel_"))
+    kernel = "kernel_v1" if "kernel_v1" in table.metrics else "kernel"
     shown = [m for m in table.metrics if m.split("_")[0] in ("kernel", "frechet", "precision", "recall", "coverage")]
     values = {label: {m: table.numbers(label, m) for m in shown} for label in table.labels}
     best = values[BEST][kernel]
