@@ -61,21 +61,29 @@ def environment(peer: Peer, home: Path) -> Path:
     """The peer's python: an environment of its own that also sees the packages of this one."""
     python = home / "env" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     done = home / "installed"
-    if done.is_file() and done.read_text() == "\n".join(peer.packages):
+    if done.is_file() and done.read_text(encoding="utf-8") == "\n".join(peer.packages):
         return python
     subprocess.run([sys.executable, "-m", "venv", str(home / "env")], check=True)
     where = subprocess.run(
-        [python, "-c", "import site; print(site.getsitepackages()[0])"], capture_output=True, text=True, check=True
+        [python, "-c", "import site; print(site.getsitepackages()[0])"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
     ).stdout.strip()
-    (Path(where) / "beside.pth").write_text(f"{Path(torch.__file__).parents[1]}\n")
+    (Path(where) / "beside.pth").write_text(f"{Path(torch.__file__).parents[1]}\n", encoding="utf-8")
     pip = [str(python), "-m", "pip", "install", "-q", "--no-deps", "-c", str(HERE.parent / "constraints.txt")]
     subprocess.run([*pip, *peer.packages], check=True)
     found = subprocess.run(
-        [python, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True, check=True
+        [python, "-c", "import torch; print(torch.__version__)"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
     ).stdout.strip()
     if found != torch.__version__:
         raise SystemExit(f"{home / 'env'} has torch {found}, not {torch.__version__}")
-    done.write_text("\n".join(peer.packages))
+    done.write_text("\n".join(peer.packages), encoding="utf-8")
     return python
 
 
@@ -103,8 +111,10 @@ def main() -> None:
     side = [] if spec.resolution is None else ["--resolution", str(spec.resolution)]
     real = ["--real", args.data, *side, "--fake", str(out / "samples.npy"), "--out", str(out / "eval.json")]
     subprocess.run([sys.executable, "-m", "triptych", "evaluate", *real], check=True)
-    told = json.loads((out / "samples.json").read_text())
-    values = {k: v for k, v in json.loads((out / "eval.json").read_text()).items() if k.split("_")[0] in SHOWN}
+    told = json.loads((out / "samples.json").read_text(encoding="utf-8"))
+    values = {
+        k: v for k, v in json.loads((out / "eval.json").read_text(encoding="utf-8")).items() if k.split("_")[0] in SHOWN
+    }
     print(json.dumps(told | {k: (v["value"], v.get("floor")) for k, v in values.items()}, indent=1))
     if not args.no_record:
         keep(args.peer, args.data, args.minutes, args.seed, told, values)
@@ -114,7 +124,7 @@ def keep(peer: str, data: str, minutes: float, seed: int, told: dict, values: di
     """Add this seed to the record of the peer."""
     name = f"peer-{peer}-{data}"
     file = RESULTS / f"{name}.json"
-    before = json.loads(file.read_text())["details"]["runs"] if file.is_file() else {}
+    before = json.loads(file.read_text(encoding="utf-8"))["details"]["runs"] if file.is_file() else {}
     runs = {k: v for k, v in before.items() if v["minutes"] == minutes} | {
         str(seed): {"minutes": minutes, **told, "values": values}
     }

@@ -46,7 +46,9 @@ def main() -> None:
     from triptych.recipes import all_recipes
     from triptych.system.processor import speed
 
-    found: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() and options.only else {"minutes": {}}
+    found: dict[str, Any] = (
+        json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() and options.only else {"minutes": {}}
+    )
     left: dict[str, str] = {}
     for name, recipe in all_recipes().items():
         if isinstance(recipe.objective, ClosedForm) or (options.only and name not in options.only):

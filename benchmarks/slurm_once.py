@@ -105,10 +105,14 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
             time.sleep(2)
         until = time.monotonic() + PATIENCE
         while (
-            subprocess.run(["sinfo", "-h", "-o", "%t"], env=env, capture_output=True, text=True).stdout.strip()
+            subprocess.run(
+                ["sinfo", "-h", "-o", "%t"], env=env, capture_output=True, text=True, encoding="utf-8"
+            ).stdout.strip()
             != "idle"
         ):
-            said = "\n".join(p.read_text(errors="replace")[-800:] for p in sorted(folder.glob("*.txt")))
+            said = "\n".join(
+                p.read_text(encoding="utf-8", errors="replace")[-800:] for p in sorted(folder.glob("*.txt"))
+            )
             assert all(p.poll() is None for p in started), said
             assert time.monotonic() < until, said
             time.sleep(1)
@@ -151,7 +155,9 @@ def main() -> None:
             began = time.perf_counter()
             subprocess.run([*command, "--out", str(home / "there"), "--on", "slurm"], env=env, check=True)
             seconds["slurm"] = time.perf_counter() - began
-            version = subprocess.run(["sinfo", "--version"], env=env, capture_output=True, text=True).stdout.strip()
+            version = subprocess.run(
+                ["sinfo", "--version"], env=env, capture_output=True, text=True, encoding="utf-8"
+            ).stdout.strip()
         began = time.perf_counter()
         subprocess.run([*command, "--out", str(home / "here")], env=env, check=True)
         seconds["local"] = time.perf_counter() - began

@@ -65,10 +65,10 @@ def changed(recipe: Recipe, values: dict[str, Any], share: float) -> Recipe:
 def trained(folder: Path, recipe: Recipe, seed: int) -> tuple[Run, float]:
     """The run, and the processor seconds that it took; those of a run that was cut are kept beside it."""
     began, kept = time.process_time(), folder.with_suffix(".seconds")
-    before = float(kept.read_text()) if kept.exists() else 0.0
+    before = float(kept.read_text(encoding="utf-8")) if kept.exists() else 0.0
     run = resume(folder, progress=False) if folder.exists() else fit(recipe, seed, folder, "cpu", progress=False)
     seconds = before + time.process_time() - began
-    kept.write_text(str(seconds))
+    kept.write_text(str(seconds), encoding="utf-8")
     return run, seconds
 
 

@@ -77,7 +77,7 @@ class Task:
         }
         levels = ((x[finite].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         np.save(self.asked.samples, levels.numpy())
-        self.asked.samples.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
+        self.asked.samples.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 class Averages:

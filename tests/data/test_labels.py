@@ -103,7 +103,7 @@ def test_facts_beside_the_pictures_of_a_tar(tmp_path: Path) -> None:
     assert d.classes == ("cat", "dog", "owl")
     assert d.labels is not None
     assert d.labels.tolist() == [1, 2, 0]
-    assert d.about["notes"] == {"classes from the .cls files and the .json files": 3}
+    assert d.about["notes"]["classes from the .cls files and the .json files"] == 3
     assert d.about["skipped"]["a class beside its picture"] == 4
     folder = data.load(write(tmp_path / "s", SIX | {"0.json": b'{"label": 1}'}), resolution=4)
     assert folder.classes == ()  # in a folder a .json may be anything

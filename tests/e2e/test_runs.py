@@ -447,7 +447,8 @@ def sizes() -> Iterator[tuple[type[ModelSpec], str]]:
         if importlib.util.find_spec("zuko") is None and spec.__module__.endswith("zuko"):
             continue
         for field in dataclasses.fields(spec):
-            if isinstance(field.default, int | float) and not isinstance(field.default, bool) and field.default:
+            number = isinstance(field.default, int | float) and not isinstance(field.default, bool)
+            if number and field.default and field.name != "guidance":  # a weight, which only models with classes have
                 yield spec, field.name
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
 from triptych.cli.explore import RunFolder, Which
+from triptych.system.console import say
+
+if TYPE_CHECKING:
+    from triptych.run.folder import Run
 
 
 def push(
@@ -29,13 +33,10 @@ def push(
     """
     from triptych.run import hub, publish
     from triptych.run.folder import Run
-    from triptych.system.console import say
     from triptych.system.files import making_folder
 
     hub.split(hub.PREFIX + name)
     found = Run(run)
-    if not (found.path / "eval.json").exists():
-        say(f"note: the card has no numbers; `triptych evaluate {found.path}` makes them", stderr=True)
     if folder is not None:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             from triptych.errors import UserError
@@ -44,7 +45,15 @@ def push(
         with making_folder(folder, "give --folder another place") as part:
             publish.write(found, part, name, which, license)
         say(folder)
+        without_numbers(found)
         return
     with tempfile.TemporaryDirectory(prefix="triptych-push-") as part:
         publish.write(found, Path(part), name, which, license)
         say(hub.send(Path(part), name, revision, private=private))
+    without_numbers(found)
+
+
+def without_numbers(run: Run) -> None:
+    """A remark on a card that has none."""
+    if not (run.path / "eval.json").exists():
+        say(f"note: the card has no numbers; `triptych evaluate {run.path}` makes them", stderr=True)

@@ -57,7 +57,7 @@ def format_number(value: float) -> str:
 def duration(seconds: float) -> str:
     """A time for people: seconds up to two minutes, minutes up to two hours, then hours."""
     if seconds < 120:
-        return f"{max(seconds, 1):.0f} s"
+        return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"
 
 

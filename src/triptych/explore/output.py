@@ -128,12 +128,12 @@ def examples(found: Run, where: str | None, n: int | None, announce: Callable[[s
         raise UserError(f"{n} examples were asked for; give at least 1")
     there = run_data.own_or_other(found, where)
     source = there.held_out() if there.own else there.whole()
-    if announce is not None and not there.own:
-        announce(there.said())
     if not source.is_images and not there.own and (found.typed() is not None or source.shape == found.shape()):
         source = source.as_in(found.typed(), found.origin())
     shape = found.shape()
     if source.shape != shape:
         raise UserError(f"{source.name} has examples of shape {source.shape} and the run's have {shape}; use such data")
+    if announce is not None and not there.own:
+        announce(there.said())
     labels = source.labels[:n] if there.own and source.labels is not None else None
     return replace(source, x=source.x[:n], labels=labels, factors={}), there.own

@@ -55,9 +55,10 @@ def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True, labels: b
     base = nearest_recipe(data.shape)
     few, grey = len(data) < FEW, data.shape[0] == 1
     policy: tuple[Augmentation, ...] = ("translation", "cutout") if grey else ("color", "translation", "cutout")
+    full = all_recipes().get(f"{base.name}-full", base)
     train = replace(
-        base.train,
-        images=min(base.train.images, max(1_000_000, 100 * len(data))),
+        full.train,
+        images=min(full.train.images, max(1_000_000, 100 * len(data))),
         flip=not grey,  # grey ones may be characters, which differ from their mirror images
     )
     h, w = data.shape[1:]
@@ -69,7 +70,7 @@ def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True, labels: b
         why.append("half of them are mirrored (--train.no-flip leaves that out)")
     if spec.fit == "crop":
         why.append("they are cropped to squares (--fit squash keeps their edges)")
-    model = roomy(base.model)
+    model = roomy(full.model)
     if isinstance(model, ConditionalSpec) and Path(spec.name).expanduser().exists():
         k, said = classes_of(data, labels=labels)
         model = replace(model, classes=k)

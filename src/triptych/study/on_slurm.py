@@ -101,7 +101,9 @@ class _Jobs(Worker):
 def gone_from_queue(job: str) -> bool:
     """Whether `squeue` lists a job no more."""
     try:
-        seen = subprocess.run(["squeue", "-h", "-o", "%T", "-j", job], capture_output=True, text=True, timeout=60)
+        seen = subprocess.run(
+            ["squeue", "-h", "-o", "%T", "-j", job], capture_output=True, text=True, encoding="utf-8", timeout=60
+        )
     except (OSError, subprocess.TimeoutExpired):  # no answer is no news
         return False
     return not seen.stdout.strip() if seen.returncode == 0 else "Invalid job id" in seen.stderr

@@ -36,7 +36,7 @@ def forecast(
         # a pass forward is about a third of a step's time
         looking = 0.0 if measured.looks else looks(recipe) * passes_of_a_look(model, data) * measured.image / 3
         beside = "" if measured.looks or looking else ", evaluations beside"
-        when = f"about {duration(measured.seconds(train) + looking)} here for {when}{beside}"
+        when = f"about {duration(max(1.0, measured.seconds(train) + looking))} here for {when}{beside}"
     weights, averages = sizes(recipe, model)
     checkpoint = 3 * weights + averages
     held = runtime.peak_memory(device)

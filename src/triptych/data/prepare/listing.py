@@ -104,7 +104,8 @@ def candidates(path: Path, folder: Listing | None = None) -> Listing:
         listing = parquet.listed(path)
     else:
         raise UserError(
-            f"{path} is no folder, zip, tar or Parquet file; give one of these, or an array file (.npy .npz .csv)"
+            f"{path} is not a folder, a zip or a tar, nor a Parquet file; give one of these, "
+            "or an array file (.npy .npz .csv)"
         )
     listing.texts |= {table.name: _text(table.read_bytes()) for table in beside(path)}
     seen: set[str] = set()
