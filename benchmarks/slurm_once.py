@@ -145,7 +145,8 @@ def main() -> None:
         study = home / "once.yaml"
         recipes = [{"recipe": name, "train.images": asked.images} for name in RECIPES]
         study.write_text(
-            json.dumps({"name": "once", "seeds": asked.seeds, "samples": 200, "yardsticks": False, "recipes": recipes})
+            json.dumps({"name": "once", "seeds": asked.seeds, "samples": 200, "yardsticks": False, "recipes": recipes}),
+            encoding="utf-8",
         )
         command = [sys.executable, "-m", "triptych", "study", str(study)]
         seconds = {}

@@ -192,5 +192,5 @@ def test_slopes_are_the_norms_of_the_jacobians_columns():
 def test_the_strongest_of_many_dimensions_are_found_by_slopes(monkeypatch):
     model = Plain()
     codes = latent_space.codes_of(model)
-    monkeypatch.setattr(latent_space.influence, "__defaults__", (5,))
+    monkeypatch.setattr(latent_space.influence, "__defaults__", (5, None))
     assert set(latent_space.strongest(model, torch.zeros(6), codes, rows=2)) == {4, 5}  # in order only up to chance
