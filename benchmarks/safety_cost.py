@@ -2,13 +2,15 @@
 
     python benchmarks/safety_cost.py --against COMMIT
 
-Both trees do the same work in turns, in processes of their own; imports are not counted, child processes are.
+Both trees do the same work in turns, in processes of their own; imports are not counted, child processes are. With
+`--work` some are measured, and the record keeps what it has of the others, with the commit that they are of.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import shutil
 import statistics
@@ -19,7 +21,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from common import HERE, record
+from common import HERE, RESULTS, commit, record
 from PIL import Image
 
 ROOT = HERE.parent
@@ -88,6 +90,19 @@ def unpack(commit: str, folder: Path) -> None:
         t.extractall(folder, filter="data")
 
 
+def kept(against: str, pairs: int) -> dict[str, dict]:
+    """What the record has of works that were measured against the same commit before, each with the commit it is of."""
+    file = RESULTS / "safety_cost.json"
+    if not file.exists():
+        return {}
+    before = json.loads(file.read_text(encoding="utf-8"))
+    if against not in before["claim"]:
+        return {}
+    return {
+        work: {"commit": before["commit"], **f} for work, f in before["details"].items() if len(f["pairs"]) >= pairs
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", required=True, help="commit to compare with")
@@ -118,10 +133,14 @@ def main() -> None:
             ratios = [a / b for a, b in pairs]
             low, high = interval(ratios)
             found[work] = {"median": statistics.median(ratios), "low": low, "high": high, "pairs": pairs}
+            found[work]["commit"] = commit()
             print(f"{work}: {found[work]['median']:.3f} ({low:.3f} to {high:.3f})", flush=True)
     if options.no_record:
         return
-    said = "; ".join(f"{work} {f['median']:.3f} ({f['low']:.3f} to {f['high']:.3f})" for work, f in found.items())
+    found = kept(options.against, options.pairs) | found
+    said = "; ".join(
+        f"{work} {f['median']:.3f} ({f['low']:.3f} to {f['high']:.3f}; at {f['commit']})" for work, f in found.items()
+    )
     record(
         "safety_cost",
         f"processor time of training, resume, prepare and report against commit {options.against}",
