@@ -43,11 +43,13 @@ def make_run(
     points: int = 11,
     pictures: bool = True,
     shape: tuple[int, ...] | None = None,
+    classes: tuple[str, ...] = (),
     old: bool = False,
 ) -> Run:
     """A finished run of `recipe`; `values` become eval.json (numbers, or whole entries), None leaves it out.
 
-    An `old` one does not say what its numbers are; eval.json never does unless an entry of `values` is whole.
+    `classes` are names, for a recipe with classes. An `old` run does not say what its numbers are; eval.json never does
+    unless an entry of `values` is whole.
     """
     if shape is None:
         shape = (1, 28, 28) if recipe.data.name == "mnist" else (2,)
@@ -63,6 +65,7 @@ def make_run(
         seed,
         ENV
         | {"seed": seed, "shape": list(shape), "data": data, "parameters": players, "test": None}
+        | ({"classes": list(classes)} if classes else {})
         | ({} if old else {"quantities": {k: q.told() for k, q in logged(recipe.objective).items()}}),
     )
     budget = recipe.train.images

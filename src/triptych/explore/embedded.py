@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from triptych.core import Data, Latent, Train
-from triptych.core.model import class_count
 from triptych.core.statistics import format_number
 from triptych.errors import UserError
 from triptych.export.formats import NotExportable
@@ -70,6 +69,7 @@ def embed(
             "about": f"{about['data']}, {about['images']:,} images shown, seed {run.seed}",
             "shape": list(model.shape),
             "latent": model.latent,
+            "classes": [printable(name) for name in about.get("classes", [])],
             "numbers": numbers(run),
             "verdict": verdict(run),
             "frames": [],
@@ -78,10 +78,8 @@ def embed(
         },
         blank(),
     )
-    graphs = {graph.name: graph for graph in graphs_of(model, held=0)}
+    graphs = {graph.name: graph for graph in graphs_of(model)}
     announce(f"exporting {title}")
-    if k := class_count(model):
-        announce(f"{title} has {k} classes; the page shows the first of them")
     add_frames(made, name, run, graphs["decode"], precision, announce)
     if images and "encode" in graphs:
         made.about["encode"] = add(made, f"{name}-encode", graphs["encode"], precision, about, announce)
@@ -125,7 +123,7 @@ def add_frames(
         announce(f"{made.about['name']} kept {len(kept)} checkpoints; {FRAMES} of them are in the page")
         kept = [kept[round(i * (len(kept) - 1) / (FRAMES - 1))] for i in range(FRAMES)]
     for images in kept[:-1]:
-        (earlier,) = graphs_of(run.load_at(images, "cpu"), "decode", held=0)
+        (earlier,) = graphs_of(run.load_at(images, "cpu"), "decode")
         graph = f"{name}-at-{images}"
         made.parts[graph], _ = written(earlier, "onnx", precision, {"images": images})
         made.about["frames"].append({"images": images, "graph": graph})

@@ -34,9 +34,8 @@ MOST = 4
 """Models side by side."""
 LIMIT = 200 << 20
 """Bytes of the largest page."""
-SCRIPTS = tuple(
-    f"{name}.js" for name in ("random", "state", "draw", "runtime", "card", "controls", "latent", "walk", "own", "page")
-)
+PARTS = ("random", "state", "draw", "runtime", "classes", "card", "controls", "latent", "walk", "own", "page")
+SCRIPTS = tuple(f"{name}.js" for name in PARTS)
 VENDOR = "vendor"
 
 

@@ -80,10 +80,8 @@ PARTS: dict[PartName, Wanted] = {
 class Graph(nn.Module):
     """One part of a model as a module of one tensor, or of one and labels."""
 
-    def __init__(self, model: Model, name: PartName, held: int | None = None) -> None:
-        """With `held` the labels are no input: every example is of that class."""
+    def __init__(self, model: Model, name: PartName) -> None:
         super().__init__()
-        self.held = held if class_count(model) else None
         self.model = model
         self.name: PartName = name
         self.part = PARTS[name]
@@ -98,11 +96,9 @@ class Graph(nn.Module):
     @property
     def labelled(self) -> bool:
         """Whether labels go in."""
-        return class_count(self.model) > 0 and self.held is None
+        return class_count(self.model) > 0
 
     def forward(self, given: Tensor, y: Tensor | None = None) -> Tensor:
-        if self.held is not None:
-            y = torch.full((given.shape[0],), self.held, device=given.device)
         if self.codes is not None:
             given = self.codes(given)
         return self.part.call(self.model, given, y)
@@ -123,11 +119,10 @@ class Graph(nn.Module):
         return z if self.part.input == "z" else decode(model, z, model.labels(None, n, seed))
 
 
-def graphs_of(model: Model, only: PartName | None = None, held: int | None = None) -> list[Graph]:
+def graphs_of(model: Model, only: PartName | None = None) -> list[Graph]:
     """The graphs of all that a model can do, or the one asked for; UserError where it cannot.
 
-    With `held` those of a model with classes are of that class alone. They share a copy of the model, on the CPU, in
-    eval mode, whose transforms are frozen.
+    They share a copy of the model, on the CPU, in eval mode, whose transforms are frozen.
     """
     able: list[PartName] = [name for name, part in PARTS.items() if part.able(model)]
     if only is not None and only not in able:
@@ -141,4 +136,4 @@ def graphs_of(model: Model, only: PartName | None = None, held: int | None = Non
             module.freeze()
     for weights in frozen.parameters():
         weights.requires_grad_(False)
-    return [Graph(frozen, name, held) for name in able if only in (None, name)]
+    return [Graph(frozen, name) for name in able if only in (None, name)]

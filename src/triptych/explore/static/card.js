@@ -26,13 +26,16 @@ class Card {
   /**
    * @param {any} model
    * @param {number} index
+   * @param {number} group place of the first model with the same classes
    * @param {Runner} runner
    * @param {(pick: number) => void} picked what to do with a chosen sample
    * @param {(frame: number) => void} scrubbed
    */
-  constructor(model, index, runner, picked, scrubbed) {
+  constructor(model, index, group, runner, picked, scrubbed) {
     this.model = model;
     this.index = index;
+    this.group = group;
+    this.label = 0;
     this.runner = runner;
     this.plane = model.shape.length === 1;
     this.frame = model.frames.length - 1;
@@ -168,6 +171,30 @@ class Card {
     this.sayFrame();
   }
 
+  /** @param {number} label */
+  setClass(label) {
+    this.label = Math.min(Math.max(label, 0), Math.max(this.model.classes.length - 1, 0));
+  }
+
+  /** The class at hand as words behind others; nothing of a model without classes. */
+  get asClass() {
+    return this.model.classes.length ? ` as class ${this.model.classes[this.label]}` : "";
+  }
+
+  /**
+   * What a graph of this model makes of rows, of the class at hand unless y says others.
+   * @param {string} graph
+   * @param {Float32Array} rows
+   * @param {number[]} shape of one row
+   * @param {string} slot
+   * @param {number} rank
+   * @param {number | ArrayLike<number>} y
+   */
+  async run(graph, rows, shape, slot, rank, y = this.label) {
+    const n = rows.length / shape.reduce((a, b) => a * b, 1);
+    return this.runner.run(graph, rows, shape, slot, rank, labelsOf(this.model, y, n));
+  }
+
   /** @param {State} state */
   code(state) {
     if (state.at === null || !state.a || !state.b) return codeOf(this.model, state.place, this.own);
@@ -176,7 +203,7 @@ class Card {
 
   /** @param {State} state */
   async refresh(state) {
-    const made = await this.runner.run(this.graph, this.code(state), [this.model.latent], `main ${this.index}`, 0);
+    const made = await this.run(this.graph, this.code(state), [this.model.latent], `main ${this.index}`, 0);
     if (!made) return;
     this.told.textContent = `decoded in ${made.ms < 10 ? made.ms.toFixed(1) : made.ms.toFixed(0)} ms`;
     const where = state.at !== null ? "a point of the walk" : this.own ? "your picture" : `sample ${state.place.pick}`;
@@ -185,12 +212,12 @@ class Card {
       this.layers.here = made.rows;
       this.redraw();
       const at = [...made.rows].map((v) => v.toFixed(2)).join(", ");
-      this.canvas.setAttribute("aria-label", `samples over the data; ${where}${edits} is at (${at})`);
+      this.canvas.setAttribute("aria-label", `samples${this.asClass} over the data; ${where}${edits} is at (${at})`);
       return;
     }
     const picture = pictureOf(made.rows, 0, this.model.shape);
     show(this.canvas, picture);
-    this.canvas.setAttribute("aria-label", `${where} of seed ${state.place.seed}${edits}`);
+    this.canvas.setAttribute("aria-label", `${where} of seed ${state.place.seed}${this.asClass}${edits}`);
     this.cells.forEach((cell, i) => {
       cell.setAttribute("aria-checked", String(i === state.place.pick));
       cell.tabIndex = i === state.place.pick ? 0 : -1;
@@ -216,7 +243,7 @@ class Card {
     for (let done = 0, count = this.plane ? n : 4; done < n; done += count) {
       if (done) count = this.plane ? n : Math.max(1, Math.min(n - done, Math.round(PATIENCE / this.pace)));
       const rows = codes.slice(done * latent, (done + count) * latent);
-      const made = await this.runner.run(this.graph, rows, [latent], `samples ${this.index}`, done ? 2 : 1);
+      const made = await this.run(this.graph, rows, [latent], `samples ${this.index}`, done ? 2 : 1);
       if (!made || asked !== this.asked) return;
       this.pace = Math.max(0.2, made.ms / count);
       if (this.plane) points.set(made.rows, 2 * done);
@@ -245,7 +272,7 @@ class Card {
       const [a, b] = [codeOf(this.model, state.a), codeOf(this.model, state.b)];
       const codes = Array.from({ length: 65 }, (_, i) => [...between(a, b, i / 64)]).flat();
       const rows = new Float32Array(codes);
-      const made = await this.runner.run(this.graph, rows, [this.model.latent], `path ${this.index}`, 1);
+      const made = await this.run(this.graph, rows, [this.model.latent], `path ${this.index}`, 1);
       if (!made) return;
       this.layers.path = made.rows;
     }
@@ -259,7 +286,7 @@ class Card {
     if (!state.field || !last) this.layers.field = null;
     else {
       const points = raster(this.model.view, FIELD_SIDE);
-      const made = await this.runner.run(this.model.field.graph, points, [2], `field ${this.index}`, 3);
+      const made = await this.run(this.model.field.graph, points, [2], `field ${this.index}`, 3);
       if (!made) return;
       this.layers.field = tinted(made.rows, this.model.field.density);
     }
@@ -272,7 +299,7 @@ class Card {
    */
   async reconstruct(x) {
     if (!this.model.encode) return false;
-    const made = await this.runner.run(this.model.encode, x, this.model.shape, `encode ${this.index}`, 0);
+    const made = await this.run(this.model.encode, x, this.model.shape, `encode ${this.index}`, 0);
     if (made) this.own = made.rows;
     return true;
   }

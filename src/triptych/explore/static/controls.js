@@ -43,5 +43,11 @@ function sampleControls(page) {
   });
   const label = make("label", { htmlFor: "seed", textContent: "seed" });
   const row = make("p", { className: "row" }, [label, seed, next]);
-  return make("fieldset", {}, [make("legend", { textContent: "Sample" }), row, pick.element, heat.element]);
+  return make("fieldset", {}, [
+    make("legend", { textContent: "Sample" }),
+    ...classControls(page),
+    row,
+    pick.element,
+    heat.element,
+  ]);
 }

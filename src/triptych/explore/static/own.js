@@ -9,12 +9,16 @@ function ownControls(page) {
   const shape = able[0].model.shape;
   const shown = make("canvas", { role: "img", "aria-label": "your picture", width: shape[2], height: shape[1] });
   Object.assign(shown, { className: "own", hidden: true });
+  const again = make("button", { type: "button", textContent: "Encode again, as the class that is picked", hidden: true });
   const take = async (/** @type {CanvasImageSource} */ source) => {
     for (const card of able) await card.reconstruct(exampleOf(source, card.model.shape));
     show(shown, pictureOf(exampleOf(source, shape), 0, shape));
     shown.hidden = false;
     page.change((place) => place.edits.clear());
-    page.say(`reconstructed by ${able.map((/** @type {Card} */ card) => card.model.name).join(", ")}`);
+    const names = able.map((/** @type {Card} */ card) => card.model.name + card.asClass);
+    page.say(`reconstructed by ${names.join(", ")}`);
+    again.hidden = !able.some((/** @type {Card} */ card) => card.model.classes.length);
+    again.onclick = () => take(source);
   };
   const file = make("input", { type: "file", accept: "image/*", id: "own-file" });
   file.onchange = async () => {
@@ -30,7 +34,7 @@ function ownControls(page) {
   const parts = [make("p", { className: "row" }, [label, file])];
   if (shape[1] <= 32 && shape[0] === 1) parts.push(drawingPad(take));
   const said = make("p", { className: "soft", textContent: "It never leaves this page, and is not in its address." });
-  return make("fieldset", {}, [make("legend", { textContent: "Your picture" }), ...parts, shown, said]);
+  return make("fieldset", {}, [make("legend", { textContent: "Your picture" }), ...parts, shown, again, said]);
 }
 
 /** @param {(source: CanvasImageSource) => void} take */

@@ -8,11 +8,13 @@ class Page {
     this.about = about;
     this.runner = new Runner();
     this.state = fromFragment(location.hash);
+    const groups = classGroups(about.models);
     this.cards = about.models.map(
       (/** @type {any} */ model, /** @type {number} */ i) =>
         new Card(
           model,
           i,
+          groups[i],
           this.runner,
           (pick) => this.change((place) => (place.pick = pick)),
           (frame) => this.scrub(i, frame),
@@ -70,8 +72,39 @@ class Page {
     if (card.frame === card.model.frames.length - 1) this.state.frames.delete(model);
     else this.state.frames.set(model, card.frame);
     this.sync();
-    await card.refresh(this.state);
-    await Promise.all([card.refreshSamples(this.state), card.refreshField(this.state), card.refreshPath(this.state)]);
+    await this.renew([card]);
+  }
+
+  /** @param {number} group @param {number} label */
+  async pickClass(group, label) {
+    if (label) this.state.classes.set(group, label);
+    else this.state.classes.delete(group);
+    const cards = this.cards.filter((/** @type {Card} */ card) => card.group === group);
+    for (const card of cards) card.setClass(label);
+    this.sync();
+    const names = cards.map((/** @type {Card} */ card) => card.model.name).join(", ");
+    this.say(`class ${cards[0].model.classes[label]}: ${names}`);
+    await this.renew(cards);
+  }
+
+  /**
+   * Everything that some models show, since they are others now.
+   * @param {Card[]} cards
+   */
+  async renew(cards) {
+    const all = async (/** @type {Card} */ card) => {
+      await card.refresh(this.state);
+      await Promise.all([card.refreshSamples(this.state), card.refreshField(this.state), card.refreshPath(this.state)]);
+    };
+    await Promise.all(cards.map(all)).catch((error) => this.say(String(error)));
+  }
+
+  /** Checkpoints and classes of the state, which the address may have brought. */
+  choose() {
+    for (const [i, card] of this.cards.entries()) {
+      card.setFrame(this.state.frames.get(i) ?? card.model.frames.length - 1);
+      card.setClass(this.state.classes.get(card.group) ?? 0);
+    }
   }
 
   sync() {
@@ -87,9 +120,7 @@ class Page {
   }
 
   async all() {
-    for (const [i, card] of this.cards.entries()) {
-      card.setFrame(this.state.frames.get(i) ?? card.model.frames.length - 1);
-    }
+    this.choose();
     await this.moved(true);
     for (const card of this.cards) {
       await card.refreshPath(this.state);
@@ -165,8 +196,8 @@ class Page {
       }
       if (card.plane && model.data) card.layers.data = new Float32Array(await unpacked(model.data));
     }
+    this.choose();
     this.sync();
-    for (const [i, card] of this.cards.entries()) card.setFrame(this.state.frames.get(i) ?? card.frame);
     await Promise.all(this.cards.map((/** @type {Card} */ card) => card.refresh(this.state)));
     this.times.first = performance.now();
     this.say("");
@@ -183,12 +214,14 @@ class Page {
    * What a model makes of codes, (n, latent): pixels in [0, 1], or points.
    * @param {number | string} model its place on the page, from 0, or its name
    * @param {ArrayLike<number>} z
+   * @param {number | ArrayLike<number>} [y] the class of all, or one of each; of models with classes, else the one picked
    */
-  async decode(model, z) {
+  async decode(model, z, y) {
     const card = this.cards.find((/** @type {Card} */ c) => c.index === model || c.model.name === model);
     if (!card) throw new Error(`the page has no model ${model}`);
+    if (y !== undefined && !card.model.classes.length) throw new Error(`${card.model.name} has no classes`);
     const slot = `asked ${Math.random()}`;
-    const made = await this.runner.run(card.graph, Float32Array.from(z), [card.model.latent], slot, 0);
+    const made = await card.run(card.graph, Float32Array.from(z), [card.model.latent], slot, 0, y);
     return made ? made.rows : null;
   }
 }
@@ -208,7 +241,7 @@ class Page {
       ready,
       models,
       times: page.times,
-      decode: (/** @type {number | string} */ model, /** @type {ArrayLike<number>} */ z) => page.decode(model, z),
+      decode: page.decode.bind(page),
       codes: (/** @type {number} */ model, /** @type {number} */ seed) => codesOf(models[model], seed, 1, DRAWN),
     },
   });

@@ -98,17 +98,19 @@ class Runner {
   }
 
   /**
-   * What a graph makes of rows of numbers, `shape` being that of one row; null where a newer job of the slot came.
+   * What a graph makes of rows of numbers, `shape` being that of one row, and with classes of their labels; null where
+   * a newer job of the slot came.
    * @param {string} graph
    * @param {Float32Array} rows
    * @param {number[]} shape
    * @param {string} slot
    * @param {number} rank
+   * @param {BigInt64Array | null} labels one a row
    * @returns {Promise<Made | null>}
    */
-  async run(graph, rows, shape, slot, rank = 0) {
+  async run(graph, rows, shape, slot, rank, labels) {
     await this.load(graph, rank);
     const size = shape.reduce((a, b) => a * b, 1);
-    return this.ask(slot, rank, { kind: "run", graph, rows, shape: [rows.length / size, ...shape] });
+    return this.ask(slot, rank, { kind: "run", graph, rows, shape: [rows.length / size, ...shape], labels });
   }
 }

@@ -6,7 +6,7 @@
  * A code: sample `pick` of the seed's 64, scaled by the temperature, some dimensions set by hand.
  * @typedef {{seed: number, pick: number, heat: number, edits: Map<string, number>}} Place
  */
-/** @typedef {{place: Place, a: Place | null, b: Place | null, at: number | null, field: boolean, frames: Map<number, number>}} State */
+/** @typedef {{place: Place, a: Place | null, b: Place | null, at: number | null, field: boolean, frames: Map<number, number>, classes: Map<number, number>}} State */
 
 const DRAWN = 64;
 const SHOWN_POINTS = 512;
@@ -57,6 +57,22 @@ function within(value, low, high, otherwise) {
   return Number.isFinite(value) ? Math.min(high, Math.max(low, value)) : otherwise;
 }
 
+/** @param {Map<number, number>} pairs */
+function pairsToText(pairs) {
+  return [...pairs].map((pair) => pair.join(".")).join("_");
+}
+
+/** @param {string | null} text */
+function pairsFromText(text) {
+  /** @type {Map<number, number>} */
+  const pairs = new Map();
+  for (const pair of (text || "").split("_")) {
+    const [name, value] = pair.split(".").map(Number);
+    if (Number.isInteger(name) && Number.isInteger(value)) pairs.set(name, value);
+  }
+  return pairs;
+}
+
 /** @param {State} state */
 function toFragment(state) {
   const words = new URLSearchParams();
@@ -65,7 +81,8 @@ function toFragment(state) {
   if (state.b) words.set("b", placeToText(state.b));
   if (state.at !== null) words.set("at", short(state.at));
   if (!state.field) words.set("field", "off");
-  if (state.frames.size) words.set("frames", [...state.frames].map((pair) => pair.join(".")).join("_"));
+  if (state.frames.size) words.set("frames", pairsToText(state.frames));
+  if (state.classes.size) words.set("classes", pairsToText(state.classes));
   return words.toString();
 }
 
@@ -73,19 +90,14 @@ function toFragment(state) {
 function fromFragment(fragment) {
   const words = new URLSearchParams(fragment.replace(/^#/, ""));
   const at = words.get("at");
-  /** @type {Map<number, number>} */
-  const frames = new Map();
-  for (const pair of (words.get("frames") || "").split("_")) {
-    const [model, frame] = pair.split(".").map(Number);
-    if (Number.isInteger(model) && Number.isInteger(frame)) frames.set(model, frame);
-  }
   const state = {
     place: placeFromText(words.get("z")) || firstPlace(),
     a: placeFromText(words.get("a")),
     b: placeFromText(words.get("b")),
     at: at === null ? null : within(Number(at), 0, 1, 0),
     field: words.get("field") !== "off",
-    frames,
+    frames: pairsFromText(words.get("frames")),
+    classes: pairsFromText(words.get("classes")),
   };
   if (!state.a || !state.b) state.at = null;
   return state;

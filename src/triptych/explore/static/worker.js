@@ -28,8 +28,10 @@ async function work(job) {
   }
   const session = sessions.get(job.graph);
   const began = performance.now();
-  const given = new runtime.Tensor("float32", job.rows, job.shape);
-  const made = await session.run({ [session.inputNames[0]]: given });
+  const [rowsName, labelsName] = session.inputNames;
+  const given = { [rowsName]: new runtime.Tensor("float32", job.rows, job.shape) };
+  if (job.labels) given[labelsName] = new runtime.Tensor("int64", job.labels, [job.labels.length]);
+  const made = await session.run(given);
   const out = made[session.outputNames[0]];
   const rows = new Float32Array(out.data);
   return { rows, shape: out.dims, ms: performance.now() - began };
