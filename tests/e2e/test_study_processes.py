@@ -157,7 +157,12 @@ def test_a_signal_ends_a_study_and_the_same_command_goes_on(tmp_path, number, st
     text = TINY.replace("seeds: 1", "seeds: 2").replace("256", "400_000")
     (tmp_path / "tiny.yaml").write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "triptych", "study", "tiny.yaml", "--out", "out", "--jobs", "1"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    # of a shell's background job interrupts are ignored, also in its children
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     until = time.monotonic() + 60
     while not list(tmp_path.glob("out/*/checkpoints/*.safetensors")) and time.monotonic() < until:
         time.sleep(0.05)
