@@ -57,6 +57,13 @@ DATA = {"birds": BIRDS, "cifar10": DataSpec("cifar10"), "mnist": DataSpec("mnist
 SHOWN = ("kernel", "frechet", "precision", "recall", "coverage")
 
 
+def told_by(python: Path, code: str) -> str:
+    """What a line of code prints there."""
+    return subprocess.run(
+        [python, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True
+    ).stdout.strip()
+
+
 def environment(peer: Peer, home: Path) -> Path:
     """The peer's python: an environment of its own that also sees the packages of this one."""
     python = home / "env" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
@@ -64,23 +71,11 @@ def environment(peer: Peer, home: Path) -> Path:
     if done.is_file() and done.read_text(encoding="utf-8") == "\n".join(peer.packages):
         return python
     subprocess.run([sys.executable, "-m", "venv", str(home / "env")], check=True)
-    where = subprocess.run(
-        [python, "-c", "import site; print(site.getsitepackages()[0])"],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
-    ).stdout.strip()
+    where = told_by(python, "import site; print(site.getsitepackages()[0])")
     (Path(where) / "beside.pth").write_text(f"{Path(torch.__file__).parents[1]}\n", encoding="utf-8")
     pip = [str(python), "-m", "pip", "install", "-q", "--no-deps", "-c", str(HERE.parent / "constraints.txt")]
     subprocess.run([*pip, *peer.packages], check=True)
-    found = subprocess.run(
-        [python, "-c", "import torch; print(torch.__version__)"],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
-    ).stdout.strip()
+    found = told_by(python, "import torch; print(torch.__version__)")
     if found != torch.__version__:
         raise SystemExit(f"{home / 'env'} has torch {found}, not {torch.__version__}")
     done.write_text("\n".join(peer.packages), encoding="utf-8")

@@ -167,6 +167,24 @@ def test_quiet_offline_and_no_wider_than_the_screen_in_chromium(chromium, pages,
     check_quiet(page.heard, pages[kind])
 
 
+def test_a_long_name_of_a_set_is_no_wider_than_the_screen(chromium, tmp_path):
+    """A set of somebody's own is named by its path, which the note on different sets repeats."""
+    long, short = "/pictures/" + "of_many_kinds_" * 12, Train(images=10_000)
+    made = [
+        make_run(
+            tmp_path / name,
+            Recipe(DataSpec(data), MLPGAN(latent=2, width=8), GAN(), short, name=name),
+            fingerprint="aaaa",
+            shape=(1, 8, 8),
+            pictures=False,
+        ).path
+        for name, data in (("a", long), ("b", "mnist"))
+    ]
+    page = chromium(write_page(made, tmp_path / "p.html").as_uri(), 360)
+    assert long in page.evaluate("document.body.textContent")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 @WIDTHS
 @pytest.mark.parametrize("kind", ["pictures", "planes"])
 def test_accessible(chromium, pages, axe, kind, width):

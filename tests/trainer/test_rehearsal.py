@@ -9,6 +9,7 @@ import torch
 import triptych
 from triptych.cli import main
 from triptych.core import Data, Train
+from triptych.data import load_spec
 from triptych.errors import UserError
 from triptych.models.two_stages import LatentUNet
 from triptych.objectives.flow_matching import LatentFlowMatching
@@ -228,3 +229,16 @@ def test_a_pace_is_the_mean_over_the_stages_of_an_objective(monkeypatch):
     monkeypatch.setattr(rehearsal, "seconds_of_step", timed)
     assert rehearsal.seconds_an_image(state, 0.0) == pytest.approx(0.25 * 1.0 + 0.75 * 0.1)
     assert state.clock().fraction < 0.01
+
+
+def test_a_short_training_is_not_rehearsed_for_longer_than_a_tenth_of_it(monkeypatch, tiny):
+    seen = []
+
+    def counted(state, clock):
+        step(state)
+        seen.append(state.images)
+        return 1e-4
+
+    monkeypatch.setattr(rehearsal, "seconds_of_step", counted)
+    assert rehearsal.rehearse_steps(tiny, load_spec(tiny.data), None, torch.device("cpu"), "fp32", 60.0) is not None
+    assert 500 <= seen[-1] < 500 + 2 * 64

@@ -136,10 +136,12 @@ def entries_in(module: ModuleType, kind: Kind, base: type, place: str) -> Iterat
 def parts(kind: str) -> dict[str, Part]:
     """Every part of a kind by name: ours, then those of plug-ins. UserError, naming both places, for two of a name."""
     check_installed()
-    return _of(kind_of(kind))
+    return dict(_of(kind_of(kind), plugins.active()))
 
 
-def _of(kind: Kind) -> dict[str, Part]:
+@functools.cache
+def _of(kind: Kind, active: tuple[Plugin, ...]) -> dict[str, Part]:
+    """Those of a kind with these plug-ins at hand: a command asks hundreds of times."""
     return _parts(kind, imported_name(kind.base))
 
 
@@ -190,7 +192,7 @@ def _recipe_types(active: tuple[Plugin, ...]) -> dict[str, Part]:
         for name in OWN_TYPES
     }
     for kind in TYPED:
-        for name, part in _of(kind_of(kind)).items():
+        for name, part in _of(kind_of(kind), active).items():
             if name in found:
                 raise two(found[name], part)
             found[name] = part
@@ -199,9 +201,10 @@ def _recipe_types(active: tuple[Plugin, ...]) -> dict[str, Part]:
 
 def check() -> None:
     """UserError for two parts of one name anywhere."""
+    active = plugins.active()
     for kind in KINDS:
-        _of(kind)
-    _recipe_types(plugins.active())
+        _of(kind, active)
+    _recipe_types(active)
 
 
 @functools.cache

@@ -69,9 +69,10 @@ def write_page(
     data_names = list(dict.fromkeys(m.about["set"] for m in models))
     notes = [f"These models learned different data sets: {', '.join(data_names)}."] if len(data_names) > 1 else []
     notes += [m.terms for m in models if m.terms]
+    notes = list(dict.fromkeys(notes))
     for text in notes:
         announce(text)
-    page = render(models, list(dict.fromkeys(notes)))
+    page = render(models, notes)
     if len(page) > LIMIT:
         raise too_large(len(page), precision)
     out.parent.mkdir(parents=True, exist_ok=True)

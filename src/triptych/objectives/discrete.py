@@ -15,10 +15,11 @@ from triptych.models.discrete import DiscreteAutoencoder
 from triptych.objectives.collapse import ACTIVE_UNITS
 from triptych.objectives.likelihoods import TRAINED_ON, Bounded, sse
 from triptych.objectives.posterior import active
+from triptych.objectives.stages import InTwoStages
 
 
 @dataclass(frozen=True)
-class FSQ(Bounded):
+class FSQ(InTwoStages, Bounded):
     """−E log p(x|c(x)), and then −E log p(c(x)) with the codes c(x) held as they are: two stages of one run.
 
     The first `share` of the budget moves encoder and decoder, the rest the predictor of codes. The encoder gives each
@@ -41,8 +42,7 @@ class FSQ(Bounded):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.share < 1:
-            raise UserError(f"objective.share is {self.share}; both stages need a part: give more than 0, less than 1")
+        self.check_share()
 
     def step(self, model: DiscreteAutoencoder, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         if clock.fraction < self.share:
@@ -71,14 +71,7 @@ class FSQ(Bounded):
         if self.likelihood == "bernoulli":
             raise UserError("FSQ has no Bernoulli likelihood; add --objective.likelihood logistic")
         self.check_likelihood(model, data)
-        if 0 < steps < 2:
-            raise UserError("one step cannot train two stages; raise --train.images")
-
-    def tied_to_budget(self) -> str:
-        return f"the end of the autoencoder's stage, at {self.share:.0%} of the budget,"
-
-    def stages(self) -> tuple[float, ...]:
-        return (0.0, self.share)
+        self.check_steps(steps)
 
     def validate(self, model: DiscreteAutoencoder, batches: Iterable[Tensor], clock: Clock) -> dict[str, Any]:
         """Held-out means over examples: `val_recon` (squared error), `val_nll_codes`, `elbo` and `bits_per_dim`."""

@@ -21,6 +21,7 @@ from triptych.models.two_stages import LatentFlow
 from triptych.objectives.flow import FITTED, TRAINED_ON, check_vectors
 from triptych.objectives.gradients import directional
 from triptych.objectives.likelihoods import sse
+from triptych.objectives.stages import InTwoStages
 
 Time = Literal["log-uniform", "logit-normal", "uniform"]
 Coupling = Literal["independent", "transport"]
@@ -215,7 +216,7 @@ class MeanFlow(Objective):
 
 
 @dataclass(frozen=True)
-class LatentFlowMatching(Objective):
+class LatentFlowMatching(InTwoStages):
     """First an autoencoder by E ‖x − g(f(x) + noise)‖², then flow matching on its codes: two stages of one run.
 
     The first `share` of the budget moves encoder and decoder, the rest the flow, with the codes held as they are. The
@@ -239,8 +240,7 @@ class LatentFlowMatching(Objective):
 
     def __post_init__(self) -> None:
         check_share(self.unlabelled)
-        if not 0 < self.share < 1:
-            raise UserError(f"objective.share is {self.share}; both stages need a part: give more than 0, less than 1")
+        self.check_share()
         if not 0 <= self.noise < math.inf:
             raise UserError(f"objective.noise is {self.noise}; give a finite number, 0 or more")
 
@@ -265,14 +265,7 @@ class LatentFlowMatching(Objective):
                 f"LatentFlowMatching trains an autoencoder and a flow, and {type(model).__name__} is not both; "
                 "use LatentUNet"
             )
-        if 0 < steps < 2:
-            raise UserError("one step cannot train two stages; raise --train.images")
-
-    def tied_to_budget(self) -> str:
-        return f"the end of the autoencoder's stage, at {self.share:.0%} of the budget,"
-
-    def stages(self) -> tuple[float, ...]:
-        return (0.0, self.share)
+        self.check_steps(steps)
 
     def validate(self, model: LatentFlow, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """val_recon: held-out squared error of the round trip, summed; val_error: the flow's, as in training."""

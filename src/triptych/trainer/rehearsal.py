@@ -88,22 +88,25 @@ def processor_pace(
         return seconds_an_image(state, seconds, time.process_time if device.type == "cpu" else time.perf_counter)
 
 
-def seconds_an_image(state: State, seconds: float, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Mean over the budget, by the steps of about so many seconds; of each of the objective's stages by itself."""
+def seconds_an_image(
+    state: State, seconds: float, clock: Callable[[], float] = time.perf_counter, most: float = math.inf
+) -> float:
+    """Mean over the budget, by the steps of about so many seconds, or of `most` images where these are fewer; of each
+    of the objective's stages by itself."""
     begins = state.objective.stages()
-    total, share = 0.0, seconds / len(begins)
+    total, share, most = 0.0, seconds / len(begins), most / len(begins)
     for begin, end in zip(begins, [*begins[1:], 1.0], strict=True):
         state.ahead = begin
-        total += (end - begin) * seconds_an_image_of_stage(state, share, clock)
+        total += (end - begin) * seconds_an_image_of_stage(state, share, clock, most)
     state.ahead = 0.0
     return total
 
 
-def seconds_an_image_of_stage(state: State, seconds: float, clock: Callable[[], float]) -> float:
-    """Mean over the steps of about so many seconds, at least two, less the first ones, which are slower."""
+def seconds_an_image_of_stage(state: State, seconds: float, clock: Callable[[], float], most: float) -> float:
+    """Mean over the steps of about so many seconds or images, at least two, less the first ones, which are slower."""
     spent: list[tuple[float, int]] = []
-    began = time.perf_counter()
-    while len(spent) < 2 or time.perf_counter() - began < seconds:
+    began, start = time.perf_counter(), state.images
+    while len(spent) < 2 or (time.perf_counter() - began < seconds and state.images - start < most):
         before = state.images
         spent.append((seconds_of_step(state, clock), state.images - before))
         if len(spent) == 1 and spent[0][0] > max(HOPELESS, seconds):
@@ -144,11 +147,12 @@ class Pace:
 def rehearse_steps(
     recipe: Recipe, data: Data, test: Data | None, device: torch.device, precision: str, seconds: float
 ) -> Pace | None:
-    """The pace of the steps alone; None where they diverge at once, as the training will."""
+    """The pace of the steps alone, by a tenth of the budget at most; None where they diverge at once, as the training
+    will."""
     with rehearsing(device):
         state = untrained(recipe, data, test, device, precision)
         try:
-            return Pace(seconds_an_image(state, seconds))
+            return Pace(seconds_an_image(state, seconds, most=recipe.train.images / 10))
         except Diverged:
             return None
 
