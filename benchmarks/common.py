@@ -106,7 +106,7 @@ def auto_precision(recipe: Any, model: Any, data: Any) -> str:
 
 def without_home(argument: str) -> str:
     """An argument as the record shows it: where this machine keeps its folders is nobody's business."""
-    return f"runs/{Path(argument).name}" if os.path.isabs(argument) else argument
+    return f"runs/{Path(argument).name}" if Path(argument).is_absolute() else argument
 
 
 def record(
