@@ -221,6 +221,14 @@ class Conditional(Model):
         return torch.stack(log_p, 1) + self.frequencies.to(log_p[0]).log()
 
 
+class Classifier(Conditional):
+    """Tells the classes of examples by a network of its own, q(y|x)."""
+
+    @abstractmethod
+    def log_classes(self, x: Tensor) -> Tensor:
+        """log q(y|x) of public examples for every class, (n, K), in nats, differentiable."""
+
+
 def class_count(model: Model) -> int:
     """How many classes a model is conditioned on; 0 where on none."""
     return model.classes if isinstance(model, Conditional) else 0

@@ -70,6 +70,10 @@ class Objective(ABC):
     def check(self, model: Model, data: Data, steps: int = 0) -> None:
         """Raise UserError when this objective cannot train this model on this data in so many steps."""
 
+    def visible(self, data: Data, seed: int) -> Data:
+        """What its steps draw from: the training data, without what of them it may not see. Default: all of them."""
+        return data
+
     def prepare(self, model: Any, data: Data) -> None:
         """Once, before the first step of a fresh run: what the model must know of the data beforehand (its scale)."""
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Data, Density, Metric, Model, Quantity, Value, to_inner
-from triptych.core.model import affordable
+from triptych.core.model import affordable, class_count
 from triptych.core.units import bits_per_dim
 from triptych.metrics.arrays import rows
 from triptych.metrics.cards import Card, EstimateCard
@@ -58,6 +58,7 @@ def exact(model: Model, x: Tensor, draws: int = 1, batch: int = 256) -> tuple[Te
         "lower bound" if images else "exact",
         len(x),
         int((~torch.isfinite(log_p)).sum()),
+        classes=class_count(model) or None,
     )
     if isinstance(model, ContinuousFlow):
         card = estimated(model, x, log_p, card, batch)
@@ -165,6 +166,7 @@ def bound_given(model: Observed, objective: Bounded, x: Tensor, draws: int, chun
         "lower bound",
         len(x),
         int((~torch.isfinite(bound)).sum()),
+        classes=class_count(model) or None,
     )
     return bound, card
 

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from triptych.core import DataSpec, Recipe, Train
+from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.gans.resnet import ResNetGAN
 from triptych.objectives.relativistic import Hinge
+from triptych.objectives.semi import Semi
 from triptych.recipes import autoencoders, birds, continuous_flows, flows, small_images, toys
 
 
@@ -40,6 +42,14 @@ CFLOW_MNIST = conditioned(
 )
 CGLOW_MNIST = conditioned(flows.GLOW_MNIST, 10, "Glow of digits by class: exact likelihood, classifies by Bayes' rule")
 
+SEMI_MNIST = Recipe(
+    DataSpec("mnist"),
+    MLPAutoencoder(latent=8, width=256, depth=2, activation="silu", classes=10, classifier=True),
+    Semi(labelled=0.01, sigma=0.5),
+    Train(images=2_000_000, batch=128, lr=1e-3, schedule="cosine", clip=50.0, ema=0.999),
+    about="VAE of digits with 600 of 60,000 labels, which tells the classes of the others itself",
+)
+
 RECIPES: dict[str, Recipe] = {
     **{
         f"cgan-{k}gaussians": conditioned(
@@ -52,6 +62,19 @@ RECIPES: dict[str, Recipe] = {
     ),
     "cflow-25gaussians": conditioned(
         flows.RECIPES["spline-25gaussians"], 25, "spline flow on 25gaussians, the mode as the label"
+    ),
+    "semi-8gaussians": Recipe(
+        DataSpec("8gaussians"),
+        replace(autoencoders.RECIPES["vae-8gaussians"].model, classes=8, classifier=True),  # type: ignore[call-arg]
+        Semi(labelled=0.01, likelihood="gaussian-learned"),
+        replace(autoencoders.toy_train, images=500_000),
+        about="VAE on 8 Gaussians, the mode as the label of one point in a hundred",
+    ),
+    "semi-mnist": SEMI_MNIST,
+    "semi-mnist-quick": replace(
+        SEMI_MNIST,
+        train=replace(SEMI_MNIST.train, images=180_000),
+        about=f"{SEMI_MNIST.about}; three epochs",
     ),
     "cgan-mnist": conditioned(
         small_images.RECIPES["gan-mnist"], 10, "DCGAN-like nets on digits of ten classes, projection critic"

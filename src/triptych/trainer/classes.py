@@ -47,6 +47,9 @@ def told(recipe: Recipe, data: Data) -> list[str]:
     named = [data.classes[i] if i < len(data.classes) else str(i) for i in range(len(counts))]
     shown = ", ".join(named[:5]) + (", …" if len(named) > 5 else "")
     lines = [f"conditioned on {len(counts)} classes of {data.name}: {shown}"]
+    visible = recipe.objective.visible(data, 0)
+    if visible.labels is not None and (known := int((visible.labels >= 0).sum())) < len(visible):
+        lines.append(f"the labels of {known:,} of {len(visible):,} training examples are used, those of the others not")
     if len(few := (counts < FEW).nonzero()[:, 0]) and data.distribution is None:
         least = int(counts.argmin())
         lines.append(
