@@ -106,10 +106,15 @@ def test_which_labels_are_kept_depends_on_the_seed_alone() -> None:
     known = kept >= 0
     assert torch.equal(kept[known], y[known])
     assert torch.bincount(kept[known]).tolist() == [50, 30, 1]
-    again, other = with_labels_of(data, 0.1, 0).labels, with_labels_of(data, 0.1, 1).labels
-    assert torch.equal(kept, again)
-    assert not torch.equal(kept, other)
-    assert torch.equal(with_labels_of(data, 1.0, 0).labels, y)
+
+    def labels(share: float, seed: int) -> Tensor:
+        found = with_labels_of(data, share, seed).labels
+        assert found is not None
+        return found
+
+    assert torch.equal(kept, labels(0.1, 0))
+    assert not torch.equal(kept, labels(0.1, 1))
+    assert torch.equal(labels(1.0, 0), y)
     lines = told(Recipe(DataSpec("d"), replace(SPEC, classes=3), Semi(labelled=0.1), Train()), data)
     assert lines[1] == "the labels of 81 of 803 training examples are used, those of the others not"
 
@@ -133,17 +138,18 @@ def test_few_labels_are_enough_where_classes_lie_apart(tmp_path: Path) -> None:
     recipe = get("semi-8gaussians")
     assert isinstance(recipe.objective, Semi)
     train = replace(recipe.train, images=25_600, evaluate=25_600, sample=25_600, checkpoint=25_600)
-    recipe = replace(recipe, train=train, objective=replace(recipe.objective, alpha=1.0))
+    objective = replace(recipe.objective, alpha=1.0)
+    recipe = replace(recipe, train=train, objective=objective)
     model = fit(recipe, 0, tmp_path / "run", "cpu", progress=False).load(device="cpu")
     assert isinstance(model, SemiVAEModel)
     real = load("8gaussians")
     real = replace(real, x=real.x[:1_000], labels=real.labels[:1_000])  # type: ignore[index]
-    found = OwnClassifier()(Comparison(real, real, model=model, objective=recipe.objective))
+    found = OwnClassifier()(Comparison(real, real, model=model, objective=objective))
     value = found["classifier_accuracy"].value
     assert value is not None
     assert value > 0.95
     assert "1,000 of 1,000 held-out examples, 8 classes, q(y|x)" in found["classifier_accuracy"].note
-    _, card = variational(model, recipe.objective, real.x)
+    _, card = variational(model, objective, real.x)
     assert card.told()["classes"] == 8
     assert "lower bound of log p over the data's units: ELBO, K = 1, summed over all 8 classes" in str(card)
     x = real.x[:50]
@@ -162,7 +168,7 @@ def test_convolutional_pairs_can_tell_classes(network: type[ConvAutoencoder | Re
 def test_what_does_not_go_together() -> None:
     labelled = Data("d", torch.zeros(8, 3), labels=torch.arange(8) % K)
     model = made()
-    with pytest.raises(UserError, match="add --model.classifier"):
+    with pytest.raises(UserError, match=r"add --model\.classifier"):
         Semi().check(MLPAutoencoder(classes=K).build((3,)), labelled)
     with pytest.raises(UserError, match="does not train the classifier"):
         VAE().check(model, labelled)
@@ -172,7 +178,7 @@ def test_what_does_not_go_together() -> None:
         Semi(summed=6).check(model, labelled)
     with pytest.raises(UserError, match="the network has none"):
         MLPAutoencoder(classifier=True).build((3,))
-    with pytest.raises(UserError, match="leave --model.no-variational"):
+    with pytest.raises(UserError, match=r"leave --model\.no-variational"):
         MLPAutoencoder(classifier=True, classes=3, variational=False).build((3,))
     for wrong in ({"labelled": 0.0}, {"labelled": 1.5}, {"alpha": -1.0}, {"summed": -1}):
         with pytest.raises(UserError, match=r"objective\."):
