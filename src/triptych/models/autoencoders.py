@@ -60,7 +60,7 @@ class AutoencoderSpec(ConditionalSpec):
 
     def check_classifier(self) -> None:
         """UserError where there is a classifier and what it goes with is not."""
-        if self.classifier and not self.k:
+        if self.classifier and (self.numbers or not self.k):
             raise UserError("model.classifier tells classes and the network has none; add --model.classes auto")
         if self.classifier and not (self.variational and self.codes == "prior"):
             raise UserError(

@@ -51,11 +51,16 @@ def paired(z: Tensor, x: Tensor, how: Coupling) -> Tensor:
 def thinned(y: Tensor | None, share: float, classes: int) -> Tensor | None:
     """Labels (n,) of which a share is dropped at random: it becomes the label `classes`, which says nothing.
 
+    Numbers (n, k) that are dropped become 0, with a one behind them, at the place that says so: (n, k + 1).
+
     Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", Algorithm 1.
     """
     if y is None or not share:
         return y
     dropped = draw(lambda n: torch.rand(n, device=y.device), y.shape[0]) < share
+    if y.dim() == 2:
+        gone = dropped[:, None].to(y)
+        return torch.cat([y * (1 - gone), gone], 1)
     return torch.where(dropped, classes, y)
 
 

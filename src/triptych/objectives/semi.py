@@ -50,7 +50,8 @@ class Semi(Variational):
 
     Minimised is their mean over all examples, plus α times the mean of −log q(y|x) over those with a label: eq. 8 and
     9, divided by the number N of examples. There α is 0.1 N, here `alpha` is 0.1. p(y) has the frequencies of classes
-    in the data. Source: Kingma, Mohamed, Rezende & Welling 2014, "Semi-supervised Learning with Deep Generative Models".
+    in the data. Source: Kingma, Mohamed, Rezende & Welling 2014, "Semi-Supervised Learning with Deep Generative
+    Models".
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
