@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
@@ -277,9 +277,13 @@ class Conditional(Model):
     def log_joint(self, x: Tensor) -> Tensor:
         """log p(x, c) = log p(x | c) + log p(c) of public examples for every class c, (n, K), in nats.
 
-        Its softmax is the classifier by Bayes' rule, its log-sum-exp the density of x.
+        Its softmax is the classifier by Bayes' rule, its log-sum-exp the density of x. Where a density is estimated by
+        random numbers, they are the same for every class: what differs between classes is then known the better.
         """
-        log_p = [self.log_prob(x, torch.full((x.shape[0],), c, device=x.device)) for c in range(self.classes)]
+        log_p, devices = [], [self.device] if self.device.type == "cuda" else []
+        for c in range(self.classes):
+            with torch.random.fork_rng(devices) if c + 1 < self.classes else nullcontext():
+                log_p.append(self.log_prob(x, torch.full((x.shape[0],), c, device=x.device)))
         return torch.stack(log_p, 1) + self.frequencies.to(log_p[0]).log()
 
 
