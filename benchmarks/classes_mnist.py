@@ -63,11 +63,12 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=None, help="weight of the class, of a continuous flow")
     parser.add_argument("--images", type=int, default=None, help="another budget than the recipe's")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=Path, default=None, help="keeps the run folder there")
     parser.add_argument("--note", default="")
     args = parser.parse_args()
     judge = extractor_for(load_data("mnist"), load_data("mnist", "test"))
     with tempfile.TemporaryDirectory() as folder:
-        row = one(args.recipe, args.seed, Path(folder), judge, args.guidance, args.images)
+        row = one(args.recipe, args.seed, args.runs or Path(folder), judge, args.guidance, args.images)
     share, minutes = float(str(row["as_asked"])), float(str(row["processor_seconds"])) / 60
     weight = "" if args.guidance is None else f", guided with weight {args.guidance:g}"
     record(
