@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Move, Objective, Quantity
 from triptych.core.labels import given
+from triptych.core.model import Classifier
 from triptych.core.objective import examples
 from triptych.core.search import Range
 from triptych.core.share import draw, mean
@@ -102,6 +103,11 @@ class Variational(Bounded):
             raise UserError(
                 f"{type(self).__name__} needs an encoder with a posterior, not {type(model).__name__}; "
                 "add --model.variational"
+            )
+        if isinstance(model, Classifier):
+            raise UserError(
+                f"{type(self).__name__} does not train the classifier of this network; add --objective Semi, or "
+                "--model.no-classifier"
             )
         self.check_likelihood(model, data)
 

@@ -334,6 +334,7 @@ class Run:
         model.load_state_dict(state)
         if isinstance(model, Conditional):
             model.class_names = tuple(self.env.get("classes", ()))
+            model.number_names = tuple(self.env.get("given", ()))
         place(model, pick_device(device), "fp32")
         if isinstance(model, Stepwise) and self.env.get("precision") == "bf16":
             model.brief = arithmetic(model.device).bfloat16 is True

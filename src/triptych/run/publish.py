@@ -24,7 +24,7 @@ from triptych.system import files
 
 KEPT = (
     *("triptych", "python", "torch", "numpy", "device", "processor", "precision", "threads", "seed"),
-    *("shape", "classes", "parameters", "quantities", "data", "test"),
+    *("shape", "classes", "given", "parameters", "quantities", "data", "test"),
 )
 """Of env.json; the rest may hold the maker's paths."""
 

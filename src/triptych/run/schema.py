@@ -186,6 +186,7 @@ ENV: dict[str, Check] = {
     "command": is_text,
     "head_start": listed(is_text),
     "classes": listed(is_text),
+    "given": listed(is_text),
     "quantities": mapped(both(record(title=is_text), having(**QUANTITY))),
     "extractors": listed(is_text),
     **dict.fromkeys(("triptych", "python", "torch", "numpy", "platform", "processor"), is_text),

@@ -145,6 +145,8 @@ def environment(plan: Plan, chosen: Choice) -> dict[str, Any]:
         env["data"]["origin"] = list(data.origin)
     if class_count(plan.model):
         env["classes"] = list(data.classes)
+    if data.conditions is not None:
+        env["given"] = list(data.condition_names)
     if data.typed is not None:
         env["data"]["columns"] = data.typed.told()
     return env
