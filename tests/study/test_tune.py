@@ -13,7 +13,7 @@ from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.flow import NLL
 from triptych.objectives.gan import WGANGP
 from triptych.recipes.space import declared, read_space, space_of
-from triptych.study.tune import SEED, Search, search, shares
+from triptych.study.tune import SEED, Search, search
 
 GAN = Recipe(DataSpec("8gaussians"), MLPGAN(width=16), WGANGP(), Train(images=6400, batch=128, lr=1e-3), name="game")
 FLOW = Recipe(DataSpec("8gaussians"), RealNVP(layers=2, width=8), NLL(), Train(images=3000, batch=256), name="flow")
@@ -68,12 +68,6 @@ def test_a_number_to_search_by_has_a_direction_and_is_made():
         Search((GAN,), 1, "modes")
     with pytest.raises(UserError, match="each recipe once"):
         Search((GAN, GAN), 3, "modes")
-
-
-def test_trials_are_dealt_evenly():
-    assert shares(5, 2) == [3, 2]
-    assert shares(1, 4) == [1]
-    assert shares(0, 2) == []
 
 
 @pytest.mark.long

@@ -10,8 +10,9 @@ from typing import Any
 
 from triptych.errors import UserError
 from triptych.study import elsewhere
-from triptych.study.executor import PATIENCE, Ended, Executor, Worker
+from triptych.study.executor import Executor, Worker
 from triptych.study.jobs import Work
+from triptych.system.children import PATIENCE, Ended
 
 RETRIES = 3
 """How often a run is begun again where its node or process is lost; it goes on where it was cut."""

@@ -10,9 +10,10 @@ from typing import Any
 
 from triptych.errors import UserError
 from triptych.study import elsewhere
-from triptych.study.executor import Ended, Executor, Worker
+from triptych.study.executor import Executor, Worker
 from triptych.study.jobs import Work
 from triptych.study.slurm import Slurm
+from triptych.system.children import Ended
 
 LOOK = 1.0
 """Seconds between two looks at whether a job has ended."""
