@@ -174,9 +174,6 @@ class _Searched:
             # another space or budget is another search, under the same roof
             study_name=run_id(recipe, SEED) + f" {asked.by} {sorted((k, str(v)) for k, v in self.space.items())}",
             direction="maximize" if self.sign > 0 else "minimize",
-            sampler=optuna.samplers.TPESampler(
-                seed=SEED, n_startup_trials=max(4, asked.trials // 3), constant_liar=True
-            ),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST),
             load_if_exists=True,
         )
@@ -279,9 +276,14 @@ class _Searched:
 
     def _begun(self, proposed: Any) -> Trial:
         """What is to be trained: a trial that was cut has its values already, and its budget if that was measured."""
+        seed = SEED + proposed.number
         with self.lock:
+            # random numbers of its own, so that a search that was cut proposes what it would have without
+            self.study.sampler = self.optuna.samplers.TPESampler(
+                seed=seed, n_startup_trials=max(4, self.asked.trials // 3), constant_liar=True
+            )
             values = self._values(proposed)
-        recipe, seed = self._with(values), SEED + proposed.number
+        recipe = self._with(values)
         return Trial(recipe, self.out / "trials" / run_id(recipe, seed), seed, values)
 
     def _train(self, trial: Trial, proposed: Any, worker: Worker, log: Path) -> None:
