@@ -78,7 +78,7 @@ class Executor(ABC):
                     if worker is not None:
                         worker.end()
                         worker = None
-                    state, message = "failed", f"no process could work on it: {e}"
+                    state, message = "failed", f"no process could work on it: {' '.join(str(e).split())[:300]}"
                 yield Outcome(job, state, message, time.monotonic() - began)
 
         def end() -> None:
