@@ -115,5 +115,5 @@ def check_answers(address: str) -> None:
         raise UserError(
             f"no Ray cluster answers at {address} within {ANSWER:.0f} s ({e}); start one with `ray start --head`"
         ) from e
-    if answer[3:4] != SETTINGS:
+    if answer[3:4] != SETTINGS and os.environ.get("RAY_USE_TLS", "0") == "0":
         raise UserError(f"what answers at {address} is no Ray cluster; give the address that `ray start --head` said")
