@@ -72,7 +72,11 @@ def command(cache: Path, *words: str) -> tuple[float, int]:
 def sums(cache: Path) -> dict[str, str]:
     """Checksums of the prepared set's files."""
     (folder,) = (p.parent for p in (cache / "prepared").glob("*/about.json"))
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+    found = {}
+    for file in folder.iterdir():
+        with file.open("rb") as f:  # piece by piece: the array has gigabytes
+            found[file.name] = hashlib.file_digest(f, "sha256").hexdigest()
+    return found
 
 
 def main() -> None:

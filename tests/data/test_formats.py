@@ -64,7 +64,7 @@ def test_a_fault_of_the_program_ends_the_work_and_blames_no_picture(
     for i in range(3):
         (tmp_path / "pics").mkdir(exist_ok=True)
         photo().save(tmp_path / "pics" / f"{i}.png")
-    monkeypatch.setattr(workers.WorkerPool, "command", (*workers.WorkerPool.command[:-1], str(program)))
+    monkeypatch.setattr(workers.WorkerPool, "program", str(program))
     with pytest.raises(RuntimeError, match=r"(?s)an error of the program itself.*KeyError"):
         data.load(tmp_path / "pics", resolution=8, channels=1)
     program.write_text("raise SystemExit(1)")
@@ -305,7 +305,7 @@ def test_the_limit_of_the_process_is_left_alone() -> None:
 
 
 def test_the_worker_starts_without_the_heavy_libraries() -> None:
-    order = [sys.executable, "-X", "importtime", "-P", workers.WorkerPool.command[-1]]
+    order = [sys.executable, "-X", "importtime", "-P", workers.WorkerPool.program]
     said = subprocess.run(
         order, input=json.dumps({"out": os.devnull}).encode() + b"\n", capture_output=True, check=False
     ).stderr.decode()

@@ -303,7 +303,7 @@ def test_a_worker_that_dies_costs_one_picture(folder: Path, monkeypatch: pytest.
         f"decode.decode = lambda d, limits: os.abort() if d == {deadly!r} else real(d, limits)\n"
         "worker.serve(sys.stdin.buffer, sys.stdout.buffer)\n"
     )
-    monkeypatch.setattr(workers.WorkerPool, "command", (*workers.WorkerPool.command[:-1], str(script)))
+    monkeypatch.setattr(workers.WorkerPool, "program", str(script))
     d = data.load(folder, resolution=8)
     assert len(d) == 9
     assert index(d)["skipped"] == [{"name": "cat/2.png", "reason": "the decoder died of it"}]

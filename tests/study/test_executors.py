@@ -6,8 +6,10 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +24,8 @@ from triptych.study import elsewhere, places
 from triptych.study.from_file import read_study
 from triptych.study.jobs import Job
 from triptych.study.local import Local
-from triptych.study.on_slurm import gone_from_queue
+from triptych.study.on_ray import check_answers
+from triptych.study.on_slurm import OnSlurm, gone_from_queue
 from triptych.study.runner import run_study
 from triptych.study.slurm import Slurm
 from triptych.study.study import Study
@@ -50,6 +53,46 @@ def test_a_place_that_is_not_there_is_refused(tmp_path: Path, on: str, message: 
     with pytest.raises(UserError, match=message), places.executor(on, Slurm(), None, "cpu", tmp_path):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_is_no_ray_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray itself would try to understand it for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _ in range(2):
+                asked, _ = server.accept()
+                with asked:
+                    asked.recv(100)
+                    asked.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"what answers at {address} is no Ray cluster"):
+            check_answers(address)
+        monkeypatch.setenv("RAY_USE_TLS", "1")  # it begins otherwise
+        check_answers(address)
+
+
+@pytest.mark.parametrize(
+    ("sinfo", "message"),
+    [
+        ("echo 'sinfo: error: fetch_config failed' >&2; echo 'sinfo: fatal: no source' >&2; exit 1", "no source"),
+        ("echo cpu; echo gpu", "there is no partition 'fast' in this cluster; it has cpu, gpu"),
+    ],
+)
+def test_a_slurm_that_would_refuse_every_job_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sinfo: str, message: str
+) -> None:
+    pytest.importorskip("submitit")
+    for name, does in (("sinfo", sinfo), ("srun", "true"), ("sbatch", "exit 1")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(UserError, match=message) as refused:
+        OnSlurm(Slurm(partition="fast"), None, "cpu", tmp_path / "slurm")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "slurm").exists()
 
 
 @pytest.mark.parametrize(("on", "module"), [("ray", "ray"), ("slurm", "submitit")])

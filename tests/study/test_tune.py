@@ -1,7 +1,11 @@
 """Searches of equal effort: what may be varied, what is refused, and that the trials decide."""
 
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +17,7 @@ from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.flow import NLL
 from triptych.objectives.gan import WGANGP
 from triptych.recipes.space import declared, read_space, space_of
-from triptych.study.tune import SEED, Search, search, shares
+from triptych.study.tune import SEED, Search, search
 
 GAN = Recipe(DataSpec("8gaussians"), MLPGAN(width=16), WGANGP(), Train(images=6400, batch=128, lr=1e-3), name="game")
 FLOW = Recipe(DataSpec("8gaussians"), RealNVP(layers=2, width=8), NLL(), Train(images=3000, batch=256), name="flow")
@@ -70,12 +74,6 @@ def test_a_number_to_search_by_has_a_direction_and_is_made():
         Search((GAN, GAN), 3, "modes")
 
 
-def test_trials_are_dealt_evenly():
-    assert shares(5, 2) == [3, 2]
-    assert shares(1, 4) == [1]
-    assert shares(0, 2) == []
-
-
 @pytest.mark.long
 def test_a_search_gives_every_recipe_as_many_trials_and_finds_the_better_rate(tmp_path):
     """The rate 1e-5 cannot learn the plane in this budget, 3e-3 can: of both the search must take the latter."""
@@ -92,3 +90,47 @@ def test_a_search_gives_every_recipe_as_many_trials_and_finds_the_better_rate(tm
     assert all((tmp_path / "out" / "trials" / t["run"] / "metrics.jsonl").is_file() for t in mine["tried"])
     again = search(Search((flow,), 6, "kl_data", space), tmp_path / "out", 2, "cpu", progress=False)
     assert again == found, "what has been tried is not tried again"
+
+
+CUT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from tests.study.test_tune import SLOW
+from triptych.study.runner import terminated
+from triptych.study.tune import search
+with terminated("the same command goes on"):
+    search(SLOW, Path(sys.argv[1]), 1, "cpu", progress=False)
+"""
+SLOW = Search(
+    (replace(FLOW, train=replace(FLOW.train, images=60_000, checkpoint=10_000)),),
+    5,
+    "kl_data",
+    {"train.lr": Range(1e-4, 1e-2, log=True), "train.batch": Among(128, 256)},
+)
+
+
+@pytest.mark.long
+def test_a_search_that_was_told_to_end_finds_what_an_uncut_one_finds(tmp_path):
+    """It begins no other trial; the one that it cut goes on, with its own values."""
+    pytest.importorskip("optuna")
+    root = str(Path(__file__).parents[2])
+    words = [sys.executable, "-c", CUT, str(tmp_path / "cut"), root]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("cut/trials/*-seed10001/checkpoints/*0000.json")):
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.02)
+    refused = subprocess.run(words, capture_output=True, text=True)
+    assert "another process searches in" in refused.stderr
+    process.terminate()
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 143, said
+    assert not list(tmp_path.glob("cut/trials/*-seed10003"))
+    assert not (tmp_path / "cut" / "tune.json").exists()
+    found = [search(SLOW, tmp_path / name, 1, "cpu", progress=False) for name in ("cut", "whole")]
+    assert found[0] == found[1]
+    told = [json.loads((tmp_path / name / "tune.json").read_text())["recipes"]["flow"] for name in ("cut", "whole")]
+    tried = [sorted(one["tried"], key=lambda t: t["seed"]) for one in told]
+    assert tried[0] == tried[1]
+    assert [t["seed"] for t in tried[0]] == list(range(SEED, SEED + 5))
+    assert len({json.dumps(t["values"]) for t in tried[0]}) == 5

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.picture_files import png
 from tests.trials import ranks
 from triptych.core import Recipe
 from triptych.core.share import Parted
@@ -33,19 +34,21 @@ def compare(steps: int, cases: list[str]) -> None:
     found = [json.loads(line) for line in told[0][0].splitlines()]
     assert [f["case"] for f in found] == cases
     for f in found:
-        lines, state = ranks.trained(f["case"], steps)
+        lines, state = ranks.trained(f["case"].rstrip("+").partition("/")[0], steps)
         for i, (a, b) in enumerate(zip(f["lines"], lines, strict=True)):
             close(a, b, f"{f['case']}, step {i}")
         close(f["summary"], ranks.summary(state), f["case"])
 
 
 def test_two_ranks_train_as_one_process_would() -> None:
-    compare(5, list(ranks.CASES))
+    """In parts, too; and with gradients sent while others are computed, second derivatives among them."""
+    compare(5, [*ranks.CASES, "gan/2", "wgan-gp+", "dcgan+", "gan/2+"])
 
 
 @pytest.mark.long
-def test_two_ranks_train_as_one_process_would_for_fifty_steps() -> None:
-    compare(50, ["gan", "wgan-gp", "dcgan", "vae", "spline", "glow"])
+@pytest.mark.parametrize("sent", ["", "+"])
+def test_two_ranks_train_as_one_process_would_for_fifty_steps(sent: str) -> None:
+    compare(50, [case + sent for case in ("gan", "wgan-gp", "dcgan", "vae", "spline", "glow")])
 
 
 @pytest.mark.parametrize("case", IN_PARTS)
@@ -144,6 +147,29 @@ def test_ranks_that_were_asked_for_different_things_refuse(tmp_path: Path) -> No
     assert told[0].startswith("error: rank 1 has another recipe or seed than rank 0; ")
     assert told[1] == ""
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("there", "said"), [(40, "rank 1 has another data set than rank 0"), (0, "no data set is named")]
+)
+def test_ranks_that_have_different_data_refuse_and_write_nothing(tmp_path: Path, there: int, said: str) -> None:
+    words = ["train", "wgan-gp-birds", "--data", "pics", "--resolution", "8", "--train.images", "64", "--out", "run"]
+    places = [tmp_path / "first", tmp_path / "second"]
+    for start, (place, n) in enumerate(zip(places, (40, there), strict=True)):
+        (place / "pics").mkdir(parents=True)
+        for i in range(n):
+            (place / "pics" / f"{i}.png").write_bytes(png(start + i))
+        if not n:
+            (place / "pics").rmdir()
+    code = "import os, sys; os.chdir({!r}); from triptych.cli import main; sys.exit(main({!r}))"
+    processes = ranks.launched([["-c", code.format(str(place), words)] for place in places], 2)
+    told = [p.communicate(timeout=300)[1] for p in processes]
+    assert [p.returncode for p in processes] == [2, 2], told
+    assert said in told[0].splitlines()[-1]
+    assert told[0].splitlines()[-1].startswith("error: rank 1")
+    assert "error" not in told[1]
+    assert not (places[0] / "run").exists()
 
 
 @pytest.mark.long

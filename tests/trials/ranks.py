@@ -1,6 +1,7 @@
 """Several processes as ranks of one training, without a launcher; and what each of them does.
 
 `python ranks.py STEPS CASE...` trains the named cases in float64, and the first rank prints their losses as JSON.
+CASE/K is computed in K parts; of CASE+ gradients are sent while others are computed, in many small buckets.
 """
 
 from __future__ import annotations
@@ -96,7 +97,9 @@ def in_float64() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def trained(case: str, steps: int, ranks: Ranks = ALONE, accumulate: int = 1) -> tuple[list[dict[str, float]], State]:
+def trained(
+    case: str, steps: int, ranks: Ranks = ALONE, accumulate: int = 1, *, overlap: bool = False
+) -> tuple[list[dict[str, float]], State]:
     """Logged numbers of each step, and the state after the last."""
     make, recipe = CASES[case]
     recipe, data = replace(recipe, train=replace(recipe.train, accumulate=accumulate)), make()
@@ -105,6 +108,7 @@ def trained(case: str, steps: int, ranks: Ranks = ALONE, accumulate: int = 1) ->
         model = recipe.model.build(data.shape).double()
         state = State(recipe, model, data, None, 0)
         state.join(ranks)
+        state.overlaps = overlap
         state.batches.__class__ = Double
         recipe.objective.prepare(model, replace(data, x=data.x if data.is_images else data.x.double()))
         model.train()
@@ -151,9 +155,11 @@ def launched(words: list[str] | list[list[str]], world: int, **env: str) -> list
 
 def main(steps: int, cases: list[str]) -> None:
     torch.set_num_threads(1)
+    distributed.PART = 512
     with distributed.group() as ranks:
         for case in cases:
-            lines, state = trained(case, steps, ranks)
+            name, _, parts = case.rstrip("+").partition("/")
+            lines, state = trained(name, steps, ranks, int(parts or 1), overlap=case.endswith("+"))
             if ranks.first:
                 sys.stdout.write(json.dumps({"case": case, "lines": lines, "summary": summary(state)}) + "\n")
 

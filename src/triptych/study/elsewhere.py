@@ -22,9 +22,10 @@ from typing import Any
 from triptych import __version__
 from triptych.core import plugins
 from triptych.errors import UserError
-from triptych.study.executor import Ended, log_of
+from triptych.study.executor import log_of
 from triptych.study.jobs import Work
 from triptych.system import files
+from triptych.system.children import Ended
 
 TAKEN_ALONG = "TRIPTYCH_"
 """Environment variables that begin so hold there as here."""

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from triptych.errors import UserError
 from triptych.study.jobs import AnyWork, Outcome, Show, Work
 from triptych.system import files
+from triptych.system.children import Ended, side_by_side
 
 STATES = ("done", "diverged", "failed")
-PATIENCE = 0.5
-"""Seconds between two looks at whether a process is still there."""
-
-
-class Ended(Exception):
-    """A worker ended instead of answering; the text says how."""
 
 
 class Worker(ABC):
@@ -63,21 +56,13 @@ class Executor(ABC):
         self, jobs: list[AnyWork], show: Show[AnyWork] = lambda active, outcome: None
     ) -> Iterator[Outcome[AnyWork]]:
         """Outcomes as they come, one for every job. A job that fails ends no other."""
-        at_once = max(1, min(self.at_once, len(jobs)))
-        waiting: queue.SimpleQueue[AnyWork] = queue.SimpleQueue()
-        for job in jobs:
-            waiting.put(job)
-        ended: queue.SimpleQueue[Outcome[AnyWork]] = queue.SimpleQueue()
+        at_once = min(self.at_once, len(jobs))
         active: dict[Path, AnyWork] = {}
         started: list[Worker] = []
 
-        def serve() -> None:
+        def serve(mine: Iterator[AnyWork]) -> Iterator[Outcome[AnyWork]]:
             worker: Worker | None = None
-            while True:
-                try:
-                    job = waiting.get_nowait()
-                except queue.Empty:
-                    return
+            for job in mine:
                 active[job.path] = job
                 began, log = time.monotonic(), log_of(job.path)
                 try:
@@ -93,32 +78,20 @@ class Executor(ABC):
                     if worker is not None:
                         worker.end()
                         worker = None
-                    state, message = "failed", f"no process could work on it: {e}"
-                ended.put(Outcome(job, state, message, time.monotonic() - began))
+                    state, message = "failed", f"no process could work on it: {' '.join(str(e).split())[:300]}"
+                yield Outcome(job, state, message, time.monotonic() - began)
 
-        servants = [threading.Thread(target=serve, daemon=True) for _ in range(at_once if jobs else 0)]
-        for servant in servants:
-            servant.start()
-        try:
-            left = len(jobs)
-            while left:
-                try:
-                    outcome = ended.get(timeout=PATIENCE / 2)
-                except queue.Empty:
-                    show(dict(active), None)
-                    continue
-                left -= 1
-                active.pop(outcome.job.path, None)
-                show(dict(active), outcome)
-                yield outcome
-        finally:
-            with contextlib.suppress(queue.Empty):  # nobody begins another run
-                while True:
-                    waiting.get_nowait()
+        def end() -> None:
             for worker in started:
                 worker.ask_to_end()
             for worker in started:
                 worker.end()
+
+        with closing(side_by_side(jobs, serve, at_once, end, lambda: show(dict(active), None))) as outcomes:
+            for outcome in outcomes:
+                active.pop(outcome.job.path, None)
+                show(dict(active), outcome)
+                yield outcome
 
 
 def log_of(path: Path) -> Path:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import queue
-import signal
-import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 from triptych.core import plugins
-from triptych.study.executor import PATIENCE, STATES, Ended, Executor, Worker
+from triptych.study.executor import STATES, Executor, Worker
 from triptych.study.jobs import Work
 from triptych.system import files
-
-PARTING = 30.0
-"""Seconds that a process has to finish its step and save, once it is asked to end."""
+from triptych.system.children import Child
 
 
 class Local(Executor):
@@ -57,79 +50,30 @@ class Process(Worker):
     def __init__(self, threads: int, log: Path, device: str) -> None:
         """UserError or OSError where it cannot be started. What it says before its first job goes to `log`."""
         self.device = device
+        program = ["-m", "triptych.study.worker", *(p.given for p in plugins.given())]
         with files.appending(log) as errors:
-            self.process = subprocess.Popen(
-                # -P: what lies in the current folder is not imported
-                [sys.executable, "-P", "-m", "triptych.study.worker", *(p.given for p in plugins.given())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                encoding="utf-8",
-                errors="backslashreplace",
-                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-            )
-        self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        assert self.process.stdout is not None
-        with contextlib.suppress(OSError, ValueError), self.process.stdout as answers:
-            for line in answers:
-                self.lines.put(line)
-        self.lines.put(None)
+            self.child = Child(program, errors, OMP_NUM_THREADS=str(threads))
 
     def ask(self, job: Work, log: Path) -> tuple[str, str]:
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(job.order(self.device)) + "\n")
-            self.process.stdin.flush()
-        except (OSError, ValueError) as e:
-            raise Ended(self._how()) from e
+        self.child.tell(job.order(self.device))
         while True:
-            try:
-                line = self.lines.get(timeout=PATIENCE)
-            except queue.Empty:
-                if self.process.poll() is not None:  # something else holds its output open
-                    raise Ended(self._how()) from None
-                continue
-            if line is None:
-                raise Ended(self._how())
-            answer = understood(line)
+            line = self.child.line()
+            answer = understood(line.decode("utf-8", "backslashreplace"))
             if answer is not None and answer["run"] == job.path.name:
                 return answer["state"], answer["message"]
             if line.strip():
                 with files.appending(log) as f:
-                    f.write(line.encode())
-
-    def _how(self) -> str:
-        try:
-            status = self.process.wait(PARTING)
-        except subprocess.TimeoutExpired:
-            return "its process closed its output and did not end"
-        if status < 0:
-            name = signal.Signals(-status).name if -status in {s.value for s in signal.Signals} else f"signal {-status}"
-            return f"its process was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-        return f"its process ended with status {status}"
+                    f.write(line)
 
     @property
     def gone(self) -> bool:
-        return self.process.poll() is not None
+        return self.child.gone
 
     def ask_to_end(self) -> None:
-        self.process.terminate()
+        self.child.ask_to_end()
 
     def end(self) -> None:
-        """Told to end, then made to."""
-        self.process.terminate()
-        try:
-            self.process.wait(PARTING)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        assert self.process.stdin is not None
-        with contextlib.suppress(OSError):  # it died with an order unread
-            self.process.stdin.close()
+        self.child.end()
 
 
 def understood(line: str) -> dict[str, str] | None:

@@ -10,13 +10,17 @@ from typing import Any
 
 from triptych.errors import UserError
 from triptych.study import elsewhere
-from triptych.study.executor import PATIENCE, Ended, Executor, Worker
+from triptych.study.executor import Executor, Worker
 from triptych.study.jobs import Work
+from triptych.system.children import PATIENCE, Ended
 
 RETRIES = 3
 """How often a run is begun again where its node or process is lost; it goes on where it was cut."""
 ANSWER = 10.0
 """Seconds within which a cluster has to answer."""
+SETTINGS = b"\x04"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + SETTINGS + bytes(5)
+"""How HTTP/2 begins, which Ray speaks: a server's first frame is one of this kind, too (RFC 9113, 3.4)."""
 STORE = 100 << 20
 """Bytes of Ray's object store, which holds no more than orders and answers; Ray's own default is a third of memory."""
 
@@ -99,13 +103,17 @@ def imported() -> Any:
 
 
 def check_answers(address: str) -> None:
-    """UserError unless something listens at HOST:PORT; Ray itself would try for minutes."""
+    """UserError unless a server of Ray's kind listens at HOST:PORT; Ray itself would try for ever."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise UserError(f"{address!r} is no address of a Ray cluster; give HOST:PORT, as in --on ray://10.0.0.1:6379")
     try:
-        socket.create_connection((host, int(port)), ANSWER).close()
+        with socket.create_connection((host, int(port)), ANSWER) as asked:
+            asked.sendall(PREFACE)
+            answer = asked.recv(9, socket.MSG_WAITALL)
     except OSError as e:
         raise UserError(
             f"no Ray cluster answers at {address} within {ANSWER:.0f} s ({e}); start one with `ray start --head`"
         ) from e
+    if answer[3:4] != SETTINGS and os.environ.get("RAY_USE_TLS", "0") == "0":
+        raise UserError(f"what answers at {address} is no Ray cluster; give the address that `ray start --head` said")

@@ -10,12 +10,15 @@ from typing import Any
 
 from triptych.errors import UserError
 from triptych.study import elsewhere
-from triptych.study.executor import Ended, Executor, Worker
+from triptych.study.executor import Executor, Worker
 from triptych.study.jobs import Work
 from triptych.study.slurm import Slurm
+from triptych.system.children import Ended
 
 LOOK = 1.0
 """Seconds between two looks at whether a job has ended."""
+ANSWER = 60.0
+"""Seconds within which Slurm's own commands have to answer."""
 QUEUE, MISSED = 20.0, 3
 """Seconds between two looks into the queue, and how many in a row have to miss a job that has not answered."""
 AT_ONCE = 64
@@ -35,6 +38,8 @@ class OnSlurm(Executor):
             raise UserError(
                 f"there is no Slurm here ({e}); run this on a machine with sbatch, or try --slurm.cluster local"
             ) from e
+        if asked.cluster == "slurm":
+            check_answers(asked.partition)
         self.queue.update_parameters(
             name="triptych",
             timeout_min=asked.minutes,
@@ -98,12 +103,29 @@ class _Jobs(Worker):
         self.ask_to_end()
 
 
+def check_answers(partition: str) -> None:
+    """UserError unless the cluster answers and has the partition: every job would fail of it."""
+    try:
+        seen = run("sinfo", "-h", "-o", "%R")
+    except subprocess.TimeoutExpired:
+        raise UserError(f"Slurm does not answer within {ANSWER:.0f} s; ask whoever runs it, or try later") from None
+    if seen.returncode:
+        why = " ".join(seen.stderr.strip().rpartition("\n")[2].split())[:200]
+        raise UserError(f"Slurm does not answer ({why}); try `sinfo`, or ask whoever runs the cluster")
+    there = sorted(set(seen.stdout.split()))
+    if partition and partition not in there:
+        raise UserError(f"there is no partition {partition!r} in this cluster; it has {', '.join(there) or 'none'}")
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    """One of Slurm's own commands."""
+    return subprocess.run(words, capture_output=True, text=True, encoding="utf-8", timeout=ANSWER)
+
+
 def gone_from_queue(job: str) -> bool:
     """Whether `squeue` lists a job no more."""
     try:
-        seen = subprocess.run(
-            ["squeue", "-h", "-o", "%T", "-j", job], capture_output=True, text=True, encoding="utf-8", timeout=60
-        )
+        seen = run("squeue", "-h", "-o", "%T", "-j", job)
     except (OSError, subprocess.TimeoutExpired):  # no answer is no news
         return False
     return not seen.stdout.strip() if seen.returncode == 0 else "Invalid job id" in seen.stderr

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,20 @@ from triptych.metrics import declared
 from triptych.recipes.override import with_field
 from triptych.recipes.space import space_of
 from triptych.run import schema
-from triptych.study.executor import Ended, Executor, Worker, log_of
+from triptych.study.executor import Executor, Worker, log_of
 from triptych.study.jobs import Job, run_id
 from triptych.study.local import Local
 from triptych.system import files
+from triptych.system.children import Ended, side_by_side
 from triptych.system.console import say
+from triptych.system.locks import exclusive
 
 SEED = 10_000
 """Seed of the first trial, from which on they count: a study's own seeds count from 0 and end below it."""
 LOOK = 0.5
 """Seconds between two looks at the logs of the trials at work."""
+IMAGES = "images"
+"""Name in the journal of the budget that was measured for a trial, so that one that was cut goes on with the same."""
 FIRST, BEFORE = 4, 0.25
 """Trials that are never pruned, and the share of the budget before which none is."""
 
@@ -118,7 +122,11 @@ def search(
     optuna = imported()
     out = Path(out)
     (out / "trials").mkdir(parents=True, exist_ok=True)
-    executor = executor or Local(jobs, device)
+    with exclusive(out / "journal.held", f"another process searches in {out}; wait for it, or give --out another name"):
+        return _searched(optuna, asked, out, executor or Local(jobs, device), progress=progress)
+
+
+def _searched(optuna: Any, asked: Search, out: Path, executor: Executor, *, progress: bool) -> dict[str, Recipe]:
     backend = optuna.storages.journal.JournalFileBackend(str(out / "journal.log"))
     storage = optuna.storages.JournalStorage(backend)
     best: dict[str, Recipe] = {}
@@ -160,20 +168,19 @@ class _Searched:
         self.sign = asked.quantity(recipe).sign
         self.lock = threading.Lock()
         self.trials: list[Trial] = []
+        self.over = False
         self.study = optuna.create_study(
             storage=storage,
             # another space or budget is another search, under the same roof
             study_name=run_id(recipe, SEED) + f" {asked.by} {sorted((k, str(v)) for k, v in self.space.items())}",
             direction="maximize" if self.sign > 0 else "minimize",
-            sampler=optuna.samplers.TPESampler(
-                seed=SEED, n_startup_trials=max(4, asked.trials // 3), constant_liar=True
-            ),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST),
             load_if_exists=True,
         )
-        finished = self.study.get_trials(deepcopy=False)
-        self.trials += [known for t in finished if (known := self._known(t))]
-        if not finished:
+        earlier = self.study.get_trials(deepcopy=False)
+        self.trials += [known for t in earlier if (known := self._known(t))]
+        self.cut = [t._trial_id for t in earlier if t.state == optuna.trial.TrialState.RUNNING]
+        if not earlier:
             self.study.enqueue_trial({k: self._plain(k, self._now(k)) for k in self.space if self._now(k) is not None})
 
     def _now(self, name: str) -> Any:
@@ -224,49 +231,72 @@ class _Searched:
             done = f", {len(self.trials)} done already" if self.trials else ""
             varied = "; ".join(f"{k} in {v}" for k, v in self.space.items())
             say(f"{self.recipe.name}: {self.asked.trials} trials{done}, {workers} at a time; {varied}", stderr=True)
-        with ThreadPoolExecutor(max(1, min(workers, left))) as pool:
-            several = [pool.submit(self._serve, share, workers, progress=progress) for share in shares(left, workers)]
-            for one in several:
-                one.result()
+        started: list[Worker] = []
 
-    def _serve(self, n: int, workers: int, *, progress: bool) -> None:
-        """So many trials, one after another, in a process of their own; another one where a trial was ended."""
-        worker: Worker | None = None
-        try:
-            for _ in range(n):
-                with self.lock:
-                    proposed = self.study.ask()
-                    values = self._values(proposed)
-                recipe = self._with(values)
-                seed = SEED + proposed.number
-                trial = Trial(recipe, self.out / "trials" / run_id(recipe, seed), seed, values)
+        def serve(mine: Iterator[Any]) -> Iterator[Trial]:
+            worker: Worker | None = None
+            for proposed in mine:
+                trial = self._begun(proposed)
                 log = log_of(trial.path)
                 log.parent.mkdir(parents=True, exist_ok=True)
                 if worker is None or worker.gone:
                     worker = self.executor.worker(log, workers)
+                    started.append(worker)
                 try:
                     self._train(trial, proposed, worker, log)
                 except Ended as e:
+                    if self.over:  # it goes on when the search does
+                        return
                     trial.state, trial.message = "failed", str(e)
                 with self.lock:
                     self._tell(proposed, trial)
+                yield trial
+
+        def end() -> None:
+            self.over = True
+            for worker in started:
+                worker.ask_to_end()
+            for worker in started:
+                worker.end()
+
+        with closing(side_by_side(self._proposed(left), serve, max(0, min(workers, left)), end)) as ended:
+            for i, trial in enumerate(ended, self.asked.trials - left + 1):
                 if progress:
                     value = "" if trial.value is None else f": {self.asked.by} {trial.value:.4g}"
-                    say(
-                        f"[{len(self.trials)}/{self.asked.trials}] {self.recipe.name} {trial.state}{value}", stderr=True
-                    )
-        finally:
-            if worker is not None:
-                worker.end()
+                    say(f"[{i}/{self.asked.trials}] {self.recipe.name} {trial.state}{value}", stderr=True)
+
+    def _proposed(self, n: int) -> Iterator[Any]:
+        """Optuna's next trials; those that an earlier call has begun and not ended come first."""
+        for number in self.cut[:n]:
+            yield self.optuna.trial.Trial(self.study, number)
+        for _ in range(n - len(self.cut)):
+            with self.lock:
+                proposed = self.study.ask()
+            yield proposed
+
+    def _begun(self, proposed: Any) -> Trial:
+        """What is to be trained: a trial that was cut has its values already, and its budget if that was measured."""
+        seed = SEED + proposed.number
+        with self.lock:
+            # random numbers of its own, so that a search that was cut proposes what it would have without
+            self.study.sampler = self.optuna.samplers.TPESampler(
+                seed=seed, n_startup_trials=max(4, self.asked.trials // 3), constant_liar=True
+            )
+            values = self._values(proposed)
+        recipe = self._with(values)
+        return Trial(recipe, self.out / "trials" / run_id(recipe, seed), seed, values)
 
     def _train(self, trial: Trial, proposed: Any, worker: Worker, log: Path) -> None:
         if self.asked.minutes_each is not None:
-            pace = Job(trial.recipe, trial.seed, trial.path, pace=Contract("minutes", self.asked.minutes_each))
-            trial.state, trial.message = worker.ask(pace, log)
-            if trial.state != "done":
-                return
-            images, trial.message = int(trial.message), ""
-            trial.recipe = replace(trial.recipe, train=replace(trial.recipe.train, images=images))
+            if IMAGES not in proposed.user_attrs:
+                pace = Job(trial.recipe, trial.seed, trial.path, pace=Contract("minutes", self.asked.minutes_each))
+                trial.state, trial.message = worker.ask(pace, log)
+                if trial.state != "done":
+                    return
+                proposed.set_user_attr(IMAGES, int(trial.message))
+                trial.message = ""
+            train = replace(trial.recipe.train, images=proposed.user_attrs[IMAGES])
+            trial.recipe = replace(trial.recipe, train=train)
         logged = self.asked.logged(self.recipe)
         job = Job(trial.recipe, trial.seed, trial.path, judged=not logged)
         ended: list[tuple[str, str] | Ended] = []
@@ -365,11 +395,6 @@ class _Searched:
             "tried": [t.told() for t in self.trials],
             "best": ended[0].told() if ended else None,
         }
-
-
-def shares(n: int, workers: int) -> list[int]:
-    """`n` trials dealt to workers as evenly as can be."""
-    return [share for i in range(workers) if (share := n // workers + (i < n % workers))]
 
 
 def last(curve: Sequence[tuple[int, float]]) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +26,8 @@ PATIENCE = timedelta(days=7)
 """A rank may have to wait for hours, for data to be prepared or for a long evaluation."""
 BUCKET = 25 << 20
 """Bytes of gradients that are averaged at a time."""
+PART = 4 << 20
+"""The same while others are still computed: fewer, so that the first are soon complete, and enough to fill the wire."""
 
 
 class Lost(UserError):
@@ -61,12 +63,29 @@ class Ranks:
         """Replace each tensor by its mean over all ranks, some megabytes at a time. The same bits on every rank."""
         if self.world == 1:
             return
-        for bucket in buckets(tensors):
+        for bucket in buckets(tensors, BUCKET):
             flat = torch.cat([t.detach().reshape(-1) for t in bucket])
             _sum(flat)
-            flat /= self.world
-            for t, mean in zip(bucket, flat.split([t.numel() for t in bucket]), strict=True):
-                t.copy_(mean.view(t.shape))
+            spread(flat.div_(self.world), bucket)
+
+    @contextmanager
+    def averaging(self, parameters: Sequence[Tensor], *, overlap: bool) -> Iterator[None]:
+        """Inside it one backward pass gives the parameters their gradients; behind it these are means over all ranks.
+
+        With `overlap` they are sent while the pass goes on, which a GPU does beside it; a processor computes both.
+        """
+        if self.world == 1 or not overlap:
+            yield
+            self.average([w.grad for w in parameters if w.grad is not None])
+            return
+        sending = _Sending(parameters)
+        hooks = [w.register_post_accumulate_grad_hook(sending.ready) for w in parameters]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+        sending.finish(self.world)
 
     def hand_out(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by that of the first rank."""
@@ -145,17 +164,66 @@ class Ranks:
 ALONE = Ranks()
 
 
-def buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """The tensors in their order, as many of one type at a time as are `BUCKET` bytes; at least one."""
+def buckets(tensors: Iterable[Tensor], most: int) -> Iterator[list[Tensor]]:
+    """The tensors in their order, as many of one type at a time as are `most` bytes; at least one."""
     bucket, held = list[Tensor](), 0
     for t in tensors:
-        if bucket and (held + t.nbytes > BUCKET or t.dtype != bucket[0].dtype):
+        if bucket and (held + t.nbytes > most or t.dtype != bucket[0].dtype):
             yield bucket
             bucket, held = [], 0
         bucket.append(t)
         held += t.nbytes
     if bucket:
         yield bucket
+
+
+class _Sending:
+    """Gradients on their way to the other ranks while a backward pass computes the rest.
+
+    It computes those of the last layers first, so buckets are filled from the end. A bucket goes when it and all before
+    it are complete: in one order on all ranks, whatever the order in which gradients come.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self.buckets = list(buckets(reversed(parameters), PART))
+        self.bucket_of = {w: i for i, bucket in enumerate(self.buckets) for w in bucket}
+        self.missing = [len(bucket) for bucket in self.buckets]
+        self.gone = 0
+        self.sent: list[tuple[list[Tensor], Tensor, Any]] = []
+        self.error: RuntimeError | None = None
+
+    def ready(self, w: Tensor) -> None:
+        """The gradient of `w` is complete. Called by autograd, once for each parameter that the loss reaches."""
+        self.missing[self.bucket_of[w]] -= 1
+        while self.gone < len(self.buckets) and not self.missing[self.gone]:
+            self._send()
+
+    def _send(self) -> None:
+        grads = [w.grad for w in self.buckets[self.gone] if w.grad is not None]
+        self.gone += 1
+        if grads and self.error is None:
+            flat = torch.cat([g.detach().reshape(-1) for g in grads])
+            try:
+                self.sent.append((grads, flat, dist.all_reduce(flat, async_op=True)))
+            except RuntimeError as e:  # autograd's own threads are no place to end in
+                self.error = e
+
+    def finish(self, world: int) -> None:
+        """Send what the loss did not reach all of, and put means in place of the gradients."""
+        while self.gone < len(self.buckets):
+            self._send()
+        with _lost():
+            if self.error is not None:
+                raise self.error
+            for grads, flat, work in self.sent:
+                work.wait()
+                spread(flat.div_(world), grads)
+
+
+def spread(flat: Tensor, tensors: Sequence[Tensor]) -> None:
+    """Give each of the tensors its part of a flat one."""
+    for t, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        t.copy_(part.view(t.shape))
 
 
 class _Total(torch.autograd.Function):

@@ -41,7 +41,10 @@ def check_clock(ranks: Ranks) -> None:
 
 
 def check_together(ranks: Ranks, recipe: Recipe, seed: int, minutes: float | None) -> None:
-    """UserError for what several ranks cannot train, or where they were not asked for the same."""
+    """UserError for what several ranks cannot train, and where they were not asked for the same or have not the same.
+
+    Nothing is written before.
+    """
     if ranks.world == 1:
         return
     asked = json.dumps([encode(recipe), seed, minutes], sort_keys=True)
@@ -53,6 +56,13 @@ def check_together(ranks: Ranks, recipe: Recipe, seed: int, minutes: float | Non
             check_clock(ranks)
 
     ranks.told(check)
+    ranks.alike("data set", lambda: mark(load_spec(recipe.data)))
+
+
+def mark(data: Data) -> str:
+    """What is the same where the examples are."""
+    # points that are drawn differ in the last bit from one processor to the next
+    return data.name if data.distribution is not None else data.fingerprint
 
 
 def cut_off(ranks: Ranks, recipe: Recipe, seed: int, out: str | Path | None) -> Path | None:
@@ -106,15 +116,14 @@ def together(
             yield own[0] if own else (Run.elsewhere(told["path"], decode(told["recipe"]), told["seed"]), None)
             return
 
-        def mark() -> str:
+        def found() -> str:
             if not own:
                 own.append(followed(told, device, where))
             state = own[0][1]
             assert state is not None
-            # points that are drawn differ in the last bit from one processor to the next
-            return state.data.name if state.data.distribution is not None else state.data.fingerprint
+            return mark(state.data)
 
-        ranks.alike("data set", mark)
+        ranks.alike("data set", found)
         run, state = own[0]
         assert state is not None
         state.join(ranks)

@@ -66,6 +66,7 @@ class State:
         # On a GPU looking at each loss would wait for it: there one flag is read at every log line.
         self.looks_at_each = model.device.type == "cpu"
         self.sane = torch.ones((), device=model.device)
+        self.overlaps = model.device.type == "cuda"  # a GPU sends and computes at a time, a processor takes turns
         self.paused = 0.0
         self.ahead = 0.0  # fraction of the budget that a rehearsal takes as done already
         self.ranks = ALONE

@@ -7,6 +7,7 @@ shares of a move are backward before anything is updated, so that the update is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -36,9 +37,11 @@ def apply(move: Move, state: State) -> None:
     """Minimise the move's loss over its players' parameters, and nobody else's."""
     loss, logs = averaged(move, state)
     state.check_finite(loss, move.names)
-    for w in parameters(move, state):
+    moving = parameters(move, state)
+    for w in moving:
         w.grad = None
-    move.loss.backward(inputs=parameters(move, state))
+    with state.ranks.averaging(moving, overlap=state.overlaps):
+        move.loss.backward(inputs=moving)
     update(move, state)
     state.accumulate(logs)
 
@@ -50,11 +53,9 @@ def parameters(move: Move, state: State) -> list[nn.Parameter]:
 
 def update(move: Move, state: State) -> None:
     """Let the move's players follow their gradients."""
-    moving = parameters(move, state)
     state.check_reached(move.names)
-    state.ranks.average([w.grad for w in moving if w.grad is not None])
     if state.train.clip:
-        norm = nn.utils.clip_grad_norm_(moving, state.train.clip, foreach=True)
+        norm = nn.utils.clip_grad_norm_(parameters(move, state), state.train.clip, foreach=True)
         state.check_finite(norm, move.names)  # clipped by an infinite norm, gradients are 0 and nothing moves
         state.accumulate({"grad_norm": norm})
     for player in move.names:
@@ -93,10 +94,13 @@ def in_parts(state: State) -> None:
             with computing(share):
                 if (move := next(game, None)) is None:
                     continue
+                moving = parameters(move, state)
                 if not moves:
-                    for w in parameters(move, state):
+                    for w in moving:
                         w.grad = None
-                (move.loss / k).backward(inputs=parameters(move, state))
+                whole = state.ranks.averaging(moving, overlap=state.overlaps) if len(moves) == k - 1 else nullcontext()
+                with whole:
+                    (move.loss / k).backward(inputs=moving)
             moves.append(Move(move.players, move.loss.detach(), move.logs))
             after.append(copied(buffers(model)))
         if not moves:

@@ -108,6 +108,7 @@ def tar_members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]
                     if member.size < 0 or member.offset_data + member.size > total:
                         raise tarfile.ReadError(f"it ends within {member.name}")
                     yield t, member
+                    t.members.clear()  # kept for those who ask by name: a kilobyte each, of a million
                 _refuse_more(t.fileobj)
             return
         with unpack(raw, "rb") as stream:
@@ -117,6 +118,7 @@ def tar_members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]
                     if member.size < 0:
                         raise tarfile.ReadError(f"{member.name} has {member.size} bytes")
                     yield t, member
+                    t.members.clear()
                 _refuse_more(t.fileobj)
             while counted.read(1 << 20):  # to the compressed stream's own checksum
                 pass

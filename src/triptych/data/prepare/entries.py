@@ -71,6 +71,11 @@ class Entry:
         return {"path": self.file, "size": self.size, "offset": self.at}
 
     @property
+    def folder(self) -> str:
+        """What stands before its last name."""
+        return self.name.rpartition("/")[0]
+
+    @property
     def expected(self) -> bool:
         """Whether its name claims to be a picture (or says nothing)."""
         return self.pictured or "." not in self.name.rpartition("/")[2]

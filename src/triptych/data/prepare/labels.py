@@ -73,6 +73,8 @@ READERS: dict[str, Callable[[str], Pairs]] = dict(zip(LABELS, (csv_pairs, jsonl_
 
 def labelled(listing: Listing) -> bool:
     """Give the entries the classes that files beside them name; False where there are none such."""
+    if not listing.texts:
+        return False
     known: dict[str, Any] = {}
     sources: dict[str, None] = {}
     entries = {e.name for e in listing.entries}

@@ -123,18 +123,19 @@ def folders(listing: Listing) -> None:
     """
     parts = _parts(listing)
     pictures = [e for e in listing.entries if e.expected]
-    strip = _wrapping([parts[e.name] for e in pictures])
-    wrap: tuple[str, ...] = parts[pictures[0].name][:strip] if pictures else ()
-    rest: dict[str, tuple[str, ...]] = {name: p[strip:] if p[:strip] == wrap else () for name, p in parts.items()}
+    used = {e.folder for e in pictures}
+    strip = _wrapping([parts[folder] for folder in used])
+    wrap: tuple[str, ...] = parts[pictures[0].folder][:strip] if pictures else ()
+    rest: dict[str, tuple[str, ...]] = {folder: p[strip:] if p[:strip] == wrap else () for folder, p in parts.items()}
 
     def tops() -> set[str]:
-        return {rest[e.name][0] if len(rest[e.name]) > 1 else "" for e in pictures}
+        return {rest[folder][0] if rest[folder] else "" for folder in used}
 
     if sides := _sides(tops()):
-        listing.keep(lambda e: len(rest[e.name]) > 1 and rest[e.name][0] in sides, "in no split's folder")
+        listing.keep(lambda e: bool(rest[e.folder]) and rest[e.folder][0] in sides, "in no split's folder")
         for e in listing.entries:
-            e.side = sides[rest[e.name][0]]
-        rest = {name: p[1:] for name, p in rest.items()}
+            e.side = sides[rest[e.folder][0]]
+        rest = {folder: p[1:] for folder, p in rest.items()}
     if listing.classes:  # a column of the table
         listing.keep(lambda e: e.label >= 0, "no class in the table")
         return
@@ -147,18 +148,19 @@ def folders(listing: Listing) -> None:
     _refuse_duplicates(listing.path, classes)
     number = {c: i for i, c in enumerate(classes)}
     for e in listing.entries:
-        e.label = number.get(rest[e.name][0], -1) if rest[e.name] else -1
+        e.label = number.get(rest[e.folder][0], -1) if rest[e.folder] else -1
     listing.keep(lambda e: e.label >= 0, "in no class folder")
     listing.classes = tuple(classes)
 
 
 def _parts(listing: Listing) -> dict[str, tuple[str, ...]]:
-    """The folders and the last name of every entry.
+    """The folders that lead to each folder with an entry, and itself: few, where there are millions of entries.
 
     In a folder of tars or Parquet files a file's own name is no folder of theirs: it stands for a split where each of
     them says one (`train-0000.tar`), else for nothing.
     """
-    parts = {e.name: tuple(part for part in e.name.split("/") if part not in ("", ".")) for e in listing.entries}
+    folders = {e.folder for e in listing.entries}
+    parts = {folder: tuple(part for part in folder.split("/") if part not in ("", ".")) for folder in folders}
     if not listing.shards:
         return parts
     at = {
@@ -186,10 +188,10 @@ def _sides(tops: set[str]) -> dict[str, int]:
     return {top: code[kind] for top, kind in kinds.items()}
 
 
-def _wrapping(names: list[tuple[str, ...]]) -> int:
-    """How many leading folders all names share."""
+def _wrapping(folders: list[tuple[str, ...]]) -> int:
+    """How many leading folders all share."""
     depth = 0
-    while names and all(len(n) > depth + 1 for n in names) and len({n[depth] for n in names}) == 1:
+    while folders and all(len(f) > depth for f in folders) and len({f[depth] for f in folders}) == 1:
         depth += 1
     return depth
 

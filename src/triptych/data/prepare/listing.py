@@ -108,9 +108,11 @@ def candidates(path: Path, folder: Listing | None = None) -> Listing:
             "or an array file (.npy .npz .csv)"
         )
     listing.texts |= {table.name: _text(table.read_bytes()) for table in beside(path)}
-    seen: set[str] = set()
+    seen, source = set[str](), None
     kept = []
     for e in listing.entries:
+        if e.source != source:  # names of another file of the folder begin otherwise
+            seen, source = set(), e.source
         if e.name.rpartition("/")[2] in TABLES:
             listing.skipped.append((e.name, "a table of the set"))
         elif e.name in listing.texts:
