@@ -1,12 +1,18 @@
-"""Digits of a class: how often is the class asked for the one that a classifier tells? One recipe a family."""
+"""Digits of a class: how often is the class asked for the one that a classifier tells? One recipe a family.
+
+With --beside the recipe without classes is trained at the same budget, too, its samples are sorted by the classifier,
+and the Fréchet distances within classes are compared.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from common import record
@@ -15,10 +21,14 @@ from triptych import recipes, trainer
 from triptych.core import to_bytes
 from triptych.data import load as load_data
 from triptych.metrics.features.self_trained import Offline, extractor_for
+from triptych.metrics.frechet import frechet_from_features
 from triptych.models.flows.continuous import choose_guidance
+from triptych.recipes.override import with_field
 from triptych.run.folder import load
 
 SAMPLES, WANTED, MINUTES = 10_000, 0.98, 10.0
+PLAIN = {"cgan-mnist": "gan-mnist", "cvae-mnist": "vae-mnist", "cflow-mnist": "cfm-mnist", "cglow-mnist": "glow-mnist"}
+"""The recipe without classes of each, and of its -quick one."""
 
 
 def told(judge: Offline, pictures: torch.Tensor) -> torch.Tensor:
@@ -26,33 +36,57 @@ def told(judge: Offline, pictures: torch.Tensor) -> torch.Tensor:
     return torch.cat([judge(x)["logits"].argmax(1) for x in pictures.split(500)])
 
 
-def one(
-    name: str, seed: int, out: Path, judge: Offline, guidance: float | None, images: int | None
-) -> dict[str, object]:
+def features(judge: Offline, pictures: torch.Tensor) -> torch.Tensor:
+    return torch.cat([judge(x)["features"] for x in pictures.split(500)])
+
+
+def trained(name: str, seed: int, out: Path, images: int | None) -> tuple[Path, dict[str, object]]:
+    """A run of a recipe, and what it took."""
     recipe, began, spent = recipes.get(name), time.perf_counter(), time.process_time()
     if images is not None:
-        from triptych.recipes.override import with_field
-
         recipe = with_field(recipe, "train.images", images)
     run = trainer.fit(recipe, seed, out / f"{name}-{seed}", "cpu", progress=False)
     seconds, busy = time.perf_counter() - began, time.process_time() - spent
-    model = load(run.path, "cpu")
+    return run.path, {"images": recipe.train.images, "seconds": seconds, "processor_seconds": busy}
+
+
+def of_classes(path: Path, guidance: float | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Samples, as many of each class, and the classes asked for."""
+    model = load(path, "cpu")
     choose_guidance(model, guidance)
     y = torch.arange(SAMPLES) % 10
     parts = [to_bytes(model.sample(1_000, seed=i, y=some)) for i, some in enumerate(y.split(1_000))]
-    right = told(judge, torch.cat(parts)) == y
+    return torch.cat(parts), y
+
+
+def one(path: Path, judge: Offline, guidance: float | None) -> tuple[dict[str, object], torch.Tensor, torch.Tensor]:
+    x, y = of_classes(path, guidance)
+    right = told(judge, x) == y
     each = [right[y == c].double().mean().item() for c in range(10)]
-    row: dict[str, object] = {
-        "seed": seed,
-        "images": recipe.train.images,
-        "as_asked": right.double().mean().item(),
-        "of_each_class": each,
-        "guidance": guidance,
-        "seconds": seconds,
-        "processor_seconds": busy,
-    }
-    print(name, json.dumps(row), flush=True)
-    return row
+    return {"as_asked": right.double().mean().item(), "of_each_class": each, "guidance": guidance}, x, y
+
+
+def beside(
+    name: str, seed: int, out: Path, judge: Offline, x: torch.Tensor, y: torch.Tensor, images: int
+) -> dict[str, object]:
+    """Fréchet distances to the test digits of each class, of samples of it and of sorted ones, as many of both."""
+    path, row = trained(name, seed, out, images)
+    model = load(path, "cpu")
+    plain = torch.cat([to_bytes(model.sample(1_000, seed=i)) for i in range(SAMPLES // 1_000)])
+    sides = {"asked": (features(judge, x), y), "sorted": (features(judge, plain), told(judge, plain))}
+    test = load_data("mnist", "test")
+    real = features(judge, test.x)
+    found: dict[str, list[float]] = {"asked": [], "sorted": []}
+    counts = []
+    for c in range(10):
+        n = min(int((labels == c).sum()) for _, labels in sides.values())
+        counts.append(n)
+        for side, (z, labels) in sides.items():
+            few = n < 2
+            own = math.nan if few else frechet_from_features(real[test.labels == c], z[labels == c][:n])
+            found[side].append(own)
+    means = {side: sum(values) / len(values) for side, values in found.items()}
+    return {"recipe": name, "n": counts, **row, **found, "mean": means}
 
 
 def main() -> None:
@@ -63,11 +97,20 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, default=None, help="weight of the class, of a continuous flow")
     parser.add_argument("--images", type=int, default=None, help="another budget than the recipe's")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=Path, default=None, help="keeps the run folder there")
+    parser.add_argument("--beside", action="store_true", help="also the recipe without classes, at the same budget")
     parser.add_argument("--note", default="")
     args = parser.parse_args()
     judge = extractor_for(load_data("mnist"), load_data("mnist", "test"))
     with tempfile.TemporaryDirectory() as folder:
-        row = one(args.recipe, args.seed, Path(folder), judge, args.guidance, args.images)
+        out = args.runs or Path(folder)
+        path, row = trained(args.recipe, args.seed, out, args.images)
+        agreed, x, y = one(path, judge, args.guidance)
+        row |= {"seed": args.seed, **agreed}
+        print(args.recipe, json.dumps(row), flush=True)
+        quick = "-quick" * args.recipe.endswith("-quick")
+        plain = PLAIN[args.recipe.removesuffix("-quick")] + quick
+        other = beside(plain, args.seed, out, judge, x, y, int(str(row["images"]))) if args.beside else None
     share, minutes = float(str(row["as_asked"])), float(str(row["processor_seconds"])) / 60
     weight = "" if args.guidance is None else f", guided with weight {args.guidance:g}"
     record(
@@ -80,6 +123,18 @@ def main() -> None:
         {"run": row},
         args.note,
     )
+    if other is not None:
+        means: Any = other["mean"]
+        record(
+            f"classes-mnist-{args.recipe}-frechet",
+            f"{args.recipe} beside {plain} of as many images: Fréchet distance within classes, mean of ten, by the "
+            f"classifier's features; those of {plain} are sorted by the classifier, as many of each class",
+            "no worse than the sorted samples of the recipe without classes",
+            f"{means['asked']:.3f} with classes{weight}, {means['sorted']:.3f} sorted (seed {args.seed})",
+            means["asked"] <= means["sorted"],
+            {"run": row, "beside": other},
+            args.note,
+        )
 
 
 if __name__ == "__main__":

@@ -104,6 +104,11 @@ def auto_precision(recipe: Any, model: Any, data: Any) -> str:
     return choose(recipe, model, data, device).precision
 
 
+def without_home(argument: str) -> str:
+    """An argument as the record shows it: where this machine keeps its folders is nobody's business."""
+    return f"runs/{Path(argument).name}" if Path(argument).is_absolute() else argument
+
+
 def record(
     name: str, claim: str, target: str, measured: str, met: bool | None, details: dict[str, Any], notes: str = ""
 ) -> None:
@@ -119,7 +124,7 @@ def record(
         "met": met,
         "notes": notes,
         "details": details,
-        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(without_home, sys.argv[1:])]),
         "commit": commit(),
         "date": date.today().isoformat(),
         "versions": {k: version(k) for k in ("torch", "numpy")} | {"python": sys.version.split()[0]},

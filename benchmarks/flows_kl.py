@@ -16,6 +16,7 @@ TARGETS = {
     "spline-8gaussians": 0.02,
     "spline-25gaussians": 0.02,
     "realnvp-8gaussians": 0.2,
+    "realnvp-mixture-8gaussians": 0.2,
     "realnvp-25gaussians": None,
 }
 

@@ -25,7 +25,8 @@ def variants(cls: type[ModelSpec]) -> Iterator[ModelSpec]:
     yield cls(**narrow)
     for name, f in fields.items():
         if isinstance(f.default, bool):
-            yield cls(**narrow, **{name: not f.default})
+            needed = {"classes": 8} if name == "classifier" else {}
+            yield cls(**narrow, **needed, **{name: not f.default})
 
 
 def small_networks() -> Iterator[ModelSpec]:
@@ -35,7 +36,7 @@ def small_networks() -> Iterator[ModelSpec]:
 
 def small_data() -> Iterator[Data]:
     yield load("8gaussians")
-    yield Data("pictures", torch.randint(0, 256, (64, 1, 16, 16), dtype=torch.uint8))
+    yield Data("pictures", torch.randint(0, 256, (64, 1, 16, 16), dtype=torch.uint8), labels=torch.arange(64) % 8)
 
 
 def trainable(objective: Objective) -> tuple[ModelSpec, Data]:

@@ -73,6 +73,8 @@ def comparisons() -> Iterator[Comparison]:
     moons = load("moons")
     flow = RealNVP(width=8, layers=2, classes=2).build((2,))
     yield Comparison(fresh(moons, 80, 1, labelled=True), fresh(moons, 80, 2, labelled=True), model=flow, train=moons)
+    semi = dataclasses.replace(vae, classes=2, classifier=True).build((2,))
+    yield Comparison(fresh(moons, 80, 1, labelled=True), Data("samples", moons.x[:80]), model=semi, train=moons)
     glyphs = load("glyphs")
     some = [subset(glyphs, 120, seed) for seed in range(3)]
     shape = glyphs.shape

@@ -39,6 +39,7 @@ from triptych.objectives.flow import NLL
 from triptych.objectives.flow_matching import FlowMatching, LatentFlowMatching, MeanFlow
 from triptych.objectives.gan import GAN, LSGAN, WGAN, WGANGP
 from triptych.objectives.relativistic import Hinge, Relativistic
+from triptych.objectives.semi import Semi
 
 SMALL = MLPAutoencoder(latent=2, variational=True, width=16)
 FILE = Path(__file__).with_name("losses.json")
@@ -112,6 +113,12 @@ CASES = {
     "nll-glow-quantiles": (NLL(), Glow(levels=1, steps=2, width=8, preprocess="quantiles"), "grey"),
 }
 LABELLED = 8
+TELLING = replace(SMALL, classifier=True, classes=LABELLED)
+CASES |= {
+    "semi": (Semi(labelled=0.2), TELLING),
+    "semi-drawn": (Semi(labelled=0.2, summed=3), TELLING),
+    "semi-logistic": (Semi(labelled=0.5, likelihood="logistic"), TELLING, "grey"),
+}
 CASES |= {
     f"{name}-classes": (CASES[name][0], replace(CASES[name][1], classes=LABELLED), *CASES[name][2:])  # type: ignore[call-arg]
     for name in (
@@ -156,7 +163,7 @@ class Points:
 
 def losses(objective: Objective, spec: ModelSpec, where: str = "8gaussians", steps: int = 20) -> list[float]:
     torch.manual_seed(0)
-    data = data_of(where)
+    data = objective.visible(data_of(where), 0)
     model = spec.build(data.shape)
     objective.check(model, data, steps)
     objective.prepare(model, data)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import Clock
+from triptych.errors import UserError
 from triptych.models import VAEModel
 from triptych.objectives.autoencoder import IWAE, VAE
 
@@ -84,3 +85,21 @@ def test_elbo_of_validation_is_that_of_the_loss_at_beta_1() -> None:
     elbo = bound(VAE(sigma=SIGMA), model, x)
     assert found["elbo"] == pytest.approx(elbo.mean().item(), abs=5 * 2**0.5 * elbo.std().item() / math.sqrt(len(elbo)))
     assert found["elbo"] < log_p.mean().item()
+
+
+def test_the_start_of_iwae_with_one_draw() -> None:
+    """The draws of each step, by the random numbers that it takes."""
+    model, x, _ = problem(exact_posterior=False)
+    early, late = Clock(0, 0, 0.2, 10), Clock(5, 500, 0.5, 10)
+
+    def loss(objective: IWAE, clock: Clock) -> float:
+        torch.manual_seed(3)
+        return next(objective.step(model, iter([x[:100]]), clock)).loss.item()
+
+    both = IWAE(sigma=SIGMA, samples=50, ahead=0.5)
+    assert loss(both, early) == loss(IWAE(sigma=SIGMA, samples=1), early)
+    assert loss(both, late) == loss(IWAE(sigma=SIGMA, samples=50), late)
+    assert loss(both, early) != loss(both, late)
+    assert both.stages() == (0.0, 0.5)
+    with pytest.raises(UserError, match=r"objective.ahead is 1"):
+        IWAE(ahead=1.0)

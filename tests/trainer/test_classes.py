@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,8 +15,10 @@ from triptych.core import DataSpec, Recipe, Train
 from triptych.errors import UserError
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import NSF
-from triptych.models.flows.velocity import VelocityMLP
+from triptych.models.flows.multiscale import Glow
+from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
 from triptych.models.gans.mlp import MLPGAN
+from triptych.models.gans.small_conv import ConvGAN
 from triptych.objectives.autoencoder import VAE
 from triptych.objectives.flow import NLL
 from triptych.objectives.flow_matching import FlowMatching
@@ -40,7 +43,6 @@ def recipe(name: str, **train: Any) -> Recipe:
     return Recipe(DataSpec("8gaussians"), model, objective, replace(SHORT, **train), name=name)
 
 
-# not the continuous flow: its looks solve an equation for every class, which takes minutes
 @pytest.mark.parametrize("name", ["gan", "relativistic", "vae", "flow"])
 def test_a_resumed_run_is_the_same_to_the_last_bit(name: str, tmp_path: Path) -> None:
     whole = fit(recipe(name), 3, tmp_path / "whole", "cpu", progress=False)
@@ -54,6 +56,43 @@ def test_a_resumed_run_is_the_same_to_the_last_bit(name: str, tmp_path: Path) ->
     assert model.class_names == tuple(str(k) for k in range(8))
     assert torch.equal(model.sample(4, seed=1, y="7"), model.sample(4, seed=1, y=7))
     assert not torch.equal(model.sample(4, seed=1, y=7), model.sample(4, seed=1, y=0))
+
+
+def test_a_resumed_continuous_flow_is_the_same_to_the_last_bit(tmp_path: Path) -> None:
+    """On two classes: each look solves an equation for each of them."""
+    short = {"images": 256, "batch": 64, "checkpoint": 128, "evaluate": 256, "sample": 256, "log": 256}
+    begun = replace(recipe("continuous", **short), data=DataSpec("moons"))
+    whole = fit(begun, 3, tmp_path / "whole", "cpu", progress=False)
+    half = replace(begun, train=replace(begun.train, images=128))
+    run = fit(half, 3, tmp_path / "half", "cpu", progress=False)
+    resume(run.path, progress=False, images=256)
+    a, b = (run.load(device="cpu").state_dict() for run in (whole, Run(run.path)))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+PICTURES: dict[str, tuple[Any, Any]] = {
+    "projection": (Relativistic(), ConvGAN(latent=4, width=4, classes="auto")),
+    "glow": (NLL(), Glow(width=4, levels=1, steps=1, classes="auto")),
+    "unet": (FlowMatching(), VelocityUNet(width=4, steps=1, classes="auto")),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_resumed_run_on_pictures_is_the_same_to_the_last_bit(name: str, tmp_path: Path) -> None:
+    g = torch.Generator().manual_seed(0)
+    np.savez(
+        tmp_path / "p.npz",
+        images=torch.randint(0, 256, (64, 8, 8), generator=g, dtype=torch.uint8).numpy(),
+        labels=(torch.arange(64) % 2).numpy(),
+    )
+    objective, network = PICTURES[name]
+    train = Train(images=64, batch=16, checkpoint=32, evaluate=64, sample=64, log=64, ema=0.9)
+    begun = Recipe(DataSpec(str(tmp_path / "p.npz")), network, objective, train, name=name)
+    whole = fit(begun, 3, tmp_path / "whole", "cpu", progress=False)
+    run = fit(replace(begun, train=replace(train, images=32)), 3, tmp_path / "half", "cpu", progress=False)
+    resume(run.path, progress=False, images=64)
+    a, b = (run.load(device="cpu").state_dict() for run in (whole, Run(run.path)))
+    assert all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_a_batch_in_parts_keeps_its_labels(tmp_path: Path) -> None:

@@ -157,6 +157,38 @@ def test_the_time_left_counts_steps_and_looks(tiny, tmp_path, monkeypatch):
     assert bar.left(state) == pytest.approx(0.5 * steps + 4 * 5.0, rel=0.02)
 
 
+def test_the_time_left_knows_that_a_later_stage_is_slower(tiny, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("triptych.trainer.observe.time.perf_counter", lambda: now[0])
+    data = triptych.data.load("8gaussians")
+    state = State(tiny, tiny.model.build((2,)), data, None, 0)
+    bar = Bar(None, [], [(0.0, 1e-6), (0.4, 5e-6)])  # of 5,000 images 2,000 at one price and 3,000 at five times it
+    bar.begin(state)
+    while state.images < 1_000:
+        next(state.batches)
+        now[0] += 64e-3
+    assert bar.left(state) == pytest.approx((2_000 - state.images + 5 * 3_000) * 1e-3)
+    while state.images < 3_000:
+        next(state.batches)
+        now[0] += 64e-3 if state.images <= 2_000 else 5 * 64e-3
+    assert bar.left(state) == pytest.approx(5 * (5_000 - state.images) * 1e-3, rel=0.05)
+
+
+def test_stages_are_rehearsed_beside_a_training(tiny):
+    recipe = get("iwae-binarymnist")
+    recipe = replace(recipe, data=tiny.data, model=get("vae-8gaussians").model)
+    recipe = replace(recipe, objective=replace(recipe.objective, likelihood="gaussian", samples=500))
+    data = triptych.data.load("8gaussians")
+    state = State(recipe, recipe.model.build((2,)), data, None, 0)
+    before, random = [w.clone() for w in state.model.parameters()], torch.get_rng_state()
+    (first, cheap), (second, dear) = rehearsal.rehearse_stages(state, "fp32", 0.1)
+    assert (first, second) == (0.0, 0.5)
+    assert dear > 2 * cheap
+    assert all(torch.equal(a, b) for a, b in zip(before, state.model.parameters(), strict=True))
+    assert torch.equal(torch.get_rng_state(), random)
+    assert state.images == 0
+
+
 def test_what_differs_on_another_processor_is_said(monkeypatch):
     monkeypatch.setattr(start, "arithmetic", lambda device: processor.AVX2)
     env = {"precision": "bf16", "processor": "Intel", "arithmetic": {"kind": "amx"}}

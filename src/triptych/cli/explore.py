@@ -59,6 +59,10 @@ def sample(
         float | None, arg(help="continuous flows with classes: weight of the class; 1: as it is, 2 to 4: clearer")
     ] = None,
     classes: Classes = (),
+    given: Annotated[
+        tuple[str, ...],
+        arg(metavar="NAME=VALUE ...", help="models conditioned on numbers: these; default: as in the training data"),
+    ] = (),
     data: Moved = None,
 ) -> None:
     """Draw samples from a run: one grid, a folder of images, or an array."""
@@ -79,6 +83,7 @@ def sample(
         steps=steps,
         guidance=guidance,
         classes=classes,
+        given=given,
         data=data,
     )
     say(file)

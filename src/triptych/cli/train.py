@@ -125,8 +125,9 @@ def same_data(like: Path, chosen: Recipe, device: str) -> Iterator[Recipe]:
     What else may make the numbers differ is said. UserError where the examples have changed.
     """
     from triptych.core import encode
+    from triptych.core.codec import differences
     from triptych.run import data as run_data
-    from triptych.run.folder import Run, differences
+    from triptych.run.folder import Run
     from triptych.system.cache import reading_from
     from triptych.system.device import describe, pick_device
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.core.columns import Columns
+from triptych.errors import UserError, nearest
 
 Split = Literal["train", "test", "all"]
 Shape = tuple[int, ...]
@@ -69,6 +72,10 @@ class Data:
     """Hex digest that changes when the examples or their preparation change."""
     distribution: Distribution | None = None
     """The distribution behind a toy set."""
+    conditions: Tensor | None = None
+    """float32 (n, k), numbers that each example is conditioned on, in their own units; see `conditioned_on`."""
+    condition_names: tuple[str, ...] = ()
+    """(k,) of them."""
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     origin: tuple[float, ...] = ()
@@ -127,6 +134,59 @@ class Data:
             raise ValueError(f"{self.name} has {self.x.shape[1]} columns, and the origin {len(origin)}")
         whole = self.in_full(self.x).double() - torch.tensor(origin or (0.0,), dtype=torch.float64)
         return dataclasses.replace(self, x=whole.float(), origin=origin)
+
+    def conditioned_on(self, names: Sequence[str]) -> Data:
+        """The examples with some columns, or known factors, as numbers that they are conditioned on: p(x | c).
+
+        A column is one no longer; a category of a typed table becomes a number, 0 or 1, for each of its values. A toy
+        set is then its points, and no density. UserError for a name that is none, and where no column is left.
+        """
+        if not names:
+            return self
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UserError(f"--given has {twice[0]} twice; name each once")
+        parts = [self.part_named(name) for name in names]
+        taken = {j for _, _, places in parts for j in places}
+        kept = [] if self.is_images else [j for j in range(self.x.shape[1]) if j not in taken]
+        if not self.is_images and not kept:
+            raise UserError(f"--given takes every column of {self.name}, and leaves none to model; name fewer")
+        mark = hashlib.sha256(f"{self.fingerprint}|given|{'|'.join(names)}".encode()).hexdigest()
+        typed = self.typed and Columns(tuple(c for c in self.typed.all if c.name not in names))
+        return dataclasses.replace(
+            self,
+            x=self.x if self.is_images else self.x[:, kept].contiguous(),
+            conditions=torch.cat([values for _, values, _ in parts], 1).float(),
+            condition_names=tuple(name for named, _, _ in parts for name in named),
+            columns=tuple(self.columns[j] for j in kept) if self.columns else (),
+            origin=tuple(self.origin[j] for j in kept) if self.origin else (),
+            typed=typed,
+            distribution=None,
+            fingerprint=mark[: len(self.fingerprint)],
+            file=self.file if self.is_images else None,
+        )
+
+    def part_named(self, name: str) -> tuple[tuple[str, ...], Tensor, tuple[int, ...]]:
+        """A column or factor: names of its numbers, these (n, k), and the places of x that hold them."""
+        if self.typed is not None and name in self.typed.names:
+            i = self.typed.names.index(name)
+            column, places = self.typed.all[i], self.typed.slices[i]
+            values = torch.from_numpy(column.decode(self.x[:, places].double().numpy()))
+            if bool(values.isnan().any()):
+                raise UserError(f"{name} of {self.name} has missing cells, and --given needs every number; fill them")
+            if column.kind == "category":
+                texts = column.values
+                values = F.one_hot(values.long(), len(texts))
+                return tuple(f"{name}={text}" for text in texts), values, tuple(range(places.start, places.stop))
+            return (name,), values[:, None], tuple(range(places.start, places.stop))
+        if self.typed is None and not self.is_images:
+            columns = self.columns or tuple(f"column {j + 1}" for j in range(self.x.shape[1]))
+            if name in columns:
+                j = columns.index(name)
+                return (name,), self.in_full(self.x)[:, j, None], (j,)
+        if name in self.factors:
+            return (name,), self.factors[name][:, None], ()
+        known = [*(self.typed.names if self.typed is not None else self.columns), *self.factors]
+        raise UserError(f"{self.name} has no column or known factor {name!r}; {nearest(name, known, 'it has none')}")
 
     @property
     def modes(self) -> Tensor:

@@ -1,7 +1,11 @@
-"""Labels that examples are made to.
+"""What examples are made to: the y of p(x | y).
 
-Networks with classes do not take labels as an argument: whatever is called inside `given(y)` is conditioned on y, the
-bar of p(x | y). So a loss is written once, and reads as in its paper, with labels and without.
+Networks do not take it as an argument: whatever is called inside `given(y)` is conditioned on y. So a loss is written
+once, and reads as in its paper, with labels and without.
+
+There is one idea of it: y is a row of numbers, and a class is the row with a one at its place. A layer holds a table
+with a row for each place, and y chooses among these rows, or weighs them. Labels of classes are kept as their numbers,
+(n,) int64.
 """
 
 from __future__ import annotations
@@ -21,10 +25,16 @@ if TYPE_CHECKING:
 
 CLASSES = 1_000
 """The most classes that a model is conditioned on."""
-Asked = int | str | Sequence[int | str] | Tensor | None
+Asked = int | str | Sequence[int | str | float] | Tensor | None
 """Labels as people ask for them: a class for all examples, by number or name, or one for each; None: drawn.
 
-A tensor may also be shares of the classes (n, K): between two classes lies what has a share of both."""
+A tensor may also be shares of the classes (n, K): between two classes lies what has a share of both. Of a model that is
+conditioned on k numbers it is a row of them (k,) for all, or (n, k)."""
+
+
+class Numbers(int):
+    """How many numbers a network is conditioned on, where an int is how many classes. Layers need not know which."""
+
 
 _given: Tensor | None = None
 
@@ -41,7 +51,7 @@ def given(y: Tensor | None) -> Iterator[None]:
 
 
 def labels_at_hand(n: int) -> Tensor:
-    """The labels of n rows, (n,) int64, or shares of the classes, (n, K): those of the innermost `given`.
+    """The labels of n rows, (n,) int64, or shares of the classes or numbers, (n, K): those of the innermost `given`.
 
     They are repeated where the rows are several batches of its examples, one below the other.
     """
@@ -54,7 +64,7 @@ def labels_at_hand(n: int) -> Tensor:
 
 
 def look_up(table: nn.Embedding, y: Tensor) -> Tensor:
-    """Rows of a table of classes (K, d) for labels (n,), (n, d); for shares of classes (n, K) the rows' means."""
+    """Rows of a table (K, d) for labels (n,), (n, d); for numbers or shares of classes (n, K) sums of rows by them."""
     return y.to(table.weight.dtype) @ table.weight[: y.shape[1]] if y.dim() == 2 else table(y)
 
 
@@ -75,6 +85,11 @@ class Labelled(Protocol):
     def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The same stream, as batches (n, ...) with their labels (n,) int64."""
         ...
+
+
+def known_of(data: Data) -> Tensor | None:
+    """What the examples of a set are conditioned on: numbers (n, k) where it has some, else labels (n,); or None."""
+    return data.labels if data.conditions is None else data.conditions
 
 
 def classes_in(data: Data) -> int:
@@ -100,13 +115,15 @@ def no_labels(data: Data) -> str:
     )
 
 
-def class_number(name: int | str, names: Sequence[str], classes: int) -> int:
+def class_number(name: float | str, names: Sequence[str], classes: int) -> int:
     """The number of a class that a person named; UserError with the nearest names where there is none."""
     folded = {known.casefold(): i for i, known in enumerate(names)}
     if isinstance(name, str) and name.casefold() in folded:
         return names.index(name) if name in names else folded[name.casefold()]
     try:
         number = int(name)
+        if number != float(name):
+            raise ValueError(name)
     except ValueError:
         near = difflib.get_close_matches(str(name).casefold(), folded, 3, 0.5)
         known = ", ".join(names[folded[n]] for n in near) or f"0 to {classes - 1}"
@@ -114,6 +131,21 @@ def class_number(name: int | str, names: Sequence[str], classes: int) -> int:
     if not 0 <= number < classes:
         raise UserError(f"there is no class {number}; this model has the classes 0 to {classes - 1}")
     return number
+
+
+def numbers_asked(y: Asked, n: int, names: Sequence[str]) -> Tensor:
+    """Numbers (n, k) out of what a person asked for, a row for all or one for each; UserError for anything else."""
+    said = f"({', '.join(names)})" if names else "of its numbers"
+    try:
+        found = torch.as_tensor(y) if not isinstance(y, int | str) else None
+    except (TypeError, ValueError):
+        found = None
+    k = len(names)
+    if found is None or found.dtype == torch.bool or tuple(found.shape) not in ((k,), (n, k)):
+        raise UserError(f"this model is conditioned on {k} numbers; give a row {said} for all, or ({n}, {k})")
+    if not torch.compiler.is_compiling() and not bool(torch.isfinite(found).all()):
+        raise UserError(f"a row {said} holds NaN or infinite numbers; give finite ones")
+    return found.to(torch.float32 if not found.is_floating_point() else found.dtype).expand(n, k)
 
 
 def class_numbers(y: Asked, n: int, names: Sequence[str], classes: int) -> Tensor:

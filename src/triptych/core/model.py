@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
@@ -12,9 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core.data import LARGEST, Data, Shape
-from triptych.core.labels import CLASSES, Asked, class_numbers, draw_labels, frequencies_of
+from triptych.core.labels import (
+    CLASSES,
+    Asked,
+    Numbers,
+    class_numbers,
+    draw_labels,
+    frequencies_of,
+    given,
+    numbers_asked,
+)
 from triptych.core.share import draw
 from triptych.errors import Missing, UserError
+
+KNOWN = 1_024
+"""Rows of the training data that a model conditioned on numbers keeps, to draw from."""
 
 
 @dataclass(frozen=True)
@@ -168,40 +181,89 @@ class Sampler(Latent):
 
 
 class Conditional(Model):
-    """Can be conditioned on classes: `sample`, `decode`, `encode` and `log_prob` take y, one label an example.
+    """Can be conditioned on classes, or on numbers: `sample`, `decode`, `encode` and `log_prob` take y.
 
-    y is a class for all, by number or name, or (n,) int64, or a list of n; None: labels drawn at the data's
-    frequencies, the same for the same n (`log_prob`: the density of x whatever its class).
+    Of classes y is one for all, by number or name, or (n,) int64, or a list of n; of k numbers a row (k,) for all, or
+    (n, k), in the data's units. None: drawn as in the training data, the same for the same n (`log_prob`: the density
+    of x whatever its class).
     """
 
     classes: int
-    """number of classes K; 0: this one is unconditional"""
+    """number of classes K; 0: it is conditioned on none"""
     class_names: tuple[str, ...] = ()
     """of the K classes, where the data name them"""
     frequencies: Tensor
     """(K,) shares of the classes in the training data, saved with the weights"""
+    numbers: int
+    """how many numbers k it is conditioned on; 0: none"""
+    number_names: tuple[str, ...] = ()
+    """(k,) of them"""
+    known: Tensor
+    """(KNOWN, k) of the training data, from which they are drawn where none are given"""
+    centre_of_numbers: Tensor
+    scale_of_numbers: Tensor
 
     def use_classes(self, k: int) -> None:
-        """To be called once, by the constructor: how many classes there are."""
-        self.classes = k
+        """To be called once, by the constructor: how many classes there are, or how many `Numbers`."""
+        self.numbers = k if isinstance(k, Numbers) else 0
+        self.classes = k = k - self.numbers
         # an unconditional model has no more weights than before there were classes
         self.register_buffer("frequencies", torch.full((k,), 1 / max(k, 1)), persistent=k > 0)
+        if self.numbers:
+            self.register_buffer("known", torch.zeros(KNOWN, self.numbers))
+            self.register_buffer("centre_of_numbers", torch.zeros(self.numbers))
+            self.register_buffer("scale_of_numbers", torch.ones(self.numbers))
+
+    @property
+    def conditioned(self) -> bool:
+        """Whether it is conditioned on anything."""
+        return self.classes > 0 or self.numbers > 0
 
     def know_classes(self, data: Data) -> None:
-        """Take the frequencies and names of the classes from the training data."""
+        """Take the frequencies and names of the classes from the training data; or rows, scale and names of numbers."""
         if self.classes:
             self.frequencies.copy_(frequencies_of(data, self.classes))
             self.class_names = tuple(data.classes)
+        if self.numbers:
+            assert data.conditions is not None
+            c = data.conditions.double()
+            self.known.copy_(c[torch.arange(KNOWN) * len(c) // KNOWN])
+            self.centre_of_numbers.copy_(c.mean(0))
+            spread = c.std(0, correction=0)
+            self.scale_of_numbers.copy_(spread.where(spread > 0, 1.0))
+            self.number_names = tuple(data.condition_names)
 
     def labels(self, y: Asked, n: int, seed: int = 0) -> Tensor | None:
-        """The labels (n,) int64 that n examples are conditioned on, on the model's device; None without classes.
+        """What n examples are conditioned on, on the model's device: labels (n,) int64, or numbers (n, k); or None.
 
         UserError for a class that is not there, and for another number of labels than n.
         """
+        if self.numbers:
+            if y is None:
+                return self.known[draw_labels(torch.ones(KNOWN), n, seed).to(self.device)]
+            names = self.number_names or tuple(f"number {i + 1}" for i in range(self.numbers))
+            return numbers_asked(y, n, names).to(self.known)
         if not self.classes:
             return super().labels(y, n, seed)
         drawn = draw_labels(self.frequencies, n, seed) if y is None else y
         return class_numbers(drawn, n, self.class_names, self.classes).to(self.device)
+
+    def inner(self, y: Tensor | None) -> Tensor | None:
+        """What networks see of `labels`: numbers in units of their spread in the training data; labels unchanged."""
+        if y is None or not self.numbers:
+            return y
+        return (y.to(self.known) - self.centre_of_numbers) / self.scale_of_numbers
+
+    def given(self, y: Asked, n: int) -> AbstractContextManager[None]:
+        """Inside it the networks are conditioned on y for n examples, as it is asked for."""
+        return given(self.inner(self.labels(y, n)))
+
+    def check_given(self, y: Asked) -> None:
+        """UserError for a density of x whatever the numbers are that it is conditioned on: there is none."""
+        if self.numbers and y is None:
+            raise UserError(
+                f"this is a density given {', '.join(self.number_names) or 'numbers'}; say which, by log_prob(x, y)"
+            )
 
     @abstractmethod
     def decode(self, z: Tensor, y: Asked = None) -> Tensor: ...
@@ -215,10 +277,29 @@ class Conditional(Model):
     def log_joint(self, x: Tensor) -> Tensor:
         """log p(x, c) = log p(x | c) + log p(c) of public examples for every class c, (n, K), in nats.
 
-        Its softmax is the classifier by Bayes' rule, its log-sum-exp the density of x.
+        Its softmax is the classifier by Bayes' rule, its log-sum-exp the density of x. Where a density is estimated by
+        random numbers, they are the same for every class: what differs between classes is then known the better.
         """
-        log_p = [self.log_prob(x, torch.full((x.shape[0],), c, device=x.device)) for c in range(self.classes)]
+        log_p, devices = [], [self.device] if self.device.type == "cuda" else []
+        for c in range(self.classes):
+            with torch.random.fork_rng(devices) if c + 1 < self.classes else nullcontext():
+                log_p.append(self.log_prob(x, torch.full((x.shape[0],), c, device=x.device)))
         return torch.stack(log_p, 1) + self.frequencies.to(log_p[0]).log()
+
+
+class Classifier(Conditional):
+    """Tells the classes of examples by a network of its own, q(y|x)."""
+
+    @abstractmethod
+    def log_classes(self, x: Tensor) -> Tensor:
+        """log q(y|x) of public examples for every class, (n, K), in nats, differentiable."""
+
+
+def conditions_of(model: Model, data: Data) -> Tensor | None:
+    """What examples are conditioned on for a model: their labels (n,) or numbers (n, k); None for nothing."""
+    if not isinstance(model, Conditional) or not model.conditioned:
+        return None
+    return data.conditions if model.numbers else data.labels
 
 
 def class_count(model: Model) -> int:
@@ -328,15 +409,24 @@ class ConditionalSpec(ModelSpec):
     _: KW_ONLY
     classes: int | Literal["auto"] = field(default=0, metadata={"later": True})
     """classes that the networks are conditioned on: how many, auto for those of the data, 0 for none"""
+    numbers: int = field(default=0, metadata={"later": True})
+    """numbers that the networks are conditioned on: as many as --given names, filled in before the run starts"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.classes != "auto" and not 0 <= self.classes <= CLASSES:
             raise UserError(f"model.classes is {self.classes}; give auto, or a number up to {CLASSES:,}")
+        if self.numbers and self.classes:
+            raise UserError("a network is conditioned on classes or on numbers; leave model.classes or --given out")
 
     @property
     def k(self) -> int:
-        """How many classes the networks are built for; UserError while nobody has looked at the data."""
+        """How many classes the networks are built for, or how many `Numbers`.
+
+        UserError while nobody has looked at the data.
+        """
+        if self.numbers:
+            return Numbers(self.numbers)
         if self.classes == "auto":
             raise UserError("model.classes is auto, and what is built needs their number")
         return self.classes

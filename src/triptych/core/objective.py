@@ -11,7 +11,7 @@ from torch import Tensor
 
 from triptych.core.data import Data
 from triptych.core.labels import Labelled
-from triptych.core.model import Model, class_count
+from triptych.core.model import Conditional, Model
 from triptych.core.quantity import Quantity
 
 
@@ -43,15 +43,15 @@ class Move:
 
 
 def examples(model: Model, batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Batches of a stream, each with the labels (n,) that the model is conditioned on: None where it has no classes.
+    """Batches of a stream, each with what the networks are conditioned on: labels (n,), numbers (n, k), or None.
 
     `given(y)` around the calls of the players conditions them on these.
     """
-    if not class_count(model):
+    if not isinstance(model, Conditional) or not model.conditioned:
         return ((x, None) for x in batches)
     if not isinstance(batches, Labelled):
         raise TypeError(f"the model has classes, and these batches ({type(batches).__name__}) have no labels")
-    return batches.labelled
+    return ((x, model.inner(y)) for x, y in batches.labelled)
 
 
 class Objective(ABC):
@@ -69,6 +69,10 @@ class Objective(ABC):
 
     def check(self, model: Model, data: Data, steps: int = 0) -> None:
         """Raise UserError when this objective cannot train this model on this data in so many steps."""
+
+    def visible(self, data: Data, seed: int) -> Data:
+        """What its steps draw from: the training data, without what of them it may not see. Default: all of them."""
+        return data
 
     def prepare(self, model: Any, data: Data) -> None:
         """Once, before the first step of a fresh run: what the model must know of the data beforehand (its scale)."""

@@ -22,6 +22,8 @@ class DataSpec(Preparation):
     """a name from `triptych data list`, a folder, an archive or an array file"""
     split: Split = "train"
     """the part that is trained on"""
+    given: tuple[str, ...] = field(default=(), metadata={"later": True})
+    """columns of a table, or known factors of pictures, that examples are made to: p(x | c) is learned"""
 
     def __post_init__(self) -> None:
         super().__post_init__()

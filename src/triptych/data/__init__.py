@@ -100,4 +100,4 @@ def load(name_or_path: str | Path, split: Split = "train", **options: Any) -> Da
 def load_spec(spec: DataSpec, split: Split | None = None) -> Data:
     """The examples of a recipe's data; of another split where one is given."""
     options = {f.name: getattr(spec, f.name) for f in dataclasses.fields(Preparation)}
-    return load(spec.name, split=split or spec.split, **options)
+    return load(spec.name, split=split or spec.split, **options).conditioned_on(spec.given)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from triptych.core import Data, to_inner
 from triptych.core.data import InParts
-from triptych.core.labels import no_labels
+from triptych.core.labels import known_of, no_labels
 from triptych.core.share import Share
 from triptych.errors import UserError
 
@@ -60,9 +60,10 @@ class Batches:
 
     @property
     def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same stream, with the labels (n,) int64 of each batch. UserError where the data have none."""
-        law = self.data.distribution
-        if self.data.labels is None or not (law is None or isinstance(law, InParts)):
+        """The same stream, with what each batch is conditioned on: numbers (n, k) where there are some, else labels
+        (n,) int64. UserError where the data have neither."""
+        law, known = self.data.distribution, known_of(self.data)
+        if known is None or not (law is None or isinstance(law, InParts)):
             raise UserError(no_labels(self.data))
         while True:
             if isinstance(law, InParts):
@@ -70,7 +71,7 @@ class Batches:
                 x, y = law.draw_labelled(self.batch, self._generator)
                 yield x[self._ours].to(self.device), y[self._ours].to(self.device)
             else:
-                y = self.data.labels[self._indices(self.drawn)[self._ours]]
+                y = known[self._indices(self.drawn)[self._ours]]
                 yield next(self), y.to(self.device)
 
     def __next__(self) -> Tensor:
@@ -174,8 +175,9 @@ class InOrder:
 
     @property
     def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same with the labels (k,) int64 of each batch. UserError where the data have none."""
-        if self.data.labels is None:
+        """The same with what each batch is conditioned on, as of `Batches`. UserError where the data have nothing."""
+        known = known_of(self.data)
+        if known is None:
             raise UserError(no_labels(self.data))
-        labels = self.data.labels[: self.limit].split(self.batch)
+        labels = known[: self.limit].split(self.batch)
         return ((x, y.to(self.device)) for x, y in zip(self, labels, strict=True))

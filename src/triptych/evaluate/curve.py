@@ -13,7 +13,7 @@ from triptych.evaluate.while_training import during_training, left_out_along, of
 from triptych.figures.charts import panels
 from triptych.metrics.features.contrasts import SEEDS
 from triptych.run import data as run_data
-from triptych.run import schema
+from triptych.run import json_types, schema
 from triptych.run.folder import Run
 from triptych.system.files import write_json
 from triptych.system.progress import bars
@@ -74,7 +74,7 @@ def draw_curve(run: Run) -> Path | None:
     lines, known = curve(run), quantities()
     charts, powers = {}, []
     for name in of_features():
-        points = [(float(line["images"]), float(line[name])) for line in lines if schema.is_number(line.get(name))]
+        points = [(float(line["images"]), float(line[name])) for line in lines if json_types.is_number(line.get(name))]
         if len(points) > 1 and len(charts) < SHOWN:
             title = known[name].name
             charts[title] = {run.name: [points]}

@@ -1,8 +1,9 @@
-"""Classes that a person asks for, as labels of samples and of walks through a latent space."""
+"""Classes and numbers that a person asks for, as conditions of samples and of walks through a latent space."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -10,11 +11,11 @@ from torch import Tensor
 
 from triptych.core import Conditional, Data, Model
 from triptych.core.labels import class_number
-from triptych.errors import UserError
+from triptych.errors import UserError, nearest
 from triptych.models import latent_space
 
-Ends = list[tuple[int, int]]
-"""For each row of a walk the class that it begins with and the one that it ends with."""
+Ends = list[tuple[int | Tensor, int | Tensor]]
+"""For each row of a walk the class, or the row of numbers (k,), that it begins with and the one that it ends with."""
 
 
 def numbers_asked(model: Model, asked: Sequence[str]) -> list[int]:
@@ -43,18 +44,47 @@ def labels_asked(model: Model, asked: Sequence[str], n: int) -> Tensor | None:
     return torch.tensor([numbers[i * len(numbers) // n] for i in range(n)])
 
 
+def numbers_given(model: Model, words: Sequence[str], n: int) -> Tensor | None:
+    """Numbers (n, k) of samples by the words of --given, NAME=VALUE each; None: none is asked, and they are drawn.
+
+    UserError for a model that is conditioned on none, for a name that is not there or lacks, and for what is no number.
+    """
+    if not words:
+        return None
+    if not isinstance(model, Conditional) or not model.numbers:
+        raise UserError(
+            f"this {type(model).__name__} is conditioned on no numbers; leave --given out, or train a recipe with it"
+        )
+    names, found = model.number_names, dict[str, float]()
+    for word in words:
+        name, is_given, text = word.rpartition("=")
+        if not is_given:
+            raise UserError(f"--given {word} has no value; write NAME=VALUE, such as {names[0]}=1")
+        if name not in names:
+            raise UserError(f"this model is not conditioned on {name!r}; {nearest(name, names, 'it has other names')}")
+        try:
+            found[name] = float(text)
+        except ValueError:
+            raise UserError(f"--given {word}: {text!r} is no number; give one, such as {name}=1") from None
+        if not math.isfinite(found[name]):
+            raise UserError(f"--given {word}: give a finite number")
+    if lacking := [name for name in names if name not in found]:
+        raise UserError(f"--given lacks {', '.join(lacking)}; a sample is made to all of {', '.join(names)}")
+    return torch.tensor([found[name] for name in names]).expand(n, -1)
+
+
 def ends_asked(model: Model, asked: Sequence[str], rows: int) -> Ends:
     """The classes of `rows` paths: one, held; or two, from the first to the second; without any the first of all.
 
-    None of a model without classes.
+    Of a model that is conditioned on numbers the mean of each is held. None of a model without either.
     """
     numbers = numbers_asked(model, asked)
     if len(numbers) > 2:
         raise UserError(f"a path goes from one class to another, and {len(numbers)} were named; give one or two")
-    if not isinstance(model, Conditional) or not model.classes:
+    if (held := latent_space.one_class(model)) is None:
         return []
-    numbers = numbers or [0]
-    return [(numbers[0], numbers[-1])] * rows
+    first, last = (numbers[0], numbers[-1]) if numbers else (held, held)
+    return [(first, last)] * rows
 
 
 def ends_of_examples(model: Model, asked: Sequence[str], data: Data, rows: Sequence[int]) -> Ends:
@@ -62,19 +92,23 @@ def ends_of_examples(model: Model, asked: Sequence[str], data: Data, rows: Seque
     labels = latent_space.labels_for(model, data, rows)
     if labels is None or asked:
         return ends_asked(model, asked, len(rows) - 1)
-    known = labels.tolist()
+    known: list[int | Tensor] = labels.tolist() if labels.dim() == 1 else list(labels)
     return list(itertools.pairwise(known))
 
 
-def labels_along(model: Model, ends: Sequence[tuple[int, int]], columns: int) -> Tensor | None:
-    """Labels of paths (rows · columns,), or where a class changes shares of both, (rows · columns, K)."""
+def labels_along(model: Model, ends: Ends, columns: int) -> Tensor | None:
+    """Labels of paths (rows · columns,), or where a class changes shares of both, (rows · columns, K).
+
+    Numbers change evenly from one end to the other, (rows · columns, k).
+    """
     if not ends or not isinstance(model, Conditional):
         return None
-    if all(a == b for a, b in ends):
+    if model.classes and all(a == b for a, b in ends):
         return torch.tensor([a for a, _ in ends]).repeat_interleave(columns)
-    t = torch.linspace(0, 1, columns)
-    shares = torch.zeros(len(ends), columns, model.classes)
-    for row, (a, b) in zip(shares, ends, strict=True):
-        row[:, a] += 1 - t
-        row[:, b] += t
-    return shares.flatten(0, 1)
+    t = torch.linspace(0, 1, columns)[:, None]
+    places = torch.eye(model.classes)
+
+    def row(end: int | Tensor) -> Tensor:
+        return places[end] if isinstance(end, int) else end.cpu()
+
+    return torch.cat([(1 - t) * row(a) + t * row(b) for a, b in ends])

@@ -62,6 +62,11 @@ def embed(
     """Export what the page needs of a run; parts are named with `name` in front. What is left out is announced."""
     images = len(model.shape) == 3
     about = describe(run, model, precision)
+    if "given" in about:
+        raise UserError(
+            f"{run.path} is conditioned on {', '.join(about['given'])}, and the explorer has classes alone; "
+            "`triptych sample --given` makes examples of it"
+        )
     made = Embedded(
         {
             "name": printable(title),

@@ -136,4 +136,5 @@ def examples(found: Run, where: str | None, n: int | None, announce: Callable[[s
     if announce is not None and not there.own:
         announce(there.said())
     labels = source.labels[:n] if there.own and source.labels is not None else None
-    return replace(source, x=source.x[:n], labels=labels, factors={}), there.own
+    conditions = None if source.conditions is None else source.conditions[:n]
+    return replace(source, x=source.x[:n], labels=labels, conditions=conditions, factors={}), there.own

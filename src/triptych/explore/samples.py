@@ -10,7 +10,7 @@ from pathlib import Path
 from triptych.core import Model, Sampler
 from triptych.core.model import choose_steps
 from triptych.errors import UserError
-from triptych.explore.classes import labels_asked
+from triptych.explore.classes import labels_asked, numbers_given
 from triptych.explore.output import BatchNorm, check_target, opened, shows_data, train_data, usual, write_examples
 from triptych.models import code_density, latent_space
 from triptych.models.families import Autoencoder, Codes, codes_of_data
@@ -38,6 +38,7 @@ def write_samples(
     steps: int | None = None,
     guidance: float | None = None,
     classes: Sequence[str] = (),
+    given: Sequence[str] = (),
     data: str | None = None,
 ) -> Path:
     """Write n samples; returns the file or folder. The name of `out` says what is written:
@@ -50,9 +51,10 @@ def write_samples(
     Gaussian of its codes), or a density that is fitted to the codes of the run's training examples now: one Gaussian,
     or a mixture of `components` (where not given, as many as the BIC chooses). A flow is there where the run trained
     one. `solver`, `steps` and `guidance` are of models that make samples in steps. `classes` are numbers or names of
-    classes, of several as many samples each, one class after the other; none: drawn at the data's frequencies. `data`
-    says where the run's own examples are, if they have moved: for those codes, for the names of columns and for what
-    points are drawn over.
+    classes, of several as many samples each, one class after the other; none: drawn at the data's frequencies. `given`
+    are NAME=VALUE words for the numbers that a model is conditioned on; none: rows of the training data. `data` says
+    where the run's own examples are, if they have moved: for those codes, for the names of columns and for what points
+    are drawn over.
     """
     if n < 1 or batch < 1:
         raise UserError(f"{n} samples in batches of {batch} were asked for; both must be at least 1")
@@ -67,7 +69,7 @@ def write_samples(
     found, model = opened(run, which, bn=bn, device=device, model=model)
     choose_steps(model, solver, steps)
     choose_guidance(model, guidance)
-    y = labels_asked(model, classes, n)
+    y = labels_asked(model, classes, n) if classes else numbers_given(model, given, n)
     if not isinstance(model, Sampler):
         raise UserError(f"{found.path} holds {type(model).__name__}, which cannot sample; choose another run")
     pictures = len(model.shape) == 3
@@ -89,5 +91,5 @@ def write_samples(
         with latent_space.without_second_stage(model) if codes == "prior" else nullcontext():
             of_class = {} if y is None else {"y": y}  # a stranger's model need not know of classes
             x = model.sample(n, seed=seed, temperature=temperature, batch=batch, **of_class).cpu()
-    several = 1 if y is None else len(y.unique())
+    several = 1 if y is None or y.dim() == 2 else len(y.unique())
     return write_examples(x, found, beside, model, target, kind, n // several if several > 1 else None)

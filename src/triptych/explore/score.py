@@ -24,7 +24,7 @@ from triptych.errors import UserError
 from triptych.explore.output import examples, opened
 from triptych.figures import tiles
 from triptych.metrics.comparison import pick, subset
-from triptych.metrics.likelihood import exact, variational
+from triptych.metrics.likelihood import exact, given_to, variational
 from triptych.models import latent_space
 from triptych.models.observed import Observed
 from triptych.objectives.likelihoods import Bounded
@@ -70,9 +70,9 @@ def strangeness(run: Run, model: Model, data: Data, typical: float | None, seed:
         torch.manual_seed(seed)
         objective = run.recipe.objective
         if isinstance(model, Density):
-            found["nll"] = -exact(model, data.x)[0]
+            found["nll"] = -exact(model, data.x, given=given_to(model, data))[0]
         elif isinstance(model, Observed) and isinstance(objective, Bounded):
-            found["nll"] = -variational(model, objective, data.x)[0]
+            found["nll"] = -variational(model, objective, data.x, given=given_to(model, data))[0]
     if "nll" in found and typical is not None:
         found["atypicality"] = (found["nll"] - typical).abs()
     if isinstance(model, Encoder) and not isinstance(model, Density):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from triptych.core import Latent, Model
 from triptych.errors import UserError
-from triptych.explore.classes import ends_asked, ends_of_examples, labels_along, numbers_asked
+from triptych.explore.classes import Ends, ends_asked, ends_of_examples, labels_along, numbers_asked
 from triptych.explore.output import BatchNorm, opened
 from triptych.figures import planes, tiles
 from triptych.models import latent_space
@@ -147,11 +147,11 @@ def write_sweep(
         own = latent_space.labels_for(model, there.held_out(), [real])
         base = latent_space.encode(space, latent_space.public(there.held_out(), [real]), y=own)[0]
         name = f"traversal-{real}.png"
-        held = held if own is None or classes else int(own[0])
+        held = held if own is None or classes else own[0] if own.dim() == 2 else int(own[0])
     axes = list(dims) or latent_space.strongest(space, base, codes, rows, held)
     z = latent_space.sweep(base, codes, axes, columns, reach).view(len(axes), columns, -1)
     folder = Path(out) if out is not None else found.path / "sweep"
-    ends = [] if held is None else [(held, held)] * len(axes)
+    ends: Ends = [] if held is None else [(held, held)] * len(axes)
     files = [draw_paths(there, space, z, folder / name, [f"z[{i}]" for i in axes], ends)]
     if animate and len(model.shape) == 3:
         files.append(animation(space, z, folder / name.replace(".png", ".webp"), ends))
@@ -164,7 +164,7 @@ def draw_paths(
     z: Tensor,
     path: Path,
     labels: Sequence[str] = (),
-    ends: Sequence[tuple[int, int]] = (),
+    ends: Ends | None = None,
 ) -> Path:
     """Decode codes (rows, columns, latent) and draw them: a sheet of images, or curves over 2-D data.
 
@@ -172,21 +172,21 @@ def draw_paths(
     so that a curve is one.
     """
     if len(model.shape) == 3:
-        x = latent_space.decode(model, z.flatten(0, 1), y=labels_along(model, ends, z.shape[1]))
+        x = latent_space.decode(model, z.flatten(0, 1), y=labels_along(model, ends or [], z.shape[1]))
         return tiles.grid(x, path, columns=z.shape[1], labels=labels)
     if model.shape != (2,) or there is None:
         raise UserError(f"paths of {model.shape[0]}-dimensional vectors cannot be drawn; use `triptych sample`")
     between = torch.linspace(0, 1, FINE + 1)[:-1, None].to(z)
     fine = torch.stack([torch.lerp(a, b, between) for line in z for a, b in itertools.pairwise(line[:, None])])
     fine = torch.cat([fine.view(len(z), -1, z.shape[2]), z[:, -1:]], dim=1)
-    x = latent_space.decode(model, fine.flatten(0, 1), y=labels_along(model, ends, fine.shape[1]))
+    x = latent_space.decode(model, fine.flatten(0, 1), y=labels_along(model, ends or [], fine.shape[1]))
     x = x.view(*fine.shape[:2], 2)
     return planes.paths(x, there.train, path, every=FINE, labels=labels)
 
 
-def animation(model: Latent, z: Tensor, path: Path, ends: Sequence[tuple[int, int]] = ()) -> Path:
+def animation(model: Latent, z: Tensor, path: Path, ends: Ends | None = None) -> Path:
     """There and back along the columns of z (rows, columns, latent), all rows side by side in each frame."""
-    x = latent_space.decode(model, z.flatten(0, 1), y=labels_along(model, ends, z.shape[1]))
+    x = latent_space.decode(model, z.flatten(0, 1), y=labels_along(model, ends or [], z.shape[1]))
     x = x.view(*z.shape[:2], *model.shape)
     frames = [tiles.tile(x[:, j]) for j in range(x.shape[1])]
     return tiles.loop(frames + frames[-2:0:-1], path, seconds=0.12)

@@ -155,11 +155,14 @@ def saved_program(graph: Graph) -> bytes:
 
 
 def run_onnx(content: bytes) -> Callable[..., Tensor]:
-    """What an ONNX model with one output computes of its inputs, on the CPU."""
+    """What an ONNX model with one output computes of its inputs, on the CPU. NotExportable where nothing can run it."""
     onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as e:  # its exceptions share no class
+        raise NotExportable(f"the graph cannot be run ({reason(e)})") from e
     names = [i.name for i in session.get_inputs()]
 
     def run(*given: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,8 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import Conditional, Density, Encoder, Latent, Model, to_inner
-from triptych.core.labels import given
-from triptych.core.model import class_count
 from triptych.errors import UserError
 from triptych.models.families import Autoencoder
 from triptych.models.layers.bijections import Transform
@@ -33,7 +32,7 @@ class Wanted:
 def score(model: Model, x: Tensor, y: Tensor | None) -> Tensor:
     """What the critic says of public examples, (n,)."""
     assert model.adversary is not None
-    with given(y):
+    with model.given(y, x.shape[0]) if isinstance(model, Conditional) else nullcontext():
         return getattr(model, model.adversary)(to_inner(x)).reshape(x.shape[0])
 
 
@@ -95,8 +94,8 @@ class Graph(nn.Module):
 
     @property
     def labelled(self) -> bool:
-        """Whether labels go in."""
-        return class_count(self.model) > 0
+        """Whether labels, or numbers, go in."""
+        return isinstance(self.model, Conditional) and self.model.conditioned
 
     def forward(self, given: Tensor, y: Tensor | None = None) -> Tensor:
         if self.codes is not None:

@@ -13,7 +13,6 @@ import torch
 
 from triptych import __version__
 from triptych.core import Conditional, Latent, Model, encode
-from triptych.core.model import class_count
 from triptych.errors import UserError
 from triptych.export import formats
 from triptych.export.formats import NotExportable
@@ -131,6 +130,8 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
     if isinstance(model, Conditional) and model.classes:
         told["classes"] = list(model.class_names) or [str(c) for c in range(model.classes)]
         told["frequencies"] = model.frequencies.tolist()
+    if isinstance(model, Conditional) and model.numbers:
+        told["given"] = list(model.number_names)
     if run.origin():
         told["origin"] = list(run.origin())
     if (typed := run.typed()) is not None:
@@ -164,8 +165,9 @@ def sides(graph: Graph) -> dict[str, Any]:
     names = (("input", graph.part.input), ("output", graph.part.output))
     found: dict[str, Any] = {side: {"name": name} | known.get(name, number) for side, name in names}
     if graph.labelled:
-        k = class_count(model)
-        found["labels"] = {"name": "y", "shape": [], "range": [0, k - 1]}
+        assert isinstance(model, Conditional)
+        k, given = model.classes, {"name": "y", "shape": [model.numbers], "range": None}
+        found["labels"] = {"name": "y", "shape": [], "range": [0, k - 1]} if k else given
     return found
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from triptych.core import Data, Density, Latent, Model, Sampler
-from triptych.core.labels import given
+from triptych.core import Conditional, Data, Density, Latent, Model, Sampler
 from triptych.core.model import Stepwise, class_count, decoded
 from triptych.errors import UserError
 from triptych.figures.canvas import PALETTE, _save
 from triptych.figures.planes import dear, draw_plane, plane_image, view
 from triptych.figures.tiles import grid, loop, tile
 from triptych.models.families import FlowModel
+from triptych.models.latent_space import one_class
 from triptych.models.layers.bijections import Compose, Permutation, Standardize, Transform
 
 TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -56,8 +57,8 @@ def warp(model: Latent, data: Data, path: str | Path, lines: int = 21, extent: f
     one = torch.stack([torch.stack([t.expand_as(fine), fine], 1) for t in ticks])
     rows = torch.cat([one, one.flip(2)])
     with torch.no_grad():
-        z, one_class = rows.flatten(0, 1).to(model.device), 0 if class_count(model) else None
-        bent = decoded(model, z, model.labels(one_class, len(z)), len(z)).cpu().view(rows.shape)
+        z, held = rows.flatten(0, 1).to(model.device), one_class(model)
+        bent = decoded(model, z, model.labels(held, len(z)), len(z)).cpu().view(rows.shape)
     figure, (base, space) = _panels(2)
     draw_plane(space, torch.zeros(0, 2), data)
     for axes, paths in ((base, rows), (space, bent)):
@@ -65,7 +66,7 @@ def warp(model: Latent, data: Data, path: str | Path, lines: int = 21, extent: f
             axes.plot(*line.T.numpy(), color=PALETTE[i >= lines], linewidth=0.5, alpha=0.8)
     base.set_aspect("equal")
     base.set_title("z", fontsize=9)
-    space.set_title("x = f⁻¹(z)" if one_class is None else "x = f⁻¹(z), class 0", fontsize=9)
+    space.set_title("x = f⁻¹(z), class 0" if class_count(model) else "x = f⁻¹(z)", fontsize=9)
     space.set_xlim(centre[0] - half, centre[0] + half)
     space.set_ylim(centre[1] - half, centre[1] + half)
     return _save(figure, path)
@@ -79,7 +80,7 @@ def stages(model: Sampler, data: Data, path: str | Path, panels: int = 5) -> Pat
     """
     _view(model, data)
     z = model.prior(2_000, torch.Generator().manual_seed(0))
-    with torch.no_grad(), given(model.labels(None, len(z))):
+    with torch.no_grad(), model.given(None, len(z)) if isinstance(model, Conditional) else nullcontext():
         found = _at_times(model, z, panels) if isinstance(model, Stepwise) else _between_layers(model, z, panels)
     colours = torch.atan2(z[:, 1], z[:, 0]).cpu().numpy()
     figure, axes = _panels(len(found))

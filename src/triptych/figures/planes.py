@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from triptych.core import Data, Density, Model, Sampler
+from triptych.core import Conditional, Data, Density, Model, Sampler
 from triptych.core.labels import given
 from triptych.core.model import affordable, class_count
 from triptych.figures.canvas import FAINT, PALETTE, _canvas, _save, rendered, save_picture
@@ -56,8 +56,9 @@ def plane_of(model: Sampler, data: Data) -> Image.Image:
     Of a model with classes in their colours.
     """
     n = affordable(SAMPLES, model.cost.sample, SAMPLE_PASSES, FEWEST)
-    if (y := model.labels(None, n)) is None:
+    if not class_count(model):
         return plane_image(model.sample(n, seed=0), data, model)
+    y = model.labels(None, n)
     return plane_image(model.sample(n, seed=0, y=y), data, model, y)
 
 
@@ -132,6 +133,8 @@ def dear(model: Model) -> bool:
 @torch.no_grad()
 def _contours(axes: Axes, model: Model, centre: tuple[float, float], half: float) -> list[str]:
     """Draws them, and says in words what was saved."""
+    if isinstance(model, Conditional) and model.numbers:
+        return []  # another density for each condition
     n = SIDES[dear(model)]
     line = torch.linspace(-half, half, n)
     y, x = torch.meshgrid(line + centre[1], line + centre[0], indexing="ij")

@@ -1,4 +1,4 @@
-"""A conditional density as a classifier, by Bayes' rule."""
+"""Models as classifiers: a conditional density by Bayes' rule, and a VAE that was trained with some labels."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from triptych.core import Comparison, Conditional, Density, Metric, Quantity, Value
-from triptych.core.model import affordable, class_count
+from triptych.core import Comparison, Conditional, Data, Density, Metric, Quantity, Value, to_inner, to_public
+from triptych.core.model import Classifier, affordable, class_count
 from triptych.metrics.comparison import counted, subset
 
 PASSES, FEW = 2_000_000, 100
@@ -81,21 +81,69 @@ class Bayes(Metric):
         more = 100 if model.device.type != "cpu" else 1
         passes = more * PASSES / (1 if len(model.shape) == 1 else 50)
         real = subset(comparison.real, affordable(self.points, model.cost.likelihood, passes, FEW), self.seed)
-        assert real.labels is not None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            p, told = log_joint(model, real.x).softmax(1).max(1)
-        right = told == real.labels
-        commonest = model.frequencies.max().item()
-        note = f"{len(real):,} of {len(comparison.real):,} held-out examples, {model.classes} classes, p(c) of training"
-        share = right.double()
-        accuracy = (share.mean().item(), (share.std() / len(share) ** 0.5).item())
-        found = {
-            "bayes_accuracy": comparison.value(
-                accuracy, seed=self.seed, floor=commonest, note=f"{note}; floor: always the commonest class"
-            ),
-            "bayes_calibration": comparison.value(
-                calibration_error(p, right), seed=self.seed, note=f"{note}; {BINS} bins of equal width"
-            ),
-        }
-        return counted(found, len(real))
+            p = log_joint(model, real.x).softmax(1)
+        return judged("bayes", p, real, comparison, "p(c) of training", self.seed)
+
+
+def judged(name: str, p: Tensor, real: Data, comparison: Comparison, words: str, seed: int) -> dict[str, Value]:
+    """Accuracy and calibration error of probabilities p (n, K) of the classes of real examples."""
+    assert isinstance(comparison.model, Conditional)
+    assert real.labels is not None
+    sure, told = p.max(1)
+    right = told == real.labels
+    share, commonest = right.double(), comparison.model.frequencies.max().item()
+    accuracy = (share.mean().item(), (share.std() / len(share) ** 0.5).item())
+    note = f"{len(real):,} of {len(comparison.real):,} held-out examples, {p.shape[1]} classes, {words}"
+    found = {
+        f"{name}_accuracy": comparison.value(
+            accuracy, seed=seed, floor=commonest, note=f"{note}; floor: always the commonest class"
+        ),
+        f"{name}_calibration": comparison.value(
+            calibration_error(sure, right), seed=seed, note=f"{note}; {BINS} bins of equal width"
+        ),
+    }
+    return counted(found, len(real))
+
+
+@dataclass(frozen=True)
+class OwnClassifier(Metric):
+    """What a model's own classifier q(y|x) makes of held-out examples, trained with the labels of a part of the data.
+
+    - `classifier_accuracy`: how often the most probable class is the label. Its floor is the share of the commonest
+      class;
+    - `classifier_calibration`: expected calibration error of the probability of that class.
+    """
+
+    needs = Classifier
+    quantities: ClassVar[Mapping[str, Quantity]] = {
+        "classifier_accuracy": Quantity(
+            "Accuracy of the model's classifier",
+            "higher",
+            rank=54,
+            about="How often the class that the model's own classifier finds most probable is the example's label.",
+        ),
+        "classifier_calibration": Quantity(
+            "Calibration error of the model's classifier",
+            "lower",
+            rank=55,
+            about="How far the classifier's confidence lies from how often it is right.",
+        ),
+    }
+    points: int = 10_000
+    """held-out examples, at most"""
+    seed: int = 0
+
+    def applies(self, comparison: Comparison) -> str:
+        if not isinstance(comparison.model, Classifier):
+            return "the model has no classifier"
+        return "" if comparison.real.labels is not None else "the held-out examples have no labels"
+
+    @torch.no_grad()
+    def __call__(self, comparison: Comparison) -> dict[str, Value]:
+        model = comparison.model
+        assert isinstance(model, Classifier)
+        real = subset(comparison.real, self.points, self.seed)
+        parts = [model.log_classes(to_public(to_inner(x)).to(model.device)) for x in real.x.split(500)]
+        return judged("classifier", torch.cat(parts).double().exp().cpu(), real, comparison, "q(y|x)", self.seed)

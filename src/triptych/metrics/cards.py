@@ -39,6 +39,8 @@ class Card:
     _: KW_ONLY
     kind: Literal["exact", "bound", "estimate", ""] = ""
     """filled in from the estimator"""
+    classes: int | None = None
+    """K of log Σ_c p(c) p(x | c), which is summed over all of them; None where the model has none"""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", KINDS[self.estimator])
@@ -56,6 +58,8 @@ class Card:
         text = f"{self.bound} of log p over {self.space}: {self.estimator}, K = {self.draws}"
         if self.dequantisation != "none":
             text += f", {self.dequantisation} dequantisation"
+        if self.classes is not None:
+            text += f", summed over all {self.classes} classes"
         return text + (f"; {self.non_finite} of {self.examples} not finite" if self.non_finite else "")
 
 

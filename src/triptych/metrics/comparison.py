@@ -147,6 +147,7 @@ def pick(data: Data, rows: Tensor, mark: str) -> Data:
         data,
         x=data.x[rows],
         labels=None if data.labels is None else data.labels[rows],
+        conditions=None if data.conditions is None else data.conditions[rows],
         factors={k: v[rows] for k, v in data.factors.items()},
         fingerprint=f"{data.fingerprint}/{mark}" if data.fingerprint else "",
     )

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.core import Comparison, Encoder, Metric, Quantity, Value
-from triptych.core.model import class_count
+from triptych.core.model import conditions_of
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
 from triptych.metrics.comparison import counted, subset
@@ -257,7 +257,7 @@ class Disentanglement(Metric):
         data = subset(comparison.real, self.points, self.seed)
         varied = sum(len(v.unique()) > 1 for v in data.factors.values())
         assert isinstance(comparison.model, Encoder)
-        codes = encoded(comparison.model, data.x, y=data.labels)
+        codes = encoded(comparison.model, data.x, y=conditions_of(comparison.model, data))
         shuffled = codes[torch.randperm(len(codes), generator=torch.Generator().manual_seed(self.seed))]
         got, chance = self.scores(codes, data.factors), self.scores(shuffled, data.factors)
         notes = {"mig": f"histograms of {BINS} bins; ", "dci_informativeness": "1 - RMSE/σ; "}
@@ -283,6 +283,6 @@ class Disentanglement(Metric):
 
 @torch.no_grad()
 def encoded(model: Encoder, x: Tensor, batch: int = 256, y: Tensor | None = None) -> Tensor:
-    """Codes (n, latent) of uint8 images or vectors, on the CPU; of a model with classes given their labels y."""
+    """Codes (n, latent) of uint8 images or vectors, on the CPU; of a model with classes or numbers given these, y."""
     public = x.float() / 255 if x.dtype == torch.uint8 else x.float()
-    return latent_space.encode(model, public, batch, y if class_count(model) else None)
+    return latent_space.encode(model, public, batch, y)

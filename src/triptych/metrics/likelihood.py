@@ -6,19 +6,20 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from triptych.core import Comparison, Data, Density, Metric, Model, Quantity, Value, to_inner
-from triptych.core.model import affordable
+from triptych.core import Comparison, Conditional, Data, Density, Metric, Model, Quantity, Value, to_inner
+from triptych.core.model import affordable, class_count
 from triptych.core.units import bits_per_dim
 from triptych.metrics.arrays import rows
 from triptych.metrics.cards import Card, EstimateCard
-from triptych.metrics.comparison import fresh, subset
+from triptych.metrics.comparison import fresh, pick, subset
 from triptych.models.families import FlowModel, VAEModel, over_classes
 from triptych.models.flows import ode
 from triptych.models.flows.continuous import ContinuousFlow
@@ -37,16 +38,19 @@ ALONG_PASSES = 150_000
 
 
 @torch.no_grad()
-def exact(model: Model, x: Tensor, draws: int = 1, batch: int = 256) -> tuple[Tensor, Card]:
+def exact(
+    model: Model, x: Tensor, draws: int = 1, batch: int = 256, given: Tensor | None = None
+) -> tuple[Tensor, Card]:
     """log p per example (n,), float64, of a model with a density; x are public vectors or uint8 images.
 
     Images: log E_q [p(k + u) / q(u | k)] over `draws` draws of the noise, of the density on [0, 1]^D; at one draw
     in expectation a lower bound of what it is at more. The same global seed gives all models the same uniform noise.
+    `given` are the numbers (n, k) of a model that is conditioned on some: then it is log p(x | c).
     """
     images = x.dtype == torch.uint8
     parts = [
-        torch.logsumexp(torch.stack([log_density(model, part) for _ in range(draws)]).double(), 0) - math.log(draws)
-        for part in x.split(batch)
+        torch.logsumexp(torch.stack([log_density(model, part, c) for _ in range(draws)]).double(), 0) - math.log(draws)
+        for part, c in beside_each(x, given, batch)
     ]
     log_p = torch.cat(parts)
     learned = isinstance(model, FlowModel) and "dequantizer" in model.players
@@ -58,13 +62,27 @@ def exact(model: Model, x: Tensor, draws: int = 1, batch: int = 256) -> tuple[Te
         "lower bound" if images else "exact",
         len(x),
         int((~torch.isfinite(log_p)).sum()),
+        classes=class_count(model) or None,
     )
     if isinstance(model, ContinuousFlow):
-        card = estimated(model, x, log_p, card, batch)
+        card = estimated(model, x, log_p, card, batch, given)
     return log_p, card
 
 
-def estimated(model: ContinuousFlow, x: Tensor, log_p: Tensor, card: Card, batch: int) -> EstimateCard:
+def given_to(model: Model, data: Data) -> Tensor | None:
+    """Numbers that a model is conditioned on, of these examples; None of one that is not. Classes are summed over."""
+    return data.conditions if isinstance(model, Conditional) and model.numbers else None
+
+
+def beside_each(x: Tensor, given: Tensor | None, batch: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Examples in parts, each with its own of what they are conditioned on."""
+    for i in range(0, len(x), batch):
+        yield x[i : i + batch], None if given is None else given[i : i + batch]
+
+
+def estimated(
+    model: ContinuousFlow, x: Tensor, log_p: Tensor, card: Card, batch: int, given: Tensor | None = None
+) -> EstimateCard:
     """The card with how the solver found log p (n,), and what twice its steps give for some of the examples.
 
     dopri5 is of order 5: a tolerance 2⁵ times smaller makes about twice the steps. Where rounding allows no smaller
@@ -81,7 +99,7 @@ def estimated(model: ContinuousFlow, x: Tensor, log_p: Tensor, card: Card, batch
     for tolerance in tolerances:
         with torch.random.fork_rng(devices=[]), model.at_tolerance(tolerance):
             torch.manual_seed(0)
-            parts = [log_density(model, part).double() for part in some.split(batch)]
+            parts = [log_density(model, part, c).double() for part, c in beside_each(some, given, batch)]
         found.append(-torch.cat(parts).mean().item())
     plain, doubled = found
     return EstimateCard(
@@ -97,34 +115,37 @@ def estimated(model: ContinuousFlow, x: Tensor, log_p: Tensor, card: Card, batch
     )
 
 
-def log_density(model: Model, x: Tensor) -> Tensor:
-    """log p(x) of vectors; log p((k + u) / 256) − log q(u | k) of uint8 images."""
+def log_density(model: Model, x: Tensor, given: Tensor | None = None) -> Tensor:
+    """log p(x) of vectors; log p((k + u) / 256) − log q(u | k) of uint8 images; where numbers are `given`, of x | c."""
     if not isinstance(model, Density):
         raise TypeError(f"{type(model).__name__} has no density")
-    if x.dtype != torch.uint8:
-        return model.log_prob(x.to(model.device)).cpu()
-    if isinstance(model, FlowModel):
-        y, log_q = model.dequantise(to_inner(x).to(model.device))
-        return (model.log_marginal(y) + model.latent * math.log(2) - log_q).cpu()
-    u = torch.rand(x.shape).clamp_max(1 - 2**-16)
-    return model.log_prob(((x + u) / 256).to(model.device)).cpu()
+    if x.dtype == torch.uint8 and isinstance(model, FlowModel):
+        with nullcontext() if given is None else model.given(given, len(x)):
+            y, log_q = model.dequantise(to_inner(x).to(model.device))
+            return (model.log_marginal(y) + model.latent * math.log(2) - log_q).cpu()
+    if x.dtype == torch.uint8:
+        x = (x + torch.rand(x.shape).clamp_max(1 - 2**-16)) / 256
+    public = x.to(model.device)
+    if isinstance(model, Conditional) and given is not None:
+        return model.log_prob(public, given).cpu()  # pyright: ignore[reportCallIssue]
+    return model.log_prob(public).cpu()
 
 
 @torch.no_grad()
 def variational(
-    model: Observed, objective: Bounded, x: Tensor, draws: int = 1, chunk: int = 2048
+    model: Observed, objective: Bounded, x: Tensor, draws: int = 1, chunk: int = 2048, given: Tensor | None = None
 ) -> tuple[Tensor, Card]:
     """The ELBO (one draw, KL in closed form) or the importance-weighted bound of `draws` draws, (n,) float64.
 
     Gaussian likelihoods are densities: images are dequantised by uniform noise and the value is over [0, 1]^D.
     Bernoulli and logistic ones are probabilities of the pixel values. The importance-weighted bound is that of a
     `VAEModel`. Source: Burda et al. 2016, eq. 8. Of a model with classes they are bounds of log Σ_c p(c) p(x | c),
-    whose terms are bounded each.
+    whose terms are bounded each; of one that is conditioned on numbers, `given` (n, k), of log p(x | c).
     """
     cards = []
 
     def bound() -> Tensor:
-        log_p, card = bound_given(model, objective, x, draws, chunk)
+        log_p, card = bound_given(model, objective, x, draws, chunk, given)
         cards.append(card)
         return log_p.to(model.device)
 
@@ -132,28 +153,19 @@ def variational(
     return log_p, dataclasses.replace(cards[0], non_finite=int((~torch.isfinite(log_p)).sum()))
 
 
-def bound_given(model: Observed, objective: Bounded, x: Tensor, draws: int, chunk: int) -> tuple[Tensor, Card]:
+def bound_given(
+    model: Observed, objective: Bounded, x: Tensor, draws: int, chunk: int, given: Tensor | None = None
+) -> tuple[Tensor, Card]:
     """`variational`, given the labels at hand where the model has classes."""
     density = objective.likelihood.startswith("gaussian")
     images = x.dtype == torch.uint8
     found = []
-    for part in x.split(max(1, chunk // draws)):
+    for part, c in beside_each(x, given, max(1, chunk // draws)):
         inner = to_inner(part)
         if images and density:
             inner = (part + torch.rand(part.shape)) / 128 - 1
-        inner = inner.to(model.device)
-        if draws == 1:
-            found.append(objective.elbo(inner, model).double().cpu())
-            continue
-        assert isinstance(model, VAEModel)
-        mu, log_sigma = model.posterior(inner)
-        weights = []
-        for some in torch.ones(draws).split(max(1, chunk // len(part))):
-            noise = torch.randn(len(some), *mu.shape, device=mu.device)
-            z, log_ratio = importance_draws(mu, log_sigma, noise)
-            log_p = objective.log_likelihoods(inner, model.decoder(z.flatten(0, 1)), model)
-            weights.append((log_p.double() + log_ratio.double()).cpu())
-        found.append(torch.logsumexp(torch.cat(weights), 0) - math.log(draws))
+        with nullcontext() if c is None else model.given(c, len(part)):
+            found.append(bound_of(model, objective, inner.to(model.device), draws, chunk))
     bound = torch.cat(found)
     if images and density:
         bound += math.prod(model.shape) * math.log(2)
@@ -165,8 +177,24 @@ def bound_given(model: Observed, objective: Bounded, x: Tensor, draws: int, chun
         "lower bound",
         len(x),
         int((~torch.isfinite(bound)).sum()),
+        classes=class_count(model) or None,
     )
     return bound, card
+
+
+def bound_of(model: Observed, objective: Bounded, x: Tensor, draws: int, chunk: int) -> Tensor:
+    """The bound of inner examples, (n,) float64."""
+    if draws == 1:
+        return objective.elbo(x, model).double().cpu()
+    assert isinstance(model, VAEModel)
+    mu, log_sigma = model.posterior(x)
+    weights = []
+    for some in torch.ones(draws).split(max(1, chunk // len(x))):
+        noise = torch.randn(len(some), *mu.shape, device=mu.device)
+        z, log_ratio = importance_draws(mu, log_sigma, noise)
+        log_p = objective.log_likelihoods(x, model.decoder(z.flatten(0, 1)), model)
+        weights.append((log_p.double() + log_ratio.double()).cpu())
+    return torch.logsumexp(torch.cat(weights), 0) - math.log(draws)
 
 
 def gaussian_bits(train: Data, test: Data, seed: int = 0, most: int = 20_000) -> float:
@@ -260,16 +288,16 @@ class Likelihood(Metric):
         if real.distribution is not None:
             real = fresh(real, self.afford(model, self.drawn), comparison.seed + 3)
         if isinstance(model, Density):
-            real = self.affordable(real, functools.partial(exact, model))
+            real = self.affordable(real, lambda some: exact(model, some.x, given=given_to(model, some)))
         tell = functools.partial(self.tell, comparison, real, functools.cache(lambda: self.beside(comparison, real)))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if isinstance(model, Density):
-                log_p, card = exact(model, real.x)
+                log_p, card = exact(model, real.x, given=given_to(model, real))
                 names = ("_estimate", "estimate") if card.kind == "estimate" else ("", "")
                 found = tell(*names, log_p, card)
             elif isinstance(model, Observed) and isinstance(comparison.objective, Bounded):
-                elbo = variational(model, comparison.objective, real.x)
+                elbo = variational(model, comparison.objective, real.x, given=given_to(model, real))
                 found = tell("_elbo", "ELBO", *elbo)
                 if isinstance(model, VAEModel):
                     iwae, gain = self.tighter(model, comparison.objective, real, *elbo)
@@ -279,14 +307,14 @@ class Likelihood(Metric):
                 found = {"nll": comparison.value(math.nan, seed=self.seed, note=note)}
         return found
 
-    def affordable(self, real: Data, likelihood: Callable[[Tensor], object]) -> Data:
+    def affordable(self, real: Data, likelihood: Callable[[Data], object]) -> Data:
         """The examples, or a half, a quarter and so on of them, so that their likelihood takes at most `seconds`.
 
         Measured on `TIMED` of them. Halves, so that the number seldom depends on how busy the machine is.
         """
         with torch.random.fork_rng(devices=[]):
             began = time.perf_counter()
-            likelihood(real.x[:TIMED])
+            likelihood(pick(real, torch.arange(min(TIMED, len(real))), "timed"))
             each = (time.perf_counter() - began) / min(TIMED, len(real))
         n = len(real)
         while n > TIMED and n * each > self.seconds:
@@ -310,7 +338,8 @@ class Likelihood(Metric):
         """
         few = self.codes_points[0 if real.is_images else 1]
         rows = torch.randperm(len(real), generator=torch.Generator().manual_seed(self.seed))[:few]
-        bound, found = variational(model, objective, real.x[rows], self.codes)
+        few_of = pick(real, rows, "few")
+        bound, found = variational(model, objective, few_of.x, self.codes, given=given_to(model, few_of))
         broken = card.non_finite + found.non_finite
         return dataclasses.replace(found, examples=len(elbo), non_finite=broken), bound - elbo[rows]
 

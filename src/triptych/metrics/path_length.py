@@ -39,7 +39,7 @@ def path_length(
     for rows in torch.arange(n).split(batch):
         x, y, s = a[rows], b[rows], t[rows]
         both = torch.cat([walk(x, y, s), walk(x, y, s + epsilon)])
-        ends = features(decoded(model, both, None if labels is None else labels[rows].repeat(2), len(both)))
+        ends = features(decoded(model, both, None if labels is None else torch.cat([labels[rows]] * 2), len(both)))
         here, there = ends.double().chunk(2)
         lengths.append((here - there).square().sum(1) / epsilon**2)
     d = torch.cat(lengths)

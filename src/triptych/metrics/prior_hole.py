@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Data, Metric, Quantity, Value, to_bytes, to_inner, to_public
-from triptych.core.model import class_count
+from triptych.core.model import conditions_of
 from triptych.metrics.comparison import counted, subset
 from triptych.metrics.features.extractor import Identity, extract
 from triptych.metrics.frechet import frechet_from_features
@@ -65,7 +65,7 @@ class PriorHole(Metric):
         made["gaussian"] = fit_codes(z).draw(n, self.seed)
         mixture = fit_chosen(z, self.seed)
         made["mixture"] = mixture.draw(n, self.seed)
-        y = real.labels if class_count(model) else None
+        y = conditions_of(model, real)
         made["reconstruction"] = encode(model, x, y=y)
         own = comparison.extractors.own if real.is_images else Identity()
         features = extract(own, real)["features"] if own is not None else None

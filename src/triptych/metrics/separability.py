@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Encoder, Latent, Metric, Quantity, Value
+from triptych.core.model import conditions_of
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
 from triptych.metrics.comparison import counted, subset
@@ -86,7 +87,8 @@ class Separability(Metric):
         if isinstance(model, Encoder):
             data = subset(comparison.real, self.points, self.seed)
             assert data.labels is not None
-            codes, labels, note = encoded(model, data.x, y=data.labels), data.labels, "codes of real examples"
+            codes, labels = encoded(model, data.x, y=conditions_of(model, data)), data.labels
+            note = "codes of real examples"
         else:
             assert isinstance(model, Latent)
             assert comparison.classifier is not None

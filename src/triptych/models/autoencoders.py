@@ -20,6 +20,7 @@ from triptych.models.layers.data_init import SubtractMean
 from triptych.models.layers.mlp import Reshape, perceptron
 from triptych.models.observed import Scale, outputs
 from triptych.models.second_stage import second_stage
+from triptych.models.semi import SemiVAEModel
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
@@ -33,19 +34,39 @@ class AutoencoderSpec(ConditionalSpec):
     output: Literal["mean", "logit"]
     scale: Scale
     codes: Codes
+    classifier: bool
 
     def heads(self) -> int:
         """Outputs of the encoder."""
         return self.latent * (2 if self.variational else 1)
 
-    def pair(self, shape: Shape, encoder: nn.Module, decoder: nn.Module) -> Autoencoder:
-        """The model of (n, *shape) to (n, `heads()`) and of (n, latent) to (n, *`outputs(shape, scale)`)."""
-        kind = VAEModel if self.variational else AEModel
+    def pair(
+        self, shape: Shape, encoder: nn.Module, decoder: nn.Module, classifier: nn.Module | None = None
+    ) -> Autoencoder:
+        """The model of (n, *shape) to (n, `heads()`) and of (n, latent) to (n, *`outputs(shape, scale)`).
+
+        With a `classifier`, (n, *shape) to logits (n, K), one that tells classes, too.
+        """
         second = second_stage(self.codes, self.latent)
         logits = self.output == "logit"
+        if classifier is not None:
+            return SemiVAEModel(
+                shape, self.latent, encoder, decoder, classifier, logits=logits, scale=self.scale, classes=self.k
+            )
+        kind = VAEModel if self.variational else AEModel
         return kind(
             shape, self.latent, encoder, decoder, logits=logits, scale=self.scale, second=second, classes=self.k
         )
+
+    def check_classifier(self) -> None:
+        """UserError where there is a classifier and what it goes with is not."""
+        if self.classifier and (self.numbers or not self.k):
+            raise UserError("model.classifier tells classes and the network has none; add --model.classes auto")
+        if self.classifier and not (self.variational and self.codes == "prior"):
+            raise UserError(
+                "model.classifier is q(y|x) of a VAE that is sampled from its prior; leave --model.no-variational and "
+                "--model.codes out"
+            )
 
 
 @dataclass(frozen=True)
@@ -68,8 +89,11 @@ class MLPAutoencoder(AutoencoderSpec):
     """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
     codes: Codes = field(default="prior", metadata={"later": True})
     """samples from the prior (AE: running Gaussian), or from a Gaussian, mixture or flow fitted to codes at the end"""
+    classifier: bool = field(default=False, metadata={"later": True})
+    """a network that tells classes, q(y|x), beside the pair: for labels of a part of the data (Semi)"""
 
     def build(self, shape: Shape) -> Autoencoder:
+        self.check_classifier()
         d, act, out = math.prod(shape), ACTIVATIONS[self.activation], outputs(shape, self.scale)
         first = [SubtractMean(d)] if len(shape) == 3 else []  # vectors come in any units and origin
         e, label = width_of(self.k), appended(self.k)
@@ -77,7 +101,11 @@ class MLPAutoencoder(AutoencoderSpec):
         encoder = nn.Sequential(nn.Flatten(), *first, *label, net)
         net = perceptron(self.latent + e, math.prod(out), self.width, self.depth, act)
         decoder = nn.Sequential(*appended(self.k), net, Reshape(out))
-        return self.pair(shape, encoder, decoder)
+        classifier = None
+        if self.classifier:
+            first = [SubtractMean(d)] if len(shape) == 3 else []
+            classifier = nn.Sequential(nn.Flatten(), *first, perceptron(d, self.k, self.width, self.depth, act))
+        return self.pair(shape, encoder, decoder, classifier)
 
 
 @dataclass(frozen=True)
@@ -102,15 +130,23 @@ class ConvAutoencoder(AutoencoderSpec):
     """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
     codes: Codes = field(default="prior", metadata={"later": True})
     """samples from the prior (AE: running Gaussian), or from a Gaussian, mixture or flow fitted to codes at the end"""
+    classifier: bool = field(default=False, metadata={"later": True})
+    """a network that tells classes, q(y|x), beside the pair: for labels of a part of the data (Semi)"""
 
     def build(self, shape: Shape) -> Autoencoder:
+        self.check_classifier()
         heads, e = self.heads(), width_of(self.k)
         image, halvings = square_side(shape)
         side, widths = image // 2**halvings, [self.width * 2**i for i in range(halvings + 1)]
         features = widths[-1] * side * side
-        down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1)]
-        for a, b in pairwise(widths):
-            down += [nn.ReLU(), PlainDown(a, b)]
+
+        def pyramid() -> list[nn.Module]:
+            layers: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1)]
+            for a, b in pairwise(widths):
+                layers += [nn.ReLU(), PlainDown(a, b)]
+            return layers
+
+        down = pyramid()
         if self.head == "coded":
             # Two linear maps in a row: the write-up's code has no non-linearity between them.
             down += [
@@ -130,7 +166,10 @@ class ConvAutoencoder(AutoencoderSpec):
         for a, b in pairwise(widths[::-1]):
             up += [PlainUp(a, b), nn.ReLU()]
         up += [nn.Conv2d(widths[0], outputs(shape, self.scale)[0], 3, padding=1)]
-        return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
+        classifier = None
+        if self.classifier:
+            classifier = nn.Sequential(*pyramid(), nn.ReLU(), nn.Flatten(), nn.Linear(features, self.k))
+        return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up), classifier)
 
 
 class Residual(nn.Module):
@@ -164,8 +203,11 @@ class ResidualAutoencoder(AutoencoderSpec):
     """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
     codes: Codes = field(default="prior", metadata={"later": True})
     """samples from the prior (AE: running Gaussian), or from a Gaussian, mixture or flow fitted to codes at the end"""
+    classifier: bool = field(default=False, metadata={"later": True})
+    """a network that tells classes, q(y|x), beside the pair: for labels of a part of the data (Semi)"""
 
     def build(self, shape: Shape) -> Autoencoder:
+        self.check_classifier()
         heads, e = self.heads(), width_of(self.k)
         image, halvings = square_side(shape)
         side, widths = image // 2**halvings, [self.width * min(2**i, 8) for i in range(halvings + 1)]
@@ -186,7 +228,13 @@ class ResidualAutoencoder(AutoencoderSpec):
             up += [*stack(a), PlainUp(a, b)]
         down += [nn.SiLU(), nn.Flatten(), *appended(self.k), nn.Linear(features + e, heads)]
         up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], outputs(shape, self.scale)[0], 3, padding=1)]
-        return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up))
+        classifier = None
+        if self.classifier:
+            layers: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1), *stack(widths[0])]
+            for a, b in pairwise(widths):
+                layers += [PlainDown(a, b), *stack(b)]
+            classifier = nn.Sequential(*layers, nn.SiLU(), nn.Flatten(), nn.Linear(features, self.k))
+        return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up), classifier)
 
 
 def square_side(shape: Shape) -> tuple[int, int]:

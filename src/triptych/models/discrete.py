@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape, to_inner
 from triptych.core.checks import check_examples
-from triptych.core.labels import Asked, given
+from triptych.core.labels import Asked
 from triptych.core.model import decoded
 from triptych.core.share import draw
 from triptych.errors import UserError
@@ -181,7 +181,7 @@ class DiscreteAutoencoder(Observed, TwoStages):
 
     def encode(self, x: Tensor, y: Asked = None) -> Tensor:
         check_examples(self, x)
-        with given(self.labels(y, x.shape[0])):
+        with self.given(y, x.shape[0]):
             return self.codes(to_inner(x))
 
     def reconstruct(self, x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import torch
@@ -16,7 +16,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from triptych.core import Conditional, Data, Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
 from triptych.core.labels import Asked, given
-from triptych.core.model import Cost, decoded
+from triptych.core.model import Cost, conditions_of, decoded
 from triptych.core.share import draw, normal_like, uniform_like
 from triptych.errors import UserError
 from triptych.models.layers.bijections import Convolutions, Transform
@@ -99,7 +99,7 @@ class GANModel(Conditional, Sampler):
 
     def decode(self, z: Tensor, y: Asked = None) -> Tensor:
         check_codes(self, z)
-        with given(self.labels(y, z.shape[0])):
+        with self.given(y, z.shape[0]):
             return to_public(self.generator(z))
 
 
@@ -136,12 +136,12 @@ class FlowModel(Conditional, Sampler, Encoder, Density):
 
     def encode(self, x: Tensor, y: Asked = None) -> Tensor:
         check_examples(self, x)
-        with given(self.labels(y, x.shape[0])):
+        with self.given(y, x.shape[0]):
             return self.flow(to_inner(x))[0]
 
     def decode(self, z: Tensor, y: Asked = None) -> Tensor:
         check_codes(self, z)
-        with given(self.labels(y, z.shape[0])):
+        with self.given(y, z.shape[0]):
             return to_public(self.flow.inverse(z))
 
     def log_prob(self, x: Tensor, y: Asked = None) -> Tensor:
@@ -150,10 +150,11 @@ class FlowModel(Conditional, Sampler, Encoder, Density):
         Of a model with classes that of x given y, or without y that of x whatever its class.
         """
         check_examples(self, x)
+        self.check_given(y)
         if self.classes and y is None:
             log_p = self.log_marginal(to_inner(x))
         else:
-            with given(self.labels(y, x.shape[0])):
+            with self.given(y, x.shape[0]):
                 log_p = self.log_density(to_inner(x))
         return log_p + self.latent * math.log(2) if x.dim() == 4 else log_p
 
@@ -339,7 +340,7 @@ class AEModel(Autoencoder):
 
     def encode(self, x: Tensor, y: Asked = None) -> Tensor:
         check_examples(self, x)
-        with given(self.labels(y, x.shape[0])):
+        with self.given(y, x.shape[0]):
             return self.encoder(to_inner(x))
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -404,7 +405,7 @@ class VAEModel(Autoencoder, Inferring):
 
     def encode(self, x: Tensor, y: Asked = None) -> Tensor:
         check_examples(self, x)
-        with given(self.labels(y, x.shape[0])):
+        with self.given(y, x.shape[0]):
             return self.posterior(to_inner(x))[0]
 
 
@@ -416,7 +417,8 @@ def codes_of_data(model: Autoencoder, data: Data, most: int = 20_000, seed: int 
     found = []
     for part in rows.split(batch):
         x = to_inner(data.x[part]).to(model.device)
-        with given(model.labels(None if data.labels is None else data.labels[part], len(x)) if model.classes else None):
+        known = conditions_of(model, data)
+        with model.given(None if known is None else known[part], len(x)) if model.conditioned else nullcontext():
             if isinstance(model, VAEModel):
                 mu, log_sigma = model.posterior(x)
                 found.append((mu + log_sigma.exp() * torch.randn(mu.shape, generator=g).to(mu)).cpu())

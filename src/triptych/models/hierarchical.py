@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from triptych.core import ModelSpec, Shape, to_inner
 from triptych.core.checks import check_examples
-from triptych.core.labels import Asked, given
+from triptych.core.labels import Asked
 from triptych.core.search import Among
 from triptych.core.share import draw
 from triptych.errors import UserError
@@ -185,7 +185,7 @@ class HierarchicalVAEModel(Inferring):
 
     def encode(self, x: Tensor, y: Asked = None) -> Tensor:
         check_examples(self, x)
-        with given(self.labels(y, x.shape[0])):
+        with self.given(y, x.shape[0]):
             inner = to_inner(x)
             return self.decoder(inner.new_zeros(x.shape[0], self.latent), self.encoder(inner))[1]
 

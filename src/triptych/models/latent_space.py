@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 from triptych.core import Conditional, Data, Encoder, Latent, Model, to_inner, to_public
 from triptych.core.labels import Asked
-from triptych.core.model import class_count, decoded
+from triptych.core.model import class_count, conditions_of, decoded
 from triptych.errors import UserError
 from triptych.models.families import Autoencoder
 
 How = Literal["linear", "spherical"]
+Held = int | Tensor | None
+"""One class, or a row of numbers (k,), that all examples are made to."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,9 @@ def encoded(model: Model, x: Tensor, y: Tensor | None, batch: int) -> Tensor:
 
 
 def labels_for(model: Model, data: Data, rows: Sequence[int] | range) -> Tensor | None:
-    """The labels of some examples, (n,), for a model with classes; None for another, or where there are none."""
-    if not class_count(model) or data.labels is None:
-        return None
-    return data.labels[torch.tensor(list(rows), dtype=torch.int64)]
+    """What a model is conditioned on, labels (n,) or numbers (n, k), of some examples; None where that is nothing."""
+    known = conditions_of(model, data)
+    return None if known is None else known[torch.tensor(list(rows), dtype=torch.int64)]
 
 
 def use_batch_statistics(model: Model) -> None:
@@ -183,12 +184,17 @@ def check_axes(axes: Sequence[int], latent: int) -> None:
             raise UserError(f"there is no latent dimension {j}; this model has 0 to {latent - 1}")
 
 
-def one_class(model: Model, y: int | None = None) -> int | None:
-    """What walks through a latent space hold: the class that is asked for, else the first; None without classes."""
+def one_class(model: Model, y: Held = None) -> Held:
+    """What walks through a latent space hold: what is asked for, else the first class, or the mean of each number.
+
+    None of a model that is conditioned on nothing.
+    """
+    if y is None and isinstance(model, Conditional) and model.numbers:
+        return model.centre_of_numbers
     return 0 if y is None and class_count(model) else y
 
 
-def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5, y: int | None = None) -> Tensor:
+def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5, y: Held = None) -> Tensor:
     """How much each latent dimension changes the output, (latent,), in public units.
 
     The root mean square difference between neighbours in a traversal of five, the median of its four steps: a
@@ -199,7 +205,7 @@ def effects(model: Latent, base: Tensor, codes: Codes, extent: float = 2.5, y: i
     return out.diff(dim=1).square().mean(dim=2).sqrt().median(dim=1).values
 
 
-def slopes(model: Latent, base: Tensor, codes: Codes, probes: int = 32, y: int | None = None) -> Tensor:
+def slopes(model: Latent, base: Tensor, codes: Codes, probes: int = 32, y: Held = None) -> Tensor:
     """How fast each latent dimension changes the output around `base` (latent,), per standard deviation, (latent,).
 
     The norms of the columns of the Jacobian, each estimated by random projections: E (vᵀJ)ⱼ² = ‖Jⱼ‖² for v ~ N(0, I).
@@ -219,12 +225,12 @@ def decoded_with_gradient(model: Model, z: Tensor, y: Tensor | None) -> Tensor:
     return model.decode(z, y) if isinstance(model, Conditional) else model.decode(z)
 
 
-def influence(model: Latent, base: Tensor, codes: Codes, most: int = 256, y: int | None = None) -> Tensor:
+def influence(model: Latent, base: Tensor, codes: Codes, most: int = 256, y: Held = None) -> Tensor:
     """`effects` of up to `most` dimensions, `slopes` of more, (latent,)."""
     return effects(model, base, codes, y=y) if len(base) <= most else slopes(model, base, codes, y=y)
 
 
-def strongest(model: Latent, base: Tensor, codes: Codes, rows: int, y: int | None = None) -> list[int]:
+def strongest(model: Latent, base: Tensor, codes: Codes, rows: int, y: Held = None) -> list[int]:
     """The `rows` dimensions with most influence around `base` (latent,), strongest first; all, in order, if few."""
     latent = len(base)
     if latent <= rows:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from triptych.core import Conditional, Encoder, Model, Sampler, Shape, to_public
 from triptych.core.checks import check_codes
-from triptych.core.labels import Asked, given
+from triptych.core.labels import Asked
 
 WITHIN = 4.0
 """How far log σ of a pixel or picture may be from that of the whole set."""
@@ -88,7 +88,7 @@ class Observed(Conditional, Sampler, Encoder):
 
     def decode(self, z: Tensor, y: Asked = None) -> Tensor:
         check_codes(self, z)
-        with given(self.labels(y, z.shape[0])):
+        with self.given(y, z.shape[0]):
             return to_public(self.mean(self.decoder(z)))
 
     @torch.no_grad()

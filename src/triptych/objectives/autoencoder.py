@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Move, Objective, Quantity
 from triptych.core.labels import given
+from triptych.core.model import Classifier
 from triptych.core.objective import examples
 from triptych.core.search import Range
 from triptych.core.share import draw, mean
@@ -102,6 +103,11 @@ class Variational(Bounded):
             raise UserError(
                 f"{type(self).__name__} needs an encoder with a posterior, not {type(model).__name__}; "
                 "add --model.variational"
+            )
+        if isinstance(model, Classifier):
+            raise UserError(
+                f"{type(self).__name__} does not train the classifier of this network; add --objective Semi, or "
+                "--model.no-classifier"
             )
         self.check_likelihood(model, data)
 
@@ -246,11 +252,21 @@ class IWAE(Variational):
 
     samples: int = 50
     """K, draws of z per example; 1 is the VAE with its KL drawn instead of summed"""
+    ahead: float = 0.0
+    """part of the budget at the start that has one draw per example, which costs a fraction of K draws"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.samples < 1:
             raise UserError(f"objective.samples is {self.samples}; it must be at least 1")
+        if not 0 <= self.ahead < 1:
+            raise UserError(f"objective.ahead is {self.ahead}; give a part of the budget, 0 or more and less than 1")
+
+    def tied_to_budget(self) -> str:
+        return f"the start with one draw, the first {self.ahead:.0%} of the budget," if self.ahead else ""
+
+    def stages(self) -> tuple[float, ...]:
+        return (0.0, self.ahead) if self.ahead else (0.0,)
 
     def check(self, model: Any, data: Data, steps: int = 0) -> None:
         super().check(model, data, steps)
@@ -260,7 +276,7 @@ class IWAE(Variational):
             )
 
     def step(self, model: VAEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        (x, label), k = next(examples(model, batches)), self.samples
+        (x, label), k = next(examples(model, batches)), 1 if clock.fraction < self.ahead else self.samples
         x = self.observed(x, model)
         with given(label):
             mu, log_sigma = model.posterior(x)

@@ -67,6 +67,8 @@ RECIPES: dict[str, Recipe] = {
         replace(SHORT, images=480_000, best="frechet"),
         "birds, recommended for an hour: relativistic, R1 + R2, averaged weights, decay to 0",
     ),
-    "best-birds-full": best(ResNetGAN(), AUGMENTED, STUDY, "the same at full width and augmented, for a GPU"),
-    "best-birds-quick": best(NARROW, PLAIN, SHORT, "the same, for minutes"),
+    "best-birds-full": best(
+        ResNetGAN(), AUGMENTED, STUDY, "birds, 32 px: relativistic, R1 + R2, full width and augmented, for a GPU"
+    ),
+    "best-birds-quick": best(NARROW, PLAIN, SHORT, "birds, 32 px: relativistic, R1 + R2, narrow, for minutes"),
 }

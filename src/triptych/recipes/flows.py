@@ -119,6 +119,13 @@ TRANSFORMERS = {
 
 RECIPES: dict[str, Recipe] = {
     **{name: recipe for data in TOYS for name, recipe in toys(data).items()},
+    "realnvp-mixture-8gaussians": Recipe(
+        DataSpec("8gaussians"),
+        RealNVP(width=64, layers=4, components=32),
+        NLL(),
+        TOY,
+        about="flow, affine couplings on a learned mixture of Gaussians: exact likelihood, 2-D",
+    ),
     "realnvp-glyphs": Recipe(
         DataSpec("glyphs", resolution=16, channels=1),
         MultiScaleRealNVP(levels=2, couplings=2, width=48, preprocess="quantiles"),

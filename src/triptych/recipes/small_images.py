@@ -37,11 +37,19 @@ RECIPES = {
         about="digits, 28 px: relativistic, R1 + R2, discrete latent of 32 values, averaged weights, decay to 0",
     ),
     "gan-mnist": Recipe(MNIST, SMALL, GAN(), PLAIN, about="DCGAN-like nets on digits, 28 px"),
-    "lsgan-mnist": Recipe(MNIST, SMALL, LSGAN(), PLAIN, about="the same nets, least squares"),
-    "wgan-mnist": Recipe(MNIST, SMALL, WGAN(), CLIPPED, about="the same nets, Wasserstein by clipping"),
-    "wgan-gp-mnist": Recipe(MNIST, SMALL, WGANGP(n_critic=1), PENALISED, about="the same nets, Wasserstein by penalty"),
-    "gan-glyphs": Recipe(GLYPHS, SMALL, GAN(), PLAIN, about="small images with known factors"),
-    "wgan-gp-glyphs": Recipe(GLYPHS, SMALL, WGANGP(n_critic=1), PENALISED, about="the same, with a penalty"),
+    "lsgan-mnist": Recipe(MNIST, SMALL, LSGAN(), PLAIN, about="DCGAN-like nets on digits, least squares"),
+    "wgan-mnist": Recipe(MNIST, SMALL, WGAN(), CLIPPED, about="DCGAN-like nets on digits, Wasserstein by clipping"),
+    "wgan-gp-mnist": Recipe(
+        MNIST, SMALL, WGANGP(n_critic=1), PENALISED, about="DCGAN-like nets on digits, Wasserstein by penalty"
+    ),
+    "gan-glyphs": Recipe(GLYPHS, SMALL, GAN(), PLAIN, about="DCGAN-like nets on drawn digits and letters"),
+    "wgan-gp-glyphs": Recipe(
+        GLYPHS,
+        SMALL,
+        WGANGP(n_critic=1),
+        PENALISED,
+        about="DCGAN-like nets on drawn digits and letters, with a penalty",
+    ),
     # Mode coverage: a thousand modes, three digits as red, green and blue. Beside it the usual DCGAN.
     "gan-stackedmnist": Recipe(
         STACKED_32,
@@ -55,7 +63,7 @@ RECIPES = {
         DCGAN(latent=100, width=32),
         GAN(),
         Train(images=320_000, batch=64, lr=2e-4, betas=(0.5, 0.999)),
-        about="the same, narrow",
+        about="three digits as RGB, 1,000 modes: plain DCGAN, narrow",
     ),
     "best-stackedmnist": Recipe(STACKED, STACK, BEST, replace(STRONG, images=800_000), about=WORDS),
     "best-stackedmnist-quick": Recipe(

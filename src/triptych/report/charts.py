@@ -93,23 +93,37 @@ class Axes:
     low: float
     high: float
     log: bool
+    left: float = 0.0
+    """where x begins; an x axis that begins above 0 is logarithmic"""
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        low, high = self.low, self.high
-        y = min(max(y, low), high)
-        if self.log:
-            low, high, y = math.log10(low), math.log10(high), math.log10(y)
         return (
-            LEFT + (WIDTH - LEFT - RIGHT) * x / self.right,
-            TOP + (HEIGHT - TOP - BOTTOM) * (high - y) / (high - low),
+            LEFT + (WIDTH - LEFT - RIGHT) * share(x, self.left, self.right, log=self.left > 0),
+            TOP + (HEIGHT - TOP - BOTTOM) * (1 - share(y, self.low, self.high, log=self.log)),
         )
 
     def ticks(self) -> list[float]:
-        if not self.log:
-            return ticks(self.low, self.high)
-        powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
-        step = max(1, -(-len(powers) // 6))
-        return [10.0**k for k in powers[::step]]
+        return log_ticks(self.low, self.high) if self.log else ticks(self.low, self.high)
+
+    def ticks_along(self) -> list[float]:
+        return log_ticks(self.left, self.right) if self.left > 0 else ticks(0, self.right, 4)
+
+
+def share(value: float, low: float, high: float, *, log: bool) -> float:
+    """How far a value is on its way from low to high, held between them."""
+    value = min(max(value, low), high)
+    if log:
+        value, low, high = math.log10(value), math.log10(low), math.log10(high)
+    return (value - low) / (high - low)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten between low and high, at most six; where there is one or none, also twice and five times them."""
+    powers = range(math.floor(math.log10(low) + 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
+    found = [10.0**k for k in powers if 10.0**k >= low * (1 - 1e-9)]
+    if len(found) < 2:
+        found = [m * 10.0**k for k in powers for m in (1, 2, 5) if low * (1 - 1e-9) <= m * 10.0**k <= high * (1 + 1e-9)]
+    return found[:: max(1, -(-len(found) // 6))]
 
 
 def line_chart(
@@ -168,6 +182,52 @@ def line_chart(
     return "".join(parts) + "</svg>"
 
 
+def log_chart(
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    order: Sequence[str],
+    levels: Mapping[str, float],
+    title: str,
+    name: str,
+    *,
+    joined: bool = True,
+) -> str:
+    """Series of (x > 0, y), `joined` by lines or as dots, over a logarithmic x axis called `name`; `levels` go across.
+
+    The y axis is logarithmic, too, where every value is positive. Empty when there is nothing to draw.
+    """
+    kept = {k: [p for p in points if all(map(math.isfinite, p)) and p[0] > 0] for k, points in series.items()}
+    kept = {k: thin(points) for k, points in kept.items() if len(points) > joined}
+    if not kept:
+        return ""
+    xs = [x for points in kept.values() for x, _ in points]
+    ys = [*(y for points in kept.values() for _, y in points), *levels.values()]
+    low, high, log = min(ys), max(ys), min(ys) > 0
+    if log:
+        low, high = low / 1.15, high * 1.15
+    else:
+        pad = 0.05 * ((high - low) or abs(high) or 1.0)
+        low, high = low - pad, high + pad
+    axes = Axes(max(xs) * 1.1, low, high, log, left=min(xs) / 1.1)
+    parts = [frame(title), *grid_lines(axes, name)]
+    before = 0.0
+    for label, y in sorted(levels.items(), key=lambda level: -level[1]):
+        py, text = axes.at(axes.right, y)[1], f"{label}: {format_number(y)}"
+        parts.append(f'<path class="floor" d="M{LEFT} {py:.1f}H{WIDTH - RIGHT}"><title>{escape(text)}</title></path>')
+        crowded = py - before < 12  # then the word goes to the other end of its line
+        at = f'x="{LEFT + 2}"' if crowded else f'x="{WIDTH - RIGHT}" text-anchor="end"'
+        parts.append(f'<text {at} y="{py - 3:.1f}">{escape(label)}</text>')
+        before = 0.0 if crowded else py
+    for label, points in kept.items():
+        look, named = css(order.index(label)), f"<title>{escape(label)}</title>"
+        placed_at = [axes.at(*p) for p in points]
+        if joined:
+            parts.append(f'<path class="line {look}" d="M{path(placed_at)}">{named}</path>')
+        else:
+            dots = "".join(f"M{x - 4:.1f} {y:.1f}a4 4 0 1 0 8 0a4 4 0 1 0 -8 0" for x, y in placed_at)
+            parts.append(f'<path class="alarm {look}" d="{dots}">{named}</path>')
+    return "".join(parts) + "</svg>"
+
+
 def grid_lines(axes: Axes, name: str) -> list[str]:
     """Rules and labels of both axes."""
     parts = []
@@ -175,7 +235,7 @@ def grid_lines(axes: Axes, name: str) -> list[str]:
         py = axes.at(0, y)[1]
         parts.append(f'<path class="rule" d="M{LEFT} {py:.1f}H{WIDTH - RIGHT}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{py + 3.5:.1f}" text-anchor="end">{short(y)}</text>')
-    for x in ticks(0, axes.right, 4):
+    for x in axes.ticks_along():
         px = axes.at(x, axes.low)[0]
         anchor = "end" if px > WIDTH - 20 else "middle"
         parts.append(f'<text x="{px:.1f}" y="{HEIGHT - 19}" text-anchor="{anchor}">{short(x)}</text>')

@@ -16,7 +16,7 @@ from triptych.core.statistics import format_number
 from triptych.errors import UserError
 from triptych.metrics import declared
 from triptych.report import older
-from triptych.run import schema
+from triptych.run import json_types, schema
 from triptych.run.addresses import local
 from triptych.run.folder import read_status
 
@@ -26,8 +26,8 @@ HUGE = 1e100
 """Numbers beyond are taken for not finite: their squares would be."""
 SECONDS = Quantity("Training", "lower", unit="s", axis="cost", rank=900)
 """Seconds of training alone, of which status.json and the log know."""
-ROW: dict[str, schema.Check] = dict.fromkeys(("run", "recipe", "state", "message"), schema.is_text) | {
-    "seed": schema.is_count
+ROW: dict[str, json_types.Check] = dict.fromkeys(("run", "recipe", "state", "message"), json_types.is_text) | {
+    "seed": json_types.is_count
 }
 
 
@@ -187,10 +187,15 @@ def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any
 def read_study_json(path: Path) -> dict[str, Any]:
     """study.json of a study's folder: `name`, `about`, and `runs` with `run`, `recipe`, `seed`, `state`, `message`."""
     file = path / "study.json"
-    rows = schema.listed(schema.record(**ROW))
-    contract = schema.record(equal=schema.is_text, budget=schema.is_number)
-    known = {"name": schema.is_text, "about": schema.is_text, "runs": rows, "contract": schema.optional(contract)}
-    told = schema.read(file, known, ("name", "runs"))
+    rows = json_types.listed(json_types.record(**ROW))
+    contract = json_types.record(equal=json_types.is_text, budget=json_types.is_number)
+    known = {
+        "name": json_types.is_text,
+        "about": json_types.is_text,
+        "runs": rows,
+        "contract": json_types.optional(contract),
+    }
+    told = json_types.read(file, known, ("name", "runs"))
     for row in told["runs"]:
         if Path(row["run"]).name != row["run"] or row["run"] == "..":
             raise UserError(f"{file} names the run {row['run']!r}, which is not in this folder; restore it from a copy")

@@ -21,7 +21,7 @@ from triptych.core.quantity import BOOKKEEPING, Quantity
 from triptych.core.statistics import format_number
 from triptych.errors import UserError
 from triptych.metrics import declared
-from triptych.report import charts, export, facts
+from triptych.report import charts, effort, export, facts
 from triptych.report.axes import gate, judge_axes
 from triptych.report.cards import picture_row
 from triptych.report.classes import by_class
@@ -97,7 +97,7 @@ def render(
     entries: Sequence[Entry], lost: Sequence[Mapping[str, Any]], paths: Sequence[str | Path], out: Path
 ) -> tuple[str, list[dict[str, Any]], list[str]]:
     """The page's text, the rows of its CSV, and what had to be left out."""
-    made = tables(entries)
+    made = [effort.with_reach(table) for table in tables(entries)]
     rows = export.tidy(made)
     folder = resources.files("triptych.report") / "templates"
     template = environment().from_string((folder / "report.html").read_text(encoding="utf-8"))
@@ -154,6 +154,7 @@ def panel(table: Table, index: int, omitted: list[str]) -> dict[str, Any]:
         "matrix": matrix(table, axes),
         "classes": by_class(table),
         "intervals": intervals(table),
+        "effort": effort.figures(table),
         "curves": curves(table),
         "noun": facts.noun(table),
         "walks": [*walks(table, "interpolation", omitted), *walks(table, "sweep", omitted)],

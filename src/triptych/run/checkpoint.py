@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.errors import UserError
-from triptych.run import schema
+from triptych.run import json_types, schema
 from triptych.system import files
 from triptych.system.tensor_files import unpack
 
@@ -129,7 +129,7 @@ def read_note(folder: Path, images: int) -> dict[str, Any]:
     """The note of a checkpoint; Spoilt where it is none of ours, UserError where a newer version wrote it."""
     path = note_file(folder, images)
     try:
-        note = schema.read(path, schema.NOTE, ("images", "bytes", "asked"))
+        note = json_types.read(path, schema.NOTE, ("images", "bytes", "asked"))
     except (UserError, OSError) as e:
         raise Spoilt(f"its note is not a checkpoint of triptych: {e}") from e
     number = note.get("format")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import time
@@ -18,7 +17,7 @@ from triptych.core.columns import Columns, read_back
 from triptych.core.frame import frame
 from triptych.core.model import Stepwise
 from triptych.errors import UserError
-from triptych.run import checkpoint, plugins, schema, shown
+from triptych.run import checkpoint, json_types, plugins, schema, shown
 from triptych.run.addresses import local
 from triptych.system import files
 
@@ -27,16 +26,6 @@ PUBLISHED = "model.safetensors"
 """Weights of a run that was given away without its checkpoints: what `Run.load` puts into the model."""
 LEFT_OUT = "left_out"
 """In the header of that file: players that are not in it."""
-
-
-def differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """Where two JSON values differ, a line each: `train.lr: 0.0002 became 0.001`."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        found = []
-        for key in [*old, *(k for k in new if k not in old)]:
-            found += differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
-        return found
-    return [] if old == new else [f"{path}: {json.dumps(old)} became {json.dumps(new)}"]
 
 
 def read_status(folder: Path) -> dict[str, Any]:
@@ -55,7 +44,7 @@ def read_status(folder: Path) -> dict[str, Any]:
             "alarms": [],
         }
         schema.note(f"{e}: taken from the log instead, the run is {status['state']} at {status['images']} images")
-        return status | {k: last[k] for k in ("seconds",) if schema.is_number(last.get(k))}
+        return status | {k: last[k] for k in ("seconds",) if json_types.is_number(last.get(k))}
 
 
 class Run:
@@ -227,7 +216,9 @@ class Run:
         best, saved = None, self.checkpoints()
         file = self.folder / "best.json"
         if self.recipe.train.best and file.exists():
-            best = schema.verified(file, files.read_object(file), {"best": schema.NOTE["best"]}, ("images", "value"))
+            best = json_types.verified(
+                file, files.read_object(file), {"best": schema.NOTE["best"]}, ("images", "value")
+            )
             best = best if schema.NOTE["best"](best) and best["images"] <= images else None
         for line in self.lines():
             if 0 < line["images"] <= images and line["images"] in saved:
@@ -238,7 +229,7 @@ class Run:
         """`best`, or the checkpoint at `images` where its line of the log is better by the recipe's metric."""
         name = self.recipe.train.best.removeprefix("-")
         value = line.get(name) if name else None
-        if value is None or not schema.is_number(value):
+        if value is None or not json_types.is_number(value):
             return best
         sign = -1 if self.recipe.train.best.startswith("-") else 1
         if best is None or sign * value < sign * best["value"]:
@@ -343,6 +334,7 @@ class Run:
         model.load_state_dict(state)
         if isinstance(model, Conditional):
             model.class_names = tuple(self.env.get("classes", ()))
+            model.number_names = tuple(self.env.get("given", ()))
         place(model, pick_device(device), "fp32")
         if isinstance(model, Stepwise) and self.env.get("precision") == "bf16":
             model.brief = arithmetic(model.device).bfloat16 is True

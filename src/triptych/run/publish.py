@@ -24,7 +24,7 @@ from triptych.system import files
 
 KEPT = (
     *("triptych", "python", "torch", "numpy", "device", "processor", "precision", "threads", "seed"),
-    *("shape", "classes", "parameters", "quantities", "data", "test"),
+    *("shape", "classes", "given", "parameters", "quantities", "data", "test"),
 )
 """Of env.json; the rest may hold the maker's paths."""
 
@@ -149,9 +149,15 @@ def card(
     return "\n".join(lines) + "\n"
 
 
+HEAD = ("| metric | value | floor | n | features |", "|---|---:|---:|---:|---|")
+
+
 def table(values: Mapping[str, Any]) -> list[str]:
-    """The numbers that have a direction, each with its 95 % interval where its estimator has a standard error."""
-    rows = ["| metric | value | floor | n | features |", "|---|---:|---:|---:|---|"]
+    """The numbers that have a direction, each with its 95 % interval where its estimator has a standard error.
+
+    Those on further features come folded, after the others.
+    """
+    first, more = [], []
     for key, v in sorted(values.items(), key=lambda item: (item[1].get("rank", 50), item[0])):
         if v.get("value") is None or not v.get("better"):
             continue
@@ -164,10 +170,13 @@ def table(values: Mapping[str, Any]) -> list[str]:
         cells = (
             f"{plain(title + unit)} {arrow} | {format_number(v['value'])}{spread} | {floor} | {v['n']:,} | {features}"
         )
-        rows.append(f"| {cells} |")
+        (more if v.get("variant") else first).append(f"| {cells} |")
     text = "The floor is the same metric between two sets of real examples: what no model can be expected to beat. "
     text += "± is a 95 % interval of the estimate, for this one training; other seeds differ by more."
-    return [*rows, "", text, ""]
+    lines = [*HEAD, *first, "", text, ""]
+    if more:
+        lines += ["<details><summary>The same on other features</summary>", "", *HEAD, *more, "", "</details>", ""]
+    return lines
 
 
 def data_card(run: Run) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import triptych
 from triptych.errors import UserError, nearest
-from triptych.run import schema
+from triptych.run import json_types, schema
 from triptych.system import files
 from triptych.system.cache import ADVICE, root
 from triptych.system.download import Remote, Unreachable, download, read
@@ -32,18 +32,22 @@ FIXED = ("recipe.json", "env.json", "model.safetensors")
 LIMIT = 16 << 20
 """Bytes of the largest index."""
 
-NUMBER = schema.both(
-    schema.record(title=schema.is_text, value=schema.is_number),
-    schema.having(floor=schema.optional(schema.is_number), se=schema.optional(schema.is_number), better=schema.is_text),
-)
-ENTRY = schema.both(
-    schema.record(
-        **dict.fromkeys(("about", "data", "family", "licence", "terms"), schema.is_text),
-        seconds=schema.is_number,
-        numbers=schema.listed(NUMBER),
-        files=schema.mapped(schema.record(bytes=schema.is_count, sha256=schema.is_text)),
+NUMBER = json_types.both(
+    json_types.record(title=json_types.is_text, value=json_types.is_number),
+    json_types.having(
+        floor=json_types.optional(json_types.is_number),
+        se=json_types.optional(json_types.is_number),
+        better=json_types.is_text,
     ),
-    schema.having(format=schema.is_count, remark=schema.is_text),
+)
+ENTRY = json_types.both(
+    json_types.record(
+        **dict.fromkeys(("about", "data", "family", "licence", "terms"), json_types.is_text),
+        seconds=json_types.is_number,
+        numbers=json_types.listed(NUMBER),
+        files=json_types.mapped(json_types.record(bytes=json_types.is_count, sha256=json_types.is_text)),
+    ),
+    json_types.having(format=json_types.is_count, remark=json_types.is_text),
 )
 
 
@@ -113,8 +117,8 @@ def parsed(where: str, raw: bytes) -> Any:
 
 def checked(where: str, told: Any) -> dict[str, Mapping[str, Any]]:
     """`entries` of an index; UserError for one that is newer, or that cannot be right."""
-    fields = {"format": schema.is_count, "entries": schema.mapped(schema.is_object)}
-    told = schema.verified(Path(where), told, fields, tuple(fields), "get it again")
+    fields = {"format": json_types.is_count, "entries": json_types.mapped(json_types.is_object)}
+    told = json_types.verified(Path(where), told, fields, tuple(fields), "get it again")
     if told["format"] > FORMAT:
         raise UserError(newer(where, told["format"], FORMAT))
     for name, entry in told["entries"].items():

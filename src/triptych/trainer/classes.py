@@ -18,6 +18,17 @@ FEW = 20
 def with_classes(recipe: Recipe, data: Data) -> Recipe:
     """The recipe with the number of classes in place of auto; UserError where the data have others, or none."""
     model = recipe.model
+    if data.conditions is not None:
+        if not isinstance(model, ConditionalSpec):
+            raise UserError(f"{type(model).__name__} cannot be conditioned on numbers; leave --given out")
+        k = data.conditions.shape[1]
+        if model.classes:
+            raise UserError("a network is conditioned on classes or on numbers; add --model.classes 0, or drop --given")
+        if model.numbers not in (0, k):
+            raise UserError(f"model.numbers is {model.numbers} and --given makes {k}; leave model.numbers out")
+        return replace(recipe, model=replace(model, numbers=k))
+    if isinstance(model, ConditionalSpec) and model.numbers:
+        raise UserError("the network is conditioned on numbers; say which columns or factors they are with --given")
     if not isinstance(model, ConditionalSpec) or model.classes == 0:
         return recipe
     if data.labels is None:
@@ -40,6 +51,10 @@ def undecided(recipe: Recipe) -> bool:
 
 def told(recipe: Recipe, data: Data) -> list[str]:
     """Lines for a person: which classes, and which have few examples."""
+    if data.conditions is not None:
+        low, high = data.conditions.amin(0).tolist(), data.conditions.amax(0).tolist()
+        ranges = [f"{n} ({a:.4g} to {b:.4g})" for n, a, b in zip(data.condition_names, low, high, strict=True)]
+        return [f"conditioned on {', '.join(ranges)}"]
     if not isinstance(recipe.model, ConditionalSpec) or not recipe.model.classes:
         return []
     assert data.labels is not None
@@ -47,6 +62,9 @@ def told(recipe: Recipe, data: Data) -> list[str]:
     named = [data.classes[i] if i < len(data.classes) else str(i) for i in range(len(counts))]
     shown = ", ".join(named[:5]) + (", …" if len(named) > 5 else "")
     lines = [f"conditioned on {len(counts)} classes of {data.name}: {shown}"]
+    visible = recipe.objective.visible(data, 0)
+    if visible.labels is not None and (known := int((visible.labels >= 0).sum())) < len(visible):
+        lines.append(f"the labels of {known:,} of {len(visible):,} training examples are used, those of the others not")
     if len(few := (counts < FEW).nonzero()[:, 0]) and data.distribution is None:
         least = int(counts.argmin())
         lines.append(

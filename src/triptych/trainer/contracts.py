@@ -63,7 +63,8 @@ def first_loss(objective: Objective, network: ModelSpec, data: Data, shares: int
         over_shares(model)
         objective.prepare(model, data)
         share = Share(i, shares)
-        batches = Batches(data, min(32, len(data) // 2 * 2), 0, torch.device("cpu"), share=share)
+        size, visible = min(32, len(data) // 2 * 2), objective.visible(data, 0)
+        batches = Batches(visible, size, 0, torch.device("cpu"), share=share)
         try:
             with computing(share):
                 move = next(iter(objective.step(model, batches, Clock(0, 0, 0.0))), None)
@@ -75,7 +76,7 @@ def first_loss(objective: Objective, network: ModelSpec, data: Data, shares: int
 
 def moves(objective: Objective, model: Model, data: Data, steps: int) -> Iterator[tuple[Move, list[str]]]:
     """Each move of some steps, carried out by plain gradient descent, and the players whose parameters it changed."""
-    batches = Batches(data, min(32, len(data)), 0, torch.device("cpu"))
+    batches = Batches(objective.visible(data, 0), min(32, len(data)), 0, torch.device("cpu"))
     for step in range(steps):
         for move in objective.step(model, batches, Clock(step, batches.drawn, step / steps, steps)):
             before = {k: v.detach().clone() for k, v in model.named_parameters()}

@@ -119,9 +119,13 @@ def standard(run: Run, train: Train, sink: Sink) -> list[Observer]:
 class Bar(Observer):
     """Keeps the progress bar moving, and knows the time that is left: of the steps, and of the looks beside them."""
 
-    def __init__(self, bar: Progress, observers: Sequence[Observer]) -> None:
+    def __init__(
+        self, bar: Progress, observers: Sequence[Observer], paces: Sequence[tuple[float, float]] = ((0.0, 1.0),)
+    ) -> None:
+        """`paces` are of the objective's stages: the fraction of the budget where each begins, and what an image costs
+        in it, in any unit."""
         super().__init__()
-        self.bar, self.observers = bar, observers
+        self.bar, self.observers, self.paces = bar, observers, paces
 
     def begin(self, state: State) -> None:
         self.since, self.began = state.images, time.perf_counter()
@@ -137,12 +141,22 @@ class Bar(Observer):
         """
         looked = sum(map(sum, state.looks.values()))
         stepping = time.perf_counter() - self.began - looked
-        left = stepping * (state.train.images - state.images) / max(state.images - self.since, 1)
+        budget = state.train.images
+        left = stepping * self.price(state.images, budget, budget) / self.price(self.since, state.images, budget)
         for observer in self.observers:
             if spent := state.looks.get(id(observer)):
                 each = fmean(spent[1:] or spent)
                 left += each * observer.calls(state.images, state.train.images, state.train.batch)
         return left
+
+    def price(self, first: int, last: int, budget: int) -> float:
+        """What the images from one count to another cost, by the stages that they are in; of one at least."""
+        ends = [*(begin for begin, _ in self.paces[1:]), 1.0]
+        spans = [
+            (max(min(last, end * budget) - max(first, begin * budget), 0.0), pace)
+            for (begin, pace), end in zip(self.paces, ends, strict=True)
+        ]
+        return sum(n * pace for n, pace in spans) or self.paces[0][1]
 
 
 class Compile(Observer):

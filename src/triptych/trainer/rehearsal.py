@@ -93,13 +93,37 @@ def seconds_an_image(
 ) -> float:
     """Mean over the budget, by the steps of about so many seconds, or of `most` images where these are fewer; of each
     of the objective's stages by itself."""
-    begins = state.objective.stages()
-    total, share, most = 0.0, seconds / len(begins), most / len(begins)
-    for begin, end in zip(begins, [*begins[1:], 1.0], strict=True):
+    paces = paces_of_stages(state, seconds, clock, most)
+    ends = [*(begin for begin, _ in paces[1:]), 1.0]
+    return sum((end - begin) * pace for (begin, pace), end in zip(paces, ends, strict=True))
+
+
+def paces_of_stages(
+    state: State, seconds: float, clock: Callable[[], float] = time.perf_counter, most: float = math.inf
+) -> list[tuple[float, float]]:
+    """Where each of the objective's stages begins, as a fraction of the budget, and its seconds for an image."""
+    begins, found = state.objective.stages(), []
+    for begin in begins:
         state.ahead = begin
-        total += (end - begin) * seconds_an_image_of_stage(state, share, clock, most)
+        found.append((begin, seconds_an_image_of_stage(state, seconds / len(begins), clock, most / len(begins))))
     state.ahead = 0.0
-    return total
+    return found
+
+
+def rehearse_stages(state: State, precision: str, seconds: float = 1.0) -> list[tuple[float, float]]:
+    """`paces_of_stages` of a training that is about to go on, which stays as it is; of a single stage nothing is tried.
+
+    Equal paces where the steps of a stage diverge at once.
+    """
+    begins = state.objective.stages()
+    if len(begins) == 1:
+        return [(0.0, 1.0)]
+    with rehearsing(state.model.device):
+        try:
+            other = untrained(state.recipe, state.data, state.test, state.model.device, precision)
+            return paces_of_stages(other, seconds, most=state.train.images / 10)
+        except Diverged:
+            return [(begin, 1.0) for begin in begins]
 
 
 def seconds_an_image_of_stage(state: State, seconds: float, clock: Callable[[], float], most: float) -> float:

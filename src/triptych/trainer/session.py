@@ -16,6 +16,7 @@ from triptych.trainer import compilation
 from triptych.trainer.checks import enough_memory
 from triptych.trainer.observe import Bar, Observer, standard
 from triptych.trainer.quantities import logged
+from triptych.trainer.rehearsal import rehearse_stages
 from triptych.trainer.state import State
 
 
@@ -47,7 +48,8 @@ def session(
         try:
             with bar, enough_memory():
                 watching = [*standard(run, state.train, out), *observers]
-                yield [*watching, Bar(bar, watching)], terminated
+                paces = rehearse_stages(state, run.env["precision"]) if progress else [(0.0, 1.0)]
+                yield [*watching, Bar(bar, watching, paces)], terminated
                 if not state.finished:
                     run.set_status(images=state.images, seconds=state.seconds, note="interrupted")
                     place = f"terminated at {state.images} images"

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from triptych.core import Data, Model, Recipe, Train, decode, encode
+from triptych.core.codec import differences
 from triptych.core.features import Extractors
 from triptych.core.model import class_count
 from triptych.errors import UserError
@@ -21,7 +22,7 @@ from triptych.models.layers.data_init import head_start
 from triptych.recipes.command import command
 from triptych.run import data as run_data
 from triptych.run import plugins as run_plugins
-from triptych.run.folder import Run, differences, fresh
+from triptych.run.folder import Run, fresh
 from triptych.system import device as runtime
 from triptych.system.files import write_json
 from triptych.system.locks import exclusive
@@ -144,6 +145,8 @@ def environment(plan: Plan, chosen: Choice) -> dict[str, Any]:
         env["data"]["origin"] = list(data.origin)
     if class_count(plan.model):
         env["classes"] = list(data.classes)
+    if data.conditions is not None:
+        env["given"] = list(data.condition_names)
     if data.typed is not None:
         env["data"]["columns"] = data.typed.told()
     return env

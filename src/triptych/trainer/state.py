@@ -55,7 +55,8 @@ class State:
 
     def __post_init__(self) -> None:
         train, model = self.recipe.train, self.model
-        self.batches = Batches(self.data, train.batch, self.seed, model.device, flip=train.flip)
+        visible = self.objective.visible(self.data, self.seed)
+        self.batches = Batches(visible, train.batch, self.seed, model.device, flip=train.flip)
         if train.accumulate > 1:
             batchnorm.over_shares(model)
         self.parameters = {k: [w for w in p.parameters() if w.requires_grad] for k, p in model.players.items()}
@@ -76,9 +77,8 @@ class State:
         if ranks.world == 1:
             return
         train, before, self.ranks = self.train, self.batches.state_dict(), ranks
-        self.batches = Batches(
-            self.data, train.batch, self.seed, self.model.device, flip=train.flip, share=ranks.share()
-        )
+        visible = self.batches.data
+        self.batches = Batches(visible, train.batch, self.seed, self.model.device, flip=train.flip, share=ranks.share())
         self.batches.load_state_dict(before)
         if train.accumulate == 1:
             batchnorm.over_shares(self.model)

@@ -156,22 +156,23 @@ class Carried(Scaled, Encoder):
         known = self.network(seen, t)
         if self.guidance == 1:
             return known
-        with given(torch.full((seen.shape[0],), self.classes, device=seen.device)):
+        nothing = self.classes or self.numbers  # the row of the table that stands for no label
+        with given(torch.full((seen.shape[0],), nothing, device=seen.device)):
             return torch.lerp(self.network(seen, t), known, self.guidance)
 
     def beside(self, *columns: Tensor) -> Tensor:
-        """What a solver carries beside each row: these columns, and the row's label where there are classes."""
-        if not self.classes:
+        """What a solver carries beside each row: these columns, and what the row is conditioned on."""
+        if not self.conditioned:
             return torch.cat(columns, 1)
         y = labels_at_hand(columns[0].shape[0])
         return torch.cat([*columns, (y if y.dim() == 2 else y[:, None]).to(columns[0])], 1)
 
     def parted(self, beside: Tensor, columns: int) -> tuple[Tensor, Tensor | None]:
-        """The inverse of `beside`: so many columns, and the labels (n,) or shares of classes (n, K)."""
-        if not self.classes:
+        """The inverse of `beside`: so many columns, and labels (n,), shares of classes (n, K) or numbers (n, k)."""
+        if not self.conditioned:
             return beside, None
         y = beside[:, columns:]
-        return beside[:, :columns], y[:, 0].long() if y.shape[1] == 1 else y
+        return beside[:, :columns], y[:, 0].long() if y.shape[1] == 1 and not self.numbers else y
 
     def held(self, t: Tensor, x: Tensor, beside: Tensor) -> Tensor:
         """The velocity towards the guess held to limits, the lowest and highest values (n, 2 d) in `beside`."""
@@ -210,7 +211,7 @@ class Carried(Scaled, Encoder):
 
     def path(self, z: Tensor, steps: int, y: Asked = None) -> Iterator[Tensor]:
         x = check_codes(self, z)
-        with given(self.labels(y, z.shape[0])):
+        with self.given(y, z.shape[0]):
             limits = self.beside(self.low.expand_as(z), self.high.expand_as(z))
         solver = "heun" if self.solver == "dopri5" else self.solver
         yield self.unscaled(x)
@@ -220,7 +221,7 @@ class Carried(Scaled, Encoder):
 
     def decode(self, z: Tensor, y: Asked = None) -> Tensor:
         z = check_codes(self, z)
-        with given(self.labels(y, z.shape[0])):
+        with self.given(y, z.shape[0]):
             limits = self.beside(self.low.expand_as(z), self.high.expand_as(z))
         return self.unscaled(self.carry(z, limits))
 
@@ -228,7 +229,7 @@ class Carried(Scaled, Encoder):
         at = self.scaled(to_inner(check_examples(self, x)))
         # an example beyond the range of the training data is not pulled into it
         limits = torch.minimum(self.low, at.detach()), torch.maximum(self.high, at.detach())
-        with given(self.labels(y, x.shape[0])):
+        with self.given(y, x.shape[0]):
             return self.carry(at, self.beside(*limits), back=True)
 
 
@@ -269,9 +270,10 @@ class ContinuousFlow(Carried, Density):
                 f"samples guided with weight {self.guidance:g} are drawn from no p(x | y) and have no density; "
                 "give --guidance 1 for likelihoods"
             )
+        self.check_given(y)
         if self.classes and y is None:
             return self.log_joint(x).logsumexp(1)
-        with given(self.labels(y, x.shape[0])):
+        with self.given(y, x.shape[0]):
             log_p = self.log_density(self.scaled(inner)) - self.log_scale
         return log_p + self.latent * math.log(2) if x.dim() == 4 else log_p
 
@@ -355,7 +357,7 @@ class OnePassFlow(Scaled):
         yield self.unscaled(x)
         for i in range(steps):
             t, s = i / steps, (i + 1) / steps
-            with given(label):
+            with given(self.inner(label)):
                 x = x + (s - t) * self.mean_velocity(x, column * t, column * s)
             yield self.unscaled(torch.minimum(torch.maximum(x, self.low), self.high) if i + 1 == steps else x)
 
@@ -398,18 +400,18 @@ class Integration(ConditionalSpec):
             raise UserError(f"model.tolerance is {self.tolerance:g}; it must be above 0")
         ode.check_tolerance(self.tolerance)
         if self.classes != "auto":
-            check_guidance(self.guidance, self.classes)
+            check_guidance(self.guidance, self.classes or self.numbers)
 
 
 def choose_guidance(model: Model, weight: float | None) -> None:
     """Samples guided with that weight from now on; None leaves it. UserError for a model that cannot be guided."""
     if weight is None:
         return
-    if not isinstance(model, Carried) or not model.classes:
+    if not isinstance(model, Carried) or not model.conditioned:
         raise UserError(
             f"this {type(model).__name__} cannot be guided; --guidance is for continuous flows with classes"
         )
-    check_guidance(weight, model.classes)
+    check_guidance(weight, model.classes or model.numbers)
     model.guidance = weight
 
 

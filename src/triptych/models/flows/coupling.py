@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import torch
@@ -26,8 +26,12 @@ from triptych.models.layers.bijections import (
     per_example,
 )
 from triptych.models.layers.conditional import appended, width_of
+from triptych.models.layers.mixture import ToNormal
 from triptych.models.layers.mlp import he_perceptron
 from triptych.models.layers.spline import spline, spline_inverse, unnormalised
+
+MOST = 1_000
+"""Components of a mixture."""
 
 
 class AffineCoupling(Affine):
@@ -174,6 +178,13 @@ class RealNVP(ConditionalSpec):
     """units per hidden layer of each coupling's network"""
     depth: int = 2
     """hidden layers of each coupling's network"""
+    components: int = field(default=0, metadata={"later": True})
+    """of a learned mixture of Gaussians that the couplings end in, instead of one bump; 0 for none"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.components <= MOST:
+            raise UserError(f"model.components is {self.components}; give 0, for none, to {MOST:,}")
 
     def build(self, shape: Shape) -> FlowModel:
         d = columns(shape, "RealNVP")
@@ -182,7 +193,8 @@ class RealNVP(ConditionalSpec):
         def layer() -> Transform:
             return AffineCoupling(keep, conditioner(keep, 2 * (d - keep), self.width, self.depth, self.k))
 
-        return FlowModel(shape, Compose([Standardize(d), *alternated(d, self.layers, layer)]), classes=self.k)
+        last = [ToNormal(d, self.components)] if self.components else []
+        return FlowModel(shape, Compose([Standardize(d), *alternated(d, self.layers, layer), *last]), classes=self.k)
 
 
 @dataclass(frozen=True)

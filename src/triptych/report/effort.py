@@ -1,0 +1,126 @@
+"""Quality against what it took: seconds of training, and passes through the network for a sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from triptych.core import Quantity
+from triptych.core.quantity import AXES
+from triptych.report import charts, facts
+from triptych.report.entries import Entry, number
+from triptych.report.table import Table
+
+REACHED = "to_mixture_seconds"
+SECONDS = Quantity("Training until as near as the mixture", "lower", unit="s", axis="cost", rank=901)
+"""Seconds of training until a logged distance first was what the mixture of Gaussians has, a yardstick."""
+QUALITY = tuple(AXES)[:3]
+"""The axes on which samples are judged."""
+MIXTURE = "mixture"
+"""How the recipes of that yardstick begin."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its heading."""
+
+    name: str
+    svg: str
+
+
+def followed(table: Table) -> str:
+    """The logged number that stands for quality: of the first axis with one, what most recipes log; empty for none."""
+    logged: dict[str, set[str]] = {}
+    for e in table.entries:
+        if not e.yardstick:
+            for name in {k for line in e.lines for k in line if e.quantity(k).sign and e.quantity(k).axis}:
+                logged.setdefault(name, set()).add(e.label)
+    quantities = {name: next(e for e in table.entries if name in e.quantities).quantity(name) for name in logged}
+    return min(
+        (name for name in logged if quantities[name].axis in QUALITY),
+        key=lambda k: (QUALITY.index(quantities[k].axis), -len(logged[k]), quantities[k].rank, k),
+        default="",
+    )
+
+
+def of_yardstick(entry: Entry, name: str) -> float | None:
+    """The number that a yardstick has: by its log as for everybody, else by its evaluation."""
+    logged = [line[name] for line in entry.lines if number(line.get(name))]
+    value = logged[-1] if logged else entry.values.get(name, {}).get("value")
+    return float(value) if number(value) else None
+
+
+def levels(table: Table, name: str) -> dict[str, float]:
+    """The number of every yardstick that has one, by its label: they take no training to speak of."""
+    found = {}
+    for label in table.yardsticks:
+        values = [v for e in table.of(label) if (v := of_yardstick(e, name)) is not None]
+        if values:
+            found[label] = math.fsum(values) / len(values)
+    return found
+
+
+def reached(entry: Entry, name: str, target: float) -> float | None:
+    """Seconds of training at the first look whose number is as good as `target`; None where there is none."""
+    sign = entry.quantity(name).sign
+    return next((p[1] for p in facts.curve(entry, name, alarms=False).points if sign * p[3] >= sign * target), None)
+
+
+def with_reach(table: Table) -> Table:
+    """The table with the seconds in which each run came as near to the data as the mixture of Gaussians.
+
+    Unchanged where that yardstick is not in it, or nothing was logged that both have.
+    """
+    name = followed(table)
+    target = next((v for k, v in levels(table, name).items() if k.startswith(MIXTURE)), None) if name else None
+    if target is None:
+        return table
+
+    def told(entry: Entry) -> Entry:
+        if entry.yardstick:
+            return entry
+        value = reached(entry, name, target)
+        note = f"by {entry.quantity(name).name}, as it was logged" if value is not None else "never as near as that"
+        row = {"value": value, "source": "log", "note": note, **SECONDS.told()}
+        return replace(entry, values={**entry.values, REACHED: row})
+
+    return replace(table, entries=[told(e) for e in table.entries])
+
+
+def figures(table: Table) -> list[Figure]:
+    """Quality over seconds of training, and over passes of a sample, on logarithmic axes; yardsticks are lines."""
+    return [f for f in (over_seconds(table), over_passes(table)) if f is not None]
+
+
+def over_seconds(table: Table) -> Figure | None:
+    name = followed(table)
+    if not name:
+        return None
+    quantity = next(e for e in table.entries if name in e.quantities).quantity(name)
+    series = {}
+    for label in table.contestants:
+        runs = [facts.curve(e, name, alarms=False) for e in table.of(label)]
+        mean = charts.mean_curve([[p for p in c.points if all(map(math.isfinite, p))] for c in runs if c.points])
+        series[label] = [(p[1], p[3]) for p in mean if p[1] > 0]
+    title = f"{quantity.name} over seconds of training"
+    svg = charts.log_chart(series, table.labels, levels(table, name), title, "seconds of training")
+    return Figure(f"{quantity.name} {quantity.arrow}", svg) if svg else None
+
+
+def over_passes(table: Table) -> Figure | None:
+    """The evaluated number of the same axis over passes; nothing where all take as many."""
+    metric = next((m for m in table.metrics if table.quantity(m).sign and table.quantity(m).axis in QUALITY), "")
+    points: dict[str, Sequence[tuple[float, float]]] = {}
+    for label in table.contestants:
+        pairs = [
+            (e.values.get("passes", {}).get("value"), e.values.get(metric, {}).get("value")) for e in table.of(label)
+        ]
+        points[label] = [(float(x), float(y)) for x, y in pairs if number(x) and number(y) and x > 0]
+    if len({x for some in points.values() for x, _ in some}) < 2:
+        return None
+    own = {k: v.mean for k in table.yardsticks if (v := table.estimate(k, metric))}
+    quantity = table.quantity(metric)
+    title = f"{quantity.name} over passes through the network for a sample"
+    svg = charts.log_chart(points, table.labels, own, title, "passes for a sample", joined=False)
+    return Figure(f"{quantity.name} {quantity.arrow}", svg) if svg else None
