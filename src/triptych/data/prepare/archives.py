@@ -108,7 +108,7 @@ def tar_members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]
                     if member.size < 0 or member.offset_data + member.size > total:
                         raise tarfile.ReadError(f"it ends within {member.name}")
                     yield t, member
-                    t.members.clear()  # kept for those who ask by name: a kilobyte each, of a million
+                    _forget(t)
                 _refuse_more(t.fileobj)
             return
         with unpack(raw, "rb") as stream:
@@ -118,10 +118,15 @@ def tar_members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]
                     if member.size < 0:
                         raise tarfile.ReadError(f"{member.name} has {member.size} bytes")
                     yield t, member
-                    t.members.clear()
+                    _forget(t)
                 _refuse_more(t.fileobj)
             while counted.read(1 << 20):  # to the compressed stream's own checksum
                 pass
+
+
+def _forget(t: Any) -> None:
+    """Let go of the members so far, which are kept for those who ask by name: a kilobyte each, of a million."""
+    t.members.clear()
 
 
 def _refuse_more(stream: Any) -> None:
