@@ -124,9 +124,9 @@ def tar_members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]
                 pass
 
 
-def _forget(archive: tarfile.TarFile) -> None:
-    """Drop the members read so far, which are kept for those who ask by name: a kilobyte each, of a million."""
-    archive.members.clear()  # pyright: ignore[reportAttributeAccessIssue] - public, but in no stub
+def _forget(t: Any) -> None:
+    """Let go of the members so far, which are kept for those who ask by name: a kilobyte each, of a million."""
+    t.members.clear()
 
 
 def _refuse_more(stream: Any) -> None:
