@@ -59,7 +59,8 @@ def test_same_at_every_size() -> None:
     assert (small - torch.nn.functional.avg_pool2d(big, 2)).abs().mean() < 4  # of 255
 
 
-def test_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))  # the whole set may lie in the others'
     source = type(SOURCES["glyphs"])(train=200, test=50)
     monkeypatch.setitem(SOURCES, "glyphs", source)
     train, test, both = (data.load("glyphs", split=s, resolution=16) for s in ("train", "test", "all"))
