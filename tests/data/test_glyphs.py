@@ -1,9 +1,12 @@
 """Glyphs: deterministic, and every factor does what its name says."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
 from triptych import data
+from triptych.core import discovery
 from triptych.data.sources.glyphs import CLASSES, RANGES, SOURCES, draw_factors, render
 from triptych.errors import UserError
 
@@ -59,10 +62,18 @@ def test_same_at_every_size() -> None:
     assert (small - torch.nn.functional.avg_pool2d(big, 2)).abs().mean() < 4  # of 255
 
 
-def test_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))  # the whole set may lie in the others'
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`glyphs` with few examples, whatever was found by that name before."""
     source = type(SOURCES["glyphs"])(train=200, test=50)
     monkeypatch.setitem(SOURCES, "glyphs", source)
+    discovery._of.cache_clear()
+    yield
+    discovery._of.cache_clear()
+
+
+@pytest.mark.usefixtures("small")
+def test_set() -> None:
     train, test, both = (data.load("glyphs", split=s, resolution=16) for s in ("train", "test", "all"))
     assert train.x.shape == (200, 3, 16, 16)
     assert len(test) == 50
