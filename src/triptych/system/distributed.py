@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from torch import Tensor
 from triptych.core.share import Share
 from triptych.errors import UserError
 
+LETTING_GO = 0.2
+"""Seconds that the threads of a group get for it; they need microseconds."""
 PATIENCE = timedelta(days=7)
 """A rank may have to wait for hours, for data to be prepared or for a long evaluation."""
 BUCKET = 25 << 20
@@ -296,3 +299,6 @@ def group() -> Iterator[Ranks]:
     finally:
         _group = ALONE
         dist.destroy_process_group()
+        # The threads of gloo live on. One that lets go of its last piece of work needs Python for it, and aborts the
+        # process where Python ends meanwhile: once in six trainings.
+        time.sleep(LETTING_GO)
