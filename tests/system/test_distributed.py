@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -96,41 +92,15 @@ def test_one_process_sends_nothing(twin: Twin) -> None:
     assert w.grad.tolist() == [2, 2, 2]
 
 
-ENDING = """
-import torch
-from triptych.data import load_spec
-from triptych.models.families import build
-from triptych.recipes import get
-from triptych.system import distributed
-from triptych.trainer.state import State
-from triptych.trainer.step import step
-
-with distributed.group() as ranks:
-    recipe = get("wgan-gp-25gaussians")
-    data = load_spec(recipe.data)
-    state = State(recipe, build(recipe.model, data.shape), data, None, 0)
-    state.join(ranks)
-    for _ in range(20):
-        step(state)
-        ranks.any(ranks.first)
-"""
-
-
-@pytest.mark.long
-def test_ranks_end_in_peace() -> None:
-    """A thread that lets go of its work while Python ends aborted one of two ranks in one of six trainings.
-
-    All twelve would have passed with it in one of nine times.
-    """
-    for _ in range(12):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = str(s.getsockname()[1])
-        common = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GLOO_SOCKET_IFNAME": "lo"}
-        common |= {"WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-        ranks = [
-            subprocess.Popen([sys.executable, "-P", "-c", ENDING], env=common | {"RANK": str(i)}, stderr=-1, text=True)
-            for i in range(2)
-        ]
-        said = [rank.communicate(timeout=120)[1] for rank in ranks]
-        assert [rank.returncode for rank in ranks] == [0, 0], said
+def test_the_threads_of_a_group_get_time_to_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that lets go of its work while Python ends aborts the rank: it did in 3 of 26 short trainings, and seldom
+    enough that no test of whole processes would notice."""
+    done: list[str] = []
+    monkeypatch.setattr(distributed, "asked", lambda: Ranks(0, 2))
+    for name in ("init_process_group", "barrier", "destroy_process_group"):
+        monkeypatch.setattr(distributed.dist, name, lambda *args, _name=name, **rest: done.append(_name))
+    monkeypatch.setattr(distributed.dist, "is_initialized", lambda: False)
+    monkeypatch.setattr(distributed.time, "sleep", lambda seconds: done.append("waited" if seconds >= 0.1 else "not"))
+    with distributed.group() as ranks:
+        done.append(f"{ranks.world} ranks")
+    assert done == ["init_process_group", "2 ranks", "barrier", "destroy_process_group", "waited"]
