@@ -17,6 +17,7 @@ from triptych.core import to_bytes
 from triptych.data import load as load_data
 from triptych.metrics.features.self_trained import Offline, extractor_for
 from triptych.models import VAEModel, code_density
+from triptych.models.families import codes_of_data
 from triptych.run.folder import load
 
 SURE, SAMPLES = 0.9, 1_000
@@ -36,7 +37,7 @@ def one(name: str, seed: int, out: Path, judge: Offline) -> dict[str, object]:
     share, classes = sure(judge, to_bytes(model.sample(SAMPLES, seed=seed)))
     row: dict[str, object] = {"seed": seed, "confident": share, "classes": classes, "seconds": seconds}
     if isinstance(model, VAEModel):
-        codes = code_density.codes_of_data(model, run.data(), seed=seed)
+        codes, _ = codes_of_data(model, run.data(), seed=seed)
         z = code_density.fit_codes(codes, 50, seed=seed).draw(SAMPLES, seed=seed)
         row["confident_mixture"] = sure(judge, to_bytes(model.decode(z).detach()))[0]
     print(name, json.dumps(row), flush=True)

@@ -202,6 +202,23 @@ def test_what_is_fitted_to_codes_is_in_the_graph_of_samples(tmp_path, monkeypatc
     assert sliced(made, own[0]) < 5 * sliced(own[1], own[0])
 
 
+@pytest.mark.parametrize("codes", ["gaussian", "mixture", "flow"])
+def test_what_is_fitted_within_classes_is_in_the_graph_of_samples(tmp_path, monkeypatch, codes):
+    monkeypatch.setattr(second_stage, "STEPS", 20)
+    network = MLPAutoencoder(latent=2, variational=False, width=8, codes=codes, classes=8)
+    recipe = Recipe(DataSpec("8gaussians"), network, AE(), Train(images=2560), "ae")
+    run = fit(recipe, 0, tmp_path / "ae", "cpu", progress=False)
+    assert write_export(run.path, tmp_path / "out", part="sample").notes == ()
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "sample.onnx", providers=["CPUExecutionProvider"])
+    takes = session.get_inputs()[0].shape[1]
+    noise = torch.randn(2000, takes, generator=torch.Generator().manual_seed(0))
+    model = run.load()
+    for k in (1, 6):
+        (made,) = session.run(None, {"noise": noise.numpy(), "y": np.full(2000, k)})
+        own = [model.sample(2000, seed, y=k) for seed in (1, 2)]
+        assert sliced(torch.from_numpy(made), own[0]) < 5 * sliced(own[1], own[0])
+
+
 def sliced(a, b):
     """Mean distance of sorted projections on 16 directions."""
     angle = torch.arange(16) * torch.pi / 16

@@ -56,4 +56,6 @@ def test_codes_of_data_have_one_row_an_example() -> None:
     data = Data("points", torch.randn(300, 2))
     for variational in (True, False):
         model = MLPAutoencoder(latent=3, variational=variational).build((2,))
-        assert codes_of_data(model, data, most=200).shape == (200, 3)
+        z, y = codes_of_data(model, data, most=200)
+        assert z.shape == (200, 3)
+        assert y is None

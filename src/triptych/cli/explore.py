@@ -85,6 +85,7 @@ def sample(
         classes=classes,
         given=given,
         data=data,
+        announce=note,
     )
     say(file)
 

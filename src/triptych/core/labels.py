@@ -50,6 +50,11 @@ def given(y: Tensor | None) -> Iterator[None]:
         _given = before
 
 
+def is_given() -> bool:
+    """Whether this is inside a `given` that has labels."""
+    return _given is not None
+
+
 def labels_at_hand(n: int) -> Tensor:
     """The labels of n rows, (n,) int64, or shares of the classes or numbers, (n, K): those of the innermost `given`.
 

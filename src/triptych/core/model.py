@@ -302,6 +302,14 @@ def conditions_of(model: Model, data: Data) -> Tensor | None:
     return data.conditions if model.numbers else data.labels
 
 
+def given_to(model: Model, y: Asked, n: int, seed: int = 0) -> AbstractContextManager[None]:
+    """Inside it a model is conditioned on y for n examples, as of `Conditional`; None is drawn by the seed.
+
+    A model that can be conditioned on nothing is left as it is.
+    """
+    return model.given(model.labels(y, n, seed), n) if isinstance(model, Conditional) else nullcontext()
+
+
 def class_count(model: Model) -> int:
     """How many classes a model is conditioned on; 0 where on none."""
     return model.classes if isinstance(model, Conditional) else 0

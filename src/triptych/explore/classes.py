@@ -96,6 +96,14 @@ def ends_of_examples(model: Model, asked: Sequence[str], data: Data, rows: Seque
     return list(itertools.pairwise(known))
 
 
+def labels_at(ends: Ends) -> Tensor | None:
+    """Labels of the ends of paths in turn, (2 · paths,), or numbers (2 · paths, k); None of a model without either."""
+    each = [end for pair in ends for end in pair]
+    if not each:
+        return None
+    return torch.stack([end.cpu() if isinstance(end, Tensor) else torch.tensor(end) for end in each])
+
+
 def labels_along(model: Model, ends: Ends, columns: int) -> Tensor | None:
     """Labels of paths (rows · columns,), or where a class changes shares of both, (rows · columns, K).
 

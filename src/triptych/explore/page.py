@@ -129,7 +129,7 @@ def order_together(abouts: list[dict[str, Any]], models: Sequence[Latent]) -> No
     """Order the latent dimensions, strongest first: together for models of one size, which move by the same z."""
     totals: dict[int, torch.Tensor] = {}
     for model in models:
-        base = latent_space.draw(model, 1, 0)[0]
+        base = latent_space.draw(model, 1, 0, latent_space.one_class(model))[0]
         strength = latent_space.influence(model, base, latent_space.codes_of(model))
         share = strength / strength.max().clamp_min(1e-12)
         totals[model.latent] = totals.get(model.latent, torch.zeros(model.latent)) + share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -40,6 +40,7 @@ def write_samples(
     classes: Sequence[str] = (),
     given: Sequence[str] = (),
     data: str | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> Path:
     """Write n samples; returns the file or folder. The name of `out` says what is written:
 
@@ -49,12 +50,12 @@ def write_samples(
 
     `codes` of an autoencoder come from what its recipe says, unless another is named: the prior (of an AE the running
     Gaussian of its codes), or a density that is fitted to the codes of the run's training examples now: one Gaussian,
-    or a mixture of `components` (where not given, as many as the BIC chooses). A flow is there where the run trained
-    one. `solver`, `steps` and `guidance` are of models that make samples in steps. `classes` are numbers or names of
-    classes, of several as many samples each, one class after the other; none: drawn at the data's frequencies. `given`
-    are NAME=VALUE words for the numbers that a model is conditioned on; none: rows of the training data. `data` says
-    where the run's own examples are, if they have moved: for those codes, for the names of columns and for what points
-    are drawn over.
+    or a mixture of `components` (where not given, as many as the BIC chooses); of a model with classes one for each of
+    them, and how many have few codes is announced. A flow is there where the run trained one. `solver`, `steps` and
+    `guidance` are of models that make samples in steps. `classes` are numbers or names of classes, of several as many
+    samples each, one class after the other; none: drawn at the data's frequencies. `given` are NAME=VALUE words for
+    the numbers that a model is conditioned on; none: rows of the training data. `data` says where the run's own
+    examples are, if they have moved: for those codes, for the names of columns and for what points are drawn over.
     """
     if n < 1 or batch < 1:
         raise UserError(f"{n} samples in batches of {batch} were asked for; both must be at least 1")
@@ -83,10 +84,12 @@ def write_samples(
     if fits:
         assert beside is not None
         assert isinstance(model, Autoencoder)
-        z = codes_of_data(model, beside)
-        by_bic = codes == "mixture" and components is None
-        density = code_density.fit_chosen(z) if by_bic else code_density.fit_codes(z, components or 1)
-        x = latent_space.decode(model, density.draw(n, seed), batch, model.labels(y, n, seed))
+        z, own = codes_of_data(model, beside)
+        size, of_each = (components if codes == "mixture" else 1), model.labels(y, n, seed)
+        density = code_density.fit_codes(z, size, y=model.inner(own), classes=model.classes)
+        if density.few and announce is not None:
+            announce(code_density.said(density.few, density.classes))
+        x = latent_space.decode(model, density.draw(n, seed, model.inner(of_each)), batch, of_each)
     else:
         with latent_space.without_second_stage(model) if codes == "prior" else nullcontext():
             of_class = {} if y is None else {"y": y}  # a stranger's model need not know of classes

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from triptych.core import Latent, Model
 from triptych.errors import UserError
-from triptych.explore.classes import Ends, ends_asked, ends_of_examples, labels_along, numbers_asked
+from triptych.explore.classes import Ends, ends_asked, ends_of_examples, labels_along, labels_at, numbers_asked
 from triptych.explore.output import BatchNorm, opened
 from triptych.figures import planes, tiles
 from triptych.models import latent_space
@@ -62,19 +62,20 @@ def write_interpolation(
     space = latent_space.latent_of(model)
     folder = Path(out) if out is not None else found.path / "interpolation"
     there = run_data.own(found, data) if real or model.shape == (2,) else None
-    segments = chosen_segments(there, space, seed, rows, through, real)
-    paths = torch.stack([latent_space.path(ends, steps, how) for ends in segments])
     if real:
         assert there is not None
         ends = ends_of_examples(model, classes, there.held_out(), real)
     else:
-        ends = ends_asked(model, classes, len(paths))
+        ends = ends_asked(model, classes, len(through) - 1 if through else rows)
+    segments = chosen_segments(there, space, seed, rows, through, real, ends)
+    paths = torch.stack([latent_space.path(pair, steps, how) for pair in segments])
     files = [draw_paths(there, space, paths, folder / f"{how}.png", ends=ends)]
     if animate and len(model.shape) == 3:
         files.append(animation(space, paths, folder / f"{how}.webp", ends))
     if space.latent >= 2:
         codes = latent_space.codes_of(space)
-        base = codes.mean if rest == "zero" else latent_space.draw(space, 1, seed)[0]
+        first = ends[0][0] if ends else None
+        base = codes.mean if rest == "zero" else latent_space.draw(space, 1, seed, first)[0]
         z = latent_space.square(base, codes, side).view(side, side, -1)
         held = [(a, a) for a, _ in ends[:1]] * side
         files.append(draw_paths(there, space, z, folder / "square.png", ends=held))
@@ -88,16 +89,20 @@ def chosen_segments(
     rows: int,
     through: Sequence[int],
     real: Sequence[int],
+    ends: Ends,
 ) -> list[Tensor]:
-    """The ends of each segment, codes (2, latent)."""
+    """The ends of each segment, codes (2, latent): drawn ones of the classes that the walk begins and ends with.
+
+    Where one path goes on from another, all are drawn of the class that the first begins with.
+    """
     if real:
         assert there is not None
         y = latent_space.labels_for(model, there.held_out(), real)
         z = latent_space.encode(model, latent_space.public(there.held_out(), real), y=y)
     elif through:
-        z = latent_space.draw(model, max(through) + 1, seed)[list(through)]
+        z = latent_space.draw(model, max(through) + 1, seed, ends[0][0] if ends else None)[list(through)]
     else:
-        return list(latent_space.draw(model, 2 * rows, seed).split(2))
+        return list(latent_space.draw(model, 2 * rows, seed, labels_at(ends)).split(2))
     if len(z) < 2:
         raise UserError("an interpolation needs at least two codes; give two or more numbers")
     return [torch.stack([a, b]) for a, b in itertools.pairwise(z)]
@@ -141,7 +146,7 @@ def write_sweep(
         raise UserError(f"a traversal holds one class, and {len(numbers)} were named; give one")
     held = latent_space.one_class(model, *numbers)
     if real is None:
-        base, name = latent_space.draw(space, 1, seed)[0], "sweep.png"
+        base, name = latent_space.draw(space, 1, seed, held)[0], "sweep.png"
     else:
         assert there is not None
         own = latent_space.labels_for(model, there.held_out(), [real])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import Conditional, Density, Encoder, Latent, Model, to_inner
+from triptych.core.model import given_to
 from triptych.errors import UserError
 from triptych.models.families import Autoencoder
 from triptych.models.layers.bijections import Transform
@@ -32,7 +32,7 @@ class Wanted:
 def score(model: Model, x: Tensor, y: Tensor | None) -> Tensor:
     """What the critic says of public examples, (n,)."""
     assert model.adversary is not None
-    with model.given(y, x.shape[0]) if isinstance(model, Conditional) else nullcontext():
+    with given_to(model, y, x.shape[0]):
         return getattr(model, model.adversary)(to_inner(x)).reshape(x.shape[0])
 
 
@@ -49,7 +49,10 @@ def log_prob(model: Model, x: Tensor, y: Tensor | None) -> Tensor:
 
 
 def transport_of(model: Model) -> tuple[int, Callable[[Tensor], Tensor]]:
-    """How many numbers of N(0, 1) make what samples are decoded from, and how. What can be is computed before."""
+    """How many numbers of N(0, 1) make what samples are decoded from, and how. What can be is computed before.
+
+    Of a model that is conditioned what is returned is called inside `given`.
+    """
     assert isinstance(model, Latent)
     if fitted_codes(model):
         assert isinstance(model, Autoencoder)
@@ -99,7 +102,8 @@ class Graph(nn.Module):
 
     def forward(self, given: Tensor, y: Tensor | None = None) -> Tensor:
         if self.codes is not None:
-            given = self.codes(given)
+            with given_to(self.model, y, given.shape[0]):
+                given = self.codes(given)
         return self.part.call(self.model, given, y)
 
     def all_examples(self, n: int, seed: int) -> tuple[Tensor, ...]:
@@ -114,7 +118,8 @@ class Graph(nn.Module):
         assert isinstance(model, Latent)
         if self.part.input == "noise":
             return torch.randn(n, self.takes, generator=g)
-        z = model.prior(n, g)
+        with given_to(model, None, n, seed):
+            z = model.prior(n, g)
         return z if self.part.input == "z" else decode(model, z, model.labels(None, n, seed))
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Latent, Metric, Quantity, Value
-from triptych.core.model import decoded
+from triptych.core.model import decoded, given_to
 from triptych.models.latent_space import slerp
 
 
@@ -32,7 +32,8 @@ def path_length(
     lowest and highest 1 % are left out. Source: Karras et al. 2019, section 4.1 (there LPIPS; here any features).
     """
     g = torch.Generator().manual_seed(seed)
-    a, b = model.prior(n, g), model.prior(n, g)
+    with given_to(model, None, n, seed):
+        a, b = model.prior(n, g), model.prior(n, g)
     t = torch.rand(n, 1, generator=g).to(a)
     walk = slerp if path == "slerp" else torch.lerp
     labels, lengths = model.labels(None, n, seed), []

@@ -15,7 +15,7 @@ from triptych.metrics.comparison import counted, subset
 from triptych.metrics.features.extractor import Identity, extract
 from triptych.metrics.frechet import frechet_from_features
 from triptych.metrics.transport import sliced_wasserstein
-from triptych.models.code_density import fit_chosen, fit_codes
+from triptych.models.code_density import CodeDensity, fit_codes
 from triptych.models.families import AEModel, Autoencoder, codes_of_data
 from triptych.models.latent_space import decode, encode
 
@@ -27,7 +27,8 @@ class PriorHole(Metric):
     `hole_...` are sliced Wasserstein distances in public units, `hole_frechet_...` Fréchet distances, of pictures in
     the set's own features. `prior`: codes from N(0, I) (an AE has none); `gaussian` and `mixture`: from a Gaussian and
     from a mixture, its size by BIC, fitted to the codes of training examples; `reconstruction`: the held-out examples'
-    own codes, the best that a decoder can do. The prior hole is the first minus the third. Source: Ghosh et al. 2020,
+    own codes, the best that a decoder can do. The prior hole is the first minus the third. Of a model with classes or
+    numbers each is within these: densities are fitted and drawn from given those of the examples. Source: Ghosh et al. 2020,
     section 5.
     """
 
@@ -57,22 +58,24 @@ class PriorHole(Metric):
         assert train is not None
         real = subset(comparison.real, self.points, self.seed)
         x, n = to_public(to_inner(real.x)), len(real)
-        z = codes_of_data(model, train, seed=self.seed)
+        z, own_y = codes_of_data(model, train, seed=self.seed)
+        given, k = model.inner(own_y), model.classes
+        y = model.labels(conditions_of(model, real), n, self.seed)
+        asked = None if y is None else model.inner(y.cpu())
         made: dict[str, Tensor] = {}
         if not isinstance(model, AEModel):
             g = torch.Generator().manual_seed(self.seed)
             made["prior"] = torch.randn(n, model.latent, generator=g).to(model.device)
-        made["gaussian"] = fit_codes(z).draw(n, self.seed)
-        mixture = fit_chosen(z, self.seed)
-        made["mixture"] = mixture.draw(n, self.seed)
-        y = conditions_of(model, real)
+        made["gaussian"] = fit_codes(z, y=given, classes=k).draw(n, self.seed, asked)
+        mixture = fit_codes(z, None, self.seed, y=given, classes=k)
+        made["mixture"] = mixture.draw(n, self.seed, asked)
         made["reconstruction"] = encode(model, x, y=y)
         own = comparison.extractors.own if real.is_images else Identity()
         features = extract(own, real)["features"] if own is not None else None
         found = {}
         for name, codes in made.items():
             fake = decode(model, codes, y=y)
-            note = f"{len(mixture.weights)} Gaussians, " if name == "mixture" else ""
+            note = f"{gaussians(mixture)}, " if name == "mixture" else ""
             note += f"{len(z)} codes fitted" if name != "reconstruction" else "the best that this decoder can do"
             distance = sliced_wasserstein(x.flatten(1), fake.flatten(1), seed=self.seed)
             found[f"hole_{name}"] = comparison.value(distance, seed=self.seed, note=note)
@@ -84,3 +87,12 @@ class PriorHole(Metric):
                 frechet, extractor=own.id, resize=own.resize, dtype=own.dtype, seed=self.seed, note=note
             )
         return counted(found, n)
+
+
+def gaussians(density: CodeDensity) -> str:
+    """How many components it has, in words; given classes how many each of them has."""
+    if not density.classes:
+        return f"{len(density.weights)} Gaussians"
+    counts = (density.weights > 0).sum(1)
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low if low == high else f'{low} to {high}'} Gaussians a class"

@@ -47,7 +47,7 @@ class AutoencoderSpec(ConditionalSpec):
 
         With a `classifier`, (n, *shape) to logits (n, K), one that tells classes, too.
         """
-        second = second_stage(self.codes, self.latent)
+        second = second_stage(self.codes, self.latent, self.k)
         logits = self.output == "logit"
         if classifier is not None:
             return SemiVAEModel(

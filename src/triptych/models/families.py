@@ -15,7 +15,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from triptych.core import Conditional, Data, Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
-from triptych.core.labels import Asked, given
+from triptych.core.labels import Asked, Numbers, given, is_given, labels_at_hand
 from triptych.core.model import Cost, conditions_of, decoded
 from triptych.core.share import draw, normal_like, uniform_like
 from triptych.errors import UserError
@@ -196,19 +196,30 @@ def over_classes(model: Conditional, log_p: Callable[[], Tensor]) -> Tensor:
 
 
 class CodeSampler(nn.Module, ABC):
-    """Abstract base: a density of codes, fitted once the networks are trained. See `second_stage.py`."""
+    """Abstract base: a density of codes, fitted once the networks are trained. See `second_stage.py`.
+
+    With classes, or `Numbers`, it is one given these: it is called inside `given(y)`, as networks are.
+    """
 
     fitted: Tensor
     """() bool: whether it was fitted to the codes that the networks give now"""
+    few: int = 0
+    """how many classes had too few codes in the last fit for a shape of their own"""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 0) -> None:
         super().__init__()
+        self.numbers = int(classes) if isinstance(classes, Numbers) else 0
+        self.classes = classes - self.numbers
         self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
 
     def fit(self, z: Tensor, seed: int) -> None:
         """Learn from codes z (n, latent), and draw them from then on."""
         self.learn(z, seed)
         self.fitted.fill_(True)
+
+    def at_hand(self, n: int) -> Tensor | None:
+        """What n codes are given, as `labels_at_hand`; None of a density that is given nothing."""
+        return labels_at_hand(n) if self.classes or self.numbers else None
 
     @abstractmethod
     def learn(self, z: Tensor, seed: int) -> None:
@@ -300,19 +311,28 @@ class Autoencoder(Observed):
         if self.second is None or len(data) < 2:
             return {}
         began = time.perf_counter()
-        self.second.fit(codes_of_data(self, data, CODES[0], seed), seed)
+        z, y = codes_of_data(self, data, CODES[0], seed)
+        with self.given(y, len(z)):
+            self.second.fit(z, seed)
         seconds = time.perf_counter() - began
-        log_p = self.second.log_prob(codes_of_data(self, held_out, CODES[1], seed).to(self.device))
-        return {"codes_nll": -log_p.mean().item(), "codes_seconds": round(seconds, 3)}
+        z, y = codes_of_data(self, held_out, CODES[1], seed)
+        with self.given(y, len(z)):
+            log_p = self.second.log_prob(z.to(self.device))
+        told = {"codes_nll": -log_p.mean().item(), "codes_seconds": round(seconds, 3)}
+        return told | ({"codes_few": float(self.second.few)} if self.second.few else {})
 
     @torch.no_grad()
     def from_second(self, n: int, generator: torch.Generator | None) -> Tensor | None:
-        """n codes from the second stage, (n, latent); None where there is none, or where it is not fitted yet."""
+        """n codes from the second stage, (n, latent); None where there is none, or where it is not fitted yet.
+
+        Of a model that is conditioned they belong to what is `given`, or to what is drawn where nothing is.
+        """
         if self.second is None or not bool(self.second.fitted):
             return None
         if generator is None:
             generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-        return self.second.draw(n, generator).to(self.code_mean)
+        with nullcontext() if is_given() or not self.conditioned else self.given(None, n):
+            return self.second.draw(n, generator).to(self.code_mean)
 
     def around_mean(self, z: Tensor, temperature: float) -> Tensor:
         """Codes (n, latent) brought nearer to their mean, or further from it."""
@@ -358,10 +378,11 @@ class AEModel(Autoencoder):
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` scales the spread of the codes around their mean."""
-        g = torch.Generator().manual_seed(seed)
-        z = self.from_second(n, g)
+        g, y = torch.Generator().manual_seed(seed), self.labels(y, n, seed)
+        with self.given(y, n):
+            z = self.from_second(n, g)
         z = self.codes(n, g, temperature) if z is None else self.around_mean(z, temperature)
-        return decoded(self, z, self.labels(y, n, seed), batch)
+        return decoded(self, z, y, batch)
 
 
 class VAEModel(Autoencoder, Inferring):
@@ -389,10 +410,12 @@ class VAEModel(Autoencoder, Inferring):
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` multiplies z, or its distance from the codes' mean."""
-        z = self.from_second(n, torch.Generator().manual_seed(seed))
+        y = self.labels(y, n, seed)
+        with self.given(y, n):
+            z = self.from_second(n, torch.Generator().manual_seed(seed))
         if z is None:
             return super().sample(n, seed, temperature, batch, y)
-        return decoded(self, self.around_mean(z, temperature), self.labels(y, n, seed), batch)
+        return decoded(self, self.around_mean(z, temperature), y, batch)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """μ and log σ of q(z|x) for inner examples, each (n, latent)."""
@@ -410,18 +433,24 @@ class VAEModel(Autoencoder, Inferring):
 
 
 @torch.no_grad()
-def codes_of_data(model: Autoencoder, data: Data, most: int = 20_000, seed: int = 0, batch: int = 256) -> Tensor:
-    """Codes of at most `most` examples, (n, latent): one draw of q(z|x) each for a VAE."""
+def codes_of_data(
+    model: Autoencoder, data: Data, most: int = 20_000, seed: int = 0, batch: int = 256
+) -> tuple[Tensor, Tensor | None]:
+    """Codes of at most `most` examples, (n, latent), one draw of q(z|x) each for a VAE, on the CPU.
+
+    Beside them what the examples are given, labels (n,) or numbers (n, k): None of a model that is conditioned on none.
+    """
     g = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(data), generator=g)[:most]
+    known = conditions_of(model, data)
+    y = model.labels(None if known is None else known[rows], len(rows))
     found = []
-    for part in rows.split(batch):
-        x = to_inner(data.x[part]).to(model.device)
-        known = conditions_of(model, data)
-        with model.given(None if known is None else known[part], len(x)) if model.conditioned else nullcontext():
+    for i in range(0, len(rows), batch):
+        x = to_inner(data.x[rows[i : i + batch]]).to(model.device)
+        with model.given(None if y is None else y[i : i + batch], len(x)):
             if isinstance(model, VAEModel):
                 mu, log_sigma = model.posterior(x)
                 found.append((mu + log_sigma.exp() * torch.randn(mu.shape, generator=g).to(mu)).cpu())
             else:
                 found.append(model.encoder(x).cpu())
-    return torch.cat(found)
+    return torch.cat(found), None if y is None else y.cpu()

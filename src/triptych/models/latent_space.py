@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from triptych.core import Conditional, Data, Encoder, Latent, Model, to_inner, to_public
 from triptych.core.labels import Asked
-from triptych.core.model import class_count, conditions_of, decoded
+from triptych.core.model import class_count, conditions_of, decoded, given_to
 from triptych.errors import UserError
 from triptych.models.families import Autoencoder
 
@@ -49,9 +49,10 @@ def latent_of(model: Model) -> Latent:
 
 
 @torch.no_grad()
-def draw(model: Latent, n: int, seed: int) -> Tensor:
-    """n codes from the prior, (n, latent), on the CPU: those behind `model.sample(n, seed)`."""
-    return model.prior(n, torch.Generator().manual_seed(seed)).cpu()
+def draw(model: Latent, n: int, seed: int, y: Asked = None) -> Tensor:
+    """n codes from the prior, (n, latent), on the CPU: those behind `model.sample(n, seed, y=y)`."""
+    with given_to(model, y, n, seed):
+        return model.prior(n, torch.Generator().manual_seed(seed)).cpu()
 
 
 def public(data: Data, indices: Sequence[int] | range) -> Tensor:

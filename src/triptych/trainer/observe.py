@@ -26,7 +26,7 @@ from triptych.evaluate.while_training import (
     samples_along,
 )
 from triptych.figures import classes, columns, planes, tiles
-from triptych.models import latent_space
+from triptych.models import code_density, latent_space
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink
 from triptych.system import device
@@ -104,7 +104,7 @@ def standard(run: Run, train: Train, sink: Sink) -> list[Observer]:
         Compile(run, sink),
         Finite(*any_of, weights=False),
         Finite(evaluate, save, weights=True),
-        Finish(train.images),
+        Finish(train.images, sink=sink),
         Evaluate(evaluate, sink=sink),
         Draw(draw, sink=sink),
         Log(*any_of, sink=sink),
@@ -192,10 +192,17 @@ class Finite(Observer):
 class Finish(Observer):
     """At the end: what the model makes of the training examples with its final weights, before anybody looks."""
 
+    def __init__(self, *every: int, sink: Sink) -> None:
+        super().__init__(*every)
+        self.sink = sink
+
     def __call__(self, state: State, line: dict[str, Any]) -> None:
         if state.finished:
             with device.evaluation_mode(state.model, state.seed), state.averages.applied():
-                line |= state.model.finish(state.data, state.held_out, state.seed)
+                found = state.model.finish(state.data, state.held_out, state.seed)
+            if few := found.get("codes_few"):
+                self.sink.text(code_density.said(int(few), class_count(state.model)))
+            line |= found
 
 
 class Evaluate(Observer):

@@ -13,6 +13,9 @@ OWN = {
         unit="nats",
     ),
     "codes_seconds": Quantity("Time to fit the density of codes", neither="it is a cost", unit="s"),
+    "codes_few": Quantity(
+        "Classes with too few codes for a shape of their own", neither="it says how a density of codes was fitted"
+    ),
 }
 """Logged by the loop itself, and by the second stage of a model that has one."""
 
