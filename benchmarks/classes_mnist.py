@@ -24,10 +24,17 @@ from triptych.metrics.features.self_trained import Offline, extractor_for
 from triptych.metrics.frechet import frechet_from_features
 from triptych.models.flows.continuous import choose_guidance
 from triptych.recipes.override import with_field
-from triptych.run.folder import load
+from triptych.run.folder import Run, load
+from triptych.system.files import read_json, write_json
 
 SAMPLES, WANTED, MINUTES = 10_000, 0.98, 10.0
-PLAIN = {"cgan-mnist": "gan-mnist", "cvae-mnist": "vae-mnist", "cflow-mnist": "cfm-mnist", "cglow-mnist": "glow-mnist"}
+PLAIN = {
+    "cgan-mnist": "gan-mnist",
+    "cvae-mnist": "vae-mnist",
+    "cvae-mnist-mixture": "vae-mnist-mixture",
+    "cflow-mnist": "cfm-mnist",
+    "cglow-mnist": "glow-mnist",
+}
 """The recipe without classes of each, and of its -quick one."""
 
 
@@ -40,14 +47,19 @@ def features(judge: Offline, pictures: torch.Tensor) -> torch.Tensor:
     return torch.cat([judge(x)["features"] for x in pictures.split(500)])
 
 
-def trained(name: str, seed: int, out: Path, images: int | None) -> tuple[Path, dict[str, object]]:
-    """A run of a recipe, and what it took."""
+def trained(name: str, seed: int, out: Path, images: int | None = None) -> tuple[Path, dict[str, Any]]:
+    """A run of a recipe, and what it took, which is kept beside it: one that is there is not trained again."""
+    folder, took = out / f"{name}-{seed}", out / f"{name}-{seed}.took.json"
+    if took.exists() and Run(folder).finished:
+        return folder, read_json(took)
     recipe, began, spent = recipes.get(name), time.perf_counter(), time.process_time()
     if images is not None:
         recipe = with_field(recipe, "train.images", images)
-    run = trainer.fit(recipe, seed, out / f"{name}-{seed}", "cpu", progress=False)
+    run = trainer.fit(recipe, seed, folder, "cpu", progress=False)
     seconds, busy = time.perf_counter() - began, time.process_time() - spent
-    return run.path, {"images": recipe.train.images, "seconds": seconds, "processor_seconds": busy}
+    row = {"images": recipe.train.images, "seconds": seconds, "processor_seconds": busy}
+    write_json(took, row)
+    return run.path, row
 
 
 def of_classes(path: Path, guidance: float | None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -59,7 +71,7 @@ def of_classes(path: Path, guidance: float | None) -> tuple[torch.Tensor, torch.
     return torch.cat(parts), y
 
 
-def one(path: Path, judge: Offline, guidance: float | None) -> tuple[dict[str, object], torch.Tensor, torch.Tensor]:
+def one(path: Path, judge: Offline, guidance: float | None) -> tuple[dict[str, Any], torch.Tensor, torch.Tensor]:
     x, y = of_classes(path, guidance)
     right = told(judge, x) == y
     each = [right[y == c].double().mean().item() for c in range(10)]
@@ -92,7 +104,7 @@ def beside(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--recipe", default="cgan-mnist", help="cgan-mnist, cvae-mnist, cflow-mnist, cglow-mnist or -quick"
+        "--recipe", default="cgan-mnist", help=f"{', '.join(PLAIN)}; flows also -quick"
     )
     parser.add_argument("--guidance", type=float, default=None, help="weight of the class, of a continuous flow")
     parser.add_argument("--images", type=int, default=None, help="another budget than the recipe's")
@@ -110,8 +122,8 @@ def main() -> None:
         print(args.recipe, json.dumps(row), flush=True)
         quick = "-quick" * args.recipe.endswith("-quick")
         plain = PLAIN[args.recipe.removesuffix("-quick")] + quick
-        other = beside(plain, args.seed, out, judge, x, y, int(str(row["images"]))) if args.beside else None
-    share, minutes = float(str(row["as_asked"])), float(str(row["processor_seconds"])) / 60
+        other = beside(plain, args.seed, out, judge, x, y, row["images"]) if args.beside else None
+    share, minutes = row["as_asked"], row["processor_seconds"] / 60
     weight = "" if args.guidance is None else f", guided with weight {args.guidance:g}"
     record(
         f"classes-mnist-{args.recipe}",

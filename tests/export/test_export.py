@@ -204,6 +204,8 @@ def test_what_is_fitted_to_codes_is_in_the_graph_of_samples(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("codes", ["gaussian", "mixture", "flow"])
 def test_what_is_fitted_within_classes_is_in_the_graph_of_samples(tmp_path, monkeypatch, codes):
+    import onnxruntime
+
     monkeypatch.setattr(second_stage, "STEPS", 20)
     network = MLPAutoencoder(latent=2, variational=False, width=8, codes=codes, classes=8)
     recipe = Recipe(DataSpec("8gaussians"), network, AE(), Train(images=2560), "ae")

@@ -143,6 +143,7 @@ def test_conditional_recipes_are_the_others_with_labels() -> None:
     for name, plain in (
         ("cgan-mnist", "gan-mnist"),
         ("cvae-mnist", "vae-mnist"),
+        ("cvae-mnist-mixture", "vae-mnist-mixture"),
         ("cflow-25gaussians", "spline-25gaussians"),
     ):
         model: Any = found[name].model
