@@ -168,6 +168,24 @@ def alternated(d: int, layers: int, layer: Callable[[], Transform]) -> list[Tran
     return parts
 
 
+def coupled(
+    d: int, layers: int, layer: Callable[[], Transform], alone: Callable[[], Transform], classes: int
+) -> list[Transform]:
+    """`alternated` couplings, each of which changes the last half of d columns.
+
+    With classes, or `Numbers`, `alone` comes first where no coupling would change some column: a layer that changes all
+    of them by what is given and nothing else, so that each column's density is one given it.
+    """
+    parts = alternated(d, layers, layer)
+    columns, changed = torch.arange(d), set[int]()
+    for part in parts:
+        if isinstance(part, Permutation):
+            columns = columns[part.order]
+        else:
+            changed |= set(columns[math.ceil(d / 2) :].tolist())
+    return [alone(), *parts] if classes and len(changed) < d else parts
+
+
 @dataclass(frozen=True)
 class RealNVP(ConditionalSpec):
     """Affine couplings for vectors, columns standardised first."""
@@ -190,11 +208,12 @@ class RealNVP(ConditionalSpec):
         d = columns(shape, "RealNVP")
         keep = math.ceil(d / 2)
 
-        def layer() -> Transform:
+        def layer(keep: int = keep) -> Transform:
             return AffineCoupling(keep, conditioner(keep, 2 * (d - keep), self.width, self.depth, self.k))
 
+        couplings = coupled(d, self.layers, layer, lambda: layer(0), self.k)
         last = [ToNormal(d, self.components)] if self.components else []
-        return FlowModel(shape, Compose([Standardize(d), *alternated(d, self.layers, layer), *last]), classes=self.k)
+        return FlowModel(shape, Compose([Standardize(d), *couplings, *last]), classes=self.k)
 
 
 @dataclass(frozen=True)
@@ -221,8 +240,9 @@ class NSF(ConditionalSpec):
         d = columns(shape, "NSF")
         keep = math.ceil(d / 2)
 
-        def layer() -> Transform:
+        def layer(keep: int = keep) -> Transform:
             return SplineCoupling(keep, d - keep, self.width, self.depth, self.bins, self.bound, self.k)
 
         first = [Standardize(d), ElementwiseSpline(d, 2 * self.bins, self.bound)]
-        return FlowModel(shape, Compose([*first, *alternated(d, self.layers, layer)]), classes=self.k)
+        couplings = coupled(d, self.layers, layer, lambda: layer(0), self.k)
+        return FlowModel(shape, Compose([*first, *couplings]), classes=self.k)
