@@ -84,9 +84,10 @@ def main() -> None:
         "said either way",
         f"{accuracy:.1%} ± {found['accuracy_se']:.1%} right, calibration error {found['calibration_error']:.3f}; "
         f"{found['bits_per_dim']['mean']:.3f} bits/dim whatever the class, "
-        f"{found['bits_per_dim_given_class']['mean']:.3f} given it, {found['bits_per_dim_without']['mean']:.3f} without "
-        f"classes (the first less the last: {found['difference']['mean']:.4f} ± {found['difference']['se']:.4f}; seed "
-        f"{args.seed})",
+        f"{found['bits_per_dim_given_class']['mean']:.3f} given it, "
+        f"{found['bits_per_dim_without']['mean']:.3f} without classes "
+        f"(the first less the last: {found['difference']['mean']:.4f} ± {found['difference']['se']:.4f}; "
+        f"seed {args.seed})",
         None,
         found | {"run": row, "without": other_row, "tolerance": args.tolerance},
         args.note,

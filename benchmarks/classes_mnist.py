@@ -103,9 +103,7 @@ def beside(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--recipe", default="cgan-mnist", help=f"{', '.join(PLAIN)}; flows also -quick"
-    )
+    parser.add_argument("--recipe", default="cgan-mnist", help=f"{', '.join(PLAIN)}; flows also -quick")
     parser.add_argument("--guidance", type=float, default=None, help="weight of the class, of a continuous flow")
     parser.add_argument("--images", type=int, default=None, help="another budget than the recipe's")
     parser.add_argument("--seed", type=int, default=0)

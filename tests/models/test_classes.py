@@ -243,7 +243,7 @@ def test_guidance() -> None:
 @pytest.mark.parametrize("d", [3, 6, 12])
 @pytest.mark.parametrize("spec", [RealNVP(layers=3, width=8, classes=K), NSF(layers=3, width=8, bins=4, classes=K)])
 def test_every_column_of_a_vector_depends_on_the_label(spec: ConditionalSpec, d: int) -> None:
-    """Fixed random orders let some columns through all couplings unchanged; their density is one given the label too."""
+    """Fixed random orders let some columns through all couplings unchanged; they depend on it too."""
     model = made(spec, (d,))
     z = torch.randn(50, d, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

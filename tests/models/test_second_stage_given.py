@@ -144,7 +144,7 @@ def test_a_class_of_few_codes_has_the_shape_of_all_around_its_own_mean_and_is_co
     torch.testing.assert_close(made.mean(0), z[y == 1].mean(0), atol=0.3, rtol=0)
     assert torch.isfinite(found.draw(100, 0, torch.full((100,), 3))).all()
     assert fit_codes(*clouds(3000)[:1], None, y=clouds(3000)[1], classes=3).few == 0
-    assert "2 of the 4 classes have too few codes" in code_density.said(2, 4)
+    assert "2 of 4 classes have too few codes" in code_density.said(2, 4)
 
 
 def test_many_classes_of_many_dimensions_take_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +190,10 @@ def test_a_run_with_classes_fits_within_them_and_samples_so(
 
 def test_a_run_given_numbers_fits_given_them(tmp_path: Path) -> None:
     recipe = Recipe(
-        DataSpec("8gaussians", given=("x",)), MLPAutoencoder(latent=1, width=8, depth=1, codes="mixture"), VAE(), Train()
+        DataSpec("8gaussians", given=("x",)),
+        MLPAutoencoder(latent=1, width=8, depth=1, codes="mixture"),
+        VAE(),
+        Train(),
     )
     run = fit(replace(recipe, train=Train(images=1_000, batch=100)), 0, tmp_path / "run", "cpu", progress=False)
     made = run.load(device="cpu")
@@ -205,11 +208,22 @@ def test_few_codes_of_a_class_are_said_by_training_and_by_sample(
     monkeypatch.setattr(code_density, "OWN", 10_000)
     recipe = Recipe(DataSpec("8gaussians"), conditional("mixture", classes=8), VAE(), Train(images=1_000, batch=100))
     run = fit(recipe, 0, tmp_path / "run", "cpu", progress=True)
-    assert "8 of the 8 classes have too few codes" in "".join(capsys.readouterr())
+    assert "8 of 8 classes have too few codes" in "".join(capsys.readouterr())
     assert run.lines()[-1]["codes_few"] == 8
-    words = ["sample", str(run.path), "--codes", "gaussian", "--class", "3", "-n", "9", "--out", str(tmp_path / "x.npy")]
+    words = [
+        "sample",
+        str(run.path),
+        "--codes",
+        "gaussian",
+        "--class",
+        "3",
+        "-n",
+        "9",
+        "--out",
+        str(tmp_path / "x.npy"),
+    ]
     assert main(words) == 0
-    assert "8 of the 8 classes have too few codes" in capsys.readouterr().err
+    assert "8 of 8 classes have too few codes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("codes", ["gaussian", "mixture"])
@@ -217,7 +231,9 @@ def test_codes_fitted_for_one_call_are_within_classes(codes: str, tmp_path: Path
     recipe = Recipe(DataSpec("8gaussians"), conditional("prior", classes=8), VAE(), Train(images=2_000, batch=100))
     run = fit(recipe, 0, tmp_path / "run", "cpu", progress=False)
     for words in (["--class", "3,5"], []):
-        assert main(["sample", str(run.path), "--codes", codes, "-n", "20", *words, "--out", str(tmp_path / "x.npy")]) == 0
+        assert (
+            main(["sample", str(run.path), "--codes", codes, "-n", "20", *words, "--out", str(tmp_path / "x.npy")]) == 0
+        )
     for command in (["interpolate", str(run.path), "--class", "3,5"], ["sweep", str(run.path), "--class", "3"]):
         assert main([*command, "--out", str(tmp_path / "walks")]) == 0
 

@@ -28,8 +28,8 @@ class PriorHole(Metric):
     the set's own features. `prior`: codes from N(0, I) (an AE has none); `gaussian` and `mixture`: from a Gaussian and
     from a mixture, its size by BIC, fitted to the codes of training examples; `reconstruction`: the held-out examples'
     own codes, the best that a decoder can do. The prior hole is the first minus the third. Of a model with classes or
-    numbers each is within these: densities are fitted and drawn from given those of the examples. Source: Ghosh et al. 2020,
-    section 5.
+    numbers each is within these: densities are fitted and drawn from given those of the examples. Source: Ghosh et
+    al. 2020, section 5.
     """
 
     needs = Autoencoder

@@ -100,7 +100,9 @@ class CodeDensity:
 
     def log_weights(self, c: Tensor) -> Tensor:
         """log of weight times density of numbers c (n, q) by each component, (n, k)."""
-        white = torch.einsum("kij,nkj->nki", self.roots, c.to(self.mean.dtype)[:, None] - self.centres[:, : self.numbers])
+        white = torch.einsum(
+            "kij,nkj->nki", self.roots, c.to(self.mean.dtype)[:, None] - self.centres[:, : self.numbers]
+        )
         constant = self.roots.diagonal(dim1=1, dim2=2).log().sum(1) - 0.5 * self.numbers * math.log(2 * math.pi)
         return self.weights.log() + constant - 0.5 * white.square().sum(2)
 
@@ -117,7 +119,7 @@ class CodeDensity:
         return self.mean + torch.cat([leading, u[:, p:]], 1) @ self.axes.T
 
     def log_prob(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """log p(z | y) in nats of codes (n, latent), (n,) float64; −inf off a plane that all codes of the fit lay in."""
+        """log p(z | y) in nats of codes (n, latent), (n,) float64; −inf off a plane that all codes lay in."""
         scale = self.axes.square().sum(0).sqrt().clamp_min(TINY)
         u = (z.double() - self.mean) @ self.axes / scale.square()
         if self.classes:
@@ -191,9 +193,7 @@ def shaped(u: Tensor, components: int | None, seed: int, most: int) -> Mixture:
     return choose(u, seed, most=most) if components is None else mixture(u, components, seed)[:3]
 
 
-def of_classes(
-    u: Tensor, y: Tensor, classes: int, components: int | None, seed: int, most: int
-) -> tuple[Mixture, int]:
+def of_classes(u: Tensor, y: Tensor, classes: int, components: int | None, seed: int, most: int) -> tuple[Mixture, int]:
     """A mixture for each class, side by side (K, k, ...), of whitened u (n, p) with labels (n,), and how many are few.
 
     Components that a class does not have weigh nothing.
@@ -318,5 +318,5 @@ def products(u: Tensor) -> Tensor:
 
 def said(few: int, classes: int) -> str:
     """What a person should know of classes with too few codes."""
-    which = f"{few:,} of the {classes:,} classes have" if few > 1 else f"1 of the {classes:,} classes has"
-    return f"{which} too few codes for a shape of their own: theirs is that of all classes, moved to their own mean"
+    who, own = ("class has", "its own mean") if few == 1 else ("classes have", "their own means")
+    return f"{few:,} of {classes:,} {who} too few codes for a shape of one's own: it is that of all, around {own}"
