@@ -22,7 +22,10 @@ from triptych.core import to_bytes
 from triptych.data import load as load_data
 from triptych.metrics.features.self_trained import Offline, extractor_for
 from triptych.metrics.frechet import frechet_from_features
+from triptych.models.code_density import fit_codes
+from triptych.models.families import Autoencoder, codes_of_data
 from triptych.models.flows.continuous import choose_guidance
+from triptych.models.latent_space import decode, encode, public
 from triptych.recipes.override import with_field
 from triptych.run.folder import Run, load
 from triptych.system.files import read_json, write_json
@@ -101,6 +104,26 @@ def beside(
     return {"recipe": name, "n": counts, **row, **found, "mean": means}
 
 
+def by_codes(path: Path, judge: Offline, seed: int) -> dict[str, float]:
+    """The share as asked of one decoder, by what its codes are drawn from; of test digits their own codes."""
+    model, train, test = load(path, "cpu"), load_data("mnist"), load_data("mnist", "test")
+    assert isinstance(model, Autoencoder)
+    assert test.labels is not None
+    z, own = codes_of_data(model, train, seed=seed)
+    y, k = torch.arange(SAMPLES) % 10, model.classes
+
+    def share(z: torch.Tensor, y: torch.Tensor) -> float:
+        return (told(judge, to_bytes(decode(model, z, y=y))) == y).double().mean().item()
+
+    return {
+        "N(0, I)": share(torch.randn(SAMPLES, model.latent, generator=torch.Generator().manual_seed(seed)), y),
+        "a mixture of all codes": share(fit_codes(z, None, seed).draw(SAMPLES, seed), y),
+        "a Gaussian for each class": share(fit_codes(z, 1, seed, y=own, classes=k).draw(SAMPLES, seed, y), y),
+        "a mixture for each class": share(fit_codes(z, None, seed, y=own, classes=k).draw(SAMPLES, seed, y), y),
+        "test digits": share(encode(model, public(test, range(len(test))), y=test.labels), test.labels),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recipe", default="cgan-mnist", help=f"{', '.join(PLAIN)}; flows also -quick")
@@ -108,6 +131,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=None, help="another budget than the recipe's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=None, help="keeps the run folder there")
+    parser.add_argument("--codes", action="store_true", help="of a VAE: also by what its codes are drawn from")
     parser.add_argument("--beside", action="store_true", help="also the recipe without classes, at the same budget")
     parser.add_argument("--note", default="")
     args = parser.parse_args()
@@ -118,6 +142,7 @@ def main() -> None:
         agreed, x, y = one(path, judge, args.guidance)
         row |= {"seed": args.seed, **agreed}
         print(args.recipe, json.dumps(row), flush=True)
+        sources = by_codes(path, judge, args.seed) if args.codes else None
         quick = "-quick" * args.recipe.endswith("-quick")
         plain = PLAIN[args.recipe.removesuffix("-quick")] + quick
         other = beside(plain, args.seed, out, judge, x, y, row["images"]) if args.beside else None
@@ -133,6 +158,17 @@ def main() -> None:
         {"run": row},
         args.note,
     )
+    if sources is not None:
+        record(
+            f"classes-mnist-{args.recipe}-codes",
+            f"the decoder of {args.recipe}: share of {SAMPLES:,} samples whose class is the one asked for, by what codes are "
+            "drawn from",
+            "said either way",
+            "; ".join(f"{k} {v:.1%}" for k, v in sources.items()) + f" (seed {args.seed})",
+            None,
+            {"run": row, "by_codes": sources},
+            args.note,
+        )
     if other is not None:
         means: Any = other["mean"]
         record(
