@@ -161,8 +161,8 @@ def main() -> None:
     if sources is not None:
         record(
             f"classes-mnist-{args.recipe}-codes",
-            f"the decoder of {args.recipe}: share of {SAMPLES:,} samples whose class is the one asked for, by what codes are "
-            "drawn from",
+            f"the decoder of {args.recipe}: share of {SAMPLES:,} samples whose class is the one asked for, by what its "
+            "codes are drawn from",
             "said either way",
             "; ".join(f"{k} {v:.1%}" for k, v in sources.items()) + f" (seed {args.seed})",
             None,
