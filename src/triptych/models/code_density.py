@@ -318,5 +318,8 @@ def products(u: Tensor) -> Tensor:
 
 def said(few: int, classes: int) -> str:
     """What a person should know of classes with too few codes."""
-    who, own = ("class has", "its own mean") if few == 1 else ("classes have", "their own means")
-    return f"{few:,} of {classes:,} {who} too few codes for a shape of one's own: it is that of all, around {own}"
+    if few == 1:
+        return (
+            f"1 of {classes:,} classes has too few codes for a shape of its own, and takes that of all around its mean"
+        )
+    return f"{few:,} of {classes:,} classes have too few codes for shapes of their own, and take that of all around their means"

@@ -158,13 +158,17 @@ def columns(shape: Shape, name: str, least: int = 2) -> int:
     return shape[0]
 
 
-def alternated(d: int, layers: int, layer: Callable[[], Transform]) -> list[Transform]:
-    """Fresh layers with the d columns reordered between them: reversed for d = 2, else in fixed random orders."""
+def orders(d: int, layers: int) -> list[list[int]]:
+    """How d columns are reordered between layers: reversed for d = 2, else fixed random orders."""
     g = torch.Generator().manual_seed(d)
+    return [[1, 0] if d == 2 else torch.randperm(d, generator=g, device="cpu").tolist() for _ in range(layers - 1)]
+
+
+def alternated(d: int, layers: int, layer: Callable[[], Transform]) -> list[Transform]:
+    """Fresh layers with the d columns reordered between them."""
     parts = [layer()]
-    for _ in range(layers - 1):
-        order = torch.tensor([1, 0]) if d == 2 else torch.randperm(d, generator=g)
-        parts += [Permutation(order), layer()]
+    for order in orders(d, layers):
+        parts += [Permutation(torch.tensor(order)), layer()]
     return parts
 
 
@@ -177,12 +181,11 @@ def coupled(
     of them by what is given and nothing else, so that each column's density is one given it.
     """
     parts = alternated(d, layers, layer)
-    columns, changed = torch.arange(d), set[int]()
-    for part in parts:
-        if isinstance(part, Permutation):
-            columns = columns[part.order]
-        else:
-            changed |= set(columns[math.ceil(d / 2) :].tolist())
+    keep, columns = math.ceil(d / 2), list(range(d))
+    changed = set(columns[keep:])
+    for order in orders(d, layers):
+        columns = [columns[i] for i in order]
+        changed |= set(columns[keep:])
     return [alone(), *parts] if classes and len(changed) < d else parts
 
 
