@@ -318,8 +318,5 @@ def products(u: Tensor) -> Tensor:
 
 def said(few: int, classes: int) -> str:
     """What a person should know of classes with too few codes."""
-    if few == 1:
-        return (
-            f"1 of {classes:,} classes has too few codes for a shape of its own, and takes that of all around its mean"
-        )
-    return f"{few:,} of {classes:,} classes have too few codes for shapes of their own, and take that of all around their means"
+    own = "has too few codes for a shape of its own" if few == 1 else "have too few codes for shapes of their own"
+    return f"{few:,} of {classes:,} classes {own}: the shape of all is taken, around the mean of each"
