@@ -65,17 +65,19 @@ def trained(name: str, seed: int, out: Path, images: int | None = None) -> tuple
     return run.path, row
 
 
-def of_classes(path: Path, guidance: float | None) -> tuple[torch.Tensor, torch.Tensor]:
+def of_classes(path: Path, guidance: float | None, n: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Samples, as many of each class, and the classes asked for."""
     model = load(path, "cpu")
     choose_guidance(model, guidance)
-    y = torch.arange(SAMPLES) % 10
+    y = torch.arange(n) % 10
     parts = [to_bytes(model.sample(1_000, seed=i, y=some)) for i, some in enumerate(y.split(1_000))]
     return torch.cat(parts), y
 
 
-def one(path: Path, judge: Offline, guidance: float | None) -> tuple[dict[str, Any], torch.Tensor, torch.Tensor]:
-    x, y = of_classes(path, guidance)
+def one(
+    path: Path, judge: Offline, guidance: float | None, n: int
+) -> tuple[dict[str, Any], torch.Tensor, torch.Tensor]:
+    x, y = of_classes(path, guidance, n)
     right = told(judge, x) == y
     each = [right[y == c].double().mean().item() for c in range(10)]
     return {"as_asked": right.double().mean().item(), "of_each_class": each, "guidance": guidance}, x, y
@@ -87,7 +89,7 @@ def beside(
     """Fréchet distances to the test digits of each class, of samples of it and of sorted ones, as many of both."""
     path, row = trained(name, seed, out, images)
     model = load(path, "cpu")
-    plain = torch.cat([to_bytes(model.sample(1_000, seed=i)) for i in range(SAMPLES // 1_000)])
+    plain = torch.cat([to_bytes(model.sample(1_000, seed=i)) for i in range(len(x) // 1_000)])
     sides = {"asked": (features(judge, x), y), "sorted": (features(judge, plain), told(judge, plain))}
     test = load_data("mnist", "test")
     real = features(judge, test.x)
@@ -129,6 +131,7 @@ def main() -> None:
     parser.add_argument("--recipe", default="cgan-mnist", help=f"{', '.join(PLAIN)}; flows also -quick")
     parser.add_argument("--guidance", type=float, default=None, help="weight of the class, of a continuous flow")
     parser.add_argument("--images", type=int, default=None, help="another budget than the recipe's")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="thousands of them; fewer for a slow sampler")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", type=Path, default=None, help="keeps the run folder there")
     parser.add_argument("--codes", action="store_true", help="of a VAE: also by what its codes are drawn from")
@@ -139,7 +142,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = args.runs or Path(folder)
         path, row = trained(args.recipe, args.seed, out, args.images)
-        agreed, x, y = one(path, judge, args.guidance)
+        agreed, x, y = one(path, judge, args.guidance, args.samples)
         row |= {"seed": args.seed, **agreed}
         print(args.recipe, json.dumps(row), flush=True)
         sources = by_codes(path, judge, args.seed) if args.codes else None
@@ -150,7 +153,7 @@ def main() -> None:
     weight = "" if args.guidance is None else f", guided with weight {args.guidance:g}"
     record(
         f"classes-mnist-{args.recipe}",
-        f"{args.recipe}: share of {SAMPLES:,} samples{weight} whose class is the one asked for, by a classifier that "
+        f"{args.recipe}: share of {args.samples:,} samples{weight} whose class is the one asked for, by a classifier that "
         f"is right on {judge.accuracy:.2%} of the test set",
         f"≥ {WANTED:.0%} within {MINUTES:g} minutes of one thread",
         f"{share:.2%} after {row['images']:,} images, {minutes:.1f} minutes of processor time (seed {args.seed})",
