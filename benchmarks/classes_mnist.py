@@ -151,10 +151,11 @@ def main() -> None:
         other = beside(plain, args.seed, out, judge, x, y, row["images"]) if args.beside else None
     share, minutes = row["as_asked"], row["processor_seconds"] / 60
     weight = "" if args.guidance is None else f", guided with weight {args.guidance:g}"
+    name = f"classes-mnist-{args.recipe}" + ("" if args.guidance is None else f"-guidance{args.guidance:g}")
     record(
-        f"classes-mnist-{args.recipe}",
-        f"{args.recipe}: share of {args.samples:,} samples{weight} whose class is the one asked for, by a classifier that "
-        f"is right on {judge.accuracy:.2%} of the test set",
+        name,
+        f"{args.recipe}: share of {args.samples:,} samples{weight} whose class is the one asked for, by a classifier "
+        f"that is right on {judge.accuracy:.2%} of the test set",
         f"≥ {WANTED:.0%} within {MINUTES:g} minutes of one thread",
         f"{share:.2%} after {row['images']:,} images, {minutes:.1f} minutes of processor time (seed {args.seed})",
         share >= WANTED and minutes <= MINUTES,
@@ -175,7 +176,7 @@ def main() -> None:
     if other is not None:
         means: Any = other["mean"]
         record(
-            f"classes-mnist-{args.recipe}-frechet",
+            f"{name}-frechet",
             f"{args.recipe} beside {plain} of as many images: Fréchet distance within classes, mean of ten, by the "
             f"classifier's features; those of {plain} are sorted by the classifier, as many of each class",
             "no worse than the sorted samples of the recipe without classes",
