@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from triptych import __version__
-from triptych.core import Latent, Model
+from triptych.core import Conditional, Latent, Model
 from triptych.errors import UserError
 from triptych.explore.embedded import Embedded, Training, embed
 from triptych.export.of_run import Precision
@@ -95,7 +95,8 @@ def showable(run: Run, model: Model) -> Latent:
     """The model of a run as one whose output can be shown; UserError where it has none."""
     if not isinstance(model, Latent):
         raise UserError(f"{run.path} holds {type(model).__name__}, which has no samples to show; choose another run")
-    if len(model.shape) != 3 and model.shape != (2,):
+    over_a_number = model.shape == (1,) and isinstance(model, Conditional) and model.numbers > 0
+    if len(model.shape) != 3 and model.shape != (2,) and not over_a_number:
         raise UserError(f"{run.path} makes {model.shape[0]}-dimensional vectors, which cannot be drawn; use `sample`")
     return model
 

@@ -1,23 +1,33 @@
 // @ts-check
-// The models and what runs them: unpacked from the page itself, handed to the worker, asked for pictures.
+// The models and what runs them: unpacked from the page itself, handed to the worker, asked for pictures. This script
+// stands before the models, so that the worker begins while they are still being read.
 "use strict";
 
 /** @typedef {{rows: Float32Array, shape: number[], ms: number}} Made */
 /** @typedef {{slot: string, rank: number, job: any, send: Transferable[], done: (made: any) => void, failed: (why: Error) => void}} Waiting */
+/** @typedef {{kind: string, values: BigInt64Array | Float32Array, shape: number[]}} Given what rows are conditioned on */
+
+/** When the whole file has been read. */
+const allRead = new Promise((done) => addEventListener("DOMContentLoaded", done));
 
 /**
- * The bytes of one of the page's packed parts: base64 of gzip.
+ * The text of one of the page's packed parts: base64 of gzip.
  * @param {string} name
- * @returns {Promise<ArrayBuffer>}
+ * @returns {Promise<string>}
  */
-async function unpacked(name) {
-  const element = document.getElementById(`packed-${name}`);
+async function packedText(name) {
+  let element = document.getElementById(`packed-${name}`);
+  if (!element) {
+    await allRead;
+    element = document.getElementById(`packed-${name}`);
+  }
   if (!element) throw new Error(`the page has no part ${name}`);
-  const text = atob((element.textContent || "").trim());
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).arrayBuffer();
+  return element.textContent || "";
+}
+
+/** @param {string} name @returns {Promise<ArrayBuffer>} */
+async function unpacked(name) {
+  return new Response(unpackedStream(await packedText(name))).arrayBuffer();
 }
 
 /**
@@ -36,16 +46,16 @@ class Runner {
     /** @type {Worker | null} */
     this.worker = null;
     this.started = this.start();
+    this.started.catch(() => {}); // said by whoever asks for a picture
   }
 
   async start() {
-    const source = document.getElementById("worker-source");
-    const [script, wasm] = await Promise.all([unpacked("runtime-script"), unpacked("runtime-wasm")]);
-    const code = new Blob([(source && source.textContent) || ""], { type: "text/javascript" });
-    this.worker = new Worker(URL.createObjectURL(code));
+    const source = ["unpack", "worker"].map((name) => document.getElementById(`${name}-source`)?.textContent || "");
+    this.worker = new Worker(URL.createObjectURL(new Blob(source, { type: "text/javascript" })));
     this.worker.onmessage = (event) => this.finish(event.data);
     this.worker.onerror = (event) => this.finish({ error: event.message || "the worker stopped" });
-    await this.ask("start", 0, { kind: "start", script, wasm }, [script, wasm]);
+    const [script, wasm] = await Promise.all([packedText("runtime-script"), packedText("runtime-wasm")]);
+    await this.ask("start", 0, { kind: "start", script, wasm });
   }
 
   /**
@@ -81,6 +91,7 @@ class Runner {
   }
 
   /**
+   * Hand a graph to the worker, once. Pictures of graphs that are there go before it.
    * @param {string} graph
    * @param {number} rank
    */
@@ -90,7 +101,7 @@ class Runner {
       loading = (async () => {
         const bytes = await unpacked(graph);
         await this.started;
-        await this.ask(`load ${graph}`, rank, { kind: "load", graph, bytes }, [bytes]);
+        await this.ask(`load ${graph}`, rank + 0.5, { kind: "load", graph, bytes }, [bytes]);
       })();
       this.loaded.set(graph, loading);
     }
@@ -98,19 +109,21 @@ class Runner {
   }
 
   /**
-   * What a graph makes of rows of numbers, `shape` being that of one row, and with classes of their labels; null where
-   * a newer job of the slot came.
+   * What a graph makes of rows of numbers, `shape` being that of one row, and of what they are given; null where a
+   * newer job of the slot came.
    * @param {string} graph
    * @param {Float32Array} rows
    * @param {number[]} shape
    * @param {string} slot
    * @param {number} rank
-   * @param {BigInt64Array | null} labels one a row
+   * @param {Given | null} given
    * @returns {Promise<Made | null>}
    */
-  async run(graph, rows, shape, slot, rank, labels) {
+  async run(graph, rows, shape, slot, rank, given) {
     await this.load(graph, rank);
     const size = shape.reduce((a, b) => a * b, 1);
-    return this.ask(slot, rank, { kind: "run", graph, rows, shape: [rows.length / size, ...shape], labels });
+    return this.ask(slot, rank, { kind: "run", graph, rows, shape: [rows.length / size, ...shape], given });
   }
 }
+
+const runner = new Runner();

@@ -13,11 +13,14 @@ const sessions = new Map();
  */
 async function work(job) {
   if (job.kind === "start") {
+    const [script, wasm] = await Promise.all(
+      [job.script, job.wasm].map((text) => new Response(unpackedStream(text)).arrayBuffer()),
+    );
     // a worker of a page from the disk may import only what it makes itself
-    runtime = await import(URL.createObjectURL(new Blob([job.script], { type: "text/javascript" })));
+    runtime = await import(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
     runtime.env.wasm.numThreads = 1; // more need headers that a file does not have
     runtime.env.wasm.proxy = false;
-    runtime.env.wasm.wasmBinary = job.wasm;
+    runtime.env.wasm.wasmBinary = wasm;
     runtime.env.logLevel = "error";
     return {};
   }
@@ -28,10 +31,10 @@ async function work(job) {
   }
   const session = sessions.get(job.graph);
   const began = performance.now();
-  const [rowsName, labelsName] = session.inputNames;
-  const given = { [rowsName]: new runtime.Tensor("float32", job.rows, job.shape) };
-  if (job.labels) given[labelsName] = new runtime.Tensor("int64", job.labels, [job.labels.length]);
-  const made = await session.run(given);
+  const [rowsName, givenName] = session.inputNames;
+  const feeds = { [rowsName]: new runtime.Tensor("float32", job.rows, job.shape) };
+  if (job.given) feeds[givenName] = new runtime.Tensor(job.given.kind, job.given.values, job.given.shape);
+  const made = await session.run(feeds);
   const out = made[session.outputNames[0]];
   const rows = new Float32Array(out.data);
   return { rows, shape: out.dims, ms: performance.now() - began };
