@@ -72,6 +72,7 @@ def embed(
             "about": f"{about['data']}, {about['images']:,} images shown, seed {run.seed}",
             "shape": list(model.shape),
             "latent": model.latent,
+            "spherical": model.spherical,
             "classes": [printable(name) for name in about.get("classes", [])],
             "given": [one | {"name": printable(one["name"])} for one in about.get("given", [])],
             "numbers": numbers(run),

@@ -34,8 +34,12 @@ MOST = 4
 """Models side by side."""
 LIMIT = 200 << 20
 """Bytes of the largest page."""
-PARTS = ("random", "state", "draw", "runtime", "classes", "card", "controls", "latent", "walk", "own", "page")
-SCRIPTS = tuple(f"{name}.js" for name in PARTS)
+EARLY = ("unpack", "runtime")
+LATE = ("random", "state", "draw", "elements", "conditions", "card", "controls", "latent", "walk", "own", "page")
+SCRIPTS = tuple(f"{name}.js" for name in (*EARLY, *LATE))
+"""In the order of the page: the early ones stand before the models, which are read while the runtime starts."""
+WORKER = ("unpack", "worker")
+"""What the worker is made of."""
 VENDOR = "vendor"
 
 
@@ -147,21 +151,22 @@ def render(models: Sequence[Embedded], notes: Sequence[str]) -> str:
     static = resources.files("triptych.explore") / "static"
     style, scripts = read(static / "page.css"), [read(static / name) for name in SCRIPTS]
     title = " · ".join(m.about["name"] for m in models)
-    wasm = static / VENDOR / "ort-wasm-simd-threaded.wasm"
     texts = [static / VENDOR / name for name in ("LICENSE-onnxruntime.txt", "ThirdPartyNotices-onnxruntime.txt")]
-    packed_parts = {
-        "runtime-script": (static / VENDOR / "ort.wasm.bundle.min.mjs").read_bytes(),
-        "runtime-wasm": wasm.read_bytes(),
-        "notices": "\n\n".join(read(text) for text in texts).encode(),
-    }
-    for model in models:
-        packed_parts |= model.parts
-    parts = [f'<script type="application/json" id="about">{told({"models": [m.about for m in models]})}</script>']
-    parts += [
-        f'<script type="text/plain" id="packed-{name}">{packed(raw)}</script>' for name, raw in packed_parts.items()
+    about = told({"models": [m.about for m in models]})
+    made = {name: raw for m in models for name, raw in m.parts.items()}
+    last = [m.about["frames"][-1] for m in models]
+    first = {frame[part] for frame in last for part in ("codes", "graph") if part in frame}
+    parts = [
+        f'<script type="application/json" id="about">{about}</script>',
+        *(f'<script type="text/plain" id="{name}-source">{read(static / f"{name}.js")}</script>' for name in WORKER),
+        part_of("runtime-script", (static / VENDOR / "ort.wasm.bundle.min.mjs").read_bytes()),
+        part_of("runtime-wasm", (static / VENDOR / "ort-wasm-simd-threaded.wasm").read_bytes()),
+        *(f"<script>{script}</script>" for script in scripts[: len(EARLY)]),
+        *(part_of(name, raw) for name, raw in made.items() if name in first),
+        *(f"<script>{script}</script>" for script in scripts[len(EARLY) :]),
+        *(part_of(name, raw) for name, raw in made.items() if name not in first),
+        part_of("notices", "\n\n".join(read(text) for text in texts).encode()),
     ]
-    parts.append(f'<script type="text/plain" id="worker-source">{read(static / "worker.js")}</script>')
-    parts += [f"<script>{script}</script>" for script in scripts]
     return filled(
         read(static / "page.html"),
         {
@@ -213,6 +218,11 @@ def source_hash(text: str) -> str:
 def told(value: Any) -> str:
     """JSON that may stand inside a script element, whatever its texts hold."""
     return json.dumps(files.plain(value), allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def part_of(name: str, raw: bytes) -> str:
+    """An element that holds bytes for the page to unpack."""
+    return f'<script type="text/plain" id="packed-{name}">{packed(raw)}</script>'
 
 
 def packed(raw: bytes) -> str:
