@@ -139,7 +139,7 @@ def check_quiet(heard, file):
 def check_slider(page, right):
     """The strongest dimension's slider, moved by a key, changes what every model shows."""
     before = page.evaluate(PICTURES)
-    page.evaluate("document.querySelectorAll('#controls fieldset:nth-of-type(2) input[type=range]')[0].focus()")
+    page.evaluate("document.querySelectorAll('#controls > fieldset:nth-of-type(2) input[type=range]')[0].focus()")
     for _ in range(12):
         page.press(right)
     page.evaluate("new Promise(done => setTimeout(done, 1500))")

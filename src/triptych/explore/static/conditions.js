@@ -99,7 +99,8 @@ function numberControls(page, cards, whose) {
   const sliders = cards[0].model.given.map((/** @type {any} */ number, /** @type {number} */ i) => {
     const [low, high] = number.range;
     const step = roundStep((high - low) / 100);
-    const scale = /** @type {[number, number, number]} */ ([step * Math.floor(low / step), step * Math.ceil(high / step), step]);
+    const ends = [Math.floor(low / step + 1e-9), Math.ceil(high / step - 1e-9)].map((k) => Number((k * step).toPrecision(12)));
+    const scale = /** @type {[number, number, number]} */ ([...ends, step]);
     const made = slider(number.name, scale, (value) => {
       page.condition(cards, cards[0].given.map((old, j) => (j === i ? value : old)));
     });
