@@ -33,7 +33,7 @@ def wait(page: Page, condition: str) -> None:
 
 
 def opened(file: Path, rounds: int) -> dict[str, Any]:
-    """Milliseconds: to the first picture, to those of all models, of slider's moves, and of 64 samples of each model."""
+    """Milliseconds: to the first picture, to all models', of a slider's moves, and of 64 samples of each model."""
     found: dict[str, Any] = {"first": [], "all": [], "moves": [], "samples": []}
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     with sync_playwright() as playwright:
@@ -98,7 +98,7 @@ def main() -> None:
     record(
         f"explore-page-{asked.name}",
         f"the explorer's page of the {asked.name} models in Chromium",
-        f"≤ {SIZE} MB; first picture ≤ {FIRST} s; a slider's move ≤ {most} ms; 64 of each ≤ {ALL} ms, image flows apart",
+        f"≤ {SIZE} MB; first picture ≤ {FIRST} s; a move ≤ {most} ms; 64 of each ≤ {ALL} ms, image flows apart",
         measured,
         met,
         found | {"bytes": asked.page.stat().st_size, "load": load},

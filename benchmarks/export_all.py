@@ -90,7 +90,6 @@ def rounding(graph: Graph) -> float:
     return worst
 
 
-
 def all_parts(recipe: Recipe) -> dict[str, object]:
     """What each part of a recipe's model is as ONNX, and its decoder with weights in float16."""
     torch.manual_seed(0)
@@ -148,7 +147,8 @@ def write(rows: dict[str, dict], total: int) -> None:
         "every recipe as ONNX, batches of 1, 3 and 64, against PyTorch",
         "within 1e-4; weights in float16: 99.9 % of pixels within one grey level",
         f"{done} of {total} recipes ({len(rows)} networks); largest difference {max(whole, default=0):.1e}, "
-        f"{sum(d > 1e-4 for d in whole)} of {len(whole)} parts above 1e-4 (there PyTorch's float32 is up to {rounded:.1e} from its float64); "
+        f"{sum(d > 1e-4 for d in whole)} of {len(whole)} parts above 1e-4 "
+        f"(there PyTorch's float32 is up to {rounded:.1e} from its float64); "
         f"in float16 {near:.2%} of pixels, {kept} decoders kept in float32; {out} parts left out",
         met,
         {"rows": rows},

@@ -51,8 +51,8 @@ def make_run(
 ) -> Run:
     """A finished run of `recipe`; `values` become eval.json (numbers, or whole entries), None leaves it out.
 
-    `classes` are names, for a recipe with classes; a model of numbers knows the conditions of `given`. A second stage is
-    fitted to `codes` (n, latent). An `old` run does not say what its numbers are; eval.json never does
+    `classes` are names, for a recipe with classes; a model of numbers knows the conditions of `given`. A second
+    stage is fitted to `codes` (n, latent). An `old` run does not say what its numbers are; eval.json never does
     unless an entry of `values` is whole.
     """
     if shape is None:

@@ -380,7 +380,10 @@ def test_samples_of_a_second_stage_are_those_of_the_command(chromium, tmp_path):
 
 def test_numbers_are_moved_by_the_keyboard_and_decoded_as_the_command_does(chromium, axe, tmp_path):
     rows = Data(
-        "rows", torch.zeros(3, 2), conditions=torch.tensor([[0.0, 30], [1, 50], [2, 60]]), condition_names=("age", "dose")
+        "rows",
+        torch.zeros(3, 2),
+        conditions=torch.tensor([[0.0, 30], [1, 50], [2, 60]]),
+        condition_names=("age", "dose"),
     )
     short = Train(images=10_000)
     made = [
@@ -437,7 +440,6 @@ def test_one_column_is_drawn_over_the_number_that_it_is_given(chromium, tmp_path
     page.page.wait_for_timeout(1200)
     assert all(a != b for a, b in zip(before, page.evaluate(PICTURES), strict=True))
     check_quiet(page.heard, file)
-
 
 
 def test_without_scripts_the_sheets_are_there(browser, pages):

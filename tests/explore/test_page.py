@@ -182,7 +182,6 @@ def test_models_given_numbers_tell_their_ranges_and_one_column_lies_over_the_fir
     torch.testing.assert_close(made, run.load().decode(z, y), atol=1e-5, rtol=1e-5)
 
 
-
 def test_its_policy_lets_its_own_scripts_run_and_nothing_leave(text):
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
     assert "default-src 'none'; connect-src 'none'" in policy

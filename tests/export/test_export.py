@@ -249,7 +249,6 @@ def test_weights_that_float16_would_spoil_stay_whole_and_it_is_said(digits, tmp_
     assert told["parts"]["decode"]["largest_difference"] <= 1e-4
 
 
-
 def test_weights_and_pytorchs_programs_are_written_too(digits, tmp_path):
     write_export(digits, tmp_path / "w", format="safetensors", precision="fp16")
     state = load_file(tmp_path / "w" / "model.safetensors")

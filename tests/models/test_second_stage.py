@@ -64,7 +64,6 @@ def test_noise_is_carried_to_the_density(codes: Literal["gaussian", "mixture"]) 
     assert (boxes[0] - boxes[1]).abs().max() < 5 * (2 * 0.25 / n) ** 0.5
 
 
-
 def test_more_freedom_makes_held_out_codes_likelier(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(second_stage, "STEPS", 200)
     found = {}

@@ -169,9 +169,7 @@ def numbers_of(model: Conditional) -> list[dict[str, Any]]:
     low, high = model.known.amin(0).tolist(), model.known.amax(0).tolist()
     mean = model.centre_of_numbers.tolist()
     names = model.number_names or [f"number {i + 1}" for i in range(model.numbers)]
-    return [
-        {"name": name, "range": [a, b], "mean": m} for name, a, b, m in zip(names, low, high, mean, strict=True)
-    ]
+    return [{"name": name, "range": [a, b], "mean": m} for name, a, b, m in zip(names, low, high, mean, strict=True)]
 
 
 def metadata(graph: Graph, about: dict[str, Any]) -> dict[str, str]:
