@@ -17,7 +17,6 @@ from triptych.explore.page import SCRIPTS, WORKER, write_page
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.autoregressive import MAF
 from triptych.models.flows.coupling import RealNVP
-from triptych.models.flows.velocity import VelocityMLP
 from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives import GAN, NLL, VAE
 from triptych.run import Run
@@ -427,7 +426,10 @@ def test_one_column_is_drawn_over_the_number_that_it_is_given(chromium, tmp_path
     rows = load_spec(spec)
     made = [
         make_run(tmp_path / name, Recipe(spec, model, NLL(), short, name), pictures=False, shape=(1,), given=rows).path
-        for name, model in (("maf", MAF(layers=1, width=8, numbers=1)), ("cnf", VelocityMLP(width=8, numbers=1)))
+        for name, model in (
+            ("maf", MAF(layers=1, width=8, numbers=1)),
+            ("vae", MLPAutoencoder(latent=1, width=8, depth=1, numbers=1)),
+        )
     ]
     file = write_page(made, tmp_path / "roll.html")
     page = chromium(file.as_uri() + "#given=0_0.25", 1280)

@@ -74,7 +74,8 @@ function conditionControls(page) {
   const groups = [...new Set(able.map((/** @type {Card} */ card) => card.group))];
   return groups.map((group) => {
     const cards = able.filter((/** @type {Card} */ card) => card.group === group);
-    const whose = cards.length === page.cards.length ? "" : ` of ${cards.map((card) => card.model.name).join(", ")}`;
+    const names = cards.map((/** @type {Card} */ card) => card.model.name).join(", ");
+    const whose = cards.length === page.cards.length ? "" : ` of ${names}`;
     return cards[0].model.classes.length ? classControl(page, cards, whose) : numberControls(page, cards, whose);
   });
 }
