@@ -4,7 +4,7 @@
 "use strict";
 
 /** @typedef {{rows: Float32Array, shape: number[], ms: number}} Made */
-/** @typedef {{slot: string, rank: number, job: any, send: Transferable[], done: (made: any) => void, failed: (why: Error) => void}} Waiting */
+/** @typedef {{slot: string, rank: number, job: any, done: (made: any) => void, failed: (why: Error) => void}} Waiting */
 /** @typedef {{kind: string, values: BigInt64Array | Float32Array, shape: number[]}} Given what rows are conditioned on */
 
 /** When the whole file has been read. */
@@ -32,7 +32,8 @@ async function unpacked(name) {
 
 /**
  * One worker and what waits for it. Of jobs with one slot only the newest is done: whoever waits for an older one gets
- * null. Lower ranks go first.
+ * null. Lower ranks go first. A graph goes to the worker with the first job that needs it: what is asked of one model is not
+ * kept waiting by another that is large.
  */
 class Runner {
   constructor() {
@@ -40,8 +41,10 @@ class Runner {
     this.queue = [];
     /** @type {Waiting | null} */
     this.busy = null;
-    /** @type {Map<string, Promise<any>>} */
-    this.loaded = new Map();
+    /** @type {Map<string, Promise<void>>} graphs that are unpacked, or being so */
+    this.known = new Map();
+    /** @type {Map<string, ArrayBuffer>} those that the worker does not have yet */
+    this.unsent = new Map();
     this.count = 0;
     /** @type {Worker | null} */
     this.worker = null;
@@ -62,14 +65,13 @@ class Runner {
    * @param {string} slot
    * @param {number} rank
    * @param {any} job
-   * @param {Transferable[]} send
    * @returns {Promise<any>}
    */
-  ask(slot, rank, job, send = []) {
+  ask(slot, rank, job) {
     return new Promise((done, failed) => {
       const older = this.queue.findIndex((waiting) => waiting.slot === slot);
       if (older >= 0) this.queue.splice(older, 1)[0].done(null);
-      this.queue.push({ slot, rank, job, send, done, failed });
+      this.queue.push({ slot, rank, job, done, failed });
       this.next();
     });
   }
@@ -79,7 +81,10 @@ class Runner {
     let first = 0;
     for (let i = 1; i < this.queue.length; i++) if (this.queue[i].rank < this.queue[first].rank) first = i;
     this.busy = this.queue.splice(first, 1)[0];
-    this.worker.postMessage({ id: ++this.count, ...this.busy.job }, this.busy.send);
+    const { job } = this.busy;
+    const bytes = this.unsent.get(job.graph);
+    this.unsent.delete(job.graph);
+    this.worker.postMessage({ id: ++this.count, ...job, bytes }, bytes ? [bytes] : []);
   }
 
   /** @param {any} reply */
@@ -90,22 +95,9 @@ class Runner {
     this.next();
   }
 
-  /**
-   * Hand a graph to the worker, once. Pictures of graphs that are there go before it.
-   * @param {string} graph
-   * @param {number} rank
-   */
-  load(graph, rank = 0) {
-    let loading = this.loaded.get(graph);
-    if (!loading) {
-      loading = (async () => {
-        const bytes = await unpacked(graph);
-        await this.started;
-        await this.ask(`load ${graph}`, rank + 0.5, { kind: "load", graph, bytes }, [bytes]);
-      })();
-      this.loaded.set(graph, loading);
-    }
-    return loading;
+  /** @param {string} graph */
+  async unpack(graph) {
+    this.unsent.set(graph, await unpacked(graph));
   }
 
   /**
@@ -120,7 +112,8 @@ class Runner {
    * @returns {Promise<Made | null>}
    */
   async run(graph, rows, shape, slot, rank, given) {
-    await this.load(graph, rank);
+    if (!this.known.has(graph)) this.known.set(graph, this.unpack(graph));
+    await Promise.all([this.known.get(graph), this.started]);
     const size = shape.reduce((a, b) => a * b, 1);
     return this.ask(slot, rank, { kind: "run", graph, rows, shape: [rows.length / size, ...shape], given });
   }

@@ -8,7 +8,7 @@ let runtime = null;
 const sessions = new Map();
 
 /**
- * @param {any} job what to do: `start` the runtime, `load` a graph, or `run` one on rows of numbers
+ * @param {any} job what to do: `start` the runtime, or `run` a graph on rows of numbers; its bytes come with the first job of it
  * @returns {Promise<any>}
  */
 async function work(job) {
@@ -24,12 +24,12 @@ async function work(job) {
     runtime.env.logLevel = "error";
     return {};
   }
-  if (job.kind === "load") {
+  if (job.bytes) {
     const options = { executionProviders: ["wasm"], logSeverityLevel: 3 };
     sessions.set(job.graph, await runtime.InferenceSession.create(new Uint8Array(job.bytes), options));
-    return {};
   }
   const session = sessions.get(job.graph);
+  if (!session) throw new Error(`the graph ${job.graph} could not be read`);
   const began = performance.now();
   const [rowsName, givenName] = session.inputNames;
   const feeds = { [rowsName]: new runtime.Tensor("float32", job.rows, job.shape) };
