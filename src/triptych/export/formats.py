@@ -50,10 +50,12 @@ def need(*modules: str) -> None:
 def quietly() -> Iterator[None]:
     """The exporter's remarks on itself are not for whoever exports a model."""
     loggers = [
-        logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", "torch._export")
+        logging.getLogger(name)
+        for name in ("torch.onnx", "torch.export", "torch._export", "torch.fx.experimental", "onnxscript", "onnx_ir")
     ]
     before = [(log, log.level) for log in loggers]
-    with warnings.catch_warnings():
+    # a graph that cannot be traced is printed, line by line
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
             for log in loggers:
@@ -68,6 +70,8 @@ def reason(e: BaseException) -> str:
     """The first error of a chain, in one line."""
     while e.__cause__ is not None:
         e = e.__cause__
+    if "data-dependent" in str(e):
+        return "it decides by values, which no graph can"
     line = next((line for line in str(e).splitlines() if line.strip()), type(e).__name__)
     return line.strip()[:200]
 

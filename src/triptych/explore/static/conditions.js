@@ -75,7 +75,7 @@ function conditionControls(page) {
   return groups.map((group) => {
     const cards = able.filter((/** @type {Card} */ card) => card.group === group);
     const names = cards.map((/** @type {Card} */ card) => card.model.name).join(", ");
-    const whose = cards.length === page.cards.length ? "" : ` of ${names}`;
+    const whose = cards.length === page.cards.length ? "" : names;
     return cards[0].model.classes.length ? classControl(page, cards, whose) : numberControls(page, cards, whose);
   });
 }
@@ -92,7 +92,7 @@ function classControl(page, cards, whose) {
     page.say(`${conditionText(model, cards[0].given)}: ${cards.map((card) => card.model.name).join(", ")}`);
   };
   page.syncs.push(() => (select.value = String(cards[0].given[0])));
-  return make("p", { className: "row" }, [make("label", { htmlFor: select.id, textContent: `class${whose}` }), select]);
+  return make("p", { className: "row" }, [make("label", { htmlFor: select.id, textContent: whose ? `class of ${whose}` : "class" }), select]);
 }
 
 /** @param {Page} page @param {Card[]} cards @param {string} whose */
@@ -108,7 +108,7 @@ function numberControls(page, cards, whose) {
     page.syncs.push(() => made.set(cards[0].given[i]));
     return made.element;
   });
-  return make("fieldset", {}, [make("legend", { textContent: `Given${whose}` }), ...sliders]);
+  return make("fieldset", {}, [make("legend", { textContent: whose ? `Given to ${whose}` : "Given" }), ...sliders]);
 }
 
 /**
