@@ -133,7 +133,7 @@ def add_frames(
     made: Embedded,
     name: str,
     run: Run,
-    last: Mapping[PartName, Graph],
+    last: Mapping[str, Graph],
     precision: Precision,
     announce: Callable[[str], None],
 ) -> None:
