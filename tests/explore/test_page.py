@@ -26,7 +26,11 @@ from triptych.export import formats
 from triptych.models import latent_space
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.gans.mlp import MLPGAN
+from triptych.models.yardsticks import Mean
 from triptych.objectives import GAN, VAE
+from triptych.objectives.closed_form import ClosedForm
+from triptych.recipes.yardsticks import ONCE
+from triptych.trainer import fit
 
 STATIC = Path(str(resources.files("triptych.explore") / "static"))
 
@@ -235,6 +239,9 @@ def test_what_cannot_be_shown_is_one_line(toys, tmp_path, capsys, monkeypatch):
     (tmp_path / "mine.html").write_text("<p>mine</p>")
     assert "is no explorer" in refused(toys[0], "--out", tmp_path / "mine.html")
     assert (tmp_path / "mine.html").read_text() == "<p>mine</p>"
+    recipe = Recipe(DataSpec("8gaussians"), Mean(), ClosedForm(), ONCE, "mean")
+    mean = fit(recipe, 0, tmp_path / "m", "cpu", progress=False)
+    assert "fitted in closed form" in refused(mean.path, "--out", tmp_path / "e.html")
     monkeypatch.setattr(page, "LIMIT", 1000)
     line = refused(toys[0], "--out", tmp_path / "e.html")
     assert "--precision fp16 halves it" in line

@@ -99,6 +99,9 @@ def showable(run: Run, model: Model) -> Latent:
     """The model of a run as one whose output can be shown; UserError where it has none."""
     if not isinstance(model, Latent):
         raise UserError(f"{run.path} holds {type(model).__name__}, which has no samples to show; choose another run")
+    if not model.players:
+        kind = type(model).__name__
+        raise UserError(f"{run.path} holds {kind}, which was fitted in closed form; choose a run of a network")
     over_a_number = model.shape == (1,) and isinstance(model, Conditional) and model.numbers > 0
     if len(model.shape) != 3 and model.shape != (2,) and not over_a_number:
         raise UserError(f"{run.path} makes {model.shape[0]}-dimensional vectors, which cannot be drawn; use `sample`")
