@@ -18,6 +18,7 @@ from triptych.core.checks import check_codes, check_examples
 from triptych.core.labels import Asked, given
 from triptych.core.model import Cost, conditions_of, decoded
 from triptych.core.share import draw, normal_like, uniform_like
+from triptych.core.transport import Transport, affine
 from triptych.errors import UserError
 from triptych.models.layers.bijections import Convolutions, Transform
 from triptych.models.layers.transformer import TokenTransformer
@@ -214,21 +215,19 @@ class CodeSampler(nn.Module, ABC):
     def learn(self, z: Tensor, seed: int) -> None:
         """What `fit` does."""
 
-    @abstractmethod
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """n codes, (n, latent)."""
+        """n codes, (n, latent): what `transport` makes of noise."""
+        how = self.transport()
+        noise = torch.randn(n, how.takes, generator=generator, device=generator.device)
+        return how.codes(noise.to(self.fitted.device), None)
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
         """Nats per code, (n,) float64."""
 
     @abstractmethod
-    def transport(self) -> tuple[int, Callable[[Tensor], Tensor]]:
-        """How many numbers of N(0, 1) make a code, d, and how: from (n, d) to (n, latent).
-
-        For programs that draw by themselves: an exported model. The function can be traced, and has the distribution
-        of `draw`.
-        """
+    def transport(self) -> Transport:
+        """How noise becomes codes."""
 
 
 class Autoencoder(Observed):
@@ -271,10 +270,6 @@ class Autoencoder(Observed):
     def autocast_modules(self) -> list[nn.Module]:
         return list(self.players.values())
 
-    @property
-    def prior_is_gaussian(self) -> bool:
-        return self.second is None or not bool(self.second.fitted)
-
     @torch.no_grad()
     def observe(self, codes: Tensor, spread: Tensor | float, mse: Tensor) -> None:
         """Update the running estimates: codes (n, latent), their posterior variance `spread` (latent,), and the MSE."""
@@ -314,6 +309,10 @@ class Autoencoder(Observed):
             generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
         return self.second.draw(n, generator).to(self.code_mean)
 
+    def carried(self) -> Transport | None:
+        """How noise becomes codes of the second stage; None where there is none, or where it is not fitted yet."""
+        return None if self.second is None or not bool(self.second.fitted) else self.second.transport()
+
     def around_mean(self, z: Tensor, temperature: float) -> Tensor:
         """Codes (n, latent) brought nearer to their mean, or further from it."""
         return z if temperature == 1.0 else self.code_mean + temperature * (z - self.code_mean)
@@ -352,9 +351,8 @@ class AEModel(Autoencoder):
         """Those of the codes."""
         return self.code_mean.cpu(), self.code_cov.diagonal().clamp_min(0).sqrt().cpu()
 
-    def prior_factor(self) -> tuple[Tensor, Tensor]:
-        """Those of the codes."""
-        return self.code_mean.cpu(), self.code_root().to(self.code_mean).cpu()
+    def transport(self) -> Transport:
+        return self.carried() or affine(self.code_mean, self.code_root().to(self.code_mean))
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` scales the spread of the codes around their mean."""
@@ -381,11 +379,8 @@ class VAEModel(Autoencoder, Inferring):
             return super().prior_moments()
         return self.code_mean.cpu(), self.code_cov.diagonal().clamp_min(0).sqrt().cpu()
 
-    def prior_factor(self) -> tuple[Tensor, Tensor] | None:
-        """As `prior_moments`: of the codes where samples are decoded from a density of these."""
-        if self.second is None or not bool(self.second.fitted):
-            return super().prior_factor()
-        return self.code_mean.cpu(), self.code_root().to(self.code_mean).cpu()
+    def transport(self) -> Transport | None:
+        return self.carried()
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` multiplies z, or its distance from the codes' mean."""

@@ -8,11 +8,11 @@ Dai & Wipf 2019, "Diagnosing and Enhancing VAE Models", section 4.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from triptych.core.transport import Transport
 from triptych.errors import UserError
 from triptych.models.code_density import LEADING, SIZES, CodeDensity, fit_chosen, fit_codes, principal, whitened
 from triptych.models.families import Codes, CodeSampler
@@ -58,21 +58,18 @@ class MixtureOfCodes(CodeSampler):
         parts = (self.mean, self.axes, self.weights, self.centres, self.factors)
         return CodeDensity(*(w.double().cpu() for w in parts))
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        return self.density.draw(n, generator)
-
     def log_prob(self, z: Tensor) -> Tensor:
         return self.density.log_prob(z.cpu())
 
-    def transport(self) -> tuple[int, Callable[[Tensor], Tensor]]:
+    def transport(self) -> Transport:
         """Of several components the first number chooses one, by the shares of the normal distribution."""
         chosen = self.weights > 0
-        shares = self.weights[chosen].double().cumsum(0)
+        shares = self.weights[chosen].cpu().double().cumsum(0)
         edges = torch.special.ndtri((shares[:-1] / shares[-1]).clamp(0, 1)).to(self.mean)
         mean, axes, centres, factors = self.mean, self.axes, self.centres[chosen], self.factors[chosen]
         several, p = len(shares) > 1, centres.shape[1]
 
-        def codes(noise: Tensor) -> Tensor:
+        def codes(noise: Tensor, y: Tensor | None) -> Tensor:
             if several:
                 which, u = (noise[:, :1] >= edges).sum(1), noise[:, 1:]
                 leading = centres[which] + (factors[which] @ u[:, :p, None])[:, :, 0]
@@ -81,7 +78,7 @@ class MixtureOfCodes(CodeSampler):
                 leading = centres[0] + u[:, :p] @ factors[0].T
             return mean + torch.cat([leading, u[:, p:]], 1) @ axes.T
 
-        return len(mean) + several, codes
+        return Transport(len(mean) + several, codes)
 
 
 class FlowOfCodes(CodeSampler):
@@ -125,16 +122,12 @@ class FlowOfCodes(CodeSampler):
         optimizer.zero_grad()
         self.flow.requires_grad_(requires_grad=False)
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        latent, codes = self.transport()
-        return codes(torch.randn(n, latent, generator=generator).to(self.mean))
-
-    def transport(self) -> tuple[int, Callable[[Tensor], Tensor]]:
-        def codes(noise: Tensor) -> Tensor:
+    def transport(self) -> Transport:
+        def codes(noise: Tensor, y: Tensor | None) -> Tensor:
             leading = self.flow.flow.inverse(noise[:, : self.p])
             return self.mean + torch.cat([leading, noise[:, self.p :]], 1) @ self.axes.T
 
-        return len(self.mean), codes
+        return Transport(len(self.mean), codes)
 
     def log_prob(self, z: Tensor) -> Tensor:
         scale = self.axes.double().square().sum(0).sqrt().clamp_min(1e-12)
