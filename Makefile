@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	@echo "7 small models of all three families, 3 seeds each, on what the program draws itself: about four minutes on two cores"
 	env -u OMP_NUM_THREADS $(BIN)/triptych study quickstart --out demo
-	env -u OMP_NUM_THREADS $(BIN)/triptych explore $(foreach r,gan vae realnvp,$$(ls -dt demo/$(r)-glyphs-*-seed0 | head -n 1)) \
+	env -u OMP_NUM_THREADS $(BIN)/triptych explore $(foreach r,gan vae lcfm,$$(ls -dt demo/$(r)-glyphs-quick-*-seed0 | head -n 1)) \
 	  --precision fp16 --out demo/explore.html
 	$(BIN)/triptych report demo --out demo/report.html
 	@echo "open demo/explore.html in a browser: the models run there; demo/report.html compares them"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import in_turns, ratio, record
+from common import here, in_turns, ratio, record
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
@@ -101,7 +101,7 @@ def main() -> None:
     speed, ahead = rates("mnist", mnist, {"DataLoader(TensorDataset)": (TensorDataset(plain), 0, 60)})
     best = ahead["DataLoader(TensorDataset)"]
     record(
-        "epoch_mnist",
+        here("epoch_mnist"),
         "a shuffled epoch of MNIST as normalised batches of 256",
         "at least 5 times as fast as DataLoader(TensorDataset), which starts from floats",
         f"{best['median']:.1f} times ({speed['triptych']:,.0f} pictures/s)",
@@ -130,7 +130,7 @@ def main() -> None:
             speed, ahead = rates(name, data, rivals)
         least = min(a["median"] for a in ahead.values())
         record(
-            f"epoch_{name}",
+            here(f"epoch_{name}"),
             f"an epoch of prepared {name} as normalised float batches of 256",
             "at least 20 times a DataLoader with 2 workers over files, and over the same array",
             " and ".join(f"{a['median']:.0f} times {k}" for k, a in ahead.items())

@@ -6,7 +6,7 @@ import argparse
 
 import torch
 import zuko
-from common import in_turns, ratio, record
+from common import here, in_turns, ratio, record
 
 from triptych.models.flows.coupling import SplineCoupling, alternated
 from triptych.models.layers.bijections import Compose
@@ -78,7 +78,7 @@ def main() -> None:
             slowest[f"{what}, D = {d}"] = ratio(times["zuko"], times["ours"])["median"]
     said = "; ".join(f"{k}: {v:.1f}×" for k, v in slowest.items())
     record(
-        "flows-spline-speed",
+        here("flows-spline-speed"),
         f"spline couplings, {LAYERS} layers, {BINS} bins, batch {BATCH:,}, against the same in zuko",
         "≥ 2× faster at log-prob and at sampling, D = 2, 16, 64",
         said,
@@ -100,7 +100,7 @@ def main() -> None:
     times = in_turns({"ours": sample_ours, "zuko": sample_nsf}, 2, warmup=0)
     gain = ratio(times["zuko"], times["ours"])
     record(
-        "flows-sampling-speed",
+        here("flows-sampling-speed"),
         f"sampling {BATCH:,} vectors of D = 64 against zuko's autoregressive NSF of as many layers and bins",
         "≥ 50× faster",
         f"{gain['median']:.0f}×",

@@ -2,7 +2,8 @@
 
 Trains each recipe for --minutes in a process of its own and writes one row: the minutes it took, what the bar said was
 left after the first minute (or after a third of the time, where that is shorter) against what was left, and the memory
-announced before the first step against the most that the process held.
+announced before the first step against the most that the process held. `--add` keeps the rows of the record that are
+not measured again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import here, record
+from common import RESULTS, commit, here, record
 
 RECIPES = (
     "wgan-gp-25gaussians",
@@ -70,16 +71,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--recipes", nargs="+", default=RECIPES)
+    parser.add_argument("--add", action="store_true", help="to the record that is there")
     parser.add_argument("--work", default="")
     args = parser.parse_args()
     if args.work:
         print(json.dumps(work(args.work, args.minutes)))
         return
-    rows = {}
+    file = RESULTS / f"{here('forecast')}.json"
+    rows: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["details"]["rows"] if args.add else {}
     for name in args.recipes:
         argv = [sys.executable, __file__, "--work", name, "--minutes", str(args.minutes)]
         done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, encoding="utf-8", check=True)
-        row = rows[name] = json.loads(done.stdout.splitlines()[-1])
+        row = rows[name] = json.loads(done.stdout.splitlines()[-1]) | {"commit": commit()}
         print(
             f"{name}: {row['minutes']:.2f} min ({row['off']:+.0%}), time left {row['left_off']:+.0%}, "
             f"memory {row['memory_off']:+.0%}",

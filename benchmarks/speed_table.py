@@ -146,7 +146,9 @@ def main() -> None:
     parser.add_argument("--against", default="", help="an older commit")
     parser.add_argument("--only", nargs="*", help="scripts of the table; none of them: --only without a name")
     args = parser.parse_args()
-    told: dict[str, str] = {}
+    earlier = RESULTS / f"{here('speed_table')}.json"
+    # what is not measured again stays in the summary
+    told: dict[str, str] = json.loads(earlier.read_text(encoding="utf-8"))["details"] if args.only else {}
     for script, (records, short) in ROWS.items():
         if args.only is not None and script.split()[0] not in args.only:
             continue

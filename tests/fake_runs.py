@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from triptych import figures
-from triptych.core import DataSpec, Recipe, Sampler, Train, encode
+from triptych.core import Conditional, Data, DataSpec, Recipe, Sampler, Train, encode
 from triptych.data import load_spec
+from triptych.models.families import Autoencoder
 from triptych.models.gans.mlp import MLPGAN
 from triptych.models.gans.small_conv import ConvGAN
 from triptych.objectives.gan import GAN, WGANGP
@@ -44,17 +45,28 @@ def make_run(
     pictures: bool = True,
     shape: tuple[int, ...] | None = None,
     classes: tuple[str, ...] = (),
+    given: Data | None = None,
+    codes: torch.Tensor | None = None,
     old: bool = False,
 ) -> Run:
     """A finished run of `recipe`; `values` become eval.json (numbers, or whole entries), None leaves it out.
 
-    `classes` are names, for a recipe with classes. An `old` run does not say what its numbers are; eval.json never does
+    `classes` are names, for a recipe with classes; a model of numbers knows the conditions of `given`. A second
+    stage is fitted to `codes` (n, latent). An `old` run does not say what its numbers are; eval.json never does
     unless an entry of `values` is whole.
     """
     if shape is None:
         shape = (1, 28, 28) if recipe.data.name == "mnist" else (2,)
     torch.manual_seed(seed)
     model = recipe.model.build(shape)
+    if given is not None:
+        assert isinstance(model, Conditional)
+        model.know_classes(given)
+    if codes is not None:
+        assert isinstance(model, Autoencoder)
+        assert model.second is not None
+        model.observe(codes, 0.0, torch.ones(()))
+        model.second.fit(codes, seed)
     if fingerprint is None:  # a run opens its data by it
         fingerprint = "aaaa" if recipe.data.name == "mnist" else load_spec(recipe.data).fingerprint
     data = {"name": recipe.data.name, "split": "train", "fingerprint": fingerprint, "examples": 60_000}
@@ -66,6 +78,7 @@ def make_run(
         ENV
         | {"seed": seed, "shape": list(shape), "data": data, "parameters": players, "test": None}
         | ({"classes": list(classes)} if classes else {})
+        | ({"given": list(given.condition_names)} if given is not None else {})
         | ({} if old else {"quantities": {k: q.told() for k, q in logged(recipe.objective).items()}}),
     )
     budget = recipe.train.images

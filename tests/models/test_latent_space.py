@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from triptych.core import Data, Encoder, Sampler
+from triptych.core.transport import affine
 from triptych.errors import UserError
 from triptych.explore import neighbours
 from triptych.figures import tiles
@@ -44,8 +45,8 @@ class OwnPrior(Plain):
     def prior_moments(self):
         return torch.full((6,), 5.0), torch.full((6,), 2.0)
 
-    def prior_factor(self):
-        return torch.full((6,), 5.0), 2 * torch.eye(6)
+    def transport(self):
+        return affine(torch.full((6,), 5.0), 2 * torch.eye(6))
 
 
 def test_linear_walk_passes_every_code():
@@ -116,6 +117,14 @@ def test_the_moments_of_a_prior_are_those_of_its_draws(make):
     codes, z = latent_space.codes_of(model), latent_space.draw(model, 20_000, seed=0)
     torch.testing.assert_close(codes.mean, z.mean(0), atol=0.1, rtol=0)
     torch.testing.assert_close(codes.sd, z.std(0), atol=0, rtol=0.04)
+
+
+@pytest.mark.parametrize("make", [OwnPrior, fitted])
+def test_the_noise_of_a_seed_is_carried_to_its_codes(make):
+    model, g = make(), torch.Generator().manual_seed(7)
+    how = model.transport()
+    made = how.codes(torch.randn(64, how.takes, generator=g), None)
+    torch.testing.assert_close(made, latent_space.draw(model, 64, seed=7))
 
 
 def test_a_prior_without_its_moments_is_refused_where_it_is_defined():

@@ -106,10 +106,10 @@ def test_noise_is_carried_to_what_is_drawn(codes: Codes, of: str) -> None:
     """Shares of 8 boxes agree within five standard errors; chance alone breaks that once in a hundred thousand."""
     stage, n = fitted(codes, of), 10_000
     y = torch.arange(n) % 3 if of == "classes" else torch.linspace(-2, 2, n)[:, None]
-    takes, carried = stage.transport()
-    assert takes == 3 + (codes == "mixture")
+    how = stage.transport()
+    assert how.takes == 3 + (codes == "mixture")
     with given(y), torch.no_grad():
-        made = [carried(torch.randn(n, takes, generator=torch.Generator().manual_seed(5))), drawn(stage, y)]
+        made = [how.codes(torch.randn(n, how.takes, generator=torch.Generator().manual_seed(5)), None), drawn(stage, y)]
     sides = made[1].median(0).values
     boxes = [((z > sides).long() * torch.tensor([1, 2, 4])).sum(1).bincount(minlength=8) / n for z in made]
     assert (boxes[0] - boxes[1]).abs().max() < 5 * (2 * 0.25 / n) ** 0.5

@@ -207,7 +207,8 @@ from triptych.core.search import Range
 from triptych.recipes import get
 from triptych.study import places
 from triptych.study.slurm import Slurm
-from triptych.study.tune import Search, search
+from triptych.study.asked import Search
+from triptych.study.tune import search
 
 gan, out = get("gan-8gaussians"), Path(sys.argv[2])
 gan = replace(gan, train=replace(gan.train, images=2560))

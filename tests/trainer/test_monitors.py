@@ -277,3 +277,12 @@ def test_of_many_classes_some_are_looked_at():
     found = class_diversity(Many(), greys(3), seed=0)
     assert [share is not None for share in found] == [True, False, False]
     assert NAMES[0] == "dark"
+
+
+def test_the_nearest_example_is_found_a_few_at_a_time(monkeypatch):
+    """Whatever the number that is looked at at once."""
+    x, among = torch.rand(7, 12), torch.randint(0, 256, (50, 3, 2, 2), dtype=torch.uint8)
+    expected = torch.cdist(x, among.flatten(1) / 255).amin(1)
+    for block in (1, 40, 10_000):
+        monkeypatch.setattr(monitors, "BLOCK", block)
+        torch.testing.assert_close(monitors.nearest(x, among), expected)

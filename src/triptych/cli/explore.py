@@ -29,6 +29,10 @@ HeldClass = Annotated[
         name="class", metavar="NAME_OR_NUMBER ...", help="models with classes: the one that is held; default: the first"
     ),
 ]
+Given = Annotated[
+    tuple[str, ...],
+    arg(metavar="NAME=VALUE ...", help="models conditioned on numbers: these; default: as in the training data"),
+]
 Numbers = Annotated[tuple[int, ...], arg(metavar="INT ...")]
 
 
@@ -59,10 +63,7 @@ def sample(
         float | None, arg(help="continuous flows with classes: weight of the class; 1: as it is, 2 to 4: clearer")
     ] = None,
     classes: Classes = (),
-    given: Annotated[
-        tuple[str, ...],
-        arg(metavar="NAME=VALUE ...", help="models conditioned on numbers: these; default: as in the training data"),
-    ] = (),
+    given: Given = (),
     data: Moved = None,
 ) -> None:
     """Draw samples from a run: one grid, a folder of images, or an array."""
@@ -128,11 +129,12 @@ def decode(
     which: Which = "last",
     data: Moved = None,
     classes: Classes = (),
+    given: Given = (),
 ) -> None:
     """Decode codes into images or vectors."""
     from triptych.explore.codes import write_decoded
 
-    say(write_decoded(run, codes, out, classes=classes, which=which, data=data))
+    say(write_decoded(run, codes, out, classes=classes, given=given, which=which, data=data))
 
 
 def reconstruct(

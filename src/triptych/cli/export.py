@@ -23,7 +23,7 @@ def export(
         arg(help="onnx: graphs for any language; safetensors: weights; torch-export: graphs for PyTorch"),
     ] = "onnx",
     part: Annotated[
-        Literal["decode", "encode", "log_prob", "critic", "sample"] | None,
+        Literal["decode", "encode", "log_prob", "critic", "codes", "sample"] | None,
         arg(help="only this; default: all that the model can do"),
     ] = None,
     precision: Precision = "fp32",
@@ -34,7 +34,7 @@ def export(
 ) -> None:
     """Export a run's model for other programs, checked against it: ONNX graphs, or weights.
 
-    Writes DIR/{decode,encode,log_prob,critic}.onnx, those that the model can do, and export.json.
+    Writes DIR/{decode,encode,log_prob,critic,codes,sample}.onnx, those that the model can do, and export.json.
     """
     from triptych.export import write_export
 

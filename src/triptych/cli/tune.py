@@ -25,19 +25,22 @@ def tune(
 ) -> None:
     """Search the settings of recipes with equal effort, then train the best of each anew over fresh seeds.
 
-    Asking again goes on with what is missing. It needs Optuna: pip install 'triptych[search]'.
+    Asking again goes on with what is missing; asked on several machines that share the folder, they share the trials.
+    It needs Optuna: pip install 'triptych[search]'.
     """
     from triptych.errors import UserError
     from triptych.recipes import get
     from triptych.recipes.space import read_space
     from triptych.report import terminal
     from triptych.report.page import check_places, write_report
+    from triptych.study.asked import Search
     from triptych.study.places import executor
     from triptych.study.runner import run_study, terminated
     from triptych.study.study import Study
-    from triptych.study.tune import Search, search
+    from triptych.study.tune import search
     from triptych.system import names
     from triptych.system.console import say
+    from triptych.system.locks import hold
 
     if seeds < 0:
         raise UserError(f"--seeds is {seeds}; give 0 or more (3 or more to compare)")
@@ -51,8 +54,12 @@ def tune(
     with terminated(told), executor(on, slurm, jobs, device, folder) as place:
         best = search(asked, folder, executor=place)
         if seeds:
+            if (held := hold(folder / "best.held")) is None:
+                say(f"another process trains the best anew; it writes {folder / 'report.html'}")
+                return
             about = f"The best of {trials} trials each by {by}, trained anew over seeds that no trial had."
-            run_study(Study("tuned", tuple(best.values()), seeds, about), folder, jobs, executor=place)
+            with held:
+                run_study(Study("tuned", tuple(best.values()), seeds, about), folder, jobs, executor=place)
     say(f"all trials: {folder / 'tune.json'}")
     if seeds:
         page = write_report([folder], folder / "report.html")

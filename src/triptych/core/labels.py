@@ -146,7 +146,9 @@ def numbers_asked(y: Asked, n: int, names: Sequence[str]) -> Tensor:
     except (TypeError, ValueError):
         found = None
     k = len(names)
-    if found is None or found.dtype == torch.bool or tuple(found.shape) not in ((k,), (n, k)):
+    # no (k,) is compared with (n, k): a graph of any n would be one of n ≠ k
+    want = (k,) if found is not None and found.dim() == 1 else (n, k)
+    if found is None or found.dtype == torch.bool or found.dim() > 2 or tuple(found.shape) != want:
         raise UserError(f"this model is conditioned on {k} numbers; give a row {said} for all, or ({n}, {k})")
     if not torch.compiler.is_compiling() and not bool(torch.isfinite(found).all()):
         raise UserError(f"a row {said} holds NaN or infinite numbers; give finite ones")

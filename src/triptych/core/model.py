@@ -24,6 +24,7 @@ from triptych.core.labels import (
     numbers_asked,
 )
 from triptych.core.share import draw
+from triptych.core.transport import Transport
 from triptych.errors import Missing, UserError
 
 KNOWN = 1_024
@@ -132,14 +133,9 @@ class Latent(Model):
     spherical: ClassVar[bool] = True
     """Whether codes lie near a sphere, as draws of N(0, I) do: paths between two of them then follow it."""
 
-    @property
-    def prior_is_gaussian(self) -> bool:
-        """Whether codes are draws of N(0, I), or of what `prior_factor` gives; else that only stands in for them."""
-        return True
-
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        for needed in ("prior_moments", "prior_factor"):
+        for needed in ("prior_moments", "transport"):
             if "prior" in vars(cls) and needed not in vars(cls):
                 raise TypeError(f"{cls.__name__} has a prior of its own; define {needed} beside it")
 
@@ -156,10 +152,10 @@ class Latent(Model):
         """Mean and standard deviation of each latent dimension under the prior, (latent,) each, on the CPU."""
         return torch.zeros(self.latent), torch.ones(self.latent)
 
-    def prior_factor(self) -> tuple[Tensor, Tensor] | None:
-        """Mean (latent,) and root R (latent, latent), on the CPU, of a prior that draws mean + R ε with ε ~ N(0, I).
+    def transport(self) -> Transport | None:
+        """How noise becomes what `prior` draws; None where it is N(0, I), and noise is a code as it is.
 
-        None where the prior is N(0, I) itself. For programs that draw by themselves: an exported model.
+        For programs that draw by themselves: an exported model, the explorer.
         """
         return None
 

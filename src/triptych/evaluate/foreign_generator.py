@@ -23,6 +23,8 @@ BATCH = 64
 LARGEST = (1 << 31) - 1
 """Bytes of a file that is read: no ONNX file without others beside it is larger."""
 TYPES = {"tensor(float)": torch.float32, "tensor(double)": torch.float64, "tensor(float16)": torch.float16}
+SAMPLING = ("decode", "sample")
+"""Which of our own graphs make samples."""
 
 
 def is_generator(path: str | Path) -> bool:
@@ -111,6 +113,8 @@ def open_generator(path: str | Path, chosen: Generator) -> Opened:
             f"{path} is no ONNX model that can be run ({first_line(e)}); export it again, as one file"
         ) from e
     said = session.get_modelmeta().custom_metadata_map
+    if "triptych" in said and (part := said.get("part")) not in SAMPLING:
+        raise UserError(f"{path} is the {part} of a model and makes no samples; give its decode.onnx or sample.onnx")
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type not in TYPES:
         names = ", ".join(f"{i.name} {i.type}" for i in inputs) or "nothing"

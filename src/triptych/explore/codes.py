@@ -12,7 +12,7 @@ from triptych.core import Model
 from triptych.core.model import class_count
 from triptych.data.sources.array_files import numbers
 from triptych.errors import UserError
-from triptych.explore.classes import labels_asked
+from triptych.explore.classes import labels_asked, numbers_given
 from triptych.explore.output import (
     check_target,
     examples,
@@ -69,6 +69,7 @@ def write_decoded(
     out: str | Path,
     *,
     classes: Sequence[str] = (),
+    given: Sequence[str] = (),
     which: Which = "last",
     device: str = "auto",
     model: Model | None = None,
@@ -76,7 +77,7 @@ def write_decoded(
 ) -> Path:
     """Decode an array file of codes (n, latent) into what the name of `out` asks for, as `write_samples` does.
 
-    `classes` as there.
+    `classes` and `given` as there.
     """
     found, model = opened(run, which, device=device, model=model)
     space = latent_space.latent_of(model)
@@ -90,7 +91,7 @@ def write_decoded(
     if not np.isfinite(z).all():
         raise UserError(f"{codes} holds NaN or infinite numbers; give finite codes")
     beside = train_data(found, data) if shows_data(kind, found.typed(), pictures=pictures) else None
-    y = labels_asked(model, classes, len(z))
+    y = labels_asked(model, classes, len(z)) if classes else numbers_given(model, given, len(z))
     x = latent_space.decode(space, torch.from_numpy(np.array(z, np.float32)), y=y)
     return write_examples(x, found, beside, model, Path(out), kind)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from triptych.core import Data, Latent, Train
+from triptych.core.model import conditions_of
 from triptych.core.statistics import format_number
+from triptych.data import find
 from triptych.errors import UserError
 from triptych.export.formats import NotExportable
 from triptych.export.graphs import Graph, PartName, graphs_of
-from triptych.export.of_run import Precision, describe, written
+from triptych.export.of_run import STANDS_IN, Precision, describe, kept_whole, written
 from triptych.figures import planes, tiles
 from triptych.models import latent_space
 from triptych.run import data as run_data
@@ -24,8 +27,8 @@ from triptych.system.console import printable
 
 FRAMES = 12
 """Checkpoints in the scrubber, at most."""
-POINTS = 2000
-"""Training points behind the samples of a 2-D set."""
+POINTS, SAMPLES = 2000, 500
+"""Training points behind the samples of a 2-D set, and these."""
 PICTURES = 1000
 """Training pictures among which the nearest are looked for."""
 
@@ -62,11 +65,6 @@ def embed(
     """Export what the page needs of a run; parts are named with `name` in front. What is left out is announced."""
     images = len(model.shape) == 3
     about = describe(run, model, precision)
-    if "given" in about:
-        raise UserError(
-            f"{run.path} is conditioned on {', '.join(about['given'])}, and the explorer has classes alone; "
-            "`triptych sample --given` makes examples of it"
-        )
     made = Embedded(
         {
             "name": printable(title),
@@ -74,7 +72,9 @@ def embed(
             "about": f"{about['data']}, {about['images']:,} images shown, seed {run.seed}",
             "shape": list(model.shape),
             "latent": model.latent,
+            "spherical": model.spherical,
             "classes": [printable(name) for name in about.get("classes", [])],
+            "given": [one | {"name": printable(one["name"])} for one in about.get("given", [])],
             "numbers": numbers(run),
             "verdict": verdict(run),
             "frames": [],
@@ -85,19 +85,32 @@ def embed(
     )
     graphs = {graph.name: graph for graph in graphs_of(model)}
     announce(f"exporting {title}")
-    add_frames(made, name, run, graphs["decode"], precision, announce)
+    if (how := model.transport()) is not None and how.stands_in:
+        announce(f"{title}: {STANDS_IN}")
+    add_frames(made, name, run, graphs, precision, announce)
     if images and "encode" in graphs:
         made.about["encode"] = add(made, f"{name}-encode", graphs["encode"], precision, about, announce)
     field_of: PartName = "log_prob" if "log_prob" in graphs else "critic"
     if not images and field_of in graphs:
         graph = add(made, f"{name}-field", graphs[field_of], precision, about, announce)
         made.about["field"] = graph and {"graph": graph, "density": field_of == "log_prob"}
-    if (factor := model.prior_factor()) is not None:
-        mean, root = factor
-        made.parts[f"{name}-prior"] = torch.cat([mean, root.flatten()]).numpy().astype("<f4").tobytes()
-        made.about |= {"prior": f"{name}-prior", "sd": latent_space.codes_of(model).sd.tolist()}
     add_training(made, name, run, model, training, announce)
     return made
+
+
+def put(
+    made: Embedded,
+    name: str,
+    graph: Graph,
+    precision: Precision,
+    about: dict[str, Any],
+    announce: Callable[[str], None],
+) -> str:
+    """Put one graph into the page; its name there. NotExportable where it cannot be exported."""
+    made.parts[name], checked = written(graph, "onnx", precision, about)
+    if (kept := kept_whole(graph, checked, precision)) is not None:
+        announce(f"{made.about['name']}: {kept}")
+    return name
 
 
 def add(
@@ -108,33 +121,46 @@ def add(
     about: dict[str, Any],
     announce: Callable[[str], None],
 ) -> str | None:
-    """Put one graph into the page; its name there, or None where it cannot be exported, which is announced."""
+    """As `put` of what the page can do without; None where it cannot be exported, which is announced."""
     try:
-        made.parts[name], _ = written(graph, "onnx", precision, about)
+        return put(made, name, graph, precision, about, announce)
     except NotExportable as e:
         announce(f"left out: {e}")
         return None
-    return name
 
 
 def add_frames(
-    made: Embedded, name: str, run: Run, decode: Graph, precision: Precision, announce: Callable[[str], None]
+    made: Embedded,
+    name: str,
+    run: Run,
+    last: Mapping[str, Graph],
+    precision: Precision,
+    announce: Callable[[str], None],
 ) -> None:
-    """The decoder, and before it those of the checkpoints that the run was asked to keep."""
+    """What decodes and what draws codes, and before it those of the checkpoints that the run was asked to keep."""
     saved = run.checkpoints() or [run.status["images"]]  # a run that was given away has weights alone
     usual = Train.__dataclass_fields__["keep"].default
     kept = saved[-1:] if run.recipe.train.keep == usual else saved
     if len(kept) > FRAMES:
         announce(f"{made.about['name']} kept {len(kept)} checkpoints; {FRAMES} of them are in the page")
         kept = [kept[round(i * (len(kept) - 1) / (FRAMES - 1))] for i in range(FRAMES)]
-    for images in kept[:-1]:
-        (earlier,) = graphs_of(run.load_at(images, "cpu"), "decode")
-        graph = f"{name}-at-{images}"
-        made.parts[graph], _ = written(earlier, "onnx", precision, {"images": images})
-        made.about["frames"].append({"images": images, "graph": graph})
-    graph = f"{name}-decode"
-    made.parts[graph], _ = written(decode, "onnx", precision, describe(run, decode.model, precision))
-    made.about["frames"].append({"images": kept[-1], "graph": graph})
+    for images in kept:
+        here = images == kept[-1]
+        graphs = last if here else {graph.name: graph for graph in graphs_of(run.load_at(images, "cpu"))}
+        of = name if here else f"{name}-at-{images}"
+        about = describe(run, graphs["decode"].model, precision) | {"images": images}
+        frame = {"images": images, "graph": put(made, f"{of}-decode", graphs["decode"], precision, about, announce)}
+        if "codes" in graphs:
+            frame |= codes_of(graphs["codes"], put(made, f"{of}-codes", graphs["codes"], precision, about, announce))
+        made.about["frames"].append(frame)
+
+
+def codes_of(graph: Graph, name: str) -> dict[str, Any]:
+    """What the page has to know of codes that are not plain noise: their graph, and where they lie."""
+    assert graph.transport is not None
+    assert isinstance(graph.model, Latent)
+    there = latent_space.codes_of(graph.model)
+    return {"codes": name, "takes": graph.transport.takes, "centre": there.mean.tolist(), "sd": there.sd.tolist()}
 
 
 def add_training(
@@ -145,11 +171,13 @@ def add_training(
     Drawn sets are the program's own. Others go into the page only where they are asked for.
     """
     images = len(model.shape) == 3
-    data = None if images and not training.wanted else own_data(run, training, announce)
-    if data is not None and data.distribution is None and not training.wanted:
+    found = None if images and not training.wanted else own_data(run, training, announce)
+    data = None if found is None else found.train
+    drawn = found is not None and find(found.spec.name).drawn
+    if data is not None and not drawn and not training.wanted:
         announce("the training points are left out of the page; --embed-training puts them in")
         data = None
-    if data is not None and data.distribution is None:
+    if data is not None and not drawn:
         made.terms = f"Training examples of {data.name} are in this page. Their terms: {terms(data)}."
     if images:
         made.sheet = tiles.tile(model.sample(16, seed=0).cpu())
@@ -158,8 +186,9 @@ def add_training(
             made.parts[f"{name}-training"] = data.x[picked].numpy().tobytes()
             made.about["training"] = f"{name}-training"
         return
-    samples = model.sample(500, seed=0).cpu()
-    points = samples if data is None else data.x[:POINTS]
+    y = model.labels(None, SAMPLES)
+    samples = on_plane(model.sample(SAMPLES, seed=0).cpu(), y)
+    points = samples if data is None else on_plane(data.x[:POINTS], conditions_of(model, data))
     centre, half = planes.view(points.float())
     made.about["view"] = {"centre": list(centre), "half": half}
     made.sheet = planes.plane_image(samples, points, model).convert("RGB")
@@ -168,10 +197,18 @@ def add_training(
         made.about["data"] = f"{name}-data"
 
 
-def own_data(run: Run, training: Training, announce: Callable[[str], None]) -> Data | None:
+def on_plane(x: Tensor, y: Tensor | None) -> Tensor:
+    """Points (n, 2): x itself, or of one column x (n, 1) over the first of the numbers y (n.., k) that it is given."""
+    if x.shape[1] == 2:
+        return x
+    assert y is not None
+    return torch.cat([y[: len(x), :1].cpu(), x], 1)
+
+
+def own_data(run: Run, training: Training, announce: Callable[[str], None]) -> run_data.Found | None:
     """What the run was trained on, or None, announced, where it is not here; UserError where it was asked for."""
     try:
-        return run_data.own(run, training.where).train
+        return run_data.own(run, training.where)
     except UserError as e:
         if training.wanted:
             raise

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from triptych import __version__
-from triptych.core import Latent, Model
+from triptych.core import Conditional, Latent, Model
 from triptych.errors import UserError
 from triptych.explore.embedded import Embedded, Training, embed
 from triptych.export.of_run import Precision
@@ -34,8 +34,12 @@ MOST = 4
 """Models side by side."""
 LIMIT = 200 << 20
 """Bytes of the largest page."""
-PARTS = ("random", "state", "draw", "runtime", "classes", "card", "controls", "latent", "walk", "own", "page")
-SCRIPTS = tuple(f"{name}.js" for name in PARTS)
+EARLY = ("unpack", "runtime")
+LATE = ("random", "state", "draw", "elements", "conditions", "card", "controls", "latent", "walk", "own", "page")
+SCRIPTS = tuple(f"{name}.js" for name in (*EARLY, *LATE))
+"""In the order of the page: the early ones stand before the models, which are read while the runtime starts."""
+WORKER = ("unpack", "worker")
+"""What the worker is made of."""
 VENDOR = "vendor"
 
 
@@ -95,7 +99,11 @@ def showable(run: Run, model: Model) -> Latent:
     """The model of a run as one whose output can be shown; UserError where it has none."""
     if not isinstance(model, Latent):
         raise UserError(f"{run.path} holds {type(model).__name__}, which has no samples to show; choose another run")
-    if len(model.shape) != 3 and model.shape != (2,):
+    if not model.players:
+        kind = type(model).__name__
+        raise UserError(f"{run.path} holds {kind}, which was fitted in closed form; choose a run of a network")
+    over_a_number = model.shape == (1,) and isinstance(model, Conditional) and model.numbers > 0
+    if len(model.shape) != 3 and model.shape != (2,) and not over_a_number:
         raise UserError(f"{run.path} makes {model.shape[0]}-dimensional vectors, which cannot be drawn; use `sample`")
     return model
 
@@ -146,21 +154,22 @@ def render(models: Sequence[Embedded], notes: Sequence[str]) -> str:
     static = resources.files("triptych.explore") / "static"
     style, scripts = read(static / "page.css"), [read(static / name) for name in SCRIPTS]
     title = " · ".join(m.about["name"] for m in models)
-    wasm = static / VENDOR / "ort-wasm-simd-threaded.wasm"
     texts = [static / VENDOR / name for name in ("LICENSE-onnxruntime.txt", "ThirdPartyNotices-onnxruntime.txt")]
-    packed_parts = {
-        "runtime-script": (static / VENDOR / "ort.wasm.bundle.min.mjs").read_bytes(),
-        "runtime-wasm": wasm.read_bytes(),
-        "notices": "\n\n".join(read(text) for text in texts).encode(),
-    }
-    for model in models:
-        packed_parts |= model.parts
-    parts = [f'<script type="application/json" id="about">{told({"models": [m.about for m in models]})}</script>']
-    parts += [
-        f'<script type="text/plain" id="packed-{name}">{packed(raw)}</script>' for name, raw in packed_parts.items()
+    about = told({"models": [m.about for m in models]})
+    made = {name: raw for m in models for name, raw in m.parts.items()}
+    last = [m.about["frames"][-1] for m in models]
+    first = {frame[part] for frame in last for part in ("codes", "graph") if part in frame}
+    parts = [
+        f'<script type="application/json" id="about">{about}</script>',
+        *(f'<script type="text/plain" id="{name}-source">{read(static / f"{name}.js")}</script>' for name in WORKER),
+        part_of("runtime-script", (static / VENDOR / "ort.wasm.bundle.min.mjs").read_bytes()),
+        part_of("runtime-wasm", (static / VENDOR / "ort-wasm-simd-threaded.wasm").read_bytes()),
+        *(f"<script>{script}</script>" for script in scripts[: len(EARLY)]),
+        *(part_of(name, raw) for name, raw in made.items() if name in first),
+        *(f"<script>{script}</script>" for script in scripts[len(EARLY) :]),
+        *(part_of(name, raw) for name, raw in made.items() if name not in first),
+        part_of("notices", "\n\n".join(read(text) for text in texts).encode()),
     ]
-    parts.append(f'<script type="text/plain" id="worker-source">{read(static / "worker.js")}</script>')
-    parts += [f"<script>{script}</script>" for script in scripts]
     return filled(
         read(static / "page.html"),
         {
@@ -212,6 +221,11 @@ def source_hash(text: str) -> str:
 def told(value: Any) -> str:
     """JSON that may stand inside a script element, whatever its texts hold."""
     return json.dumps(files.plain(value), allow_nan=False).replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def part_of(name: str, raw: bytes) -> str:
+    """An element that holds bytes for the page to unpack."""
+    return f'<script type="text/plain" id="packed-{name}">{packed(raw)}</script>'
 
 
 def packed(raw: bytes) -> str:

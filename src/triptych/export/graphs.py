@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from triptych.core import Conditional, Density, Encoder, Latent, Model, to_inner
 from triptych.core.model import given_to
 from triptych.errors import UserError
-from triptych.models.families import Autoencoder
 from triptych.models.layers.bijections import Transform
 
-PartName = Literal["decode", "encode", "log_prob", "critic", "sample"]
+PartName = Literal["decode", "encode", "log_prob", "critic", "codes", "sample"]
 
 
 @dataclass(frozen=True)
@@ -48,25 +47,9 @@ def log_prob(model: Model, x: Tensor, y: Tensor | None) -> Tensor:
     return model.log_prob(x, y) if isinstance(model, Conditional) else model.log_prob(x)
 
 
-def transport_of(model: Model) -> tuple[int, Callable[[Tensor], Tensor]]:
-    """How many numbers of N(0, 1) make what samples are decoded from, and how. What can be is computed before.
-
-    Of a model that is conditioned what is returned is called inside `given`.
-    """
-    assert isinstance(model, Latent)
-    if fitted_codes(model):
-        assert isinstance(model, Autoencoder)
-        assert model.second is not None
-        return model.second.transport()
-    factor = model.prior_factor()
-    assert factor is not None
-    mean, root = factor
-    return model.latent, lambda noise: mean + noise @ root.T
-
-
-def fitted_codes(model: Model) -> bool:
-    """Whether samples are decoded from a density that was fitted to codes."""
-    return isinstance(model, Autoencoder) and model.second is not None and bool(model.second.fitted)
+def drawn(model: Model) -> bool:
+    """Whether samples are decoded from other codes than noise itself."""
+    return isinstance(model, Latent) and model.transport() is not None
 
 
 PARTS: dict[PartName, Wanted] = {
@@ -74,9 +57,10 @@ PARTS: dict[PartName, Wanted] = {
     "encode": Wanted("x", "z", lambda m: isinstance(m, Encoder), encode),
     "log_prob": Wanted("x", "log_prob", lambda m: isinstance(m, Density), log_prob),
     "critic": Wanted("x", "score", lambda m: m.adversary in m.players, score),
-    "sample": Wanted("noise", "x", lambda m: isinstance(m, Latent) and m.prior_factor() is not None, decode),
+    "codes": Wanted("noise", "z", drawn, lambda model, z, y: z),
+    "sample": Wanted("noise", "x", drawn, decode),
 }
-"""Every graph there may be; `sample` only where decoding draws of N(0, I) would not sample."""
+"""Every graph there may be; `codes` and `sample` only where decoding draws of N(0, I) would not sample."""
 
 
 class Graph(nn.Module):
@@ -88,7 +72,7 @@ class Graph(nn.Module):
         self.name: PartName = name
         self.part = PARTS[name]
         assert isinstance(model, Latent)
-        self.takes, self.codes = transport_of(model) if name == "sample" else (model.latent, None)
+        self.transport = model.transport() if self.part.input == "noise" else None
 
     @property
     def inputs(self) -> list[str]:
@@ -101,9 +85,8 @@ class Graph(nn.Module):
         return isinstance(self.model, Conditional) and self.model.conditioned
 
     def forward(self, given: Tensor, y: Tensor | None = None) -> Tensor:
-        if self.codes is not None:
-            with given_to(self.model, y, given.shape[0]):
-                given = self.codes(given)
+        if self.transport is not None:
+            given = self.transport.codes(given, y)
         return self.part.call(self.model, given, y)
 
     def all_examples(self, n: int, seed: int) -> tuple[Tensor, ...]:
@@ -116,8 +99,8 @@ class Graph(nn.Module):
         """n inputs as they are met: codes of the prior, noise, or the model's own samples (n, ...)."""
         model, g = self.model, torch.Generator().manual_seed(seed)
         assert isinstance(model, Latent)
-        if self.part.input == "noise":
-            return torch.randn(n, self.takes, generator=g)
+        if self.transport is not None:
+            return torch.randn(n, self.transport.takes, generator=g)
         with given_to(model, None, n, seed):
             z = model.prior(n, g)
         return z if self.part.input == "z" else decode(model, z, model.labels(None, n, seed))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -16,14 +17,18 @@ from triptych.core import Conditional, Latent, Model, encode
 from triptych.errors import UserError
 from triptych.export import formats
 from triptych.export.formats import NotExportable
-from triptych.export.graphs import Graph, PartName, fitted_codes, graphs_of
+from triptych.export.graphs import Graph, PartName, graphs_of
 from triptych.run.folder import Run, Which
 from triptych.system import files
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 Format = Literal["onnx", "safetensors", "torch-export"]
 Precision = Literal["fp32", "fp16"]
 FORMAT = 1
 """Of export.json."""
+STANDS_IN = "the prior of this model has no graph; the files know one Gaussian of its codes"
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,8 @@ def write_export(
         raise UserError(f"{folder} is a file; give --out a folder")
     about = describe(found, model, precision)
     notes: list[str] = []
-    if isinstance(model, Latent) and not (model.prior_is_gaussian or fitted_codes(model)):
-        notes.append("the prior of this model has no graph; the files know one Gaussian of its codes")
+    if isinstance(model, Latent) and (how := model.transport()) is not None and how.stands_in:
+        notes.append(STANDS_IN)
     contents: dict[str, bytes] = {}
     parts: dict[str, Any] = {}
     if format == "safetensors":
@@ -85,7 +90,9 @@ def write_export(
             name = f"{graph.name}.{'onnx' if format == 'onnx' else 'pt2'}"
             contents[name] = content
             parts[graph.name] = {"file": name} | sides(graph) | file_facts(content) | checked
-            if checked["largest_difference"] > formats.CLOSE and precision == "fp32":
+            if (kept := kept_whole(graph, checked, precision)) is not None:
+                notes.append(kept)
+            if checked["largest_difference"] > formats.CLOSE and checked["precision"] == "fp32":
                 notes.append(f"{graph.name} differs from the model by {checked['largest_difference']:.2g}")
     told = {"format": FORMAT, "written_as": format} | about | {"parts": parts, "left_out": notes}
     if format == "safetensors":
@@ -98,16 +105,34 @@ def write_export(
 
 
 def written(graph: Graph, format: Format, precision: Precision, about: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
-    """The file of one part, and how far it is from the model."""
+    """The file of one part, and how far it is from the model.
+
+    `precision` in the latter is fp32 also where weights in float16 would make it another function.
+    """
     if format == "torch-export":
         content = formats.saved_program(graph)
-        return content, formats.check(graph, formats.run_program(content))
+        return content, formats.check(graph, formats.run_program(content)) | {"precision": "fp32"}
     made = formats.to_onnx(graph)
     if precision == "fp16":
-        made = formats.halve(made)
+        with suppress(NotExportable):
+            content, checked = finished(graph, formats.halve(made), about | {"precision": "fp16"})
+            if checked.get("within_a_grey_level", 1.0) >= formats.NEAR:
+                return content, checked
+    return finished(graph, made, about | {"precision": "fp32"})
+
+
+def finished(graph: Graph, made: ModelProto, about: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """An ONNX model as a file that says what it is, and how far it is from ours."""
     formats.annotate(made, metadata(graph, about))
     content = made.SerializeToString()
-    return content, formats.check(graph, formats.run_onnx(content))
+    return content, formats.check(graph, formats.run_onnx(content)) | {"precision": about["precision"]}
+
+
+def kept_whole(graph: Graph, checked: dict[str, Any], precision: Precision) -> str | None:
+    """What to say of a part whose weights are float32 although float16 was asked for."""
+    if checked["precision"] == precision:
+        return None
+    return f"{graph.name} keeps its weights in float32: in float16 it would be another function"
 
 
 def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
@@ -126,12 +151,12 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
         "recipe": encode(run.recipe),
     }
     if isinstance(model, Latent):
-        told |= {"latent": model.latent, "prior": prior_of(model)}
+        told |= {"latent": model.latent, "prior": "normal" if model.transport() is None else "fitted"}
     if isinstance(model, Conditional) and model.classes:
         told["classes"] = list(model.class_names) or [str(c) for c in range(model.classes)]
         told["frequencies"] = model.frequencies.tolist()
     if isinstance(model, Conditional) and model.numbers:
-        told["given"] = list(model.number_names)
+        told["given"] = numbers_of(model)
     if run.origin():
         told["origin"] = list(run.origin())
     if (typed := run.typed()) is not None:
@@ -139,18 +164,19 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
     return told
 
 
-def prior_of(model: Latent) -> str:
-    """What codes of samples are drawn from."""
-    if fitted_codes(model):
-        return "fitted"
-    return "normal" if model.prior_factor() is None else "gaussian"
+def numbers_of(model: Conditional) -> list[dict[str, Any]]:
+    """Name, range and mean in the training data of each number that a model is conditioned on."""
+    low, high = model.known.amin(0).tolist(), model.known.amax(0).tolist()
+    mean = model.centre_of_numbers.tolist()
+    names = model.number_names or [f"number {i + 1}" for i in range(model.numbers)]
+    return [{"name": name, "range": [a, b], "mean": m} for name, a, b, m in zip(names, low, high, mean, strict=True)]
 
 
 def metadata(graph: Graph, about: dict[str, Any]) -> dict[str, str]:
     """The same as words inside an ONNX file, and which part it is."""
     told = about | {"part": graph.name} | sides(graph)
-    if graph.name == "sample":
-        told["prior"] = "normal"  # it is in the graph
+    if graph.part.input == "noise":
+        told["prior"] = "normal"  # the model's own is in the graph
     return {k: v if isinstance(v, str) else json.dumps(files.plain(v)) for k, v in told.items()}
 
 
@@ -160,14 +186,15 @@ def sides(graph: Graph) -> dict[str, Any]:
     assert isinstance(model, Latent)
     examples = {"shape": list(model.shape), "range": [0, 1] if len(model.shape) == 3 else None}
     known = {"x": examples, "z": {"shape": [model.latent], "range": None}}
-    known |= {"noise": {"shape": [graph.takes], "range": None}}
+    if graph.transport is not None:
+        known["noise"] = {"shape": [graph.transport.takes], "range": None}
     number = {"shape": [], "range": None}
     names = (("input", graph.part.input), ("output", graph.part.output))
     found: dict[str, Any] = {side: {"name": name} | known.get(name, number) for side, name in names}
     if graph.labelled:
         assert isinstance(model, Conditional)
-        k, given = model.classes, {"name": "y", "shape": [model.numbers], "range": None}
-        found["labels"] = {"name": "y", "shape": [], "range": [0, k - 1]} if k else given
+        label = {"shape": [], "range": [0, model.classes - 1]}
+        found["labels"] = {"name": "y"} | (label if model.classes else {"shape": [model.numbers], "range": None})
     return found
 
 

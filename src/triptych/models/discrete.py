@@ -19,6 +19,7 @@ from triptych.core.checks import check_examples
 from triptych.core.labels import Asked
 from triptych.core.model import decoded
 from triptych.core.share import draw
+from triptych.core.transport import Transport, affine
 from triptych.errors import UserError
 from triptych.models.autoencoders import Residual
 from triptych.models.flows.autoregressive import MaskedLinear
@@ -123,10 +124,6 @@ class DiscreteAutoencoder(Observed, TwoStages):
         self.register_buffer("code_mean", torch.zeros(self.latent))
         self.register_buffer("code_var", torch.ones(self.latent))
 
-    @property
-    def prior_is_gaussian(self) -> bool:
-        return False
-
     def codes(self, x: Tensor) -> Tensor:
         """Codes of inner examples on the lattice, (n, latent), with a straight-through gradient.
 
@@ -170,9 +167,9 @@ class DiscreteAutoencoder(Observed, TwoStages):
         """Those of the training examples' codes."""
         return self.code_mean.cpu(), self.code_var.sqrt().cpu()
 
-    def prior_factor(self) -> tuple[Tensor, Tensor]:
-        """Those of the codes: what a program that has no predictor can draw from."""
-        return self.code_mean.cpu(), torch.diag(self.code_var.sqrt()).cpu()
+    def transport(self) -> Transport:
+        """Of a Gaussian of the codes: the predictor is in no graph."""
+        return affine(self.code_mean, torch.diag(self.code_var.sqrt()), stands_in=True)
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` divides the predictor's logits."""

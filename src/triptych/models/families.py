@@ -18,6 +18,7 @@ from triptych.core.checks import check_codes, check_examples
 from triptych.core.labels import Asked, Numbers, given, is_given, labels_at_hand
 from triptych.core.model import Cost, conditions_of, decoded
 from triptych.core.share import draw, normal_like, uniform_like
+from triptych.core.transport import Transport, affine
 from triptych.errors import UserError
 from triptych.models.layers.bijections import Convolutions, Transform
 from triptych.models.layers.transformer import TokenTransformer
@@ -225,21 +226,19 @@ class CodeSampler(nn.Module, ABC):
     def learn(self, z: Tensor, seed: int) -> None:
         """What `fit` does."""
 
-    @abstractmethod
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """n codes, (n, latent)."""
+        """n codes, (n, latent): what `transport` makes of noise."""
+        how = self.transport()
+        noise = torch.randn(n, how.takes, generator=generator, device=generator.device)
+        return how.codes(noise.to(self.fitted.device), None)
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
         """Nats per code, (n,) float64."""
 
     @abstractmethod
-    def transport(self) -> tuple[int, Callable[[Tensor], Tensor]]:
-        """How many numbers of N(0, 1) make a code, d, and how: from (n, d) to (n, latent).
-
-        For programs that draw by themselves: an exported model. The function can be traced, and has the distribution
-        of `draw`.
-        """
+    def transport(self) -> Transport:
+        """How noise becomes codes, inside `given` where there are classes or numbers."""
 
 
 class Autoencoder(Observed):
@@ -281,10 +280,6 @@ class Autoencoder(Observed):
 
     def autocast_modules(self) -> list[nn.Module]:
         return list(self.players.values())
-
-    @property
-    def prior_is_gaussian(self) -> bool:
-        return self.second is None or not bool(self.second.fitted)
 
     @torch.no_grad()
     def observe(self, codes: Tensor, spread: Tensor | float, mse: Tensor) -> None:
@@ -334,6 +329,18 @@ class Autoencoder(Observed):
         with nullcontext() if is_given() or not self.conditioned else self.given(None, n):
             return self.second.draw(n, generator).to(self.code_mean)
 
+    def carried(self) -> Transport | None:
+        """How noise becomes codes of the second stage; None where there is none, or where it is not fitted yet."""
+        if self.second is None or not bool(self.second.fitted):
+            return None
+        how = self.second.transport()
+
+        def codes(noise: Tensor, y: Tensor | None) -> Tensor:
+            with nullcontext() if y is None and is_given() else self.given(y, noise.shape[0]):
+                return how.codes(noise, y)
+
+        return Transport(how.takes, codes)
+
     def around_mean(self, z: Tensor, temperature: float) -> Tensor:
         """Codes (n, latent) brought nearer to their mean, or further from it."""
         return z if temperature == 1.0 else self.code_mean + temperature * (z - self.code_mean)
@@ -372,9 +379,8 @@ class AEModel(Autoencoder):
         """Those of the codes."""
         return self.code_mean.cpu(), self.code_cov.diagonal().clamp_min(0).sqrt().cpu()
 
-    def prior_factor(self) -> tuple[Tensor, Tensor]:
-        """Those of the codes."""
-        return self.code_mean.cpu(), self.code_root().to(self.code_mean).cpu()
+    def transport(self) -> Transport:
+        return self.carried() or affine(self.code_mean, self.code_root().to(self.code_mean))
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` scales the spread of the codes around their mean."""
@@ -402,11 +408,8 @@ class VAEModel(Autoencoder, Inferring):
             return super().prior_moments()
         return self.code_mean.cpu(), self.code_cov.diagonal().clamp_min(0).sqrt().cpu()
 
-    def prior_factor(self) -> tuple[Tensor, Tensor] | None:
-        """As `prior_moments`: of the codes where samples are decoded from a density of these."""
-        if self.second is None or not bool(self.second.fitted):
-            return super().prior_factor()
-        return self.code_mean.cpu(), self.code_root().to(self.code_mean).cpu()
+    def transport(self) -> Transport | None:
+        return self.carried()
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` multiplies z, or its distance from the codes' mean."""

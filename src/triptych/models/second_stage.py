@@ -9,12 +9,12 @@ Dai & Wipf 2019, "Diagnosing and Enhancing VAE Models", section 4.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from triptych.core.labels import given
+from triptych.core.transport import Transport
 from triptych.errors import UserError
 from triptych.models.code_density import LEADING, SIZES, CodeDensity, fit_codes, principal, whitened
 from triptych.models.families import Codes, CodeSampler
@@ -68,20 +68,20 @@ class MixtureOfCodes(CodeSampler):
         parts = (self.mean, self.axes, self.weights, self.centres, self.factors)
         return CodeDensity(*(w.double().cpu() for w in parts), numbers=self.numbers)
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        return self.density.draw(n, generator, self.at_hand(n))
-
     def log_prob(self, z: Tensor) -> Tensor:
         return self.density.log_prob(z.cpu(), self.at_hand(len(z)))
 
-    def transport(self) -> tuple[int, Callable[[Tensor], Tensor]]:
-        """Of several components the first number chooses one, by the shares of the normal distribution."""
+    def transport(self) -> Transport:
+        """Of several components the first number chooses one, by the shares of the normal distribution.
+
+        What has shares of classes is drawn from that with the largest.
+        """
         chosen = (self.weights > 0).reshape(-1, self.most).any(0)
         some = (slice(None), chosen) if self.classes else (chosen,)
         parts = (self.weights[some], self.centres[some], self.factors[some])
         density = CodeDensity(self.mean, self.axes, *parts, numbers=self.numbers)
         several = density.weights.shape[-1] > 1
-        shares = density.weights.double().cumsum(-1)
+        shares = density.weights.cpu().double().cumsum(-1)
         edges = torch.special.ndtri((shares[..., :-1] / shares[..., -1:]).clamp(0, 1)).to(self.mean)
         if self.numbers:  # before anything is traced
             density.slopes  # noqa: B018
@@ -92,12 +92,14 @@ class MixtureOfCodes(CodeSampler):
                 return (0.5 * (1 + torch.erf(noise / math.sqrt(2))) >= below).sum(1)
             return (noise >= (edges if y is None else edges[y])).sum(1)
 
-        def codes(noise: Tensor) -> Tensor:
+        def codes(noise: Tensor, _: Tensor | None) -> Tensor:
             y = self.at_hand(noise.shape[0])
+            if self.classes and y is not None and y.dim() == 2:
+                y = y.argmax(1)
             which = component(noise[:, :1], y) if several else torch.zeros_like(noise[:, 0], dtype=torch.int64)
             return density.place(noise[:, int(several) :], which, y)
 
-        return len(self.mean) + several, codes
+        return Transport(len(self.mean) + several, codes)
 
 
 class FlowOfCodes(CodeSampler):
@@ -146,16 +148,12 @@ class FlowOfCodes(CodeSampler):
         optimizer.zero_grad()
         self.flow.requires_grad_(requires_grad=False)
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        latent, codes = self.transport()
-        return codes(torch.randn(n, latent, generator=generator).to(self.mean))
-
-    def transport(self) -> tuple[int, Callable[[Tensor], Tensor]]:
-        def codes(noise: Tensor) -> Tensor:
+    def transport(self) -> Transport:
+        def codes(noise: Tensor, _: Tensor | None) -> Tensor:
             leading = self.flow.flow.inverse(noise[:, : self.p])
             return self.mean + torch.cat([leading, noise[:, self.p :]], 1) @ self.axes.T
 
-        return len(self.mean), codes
+        return Transport(len(self.mean), codes)
 
     def log_prob(self, z: Tensor) -> Tensor:
         scale = self.axes.double().square().sum(0).sqrt().clamp_min(1e-12)

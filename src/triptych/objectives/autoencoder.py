@@ -32,6 +32,8 @@ from triptych.objectives.likelihoods import RECONSTRUCTION, Bounded, sse
 from triptych.objectives.posterior import active, importance_draws, kl_to_prior
 
 BOTH = ("encoder", "decoder")
+BLOCK = 1_000_000
+"""Numbers of the training images that are added up at a time."""
 
 
 def centre(encoder: nn.Module, data: Data) -> None:
@@ -39,7 +41,9 @@ def centre(encoder: nn.Module, data: Data) -> None:
     for part in encoder.modules():
         if isinstance(part, SubtractMean):
             # in parts: a sum of bytes in float64 first copies them all as such
-            total = torch.stack([x.sum(0, dtype=torch.float64) for x in data.x.split(4096)]).sum(0)
+            total = torch.zeros(data.shape, dtype=torch.float64)
+            for x in data.x.split(max(1, BLOCK // total.numel())):
+                total += x.sum(0, dtype=torch.float64)
             part.fit(total.flatten() / len(data) / 127.5 - 1)
 
 

@@ -64,10 +64,24 @@ CODED_RECIPES = {
     "birds": Recipe(BIRDS.data, CODES, CODED, CODED_TRAIN, about=STAGES),
     "celeba64": Recipe(CELEBA64.data, replace(CODES, width=16), CODED, CODED_TRAIN, about=f"{STAGES}, 64 px"),
 }
+CODED_GLYPHS = Recipe(
+    DataSpec("glyphs", resolution=20, channels=1),
+    LatentUNet(codes=4, side=5),
+    CODED,
+    replace(CODED_TRAIN, images=400_000, flip=False),
+    about=f"{STAGES}, drawn glyphs, 20 px",
+)
 
 RECIPES: dict[str, Recipe] = {
     **{f"cfm-{data}": plane(data) for data in TOYS},
     "cfm-glyphs": GLYPHS,
+    "lcfm-glyphs": CODED_GLYPHS,
+    "lcfm-glyphs-quick": replace(
+        CODED_GLYPHS,
+        model=LatentUNet(codes=4, side=5, width=16, flow_width=64, flow_depth=3),
+        train=replace(CODED_GLYPHS.train, images=36_000, evaluate=18_000, batch=32, ema=0.99),
+        about=f"{CODED_GLYPHS.about}; shortened",
+    ),
     **{f"cfm-{name}": recipe for name, recipe in IMAGE_RECIPES.items()},
     **{f"cfm-{name}-quick": shortened(recipe, 120_000, 32) for name, recipe in IMAGE_RECIPES.items()},
     **{f"lcfm-{name}": recipe for name, recipe in CODED_RECIPES.items()},

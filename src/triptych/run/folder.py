@@ -357,7 +357,10 @@ class Run:
         checkpoint.check_fit(own, like, images, fits)
         checkpoint.check_fit(averages, {k: v for k, v in own.items() if k in averages}, images, fits)
         state = own | averages
-        spoilt = sorted({k.split(".")[0] for k, v in state.items() if not bool(torch.isfinite(v).all())})
+        # a range without limits is infinite in a new model, too
+        spoilt = sorted(
+            {k.split(".")[0] for k, v in state.items() if not bool((torch.isfinite(v) | (v == like[k].to(v))).all())}
+        )
         if spoilt:
             raise UserError(
                 f"weights of the {' and '.join(spoilt)} of {self.path} are not finite at {images} images: it has "

@@ -165,20 +165,17 @@ def three_families(scale: Scale) -> Recipes:
 
 def quickstart(scale: Scale) -> Recipes:
     """All three families on 8 Gaussians and on images drawn by the program itself: a first look in minutes."""
-    from triptych.core import DataSpec
+    from triptych.recipes.small_images import SMALL_GLYPHS
 
     budgets = {
         "gan-8gaussians": 200_000,
         "wgan-gp-8gaussians": 250_000,
         "vae-8gaussians": 150_000,
         "spline-8gaussians": 300_000,
-        "gan-glyphs": 16_000,
-        "vae-glyphs": 50_000,
-        "realnvp-glyphs": 8_000,
     }
-    found = [within(images, name, scale) for name, images in budgets.items()]
-    small = DataSpec("glyphs", resolution=24, channels=1)
-    return tuple(replace(made, data=small) if made.data.name == "glyphs" else made for made in found)
+    points = tuple(within(images, name, scale) for name, images in budgets.items())
+    glyphs = scaled(("gan-glyphs", "vae-glyphs", "lcfm-glyphs"), scale)
+    return (*points, *(replace(made, data=SMALL_GLYPHS) for made in glyphs))
 
 
 LINES = "parallel-lines"

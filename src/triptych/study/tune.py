@@ -2,35 +2,37 @@
 
 Trials are ordinary runs. They are proposed by Optuna's tree-structured Parzen estimator, the recipe's own values first,
 and pruned at the median of the trials before, both from `metrics.jsonl` and with no server: what was tried stands in a
-journal file in the folder, and asking again goes on. The best of each recipe is then trained anew over fresh seeds,
-so that the luck of a search is not reported.
+journal file in the folder, and asking again goes on. Several processes, on several machines, may ask at once: they
+share the trials. The best of each recipe is then trained anew over fresh seeds, so that the luck of a search is not
+reported.
 """
 
 from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from triptych.core import Quantity, Recipe
+from triptych.core import Recipe
 from triptych.core.contract import Contract
-from triptych.core.search import Among, Space
-from triptych.errors import UserError, nearest
-from triptych.metrics import declared
+from triptych.core.search import Among
+from triptych.errors import UserError
 from triptych.recipes.override import with_field
 from triptych.recipes.space import space_of
 from triptych.run import schema
+from triptych.study.asked import Search, Trial
+from triptych.study.claims import Claims
 from triptych.study.executor import Executor, Worker, log_of
 from triptych.study.jobs import Job, run_id
 from triptych.study.local import Local
 from triptych.system import files
 from triptych.system.children import Ended, side_by_side
 from triptych.system.console import say
-from triptych.system.locks import exclusive
 
 SEED = 10_000
 """Seed of the first trial, from which on they count: a study's own seeds count from 0 and end below it."""
@@ -40,70 +42,6 @@ IMAGES = "images"
 """Name in the journal of the budget that was measured for a trial, so that one that was cut goes on with the same."""
 FIRST, BEFORE = 4, 0.25
 """Trials that are never pruned, and the share of the budget before which none is."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """What is searched, how long, and by which number."""
-
-    recipes: tuple[Recipe, ...]
-    trials: int
-    by: str
-    space: dict[str, Space] = field(default_factory=dict)
-    """what to vary instead of what the recipes declare"""
-    minutes_each: float | None = None
-    """time of each trial; default: the recipe's own budget"""
-
-    def __post_init__(self) -> None:
-        if self.trials < 2:
-            raise UserError(f"--trials is {self.trials}; a search takes at least 2")
-        if len({r.name for r in self.recipes}) < len(self.recipes) or not self.recipes:
-            raise UserError("name each recipe once, and at least one")
-        if self.minutes_each is not None and not 0 < self.minutes_each < math.inf:
-            raise UserError(f"--minutes-each is {self.minutes_each:g}; give a time above 0")
-        for recipe in self.recipes:
-            space_of(recipe, self.space)
-            self.quantity(recipe)
-
-    def quantity(self, recipe: Recipe) -> Quantity:
-        """What the number is that decides; UserError where the recipe does not make it, or it has no direction."""
-        made = {**recipe.objective.quantities, **declared.declared()}
-        found = recipe.objective.quantities.get(self.by) or declared.quantity(self.by)
-        if not found.sign and self.by not in made and found.neither == "it was not declared":
-            raise UserError(f"no metric is named {self.by!r}; {nearest(self.by, made, 'docs/metrics.md lists them')}")
-        if not found.sign:
-            raise UserError(f"{self.by} has no direction to search by: {found.neither}; take another metric")
-        return found
-
-    def logged(self, recipe: Recipe) -> bool:
-        """Whether a training logs the number on the way; else each trial is evaluated for it."""
-        return self.by in recipe.objective.quantities or bool(declared.quantity(self.by).logged)
-
-
-@dataclass
-class Trial:
-    """One training of a search, and what came of it."""
-
-    recipe: Recipe
-    """with the values that are tried"""
-    path: Path
-    seed: int
-    values: dict[str, Any]
-    state: str = "waiting"
-    """done, pruned, diverged or failed"""
-    value: float | None = None
-    message: str = ""
-
-    def told(self) -> dict[str, Any]:
-        return {
-            "run": self.path.name,
-            "seed": self.seed,
-            "values": self.values,
-            "value": self.value,
-            "state": self.state,
-            "message": self.message,
-            "images": self.recipe.train.images,
-        }
 
 
 def search(
@@ -122,11 +60,7 @@ def search(
     optuna = imported()
     out = Path(out)
     (out / "trials").mkdir(parents=True, exist_ok=True)
-    with exclusive(out / "journal.held", f"another process searches in {out}; wait for it, or give --out another name"):
-        return _searched(optuna, asked, out, executor or Local(jobs, device), progress=progress)
-
-
-def _searched(optuna: Any, asked: Search, out: Path, executor: Executor, *, progress: bool) -> dict[str, Recipe]:
+    executor = executor or Local(jobs, device)
     backend = optuna.storages.journal.JournalFileBackend(str(out / "journal.log"))
     storage = optuna.storages.JournalStorage(backend)
     best: dict[str, Recipe] = {}
@@ -167,21 +101,27 @@ class _Searched:
         self.space = space_of(recipe, asked.space)
         self.sign = asked.quantity(recipe).sign
         self.lock = threading.Lock()
-        self.trials: list[Trial] = []
         self.over = False
-        self.study = optuna.create_study(
-            storage=storage,
-            # another space or budget is another search, under the same roof
-            study_name=run_id(recipe, SEED) + f" {asked.by} {sorted((k, str(v)) for k, v in self.space.items())}",
-            direction="maximize" if self.sign > 0 else "minimize",
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST),
-            load_if_exists=True,
-        )
-        earlier = self.study.get_trials(deepcopy=False)
-        self.trials += [known for t in earlier if (known := self._known(t))]
-        self.cut = [t._trial_id for t in earlier if t.state == optuna.trial.TrialState.RUNNING]
-        if not earlier:
-            self.study.enqueue_trial({k: self._plain(k, self._now(k)) for k in self.space if self._now(k) is not None})
+        self.claims = Claims(out, run_id(recipe, SEED))
+        # another space or budget is another search, under the same roof
+        varied = sorted((k, str(v)) for k, v in self.space.items())
+        each = "" if asked.minutes_each is None else f" {asked.minutes_each:g} min"
+        with self.claims.deciding():
+            self.study = optuna.create_study(
+                storage=storage,
+                study_name=f"{self.claims.name} {asked.by} {varied}{each}",
+                direction="maximize" if self.sign > 0 else "minimize",
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST),
+                load_if_exists=True,
+            )
+            if not self.study.get_trials(deepcopy=False):
+                own = {k: self._plain(k, self._now(k)) for k in self.space if self._now(k) is not None}
+                self.study.enqueue_trial(own)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Those that have ended, whoever trained them."""
+        return [known for t in self.study.get_trials(deepcopy=False) if (known := self._known(t))]
 
     def _now(self, name: str) -> Any:
         """The recipe's own value of a field, where a search may propose it."""
@@ -209,9 +149,9 @@ class _Searched:
         return found
 
     def _known(self, frozen: Any) -> Trial | None:
-        """A trial of an earlier call that has ended."""
+        """A trial that has ended."""
         told = frozen.user_attrs.get("trial")
-        if told is None:
+        if told is None or not frozen.state.is_finished():
             return None
         recipe = self._with({k: tuple(v) if isinstance(v, list) else v for k, v in told["values"].items()})
         recipe = replace(recipe, train=replace(recipe.train, images=told["images"]))
@@ -225,12 +165,25 @@ class _Searched:
         return recipe
 
     def run(self, *, progress: bool) -> None:
-        """Trials until there are as many as were asked for."""
-        left, workers = self.asked.trials - len(self.trials), self.executor.at_once
+        """Trials until there are as many as were asked for, by all processes that search here."""
+        workers, done = self.executor.at_once, len(self.trials)
         if progress:
-            done = f", {len(self.trials)} done already" if self.trials else ""
+            already = f", {done} done already" if done else ""
             varied = "; ".join(f"{k} in {v}" for k, v in self.space.items())
-            say(f"{self.recipe.name}: {self.asked.trials} trials{done}, {workers} at a time; {varied}", stderr=True)
+            say(f"{self.recipe.name}: {self.asked.trials} trials{already}, {workers} at a time; {varied}", stderr=True)
+        told = False
+        while (left := self.asked.trials - len(self.trials)) > 0:
+            self._train_some(min(workers, left), progress=progress)
+            if running := self._running():
+                if progress and not told:
+                    say(f"{self.recipe.name}: {len(running)} trials are at work elsewhere", stderr=True)
+                told = True
+                time.sleep(LOOK)
+        for trial in self.study.get_trials(deepcopy=False):
+            self.claims.forget(trial.number)
+
+    def _train_some(self, workers: int, *, progress: bool) -> None:
+        """Trials as long as any is free."""
         started: list[Worker] = []
 
         def serve(mine: Iterator[Any]) -> Iterator[Trial]:
@@ -250,6 +203,7 @@ class _Searched:
                     trial.state, trial.message = "failed", str(e)
                 with self.lock:
                     self._tell(proposed, trial)
+                    self.claims.leave([proposed.number])
                 yield trial
 
         def end() -> None:
@@ -259,20 +213,32 @@ class _Searched:
             for worker in started:
                 worker.end()
 
-        with closing(side_by_side(self._proposed(left), serve, max(0, min(workers, left)), end)) as ended:
-            for i, trial in enumerate(ended, self.asked.trials - left + 1):
-                if progress:
-                    value = "" if trial.value is None else f": {self.asked.by} {trial.value:.4g}"
-                    say(f"[{i}/{self.asked.trials}] {self.recipe.name} {trial.state}{value}", stderr=True)
+        try:
+            with closing(side_by_side(iter(self._next, None), serve, workers, end)) as ended:
+                for trial in ended:
+                    if progress:
+                        value = "" if trial.value is None else f": {self.asked.by} {trial.value:.4g}"
+                        done = f"[{len(self.trials)}/{self.asked.trials}]"
+                        say(f"{done} {self.recipe.name} {trial.state}{value}", stderr=True)
+        finally:
+            self.claims.leave(list(self.claims.held))
 
-    def _proposed(self, n: int) -> Iterator[Any]:
-        """Optuna's next trials; those that an earlier call has begun and not ended come first."""
-        for number in self.cut[:n]:
-            yield self.optuna.trial.Trial(self.study, number)
-        for _ in range(n - len(self.cut)):
-            with self.lock:
-                proposed = self.study.ask()
-            yield proposed
+    def _running(self) -> list[Any]:
+        """Trials that are begun and not ended: at work, here or elsewhere, or cut."""
+        return self.study.get_trials(deepcopy=False, states=[self.optuna.trial.TrialState.RUNNING])
+
+    def _next(self) -> Any:
+        """The next trial for this process, None where none is left: those that were cut come first."""
+        with self.lock, self.claims.deciding():
+            running = self._running()
+            for cut in running:
+                if self.claims.take(cut.number):
+                    return self.optuna.trial.Trial(self.study, cut._trial_id)
+            if len(self.trials) + len(running) >= self.asked.trials:
+                return None
+            proposed = self.study.ask()
+            assert self.claims.take(proposed.number)
+            return proposed
 
     def _begun(self, proposed: Any) -> Trial:
         """What is to be trained: a trial that was cut has its values already, and its budget if that was measured."""

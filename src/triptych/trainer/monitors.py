@@ -32,6 +32,9 @@ MEMORISED, MEMORISED_PASSES = (64, 256), 2_048
 """Least and most samples that are looked at for copies and for what is not finite, and the passes they may take."""
 COPIES = 0.25
 """Share of samples much closer to training than to held-out examples that counts as memorised."""
+BLOCK = 2_000_000
+"""Numbers of the examples that samples are compared with at a time: 8 MB, so that a look takes little more memory than
+the steps did, which is what was announced."""
 
 
 def check(
@@ -156,7 +159,7 @@ def memorised(samples: Tensor, data: Data, test: Data) -> str:
 def nearest(x: Tensor, among: Tensor) -> Tensor:
     """Distance of each public vector of x (n, d) to the nearest of the examples `among`, a slice of them at a time."""
     parts = []
-    for part in among.split(5_000):
+    for part in among.split(max(1, BLOCK // among[0].numel())):
         vectors = (part.float() / 255 if part.dtype == torch.uint8 else part).flatten(1)
         parts.append(torch.cdist(x, vectors).amin(1))
     return torch.stack(parts).amin(0)

@@ -2,31 +2,15 @@
 // One model on the page: its picture of the code at hand, its samples of the seed, its numbers.
 "use strict";
 
-/**
- * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag
- * @param {Record<string, any>} [set] properties; names with a dash are attributes
- * @param {(Node | string)[]} [children]
- * @returns {HTMLElementTagNameMap[T]}
- */
-function make(tag, set = {}, children = []) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(set)) {
-    if (name.includes("-") || name === "role") element.setAttribute(name, value);
-    else Object.assign(element, { [name]: value });
-  }
-  element.append(...children);
-  return element;
-}
-
 const FIELD_SIDE = 72;
 const PATIENCE = 60;
+const KEPT = 24;
 
 class Card {
   /**
    * @param {any} model
    * @param {number} index
-   * @param {number} group place of the first model with the same classes
+   * @param {number} group place of the first model that is conditioned on the same
    * @param {Runner} runner
    * @param {(pick: number) => void} picked what to do with a chosen sample
    * @param {(frame: number) => void} scrubbed
@@ -35,9 +19,11 @@ class Card {
     this.model = model;
     this.index = index;
     this.group = group;
-    this.label = 0;
+    this.given = conditionOf(model);
     this.runner = runner;
     this.plane = model.shape.length === 1;
+    /** @type {Map<string, {rows: Float32Array | null, ready: Promise<void>}>} codes of seeds that the model makes of noise */
+    this.drawn = new Map();
     this.frame = model.frames.length - 1;
     /** @type {Float32Array | null} */
     this.own = null;
@@ -60,12 +46,13 @@ class Card {
       this.beside,
       ...this.scrubber(scrubbed),
       ...this.samples(),
-      this.numbers(),
+      numbersOf(model),
     ]);
   }
 
-  get graph() {
-    return this.model.frames[this.frame].graph;
+  /** The checkpoint at hand: its graphs, and where its codes lie. */
+  get here() {
+    return this.model.frames[this.frame];
   }
 
   get file() {
@@ -141,48 +128,25 @@ class Card {
 
   sayFrame() {}
 
-  numbers() {
-    const rows = this.model.numbers.map((/** @type {any} */ number) =>
-      make("tr", {}, [
-        make("th", { scope: "row", textContent: number.title }),
-        make("td", { textContent: number.value }),
-        make("td", { textContent: number.floor }),
-      ]),
-    );
-    const head = make("tr", {}, [
-      make("th", { scope: "col", textContent: "number" }),
-      make("th", { scope: "col", textContent: "value" }),
-      make("th", { scope: "col", textContent: "floor" }),
-    ]);
-    const table = make("table", {}, [make("thead", {}, [head]), make("tbody", {}, rows)]);
-    const shown = make("div", { className: "scroll", tabIndex: 0, role: "region" }, [table]);
-    shown.setAttribute("aria-label", `Numbers of ${this.model.name}`);
-    const [first, ...more] = this.model.verdict;
-    return make("details", {}, [
-      make("summary", { textContent: first }),
-      ...more.map((/** @type {string} */ line) => make("p", { textContent: line })),
-      ...(rows.length ? [shown] : []),
-    ]);
-  }
-
   /** @param {number} frame */
   setFrame(frame) {
     this.frame = Math.min(Math.max(frame, 0), this.model.frames.length - 1);
     this.sayFrame();
   }
 
-  /** @param {number} label */
-  setClass(label) {
-    this.label = Math.min(Math.max(label, 0), Math.max(this.model.classes.length - 1, 0));
+  /** @param {number[] | undefined} chosen */
+  setGiven(chosen) {
+    this.given = conditionOf(this.model, chosen);
   }
 
-  /** The class at hand as words behind others; nothing of a model without classes. */
-  get asClass() {
-    return this.model.classes.length ? ` as class ${this.model.classes[this.label]}` : "";
+  /** What is given at hand, as words behind others; nothing of a model conditioned on nothing. */
+  get asGiven() {
+    const text = conditionText(this.model, this.given);
+    return text && ` ${this.model.classes.length ? "as" : "given"} ${text}`;
   }
 
   /**
-   * What a graph of this model makes of rows, of the class at hand unless y says others.
+   * What a graph of this model makes of rows, given what is at hand unless y says otherwise.
    * @param {string} graph
    * @param {Float32Array} rows
    * @param {number[]} shape of one row
@@ -190,39 +154,153 @@ class Card {
    * @param {number} rank
    * @param {number | ArrayLike<number>} y
    */
-  async run(graph, rows, shape, slot, rank, y = this.label) {
+  async run(graph, rows, shape, slot, rank, y = this.given) {
     const n = rows.length / shape.reduce((a, b) => a * b, 1);
-    return this.runner.run(graph, rows, shape, slot, rank, labelsOf(this.model, y, n));
+    return this.runner.run(graph, rows, shape, slot, rank, givenTo(this.model, y, n));
+  }
+
+  // ------------------------------------------------------------------------------------------ codes
+
+  get count() {
+    return this.plane ? SHOWN_POINTS : DRAWN;
+  }
+
+  /**
+   * Codes of a seed's samples at temperature 1, (n, latent): the noise itself, or what the model made of it; null where
+   * it was not asked yet.
+   * @param {number} seed
+   */
+  base(seed) {
+    const { codes } = this.here;
+    if (!codes) return noiseOf(seed, this.model.latent, this.count);
+    return this.drawn.get(this.drawing(seed))?.rows || null;
+  }
+
+  /** @param {number} seed */
+  drawing(seed) {
+    return `${this.here.codes} ${seed} ${this.given}`;
+  }
+
+  /**
+   * Draw the codes that a state needs, each seed's once.
+   * @param {State} state
+   */
+  async prepare(state) {
+    const seeds = new Set([state.place, state.a, state.b].flatMap((place) => (place ? [place.seed] : [])));
+    for (const seed of seeds) {
+      if (this.base(seed)) continue;
+      const name = this.drawing(seed);
+      if (!this.drawn.has(name)) this.drawn.set(name, { rows: null, ready: this.draw(name, seed) });
+      await this.drawn.get(name)?.ready;
+    }
+    for (const name of this.drawn.keys()) if (this.drawn.size > KEPT) this.drawn.delete(name);
+  }
+
+  /** @param {string} name @param {number} seed */
+  async draw(name, seed) {
+    const { codes, takes } = this.here;
+    try {
+      const made = await this.run(codes, noiseOf(seed, takes, this.count), [takes], `codes ${this.index} ${name}`, 0);
+      const drawn = this.drawn.get(name);
+      if (made && drawn) drawn.rows = made.rows;
+    } catch (error) {
+      this.drawn.delete(name);
+      throw error;
+    }
+  }
+
+
+  /** @param {number} j */
+  centre(j) {
+    return this.here.centre ? this.here.centre[j] : 0;
+  }
+
+  /** @param {number} j */
+  spread(j) {
+    return this.here.sd ? this.here.sd[j] : 1;
+  }
+
+  /**
+   * Codes brought nearer to their centre, or further from it.
+   * @param {Float32Array} codes (n, latent)
+   * @param {number} heat
+   */
+  heated(codes, heat) {
+    if (heat === 1) return codes;
+    const d = this.model.latent;
+    return codes.map((value, i) => this.centre(i % d) + heat * (value - this.centre(i % d)));
+  }
+
+  /**
+   * The code of a place, (latent,).
+   * @param {Place} place
+   * @param {Float32Array | null} own the code of a person's own picture instead of a sample's
+   */
+  codeOf(place, own = null) {
+    const d = this.model.latent;
+    const base = this.base(place.seed);
+    const code = own || (base && this.heated(base.slice(place.pick * d, (place.pick + 1) * d), place.heat));
+    const edited = Float32Array.from({ length: d }, (_, j) => (code ? code[j] : this.centre(j)));
+    for (const [name, value] of place.edits) {
+      const [latent, j] = name.split(".").map(Number);
+      if (latent === d && j < d) edited[j] = this.centre(j) + value * this.spread(j);
+    }
+    return edited;
   }
 
   /** @param {State} state */
   code(state) {
-    if (state.at === null || !state.a || !state.b) return codeOf(this.model, state.place, this.own);
-    return between(codeOf(this.model, state.a), codeOf(this.model, state.b), state.at);
+    if (state.at === null || !state.a || !state.b) return this.codeOf(state.place, this.own);
+    return between(this.codeOf(state.a), this.codeOf(state.b), state.at, !this.model.spherical);
   }
+
+  // ----------------------------------------------------------------------------------------- shown
 
   /** @param {State} state */
   async refresh(state) {
-    const made = await this.run(this.graph, this.code(state), [this.model.latent], `main ${this.index}`, 0);
+    await this.prepare(state);
+    const made = await this.run(this.here.graph, this.code(state), [this.model.latent], `main ${this.index}`, 0);
     if (!made) return;
     this.told.textContent = `decoded in ${made.ms < 10 ? made.ms.toFixed(1) : made.ms.toFixed(0)} ms`;
     const where = state.at !== null ? "a point of the walk" : this.own ? "your picture" : `sample ${state.place.pick}`;
     const edits = state.place.edits.size ? ", some dimensions set by hand" : "";
     if (this.plane) {
-      this.layers.here = made.rows;
+      this.layers.here = this.points(made.rows);
       this.redraw();
-      const at = [...made.rows].map((v) => v.toFixed(2)).join(", ");
-      this.canvas.setAttribute("aria-label", `samples${this.asClass} over the data; ${where}${edits} is at (${at})`);
+      const at = [...this.layers.here].map((v) => v.toFixed(2)).join(", ");
+      this.canvas.setAttribute("aria-label", `samples${this.asGiven} over the data; ${where}${edits} is at (${at})`);
       return;
     }
     const picture = pictureOf(made.rows, 0, this.model.shape);
     show(this.canvas, picture);
-    this.canvas.setAttribute("aria-label", `${where} of seed ${state.place.seed}${this.asClass}${edits}`);
+    this.canvas.setAttribute("aria-label", `${where} of seed ${state.place.seed}${this.asGiven}${edits}`);
     this.cells.forEach((cell, i) => {
       cell.setAttribute("aria-checked", String(i === state.place.pick));
       cell.tabIndex = i === state.place.pick ? 0 : -1;
     });
-    this.showNearest(made.rows);
+    if (this.training) this.beside.replaceChildren(...nearestTo(made.rows, this.training));
+    this.beside.hidden = !this.training;
+  }
+
+  /**
+   * Points of the plane, (n, 2): what a model of two columns makes, or that of one column over the first number that it
+   * is given.
+   * @param {Float32Array} rows
+   */
+  points(rows) {
+    if (this.model.shape[0] === 2) return rows;
+    return Float32Array.from({ length: 2 * rows.length }, (_, i) => (i % 2 ? rows[(i - 1) / 2] : this.given[0]));
+  }
+
+  /**
+   * The inverse of `points`: rows, and what each is given where that is in the point.
+   * @param {Float32Array} points
+   * @returns {[Float32Array, number[]]}
+   */
+  split(points) {
+    if (this.model.shape[0] === 2) return [points, this.given];
+    const rows = points.filter((_, i) => i % 2);
+    return [rows, Array.from(rows, (_, i) => [points[2 * i], ...this.given.slice(1)]).flat()];
   }
 
   redraw() {
@@ -236,23 +314,21 @@ class Card {
   async refreshSamples(state) {
     const asked = ++this.asked;
     const { latent } = this.model;
-    const n = this.plane ? SHOWN_POINTS : DRAWN;
-    const codes = codesOf(this.model, state.place.seed, state.place.heat, n);
-    /** @type {Float32Array} */
-    const points = new Float32Array(2 * n);
+    const n = this.count;
+    await this.prepare(state);
+    const base = this.base(state.place.seed);
+    if (!base || asked !== this.asked) return;
+    const codes = this.heated(base, state.place.heat);
     for (let done = 0, count = this.plane ? n : 4; done < n; done += count) {
       if (done) count = this.plane ? n : Math.max(1, Math.min(n - done, Math.round(PATIENCE / this.pace)));
       const rows = codes.slice(done * latent, (done + count) * latent);
-      const made = await this.run(this.graph, rows, [latent], `samples ${this.index}`, done ? 2 : 1);
+      const made = await this.run(this.here.graph, rows, [latent], `samples ${this.index}`, done ? 2 : 1);
       if (!made || asked !== this.asked) return;
       this.pace = Math.max(0.2, made.ms / count);
-      if (this.plane) points.set(made.rows, 2 * done);
+      if (this.plane) this.layers.samples = this.points(made.rows);
       else for (let i = 0; i < count; i++) this.showCell(done + i, pictureOf(made.rows, i, this.model.shape));
     }
-    if (this.plane) {
-      this.layers.samples = points;
-      this.redraw();
-    }
+    if (this.plane) this.redraw();
   }
 
   /** @param {number} i @param {ImageData} picture */
@@ -269,12 +345,14 @@ class Card {
     if (!this.plane) return;
     if (!state.a || !state.b) this.layers.path = null;
     else {
-      const [a, b] = [codeOf(this.model, state.a), codeOf(this.model, state.b)];
-      const codes = Array.from({ length: 65 }, (_, i) => [...between(a, b, i / 64)]).flat();
+      await this.prepare(state);
+      const [a, b] = [this.codeOf(state.a), this.codeOf(state.b)];
+      const way = (/** @type {number} */ i) => between(a, b, i / 64, !this.model.spherical);
+      const codes = Array.from({ length: 65 }, (_, i) => [...way(i)]).flat();
       const rows = new Float32Array(codes);
-      const made = await this.run(this.graph, rows, [this.model.latent], `path ${this.index}`, 1);
+      const made = await this.run(this.here.graph, rows, [this.model.latent], `path ${this.index}`, 1);
       if (!made) return;
-      this.layers.path = made.rows;
+      this.layers.path = this.points(made.rows);
     }
     this.redraw();
   }
@@ -285,8 +363,8 @@ class Card {
     const last = this.frame === this.model.frames.length - 1;
     if (!state.field || !last) this.layers.field = null;
     else {
-      const points = raster(this.model.view, FIELD_SIDE);
-      const made = await this.run(this.model.field.graph, points, [2], `field ${this.index}`, 3);
+      const [rows, y] = this.split(raster(this.model.view, FIELD_SIDE));
+      const made = await this.run(this.model.field.graph, rows, this.model.shape, `field ${this.index}`, 3, y);
       if (!made) return;
       this.layers.field = tinted(made.rows, this.model.field.density);
     }
@@ -302,27 +380,5 @@ class Card {
     const made = await this.run(this.model.encode, x, this.model.shape, `encode ${this.index}`, 0);
     if (made) this.own = made.rows;
     return true;
-  }
-
-  /** @param {Float32Array} x one picture */
-  showNearest(x) {
-    if (!this.training) return;
-    const { x: all, shape } = this.training;
-    const size = x.length;
-    const best = [];
-    for (let i = 0; i * size < all.length; i++) {
-      let sum = 0;
-      for (let k = 0; k < size; k++) sum += (x[k] - all[i * size + k]) ** 2;
-      best.push({ i, sum });
-    }
-    best.sort((a, b) => a.sum - b.sum);
-    const nearest = best.slice(0, 3).map(({ i, sum }) => {
-      const canvas = make("canvas", { role: "img" });
-      canvas.setAttribute("aria-label", `training picture ${i}, at a distance of ${Math.sqrt(sum).toFixed(2)}`);
-      show(canvas, pictureOf(all, i, shape));
-      return canvas;
-    });
-    this.beside.hidden = false;
-    this.beside.replaceChildren(make("span", { textContent: "nearest in training:" }), ...nearest);
   }
 }

@@ -1,32 +1,6 @@
 // @ts-check
-// What the controls are made of, and those of the sample.
+// The controls of the sample.
 "use strict";
-
-/** @param {string} id @returns {HTMLElement} */
-function byId(id) {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no #${id}`);
-  return found;
-}
-
-/**
- * A labelled slider and its number.
- * @param {string} label
- * @param {[number, number, number]} scale least, most, step
- * @param {(value: number) => void} moved
- */
-function slider(label, [min, max, step], moved) {
-  const range = make("input", { type: "range", min: String(min), max: String(max), step: String(step) });
-  const output = make("output");
-  range.oninput = () => moved(Number(range.value));
-  const element = make("label", { className: "slider" }, [make("span", { textContent: label }), range, output]);
-  /** @param {number} value */
-  const set = (value) => {
-    range.value = String(value);
-    output.textContent = step < 1 ? value.toFixed(2) : String(value);
-  };
-  return { element, range, set };
-}
 
 /** @param {Page} page */
 function sampleControls(page) {
@@ -45,7 +19,7 @@ function sampleControls(page) {
   const row = make("p", { className: "row" }, [label, seed, next]);
   return make("fieldset", {}, [
     make("legend", { textContent: "Sample" }),
-    ...classControls(page),
+    ...conditionControls(page),
     row,
     pick.element,
     heat.element,

@@ -24,8 +24,7 @@ function latentControl(page, latent, cards, several) {
   const value = (/** @type {number} */ j) => {
     const edited = page.state.place.edits.get(`${latent}.${j}`);
     if (edited !== undefined) return edited;
-    const code = codeOf(first.model, page.state.place, first.own);
-    return (code[j] - centre(first.model, j)) / spread(first.model, j);
+    return (first.codeOf(page.state.place, first.own)[j] - first.centre(j)) / first.spread(j);
   };
   const edit = (/** @type {number} */ j, /** @type {number} */ to) =>
     page.change((place) => place.edits.set(`${latent}.${j}`, within(to, -REACH, REACH, 0)));

@@ -9,15 +9,15 @@ function ownControls(page) {
   const shape = able[0].model.shape;
   const shown = make("canvas", { role: "img", "aria-label": "your picture", width: shape[2], height: shape[1] });
   Object.assign(shown, { className: "own", hidden: true });
-  const again = make("button", { type: "button", textContent: "Encode again, as the class that is picked", hidden: true });
+  const again = make("button", { type: "button", textContent: "Encode again, as what is picked now", hidden: true });
   const take = async (/** @type {CanvasImageSource} */ source) => {
     for (const card of able) await card.reconstruct(exampleOf(source, card.model.shape));
     show(shown, pictureOf(exampleOf(source, shape), 0, shape));
     shown.hidden = false;
     page.change((place) => place.edits.clear());
-    const names = able.map((/** @type {Card} */ card) => card.model.name + card.asClass);
+    const names = able.map((/** @type {Card} */ card) => card.model.name + card.asGiven);
     page.say(`reconstructed by ${names.join(", ")}`);
-    again.hidden = !able.some((/** @type {Card} */ card) => card.model.classes.length);
+    again.hidden = !able.some((/** @type {Card} */ card) => isConditioned(card.model));
     again.onclick = () => take(source);
   };
   const file = make("input", { type: "file", accept: "image/*", id: "own-file" });

@@ -6,9 +6,9 @@ class Page {
   /** @param {any} about */
   constructor(about) {
     this.about = about;
-    this.runner = new Runner();
+    this.runner = runner;
     this.state = fromFragment(location.hash);
-    const groups = classGroups(about.models);
+    const groups = conditionGroups(about.models);
     this.cards = about.models.map(
       (/** @type {any} */ model, /** @type {number} */ i) =>
         new Card(
@@ -25,7 +25,8 @@ class Page {
     this.saving = 0;
     /** @type {(() => void)[]} */
     this.syncs = [];
-    this.times = { first: 0, moves: /** @type {number[]} */ ([]), samples: /** @type {number[]} */ ([]) };
+    /** @type {{first: number, all: number, moves: number[], samples: {all: number, each: number[]}[]}} */
+    this.times = { first: 0, all: 0, moves: [], samples: [] };
     byId("cards").append(...this.cards.map((/** @type {Card} */ card) => card.element));
     this.makeControls();
     addEventListener("hashchange", () => this.restore());
@@ -55,14 +56,26 @@ class Page {
   /** @param {boolean} samples whether the seed's samples are others now */
   async moved(samples) {
     const began = performance.now();
-    this.sync();
+    await this.prepare();
     const drawn = Promise.all(this.cards.map((/** @type {Card} */ card) => card.refresh(this.state)));
     await drawn.catch((error) => this.say(String(error)));
     this.times.moves.push(performance.now() - began);
     if (!samples) return;
-    const all = Promise.all(this.cards.map((/** @type {Card} */ card) => card.refreshSamples(this.state)));
-    await all.catch((error) => this.say(String(error)));
-    this.times.samples.push(performance.now() - began);
+    /** @type {number[]} */
+    const each = [];
+    const fill = async (/** @type {Card} */ card) => {
+      await card.refreshSamples(this.state);
+      each[card.index] = performance.now() - began;
+    };
+    await Promise.all(this.cards.map(fill)).catch((error) => this.say(String(error)));
+    this.times.samples.push({ all: performance.now() - began, each });
+  }
+
+  /** Draw the codes that are needed, and show where they lie. */
+  async prepare() {
+    const ready = Promise.all(this.cards.map((/** @type {Card} */ card) => card.prepare(this.state)));
+    await ready.catch((error) => this.say(String(error)));
+    this.sync();
   }
 
   /** @param {number} model @param {number} frame */
@@ -71,19 +84,19 @@ class Page {
     card.setFrame(frame);
     if (card.frame === card.model.frames.length - 1) this.state.frames.delete(model);
     else this.state.frames.set(model, card.frame);
-    this.sync();
+    await this.prepare();
     await this.renew([card]);
   }
 
-  /** @param {number} group @param {number} label */
-  async pickClass(group, label) {
-    if (label) this.state.classes.set(group, label);
-    else this.state.classes.delete(group);
-    const cards = this.cards.filter((/** @type {Card} */ card) => card.group === group);
-    for (const card of cards) card.setClass(label);
-    this.sync();
-    const names = cards.map((/** @type {Card} */ card) => card.model.name).join(", ");
-    this.say(`class ${cards[0].model.classes[label]}: ${names}`);
+  /**
+   * Condition models on something else.
+   * @param {Card[]} cards of one group
+   * @param {number[]} chosen
+   */
+  async condition(cards, chosen) {
+    this.state.given.set(cards[0].group, chosen);
+    for (const card of cards) card.setGiven(chosen);
+    await this.prepare();
     await this.renew(cards);
   }
 
@@ -99,11 +112,11 @@ class Page {
     await Promise.all(cards.map(all)).catch((error) => this.say(String(error)));
   }
 
-  /** Checkpoints and classes of the state, which the address may have brought. */
+  /** Checkpoints and conditions of the state, which the address may have brought. */
   choose() {
     for (const [i, card] of this.cards.entries()) {
       card.setFrame(this.state.frames.get(i) ?? card.model.frames.length - 1);
-      card.setClass(this.state.classes.get(card.group) ?? 0);
+      card.setGiven(this.state.given.get(card.group));
     }
   }
 
@@ -188,18 +201,17 @@ class Page {
   // ------------------------------------------------------------------------------------------ start
 
   async start() {
-    for (const card of this.cards) {
-      const { model } = card;
-      if (model.prior) {
-        const numbers = new Float32Array(await unpacked(model.prior));
-        [model.mean, model.root] = [numbers.slice(0, model.latent), numbers.slice(model.latent)];
-      }
-      if (card.plane && model.data) card.layers.data = new Float32Array(await unpacked(model.data));
-    }
     this.choose();
     this.sync();
-    await Promise.all(this.cards.map((/** @type {Card} */ card) => card.refresh(this.state)));
-    this.times.first = performance.now();
+    const first = async (/** @type {Card} */ card) => {
+      await card.refresh(this.state);
+      this.times.first ||= performance.now();
+    };
+    await Promise.all(this.cards.map(first));
+    this.times.all = performance.now();
+    for (const card of this.cards) {
+      if (card.plane && card.model.data) card.layers.data = new Float32Array(await unpacked(card.model.data));
+    }
     this.say("");
     await this.all();
     for (const card of this.cards) {
@@ -214,15 +226,27 @@ class Page {
    * What a model makes of codes, (n, latent): pixels in [0, 1], or points.
    * @param {number | string} model its place on the page, from 0, or its name
    * @param {ArrayLike<number>} z
-   * @param {number | ArrayLike<number>} [y] the class of all, or one of each; of models with classes, else the one picked
+   * @param {number | ArrayLike<number>} [y] what they are given, else what is at hand: a class or a row of numbers for all,
+   *   or one for each code
    */
   async decode(model, z, y) {
     const card = this.cards.find((/** @type {Card} */ c) => c.index === model || c.model.name === model);
     if (!card) throw new Error(`the page has no model ${model}`);
-    if (y !== undefined && !card.model.classes.length) throw new Error(`${card.model.name} has no classes`);
+    if (y !== undefined && !isConditioned(card.model)) throw new Error(`${card.model.name} takes no class and no numbers`);
     const slot = `asked ${Math.random()}`;
-    const made = await card.run(card.graph, Float32Array.from(z), [card.model.latent], slot, 0, y);
+    const made = await card.run(card.here.graph, Float32Array.from(z), [card.model.latent], slot, 0, y);
     return made ? made.rows : null;
+  }
+
+  /**
+   * Codes of a seed's samples by a model, (n, latent), as they are drawn.
+   * @param {number} model
+   * @param {number} seed
+   */
+  async codes(model, seed) {
+    const card = this.cards[model];
+    await card.prepare({ ...this.state, place: { ...firstPlace(), seed } });
+    return card.base(seed);
   }
 }
 
@@ -235,14 +259,13 @@ class Page {
   notices.ontoggle = async () => {
     byId("notices-text").textContent ||= new TextDecoder().decode(await unpacked("notices"));
   };
-  const { models } = about;
   Object.assign(window, {
     triptych: {
       ready,
-      models,
+      models: about.models,
       times: page.times,
       decode: page.decode.bind(page),
-      codes: (/** @type {number} */ model, /** @type {number} */ seed) => codesOf(models[model], seed, 1, DRAWN),
+      codes: page.codes.bind(page),
     },
   });
 })();

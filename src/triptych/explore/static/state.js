@@ -6,7 +6,7 @@
  * A code: sample `pick` of the seed's 64, scaled by the temperature, some dimensions set by hand.
  * @typedef {{seed: number, pick: number, heat: number, edits: Map<string, number>}} Place
  */
-/** @typedef {{place: Place, a: Place | null, b: Place | null, at: number | null, field: boolean, frames: Map<number, number>, classes: Map<number, number>}} State */
+/** @typedef {{place: Place, a: Place | null, b: Place | null, at: number | null, field: boolean, frames: Map<number, number>, given: Map<number, number[]>}} State */
 
 const DRAWN = 64;
 const SHOWN_POINTS = 512;
@@ -73,6 +73,23 @@ function pairsFromText(text) {
   return pairs;
 }
 
+/** @param {Map<number, number[]>} given */
+function givenToText(given) {
+  const six = (/** @type {number} */ value) => Number(value.toPrecision(6));
+  return [...given].map(([group, values]) => [group, ...values.map(six)].join("_")).join("*");
+}
+
+/** @param {string | null} text */
+function givenFromText(text) {
+  /** @type {Map<number, number[]>} */
+  const given = new Map();
+  for (const one of (text || "").split("*")) {
+    const [group, ...values] = one.split("_").map(Number);
+    if (Number.isInteger(group) && values.length && values.every(Number.isFinite)) given.set(group, values);
+  }
+  return given;
+}
+
 /** @param {State} state */
 function toFragment(state) {
   const words = new URLSearchParams();
@@ -82,7 +99,7 @@ function toFragment(state) {
   if (state.at !== null) words.set("at", short(state.at));
   if (!state.field) words.set("field", "off");
   if (state.frames.size) words.set("frames", pairsToText(state.frames));
-  if (state.classes.size) words.set("classes", pairsToText(state.classes));
+  if (state.given.size) words.set("given", givenToText(state.given));
   return words.toString();
 }
 
@@ -97,7 +114,7 @@ function fromFragment(fragment) {
     at: at === null ? null : within(Number(at), 0, 1, 0),
     field: words.get("field") !== "off",
     frames: pairsFromText(words.get("frames")),
-    classes: pairsFromText(words.get("classes")),
+    given: givenFromText(words.get("given")),
   };
   if (!state.a || !state.b) state.at = null;
   return state;
@@ -107,93 +124,35 @@ function fromFragment(fragment) {
 const drawn = new Map();
 
 /**
- * The seed's noise for a number of latent dimensions, row by row; kept for the last few seeds.
+ * The seed's noise, n rows of so many numbers; kept for the last few seeds.
  * @param {number} seed
- * @param {number} latent
+ * @param {number} takes
  * @param {number} n
  */
-function noiseOf(seed, latent, n) {
-  const name = `${seed} ${latent} ${n}`;
+function noiseOf(seed, takes, n) {
+  const name = `${seed} ${takes} ${n}`;
   let noise = drawn.get(name);
   if (!noise) {
     if (drawn.size > 24) drawn.clear();
-    noise = torchNormal(seed, n * latent);
+    noise = torchNormal(seed, n * takes);
     drawn.set(name, noise);
   }
   return noise;
 }
 
 /**
- * n codes of a seed, (n, latent): draws of the model's prior.
- * @param {any} model
- * @param {number} seed
- * @param {number} heat
- * @param {number} n
- */
-function codesOf(model, seed, heat, n) {
-  const noise = noiseOf(seed, model.latent, n);
-  const codes = new Float32Array(noise.length);
-  for (let i = 0; i < n; i++) fromNoise(model, noise, i * model.latent, heat, codes);
-  return codes;
-}
-
-/** @param {any} model @param {Float32Array} noise @param {number} start @param {number} heat @param {Float32Array} out */
-function fromNoise(model, noise, start, heat, out) {
-  const d = model.latent;
-  for (let j = 0; j < d; j++) {
-    if (!model.root) {
-      out[start + j] = heat * noise[start + j];
-      continue;
-    }
-    let sum = 0;
-    for (let k = 0; k < d; k++) sum += model.root[j * d + k] * noise[start + k];
-    out[start + j] = model.mean[j] + heat * sum;
-  }
-}
-
-/**
- * The code of a place for one model, (latent,).
- * @param {any} model
- * @param {Place} place
- * @param {Float32Array | null} own the code of a person's own picture instead of a sample's
- */
-function codeOf(model, place, own = null) {
-  const d = model.latent;
-  const code = new Float32Array(d);
-  if (own) code.set(own);
-  else {
-    const noise = noiseOf(place.seed, d, DRAWN).subarray(place.pick * d, (place.pick + 1) * d);
-    fromNoise(model, noise, 0, place.heat, code);
-  }
-  for (const [name, value] of place.edits) {
-    const [latent, j] = name.split(".").map(Number);
-    if (latent === d && j < d) code[j] = centre(model, j) + value * spread(model, j);
-  }
-  return code;
-}
-
-/** @param {any} model @param {number} j */
-function centre(model, j) {
-  return model.mean ? model.mean[j] : 0;
-}
-
-/** @param {any} model @param {number} j */
-function spread(model, j) {
-  return model.sd ? model.sd[j] : 1;
-}
-
-/**
- * Between two codes: along the great arc, lengths changing evenly; straight where there is none.
+ * Between two codes: along the great arc, lengths changing evenly; straight where there is none, or `straight` is asked.
  * @param {Float32Array} a
  * @param {Float32Array} b
  * @param {number} t
+ * @param {boolean} straight
  */
-function between(a, b, t) {
+function between(a, b, t, straight) {
   const length = (/** @type {Float32Array} */ v) => Math.sqrt(v.reduce((sum, x) => sum + x * x, 0));
   const [la, lb] = [length(a), length(b)];
   const dot = a.reduce((sum, x, i) => sum + x * b[i], 0) / (la * lb);
   const angle = Math.acos(Math.min(1, Math.max(-1, dot)));
-  const curved = a.length > 2 && Math.sin(angle) > 1e-4;
+  const curved = !straight && a.length > 2 && Math.sin(angle) > 1e-4;
   const long = la + t * (lb - la);
   const [wa, wb] = curved
     ? [(Math.sin((1 - t) * angle) / Math.sin(angle) / la) * long, (Math.sin(t * angle) / Math.sin(angle) / lb) * long]

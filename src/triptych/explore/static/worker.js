@@ -8,30 +8,33 @@ let runtime = null;
 const sessions = new Map();
 
 /**
- * @param {any} job what to do: `start` the runtime, `load` a graph, or `run` one on rows of numbers
+ * @param {any} job what to do: `start` the runtime, or `run` a graph on rows of numbers; its bytes come with the first job of it
  * @returns {Promise<any>}
  */
 async function work(job) {
   if (job.kind === "start") {
+    const [script, wasm] = await Promise.all(
+      [job.script, job.wasm].map((text) => new Response(unpackedStream(text)).arrayBuffer()),
+    );
     // a worker of a page from the disk may import only what it makes itself
-    runtime = await import(URL.createObjectURL(new Blob([job.script], { type: "text/javascript" })));
+    runtime = await import(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
     runtime.env.wasm.numThreads = 1; // more need headers that a file does not have
     runtime.env.wasm.proxy = false;
-    runtime.env.wasm.wasmBinary = job.wasm;
+    runtime.env.wasm.wasmBinary = wasm;
     runtime.env.logLevel = "error";
     return {};
   }
-  if (job.kind === "load") {
+  if (job.bytes) {
     const options = { executionProviders: ["wasm"], logSeverityLevel: 3 };
     sessions.set(job.graph, await runtime.InferenceSession.create(new Uint8Array(job.bytes), options));
-    return {};
   }
   const session = sessions.get(job.graph);
+  if (!session) throw new Error(`the graph ${job.graph} could not be read`);
   const began = performance.now();
-  const [rowsName, labelsName] = session.inputNames;
-  const given = { [rowsName]: new runtime.Tensor("float32", job.rows, job.shape) };
-  if (job.labels) given[labelsName] = new runtime.Tensor("int64", job.labels, [job.labels.length]);
-  const made = await session.run(given);
+  const [rowsName, givenName] = session.inputNames;
+  const feeds = { [rowsName]: new runtime.Tensor("float32", job.rows, job.shape) };
+  if (job.given) feeds[givenName] = new runtime.Tensor(job.given.kind, job.given.values, job.given.shape);
+  const made = await session.run(feeds);
   const out = made[session.outputNames[0]];
   const rows = new Float32Array(out.data);
   return { rows, shape: out.dims, ms: performance.now() - began };
