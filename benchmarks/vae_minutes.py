@@ -10,10 +10,11 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from common import record
+from common import here, record
 
 from triptych.recipes import get
 from triptych.run import Run
+from triptych.system.processor import AMX, of_processor
 from triptych.trainer import fit, resume
 
 EPOCH, EPOCHS = 50_000, 20
@@ -57,13 +58,15 @@ def main() -> None:
     both = sorted(ours.keys() & theirs.keys())
     last = both[-1]
     gap = ours[last][0] / theirs[last][0] - 1
+    fast = of_processor() is AMX
     record(
-        "vae_minutes",
-        "CIFAR-10 VAE, latent 1024: 20 epochs on two cores, and bfloat16 against float32 (same seed)",
-        "≤ 13 min; reconstruction within 1 % of float32's",
+        here("vae_minutes"),
+        f"CIFAR-10 VAE, latent 1024: 20 epochs on {runs['bf16'].env['threads']} threads, and bfloat16 against float32 "
+        "(same seed)",
+        f"{'≤ 13 min; ' if fast else ''}reconstruction within 1 % of float32's",
         f"{minutes:.1f} min; reconstruction {ours[last][0]:.1f} against {theirs[last][0]:.1f} in float32 "
         f"({100 * gap:+.1f} %) after {last:g} epochs",
-        minutes <= 13 and abs(gap) <= 0.01 and last == EPOCHS,
+        (minutes <= 13 or not fast) and abs(gap) <= 0.01 and last >= EPOCHS,
         {
             "seed": args.seed,
             "seconds": {name: run.status["seconds"] for name, run in runs.items()},
