@@ -137,10 +137,10 @@ RECIPES: dict[str, Recipe] = {
     "vae-glyphs": characters("glyphs", 8, 0.4, "Gaussian VAE on drawn glyphs, 8 latent dimensions, sigma fixed at 0.4"),
     "vae-glyphs-quick": Recipe(
         DataSpec("glyphs", resolution=20, channels=1),
-        ResidualAutoencoder(latent=32, width=16, codes="mixture"),
+        ResidualAutoencoder(latent=16, width=16, codes="gaussian"),
         VAE(sigma=0.2),
         Train(images=20_000, evaluate=10_000, batch=64, lr=1e-3, schedule="cosine", clip=50.0, ema=0.98),
-        about="VAE on drawn glyphs, 20 px, sampled from a mixture fitted to its codes; shortened",
+        about="VAE on drawn glyphs, 20 px, sampled from a Gaussian fitted to its codes; shortened",
     ),
     "vae-mnist": characters("mnist", 4, 0.5, "Gaussian VAE on MNIST, 4 latent dimensions, sigma fixed at 0.5"),
     "ae-mnist": Recipe(
