@@ -275,8 +275,9 @@ def mixture(
     weights = torch.full((components,), 1 / components, dtype=u.dtype)
     factors = torch.eye(p, dtype=u.dtype).repeat(components, 1, 1)
     before = -math.inf
+    squares = products(u) if p <= FEW else None
     for _ in range(most):
-        log_joint = component_log_prob(u, centres, factors) + weights.log()
+        log_joint = component_log_prob(u, centres, factors, squares) + weights.log()
         log_p = torch.logsumexp(log_joint, 1)
         if log_p.mean().item() - before < tolerance:
             break
@@ -284,20 +285,20 @@ def mixture(
         share = (log_joint - log_p[:, None]).exp()
         mass = share.sum(0).clamp_min(1e-9)
         weights, centres = mass / mass.sum(), share.T @ u / mass[:, None]
-        if p <= FEW:
-            cov = (share.T @ products(u) / mass[:, None]).view(-1, p, p) - centres[:, :, None] * centres[:, None]
+        if squares is not None:
+            cov = (share.T @ squares / mass[:, None]).view(-1, p, p) - centres[:, :, None] * centres[:, None]
         else:
             cov = torch.stack(
                 [(s[:, None] * (u - c)).T @ (u - c) / m for s, c, m in zip(share.T, centres, mass, strict=True)]
             )
         cov.diagonal(dim1=1, dim2=2).add_(ridge)
         factors = torch.linalg.cholesky(cov)
-    log_p = torch.logsumexp(component_log_prob(u, centres, factors) + weights.log(), 1)
+    log_p = torch.logsumexp(component_log_prob(u, centres, factors, squares) + weights.log(), 1)
     return weights, centres, factors, log_p
 
 
-def component_log_prob(u: Tensor, centres: Tensor, factors: Tensor) -> Tensor:
-    """log N(u; centre, factor factorᵀ) of each component, (n, k)."""
+def component_log_prob(u: Tensor, centres: Tensor, factors: Tensor, squares: Tensor | None = None) -> Tensor:
+    """log N(u; centre, factor factorᵀ) of each component, (n, k). `squares` are `products(u)`, where they are known."""
     p = u.shape[1]
     constant = -factors.diagonal(dim1=1, dim2=2).log().sum(1) - 0.5 * p * math.log(2 * math.pi)
     eye = torch.eye(u.shape[1], dtype=u.dtype, device=u.device)
@@ -306,7 +307,8 @@ def component_log_prob(u: Tensor, centres: Tensor, factors: Tensor) -> Tensor:
         precision = inverse.mT @ inverse
         linear = (precision @ centres[:, :, None])[:, :, 0]
         constant = constant - 0.5 * (linear * centres).sum(1)
-        return u @ linear.T - 0.5 * products(u) @ precision.flatten(1).T + constant
+        squares = products(u) if squares is None else squares
+        return u @ linear.T - 0.5 * squares @ precision.flatten(1).T + constant
     white = [((u - centre) @ root.T).square().sum(1) for centre, root in zip(centres, inverse, strict=True)]
     return constant - 0.5 * torch.stack(white, 1)
 

@@ -139,7 +139,7 @@ RECIPES: dict[str, Recipe] = {
         DataSpec("glyphs", resolution=20, channels=1),
         ResidualAutoencoder(latent=16, width=16, codes="gaussian"),
         VAE(sigma=0.2),
-        Train(images=20_000, evaluate=10_000, batch=64, lr=1e-3, schedule="cosine", clip=50.0, ema=0.98),
+        Train(images=16_000, evaluate=8_000, batch=64, lr=1e-3, schedule="cosine", clip=50.0, ema=0.98),
         about="VAE on drawn glyphs, 20 px, sampled from a Gaussian fitted to its codes; shortened",
     ),
     "vae-mnist": characters("mnist", 4, 0.5, "Gaussian VAE on MNIST, 4 latent dimensions, sigma fixed at 0.5"),

@@ -49,7 +49,7 @@ RECIPES = {
         SMALL_GLYPHS,
         replace(SMALL, width=32),
         GAN(),
-        replace(PLAIN, images=32_000, evaluate=16_000, batch=32, ema=0.99),
+        replace(PLAIN, images=20_000, evaluate=10_000, batch=32, ema=0.99),
         about="DCGAN-like nets on drawn digits and letters, 20 px; shortened",
     ),
     "wgan-gp-glyphs": Recipe(
