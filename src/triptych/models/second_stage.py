@@ -83,7 +83,8 @@ class MixtureOfCodes(CodeSampler):
         several = density.weights.shape[-1] > 1
         shares = density.weights.cpu().double().cumsum(-1)
         edges = torch.special.ndtri((shares[..., :-1] / shares[..., -1:]).clamp(0, 1)).to(self.mean)
-        if self.numbers:  # before anything is traced
+        if self.numbers:
+            # a property that is kept: made before anything is traced, it is a constant of the graph
             density.slopes  # noqa: B018
 
         def component(noise: Tensor, y: Tensor | None) -> Tensor:

@@ -78,7 +78,7 @@ RECIPES: dict[str, Recipe] = {
     "lcfm-glyphs": CODED_GLYPHS,
     "lcfm-glyphs-quick": replace(
         CODED_GLYPHS,
-        # six passes are as good as sixteen here, and less to export and to run in a browser
+        # to the eye six passes are as good as eight here, and there is less to export and to run in a browser
         model=LatentUNet(codes=4, side=5, width=16, flow_width=64, flow_depth=2, solver="midpoint", steps=3),
         train=replace(CODED_GLYPHS.train, images=30_000, evaluate=15_000, batch=32, ema=0.99),
         about=f"{CODED_GLYPHS.about}; shortened",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from triptych.system.locks import exclusive, hold
+from triptych.system.locks import hold
+
+MOMENT = 0.05
+"""Seconds until a process that waits looks again."""
 
 
 class Claims:
@@ -20,8 +24,13 @@ class Claims:
 
     @contextmanager
     def deciding(self) -> Iterator[None]:
-        """One process at a time looks at the journal and takes what is free; the others wait for a moment."""
-        with exclusive(self.folder / "journal.held"):
+        """One process at a time looks at the journal and takes what is free; the others wait for a moment.
+
+        Where the file system has no locks, a search has to be the only one.
+        """
+        while (file := hold(self.folder / "journal.held")) is None:
+            time.sleep(MOMENT)
+        with file:
             yield
 
     def take(self, number: int) -> bool:

@@ -9,6 +9,7 @@ reported.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 import time
@@ -102,14 +103,16 @@ class _Searched:
         self.sign = asked.quantity(recipe).sign
         self.lock = threading.Lock()
         self.over = False
-        self.claims = Claims(out, run_id(recipe, SEED))
         # another space or budget is another search, under the same roof
         varied = sorted((k, str(v)) for k, v in self.space.items())
         each = "" if asked.minutes_each is None else f" {asked.minutes_each:g} min"
+        name = f"{run_id(recipe, SEED)} {asked.by} {varied}{each}"
+        # trials count from 0 in each search, so a claim is one of this search and not of the recipe
+        self.claims = Claims(out, f"{recipe.name}-{hashlib.sha256(name.encode()).hexdigest()[:8]}")
         with self.claims.deciding():
             self.study = optuna.create_study(
                 storage=storage,
-                study_name=f"{self.claims.name} {asked.by} {varied}{each}",
+                study_name=name,
                 direction="maximize" if self.sign > 0 else "minimize",
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST),
                 load_if_exists=True,
@@ -237,7 +240,7 @@ class _Searched:
             if len(self.trials) + len(running) >= self.asked.trials:
                 return None
             proposed = self.study.ask()
-            assert self.claims.take(proposed.number)
+            self.claims.take(proposed.number)
             return proposed
 
     def _begun(self, proposed: Any) -> Trial:
