@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tarfile import EOFHeaderError, HeaderError, ReadError  # pyright: ignore[reportAttributeAccessIssue]
 from typing import IO, Any, Self
 
 from triptych.errors import UserError
@@ -59,20 +60,33 @@ class _Header(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         if not buf:
-            raise tarfile.ReadError("it ends without an end mark")
+            raise ReadError("it ends without an end mark")
         if len(buf) < tarfile.BLOCKSIZE:
-            raise tarfile.ReadError("it ends within a header")
+            raise ReadError("it ends within a header")
         if not any(buf):
             return super().frombuf(buf, encoding, errors)  # the end mark
         try:
             info = super().frombuf(buf, encoding, errors)
-        except tarfile.HeaderError as e:
-            raise tarfile.ReadError(f"a header is damaged: {e}") from e
+        except HeaderError as e:
+            raise ReadError(f"a header is damaged: {e}") from e
         if info.type in EXTENDED and not 0 <= info.size <= HEADER_LIMIT:
-            raise tarfile.ReadError(f"a member's name or extended header has {info.size:,} bytes")
+            raise ReadError(f"a member's name or extended header has {info.size:,} bytes")
         if info.size < 0:
-            raise tarfile.ReadError(f"a member has {info.size:,} bytes")
+            raise ReadError(f"a member has {info.size:,} bytes")
         return info
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        """Of the library's errors only the one that tells of the end mark ends an archive.
+
+        It takes the others for the end, too, such as that of a cut extended header.
+        """
+        try:
+            return super().fromtarfile(tarfile)
+        except EOFHeaderError:
+            raise
+        except HeaderError as e:
+            raise ReadError(f"a header is damaged or cut: {e}") from e
 
 
 class _Counted(io.RawIOBase):
@@ -106,7 +120,7 @@ def tar_members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]
                 total = path.stat().st_size
                 for member in t:
                     if member.size < 0 or member.offset_data + member.size > total:
-                        raise tarfile.ReadError(f"it ends within {member.name}")
+                        raise ReadError(f"it ends within {member.name}")
                     yield t, member
                     _forget(t)
                 _refuse_more(t.fileobj)
@@ -116,7 +130,7 @@ def tar_members(path: Path) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]
             with tarfile.open(fileobj=counted, mode="r|", tarinfo=_Header, encoding="utf-8") as t:
                 for member in t:
                     if member.size < 0:
-                        raise tarfile.ReadError(f"{member.name} has {member.size} bytes")
+                        raise ReadError(f"{member.name} has {member.size} bytes")
                     yield t, member
                     _forget(t)
                 _refuse_more(t.fileobj)
@@ -133,7 +147,7 @@ def _refuse_more(stream: Any) -> None:
     """Behind the end mark come zeros only; else two tars were put together, and half would be lost."""
     while data := stream.read(1 << 20):
         if any(data):
-            raise tarfile.ReadError("more follows behind its end mark")
+            raise ReadError("more follows behind its end mark")
 
 
 @contextmanager
