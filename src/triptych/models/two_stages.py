@@ -19,6 +19,7 @@ from triptych.models.flows.velocity import Attention, Block, Form, Times, form_o
 from triptych.models.layers.conv import PlainDown, PlainUp
 from triptych.models.layers.conv_kernels import channels_last
 from triptych.models.layers.inference import Packed, activated
+from triptych.models.layers.linear import Linear
 from triptych.models.observed import TwoStages
 
 
@@ -67,7 +68,7 @@ class CodeNet(Preparable):
         super().__init__()
         self.times = Times(second=False, classes=classes)
         e = 2 * width
-        self.embed = nn.Sequential(nn.Linear(self.times.outputs, e), nn.SiLU(), nn.Linear(e, e), nn.SiLU())
+        self.embed = nn.Sequential(Linear(self.times.outputs, e), nn.SiLU(), Linear(e, e), nn.SiLU())
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(Block(width, width, e) for _ in range(depth))
         self.attentions = nn.ModuleList(Attention(width) for _ in range(depth))

@@ -20,6 +20,7 @@ from triptych.models.layers.conditional import ClassEmbedding, width_of
 from triptych.models.layers.conv import nearest_up
 from triptych.models.layers.conv_kernels import channels_last
 from triptych.models.layers.inference import Packed, PackedUp, activated, normalised
+from triptych.models.layers.linear import Linear
 
 FREQUENCIES = (0.25, 0.5, 1.0, 2.0)
 """Of the sines of the log of noise over signal, which lies within ±6."""
@@ -81,10 +82,10 @@ class WavePerceptron(nn.Module):
         self.register_buffer("directions", two_bases(d), persistent=False)
         self.times = Times(second=second, classes=classes)
         e = self.times.outputs
-        self.enter = nn.Linear(d + 2 * octaves * self.directions.shape[1] + e, width)
-        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
-        self.scales = nn.ModuleList(nn.Linear(e, width) for _ in range(depth - 1))
-        self.leave = nn.Linear(width, d)
+        self.enter = Linear(d + 2 * octaves * self.directions.shape[1] + e, width)
+        self.hidden = nn.ModuleList(Linear(width, width) for _ in range(depth - 1))
+        self.scales = nn.ModuleList(Linear(e, width) for _ in range(depth - 1))
+        self.leave = Linear(width, d)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
@@ -137,7 +138,7 @@ class Block(nn.Module):
         super().__init__()
         self.first = nn.Sequential(norm(inputs), nn.SiLU(), nn.Conv2d(inputs, outputs, 3, padding=1))
         self.second = norm(outputs)
-        self.modulate = nn.Linear(embedding, 2 * outputs)
+        self.modulate = Linear(embedding, 2 * outputs)
         self.last = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
         for weights in (self.modulate, self.last):
@@ -239,7 +240,7 @@ class UNet(Preparable):
         super().__init__()
         self.times = Times(second=second, classes=classes)
         e = 4 * width
-        self.embed = nn.Sequential(nn.Linear(self.times.outputs, e), nn.SiLU(), nn.Linear(e, e), nn.SiLU())
+        self.embed = nn.Sequential(Linear(self.times.outputs, e), nn.SiLU(), Linear(e, e), nn.SiLU())
         widths = [width, 2 * width, 2 * width]
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()

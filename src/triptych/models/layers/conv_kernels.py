@@ -26,6 +26,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from triptych.models.layers.linear import needs_gradient
+
 
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """x (n, c, h, w) and w (o, c, k, k) to (n, o, h', w'), as `F.conv2d`."""
@@ -68,19 +70,6 @@ def is_channels_last(x: Tensor) -> bool:
 def channels_last(x: Tensor) -> Tensor:
     """x (n, c, h, w) in channels-last memory format."""
     return x.contiguous(memory_format=torch.channels_last)
-
-
-def needs_gradient(ctx: Any, i: int) -> bool:
-    """Whether this backward pass needs the gradient of tensor input i.
-
-    The first backward of a penalty needs none of the weights.
-    """
-    if not ctx.needs_input_grad[i]:
-        return False
-    try:
-        return torch._C._will_engine_execute_node(ctx.next_functions[i][0])
-    except RuntimeError:  # raised for a leaf that is itself asked for
-        return True
 
 
 class _Conv2d(Function):
