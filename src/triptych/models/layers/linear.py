@@ -20,7 +20,7 @@ from torch.autograd import Function, forward_ad
 
 from triptych.system import processor
 
-LEAST = 2**21
+LEAST = 2**22
 """Multiplications of a product below which the detour costs more than it gains."""
 
 
@@ -28,6 +28,8 @@ def linear(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (..., i) and w (o, i) to x wᵀ + bias, (..., o), as `F.linear`."""
     if not takes_onednn(x, w):
         return F.linear(x, w, bias)
+    if not torch.is_grad_enabled():
+        return product(x, w, bias)
     y = _Product.apply(x.reshape(-1, x.shape[-1]), w, bias)
     return y if x.dim() == 2 else y.view(*x.shape[:-1], w.shape[0])
 
@@ -56,7 +58,7 @@ def is_faster() -> bool:
 
 
 def product(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x (n, i), w (o, i) and a bias (o,) to x wᵀ + bias, (n, o), by oneDNN, without derivatives."""
+    """x (..., i), w (o, i) and a bias (o,) to x wᵀ + bias, (..., o), by oneDNN, without derivatives."""
     return torch.ops.mkldnn._linear_pointwise(x, w, bias, "none", [], "")
 
 
