@@ -15,6 +15,7 @@ from triptych.models.flows.velocity import VelocityUNet, norm
 from triptych.models.layers import inference
 from triptych.models.layers.inference import Packed, activated, available, normalised
 from triptych.models.two_stages import LatentUNet
+from triptych.system.device import place
 
 pytestmark = pytest.mark.skipif(not available("cpu", torch.float32), reason="PyTorch was built without oneDNN")
 halves = pytest.mark.skipif(not available("cpu", torch.bfloat16), reason="oneDNN has no bfloat16 on this processor")
@@ -150,3 +151,8 @@ def test_what_onednn_can_do_is_asked(
     assert [available("cpu", kind) for kind in (torch.float32, torch.bfloat16)] == want
     assert not available("cuda", torch.bfloat16)
     assert not available("cpu", torch.float64)
+
+
+def test_a_training_in_bfloat16_makes_its_samples_in_it() -> None:
+    for precision, brief in (("fp32", False), ("bf16", True)):
+        assert place(made("unet"), torch.device("cpu"), precision).brief is brief

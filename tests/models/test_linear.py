@@ -98,10 +98,13 @@ def test_forward_derivatives_and_maps_over_rows_are_pytorchs(taken: list[int]) -
 
 @needs_onednn
 def test_graphs_that_leave_this_package_have_pytorchs(taken: list[int]) -> None:
-    graph = str(torch.export.export(Linear(9, 4), (torch.randn(5, 9),)).graph)
-    assert not taken
-    assert "aten.linear" in graph
-    assert "mkldnn" not in graph
+    """With any number of rows, which must not be asked for."""
+    shapes = ({0: torch.export.Dim("n")},)
+    for strict in (False, True):
+        program = torch.export.export(Linear(9, 4), (torch.randn(5, 9),), dynamic_shapes=shapes, strict=strict)
+        assert not taken
+        assert "aten.linear" in str(program.graph)
+        assert "mkldnn" not in str(program.graph)
 
 
 def test_it_is_taken_for_float32_on_a_slow_processor_where_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,12 +43,13 @@ class Linear(nn.Linear):
 
 def takes_onednn(x: Tensor, w: Tensor) -> bool:
     """Whether x wᵀ is left to oneDNN."""
+    if torch.compiler.is_compiling():  # first: a graph whose sizes are open must not be asked for them
+        return False
     if x.numel() * w.shape[0] < LEAST or x.dtype is not torch.float32 or w.dtype is not torch.float32:
         return False
     if x.device.type != "cpu" or not is_faster() or torch.is_autocast_enabled("cpu"):
         return False
-    transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-    return not (transformed or torch.compiler.is_compiling())
+    return not (torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0)
 
 
 @cache
