@@ -37,6 +37,8 @@ def test_it_can_be_looked_at_like_any_autoencoder(run: Path, tmp_path: Path) -> 
 
 
 def test_an_export_says_where_it_is_less_than_the_model(run: Path, tmp_path: Path) -> None:
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name)
     made = write_export(run, tmp_path / "export")
     discrete = json.loads((run / "recipe.json").read_text())["recipe"]["objective"]["type"] == "FSQ"
     assert bool([note for note in made.notes if "has no graph" in note]) == discrete
