@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
-from triptych.models.layers import conv_kernels
+from triptych.models.layers import conv_kernels, linear
 from triptych.models.layers.conv import (
     Conv,
     Down,
@@ -167,8 +167,47 @@ def test_other_layouts_and_precisions_are_pytorchs(change):
     assert not conv_kernels.uses_cpu_kernel(x, w)
 
 
+@pytest.mark.parametrize("k", [3, 4])
+@pytest.mark.parametrize(("c", "o", "side"), [(1, 12, 12), (3, 40, 8), (12, 1, 4), (40, 12, 8)])
+def test_products_of_onednn_give_float64s_two_derivatives(k, c, o, side, monkeypatch):
+    """Every product at once, as a processor has them where oneDNN's are faster, through a penalty."""
+    for name in ("im2col_is_faster", "im2col_gradient_is_faster", "col2im_is_faster"):
+        monkeypatch.setattr(conv_kernels, name, lambda *of: True)
+    monkeypatch.setattr(linear, "LEAST", 0)
+    monkeypatch.setattr(linear, "is_faster", torch.backends.mkldnn.is_available)
+
+    def derivatives(*operands):
+        x, w, b, v = (t.contiguous(memory_format=torch.channels_last) if t.dim() == 4 else t for t in operands)
+        given = [t.requires_grad_() for t in (x, w, b)]
+        y = conv_kernels._Conv2d.apply(*given, 2, 1).sigmoid_()  # in place, as layers after it may be
+        back = conv_kernels._ConvTranspose2d.apply(y * y, w, v, 2, 1, x.shape[2:]) if k == 4 else y
+        (slope,) = torch.autograd.grad(back.square().sum(), x, create_graph=True)
+        return [y, back, slope, *torch.autograd.grad(slope.square().mean(), given[:2])]
+
+    exact = tensor(3, c, side, side), tensor(o, c, k, k), tensor(o), tensor(c)
+    rounded = derivatives(*(t.float() for t in exact))
+    for a, b in zip(rounded, derivatives(*exact), strict=True):
+        assert a.dtype == torch.float32
+        assert (a - b).norm() <= 1e-5 * b.norm()
+
+
+def test_few_channels_go_to_products_where_those_of_onednn_are_faster(monkeypatch):
+    first, colours, x = torch.empty(128, 1, 4, 4), torch.empty(128, 3, 4, 4), torch.empty(2, 1, 64, 64)
+    for faster in (False, True):
+        monkeypatch.setattr(linear, "is_faster", lambda faster=faster: faster)
+        assert conv_kernels.uses_cpu_kernel(x, first) is faster
+        assert conv_kernels.im2col_is_faster(first, 32 * 32) is faster
+        assert conv_kernels.im2col_gradient_is_faster(first, 32 * 32) is faster
+        assert conv_kernels.im2col_gradient_is_faster(first.bfloat16(), 32 * 32) is faster
+        assert not conv_kernels.im2col_is_faster(colours, 32 * 32)
+        assert conv_kernels.col2im_is_faster(colours, 32 * 32) is faster
+        assert not conv_kernels.col2im_is_faster(colours.bfloat16(), 32 * 32)
+        assert conv_kernels.im2col_gradient_is_faster(torch.empty(256, 128, 4, 4), 16) is faster
+
+
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_products_are_taken_by_shape_and_precision(kind):
+def test_products_are_taken_by_shape_and_precision(kind, monkeypatch):
+    monkeypatch.setattr(linear, "is_faster", lambda: False)
     wide, narrow = torch.empty(1024, 512, 4, 4, dtype=kind), torch.empty(128, 64, 4, 4, dtype=kind)
     assert conv_kernels.im2col_is_faster(wide, 16)
     assert conv_kernels.im2col_gradient_is_faster(wide, 4)

@@ -57,3 +57,46 @@ def test_other_processors(machine, system, features, name, monkeypatch):
 def test_a_gpu_is_asked_itself(works, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: works)
     assert arithmetic(torch.device("cuda")).bfloat16 is works
+
+
+@pytest.mark.parametrize(
+    ("there", "maker", "mkl", "onednn", "want"),
+    [
+        (("avx512_bf16", "avx512", "avx2"), "AuthenticAMD", True, True, True),
+        (("avx512", "avx2"), "AuthenticAMD", True, True, True),
+        (("avx2",), "AuthenticAMD", True, True, False),
+        (("amx_tile", "avx512_bf16", "avx512", "avx2"), "GenuineIntel", True, True, False),
+        (("avx512_bf16", "avx512", "avx2"), "GenuineIntel", True, True, False),
+        (("avx512", "avx2"), "", True, True, False),
+        (("avx512", "avx2"), "AuthenticAMD", False, True, False),
+        (("avx512", "avx2"), "AuthenticAMD", True, False, False),
+    ],
+)
+def test_where_float32_products_run_at_half_the_rate(x86, monkeypatch, there, maker, mkl, onednn, want):
+    x86(*there)
+    monkeypatch.setattr(processor, "maker", lambda: maker)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: mkl)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: onednn)
+    assert processor.halves_float32_products() is want
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "want"),
+    [
+        ("processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 26\n", "", "AuthenticAMD"),
+        ("processor\t: 0\nBogoMIPS\t: 50.00\n", "aarch64", ""),
+        (None, "AMD64 Family 25 Model 97 Stepping 2, AuthenticAMD", "AuthenticAMD"),
+        (None, "Intel64 Family 6 Model 143 Stepping 8, GenuineIntel", "GenuineIntel"),
+        (None, "arm", "arm"),
+        (None, "", ""),
+    ],
+)
+def test_who_made_a_processor(monkeypatch, tmp_path, text, other, want):
+    file = tmp_path / "cpuinfo"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(processor, "Path", lambda _: file)
+    monkeypatch.setattr(processor.platform, "processor", lambda: other)
+    processor.maker.cache_clear()
+    assert processor.maker() == want
+    processor.maker.cache_clear()

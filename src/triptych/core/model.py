@@ -347,7 +347,7 @@ class Stepwise(Model):
     solver: str
     steps: int
     brief = False
-    """whether `sample` may compute in bfloat16: set where a run that was trained so is loaded"""
+    """whether `sample` may compute in bfloat16: set in a training that does, and where its run is loaded"""
 
     @abstractmethod
     def path(self, z: Tensor, steps: int, y: Asked = None) -> Iterator[Tensor]:

@@ -17,6 +17,7 @@ from triptych.models.families import AEModel, Autoencoder, Codes, VAEModel
 from triptych.models.layers.conditional import appended, width_of
 from triptych.models.layers.conv import PlainDown, PlainUp
 from triptych.models.layers.data_init import SubtractMean
+from triptych.models.layers.linear import Linear
 from triptych.models.layers.mlp import Reshape, perceptron
 from triptych.models.observed import Scale, outputs
 from triptych.models.second_stage import second_stage
@@ -152,14 +153,14 @@ class ConvAutoencoder(AutoencoderSpec):
             down += [
                 nn.Flatten(),
                 *appended(self.k),
-                nn.Linear(features + e, self.latent),
-                nn.Linear(self.latent, heads),
+                Linear(features + e, self.latent),
+                Linear(self.latent, heads),
             ]
         else:
-            down += [nn.Flatten(), *appended(self.k), nn.Linear(features + e, heads)]
+            down += [nn.Flatten(), *appended(self.k), Linear(features + e, heads)]
         up: list[nn.Module] = [
             *appended(self.k),
-            nn.Linear(self.latent + e, features),
+            Linear(self.latent + e, features),
             Reshape((widths[-1], side, side)),
             nn.ReLU(),
         ]
@@ -168,7 +169,7 @@ class ConvAutoencoder(AutoencoderSpec):
         up += [nn.Conv2d(widths[0], outputs(shape, self.scale)[0], 3, padding=1)]
         classifier = None
         if self.classifier:
-            classifier = nn.Sequential(*pyramid(), nn.ReLU(), nn.Flatten(), nn.Linear(features, self.k))
+            classifier = nn.Sequential(*pyramid(), nn.ReLU(), nn.Flatten(), Linear(features, self.k))
         return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up), classifier)
 
 
@@ -219,21 +220,21 @@ class ResidualAutoencoder(AutoencoderSpec):
         down: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1), *stack(widths[0])]
         up: list[nn.Module] = [
             *appended(self.k),
-            nn.Linear(self.latent + e, features),
+            Linear(self.latent + e, features),
             Reshape((widths[-1], side, side)),
         ]
         for a, b in pairwise(widths):
             down += [PlainDown(a, b), *stack(b)]
         for a, b in pairwise(widths[::-1]):
             up += [*stack(a), PlainUp(a, b)]
-        down += [nn.SiLU(), nn.Flatten(), *appended(self.k), nn.Linear(features + e, heads)]
+        down += [nn.SiLU(), nn.Flatten(), *appended(self.k), Linear(features + e, heads)]
         up += [*stack(widths[0]), nn.SiLU(), nn.Conv2d(widths[0], outputs(shape, self.scale)[0], 3, padding=1)]
         classifier = None
         if self.classifier:
             layers: list[nn.Module] = [nn.Conv2d(shape[0], widths[0], 3, padding=1), *stack(widths[0])]
             for a, b in pairwise(widths):
                 layers += [PlainDown(a, b), *stack(b)]
-            classifier = nn.Sequential(*layers, nn.SiLU(), nn.Flatten(), nn.Linear(features, self.k))
+            classifier = nn.Sequential(*layers, nn.SiLU(), nn.Flatten(), Linear(features, self.k))
         return self.pair(shape, nn.Sequential(*down), nn.Sequential(*up), classifier)
 
 

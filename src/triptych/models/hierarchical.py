@@ -20,6 +20,7 @@ from triptych.core.labels import Asked
 from triptych.core.search import Among
 from triptych.core.share import draw
 from triptych.errors import UserError
+from triptych.models.layers.linear import Linear
 from triptych.models.observed import Inferring, Observed, Scale, outputs
 
 BOUND = 5.0
@@ -127,8 +128,8 @@ class TopDown(nn.Module):
         self.sides, self.width, self.top = sides, width, top
         gain = 1 / math.sqrt(len(sides) * groups)
         self.start = nn.Parameter(torch.zeros(1, width, sides[0], sides[0]))
-        self.first = nn.Linear(top, width * sides[0] ** 2)
-        self.first_posterior = nn.Linear(width, 2 * top)
+        self.first = Linear(top, width * sides[0] ** 2)
+        self.first_posterior = Linear(width, 2 * top)
         self.levels = nn.ModuleList(nn.ModuleList(Group(width, channels, gain) for _ in range(groups)) for _ in sides)
         self.leave = nn.Sequential(*to_pixels(width, patch, out))
         self.sizes = (top, *(channels * s * s for s in sides for _ in range(groups)))

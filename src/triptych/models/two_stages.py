@@ -14,9 +14,12 @@ from triptych.core.checks import check_examples
 from triptych.core.share import mean
 from triptych.errors import UserError
 from triptych.models.autoencoders import Residual
-from triptych.models.flows.continuous import Carried, Integration
-from triptych.models.flows.velocity import Attention, Block, Times, norm
+from triptych.models.flows.continuous import Carried, Integration, Network, Preparable
+from triptych.models.flows.velocity import Attention, Block, Form, Times, form_of, norm, once
 from triptych.models.layers.conv import PlainDown, PlainUp
+from triptych.models.layers.conv_kernels import channels_last
+from triptych.models.layers.inference import Packed, activated
+from triptych.models.layers.linear import Linear
 from triptych.models.observed import TwoStages
 
 
@@ -58,14 +61,14 @@ class LatentFlow(Carried, TwoStages):
         return to_public(self.decoder(self.encoder(to_inner(check_examples(self, x)))))
 
 
-class CodeNet(nn.Module):
+class CodeNet(Preparable):
     """Residual blocks with attention at one resolution, for spatial codes; (n, k, s, s) to the same."""
 
     def __init__(self, channels: int, width: int, depth: int, classes: int = 0) -> None:
         super().__init__()
         self.times = Times(second=False, classes=classes)
         e = 2 * width
-        self.embed = nn.Sequential(nn.Linear(self.times.outputs, e), nn.SiLU(), nn.Linear(e, e), nn.SiLU())
+        self.embed = nn.Sequential(Linear(self.times.outputs, e), nn.SiLU(), Linear(e, e), nn.SiLU())
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(Block(width, width, e) for _ in range(depth))
         self.attentions = nn.ModuleList(Attention(width) for _ in range(depth))
@@ -80,6 +83,19 @@ class CodeNet(nn.Module):
         for block, attention in zip(self.blocks, self.attentions, strict=True):
             h = attention(block(h, e))
         return self.leave(h)
+
+    def prepared(self, dtype: torch.dtype) -> Network:
+        enter, last = Packed(self.enter, dtype), Packed(self.leave[2], dtype)
+        pairs = zip(self.blocks, self.attentions, strict=True)
+        forms: list[Form] = [form_of(layer, dtype) for pair in pairs for layer in pair]
+
+        def call(x: Tensor, t: Tensor) -> Tensor:
+            e, h = once(self.embed(self.times(t))), enter(channels_last(x.to(dtype)))
+            for form in forms:
+                h = form(h, e)
+            return last(activated(self.leave[0], h))
+
+        return call
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from triptych import __version__
 from triptych.core import Model
+from triptych.core.model import Stepwise
 from triptych.core.seeds import check_seed as check_seed
 from triptych.errors import UserError
 
@@ -46,6 +47,8 @@ def place(model: Model, device: torch.device, precision: str) -> Model:
     if any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules()) and device.type != "mps":
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if precision == "bf16":
+        if isinstance(model, Stepwise):
+            model.brief = True
         for module in model.autocast_modules():
             module.forward = _in_bfloat16(module.forward, device.type)
     return model

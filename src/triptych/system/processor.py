@@ -74,6 +74,30 @@ def features() -> frozenset[str]:
 
 
 @functools.cache
+def maker() -> str:
+    """The processor's maker as it names itself, GenuineIntel or AuthenticAMD; empty where nobody tells."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor().rpartition(" ")[2]  # Windows: a family, a model, and the maker
+    lines = info.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line for line in lines if line.startswith("vendor_id")), "").partition(":")[2].strip()
+
+
+def halves_float32_products() -> bool:
+    """Whether PyTorch's float32 matrix products reach about half of this processor's rate, and oneDNN's nearly all.
+
+    PyTorch's are MKL's on x86, which keeps AVX-512 to Intel's processors.
+    """
+    wide = of_processor() in (AVX512, AVX512_BF16)
+    return (
+        wide
+        and maker() == "AuthenticAMD"
+        and torch.backends.mkl.is_available()
+        and torch.backends.mkldnn.is_available()
+    )
+
+
+@functools.cache
 def speed(seconds: float = 0.15) -> float:
     """Convolutions of a fixed size that one core makes in a second of its time: how machines compare.
 

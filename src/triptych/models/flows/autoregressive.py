@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import Shape
@@ -17,6 +16,7 @@ from triptych.models.families import FlowModel
 from triptych.models.flows.coupling import alternated, columns
 from triptych.models.layers.bijections import Affine, Compose, Standardize
 from triptych.models.layers.conditional import appended, width_of
+from triptych.models.layers.linear import linear
 
 
 class MaskedLinear(nn.Linear):
@@ -29,7 +29,7 @@ class MaskedLinear(nn.Linear):
         self.register_buffer("mask", (degree_in[None, :] <= degree_out[:, None]).float(), persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, self.weight * self.mask, self.bias)
+        return linear(input, self.weight * self.mask, self.bias)
 
 
 def made(d: int, outputs: int, hidden: Sequence[int], classes: int = 0) -> nn.Sequential:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from triptych.core.share import draw, uniform_like
 from triptych.errors import UserError
 from triptych.models.flows import ode
 from triptych.models.flows.ode import Solver
+from triptych.models.layers import inference
 
 NEAREST = 3e-3
 """Distance from both ends of time, 0 and 1, beyond which networks are not told a difference."""
@@ -29,6 +31,30 @@ USUAL = 130.0
 was asked before, so that a resumed training looks at as many examples."""
 ROUGH = 1e-3
 """Tolerance of likelihoods that are only looked at: maps of the plane."""
+
+
+Network = Callable[..., Tensor]
+"""F of images x_t / r (n, *shape) and times (n, 1)."""
+
+
+class Preparable(nn.Module, ABC):
+    """Abstract base of networks that have a form for samples, which are many passes with equal weights."""
+
+    @abstractmethod
+    def prepared(self, dtype: torch.dtype) -> Network:
+        """The same function up to rounding to `dtype`, of the weights as they are now, on a CPU without gradients."""
+
+
+def in_bfloat16(network: nn.Module, device: str) -> Network:
+    """A network's passes in bfloat16: its form for samples, else autocast."""
+    if isinstance(network, Preparable) and inference.available(device, torch.bfloat16):
+        return network.prepared(torch.bfloat16)
+
+    def call(*inputs: Tensor) -> Tensor:
+        with torch.autocast(device, torch.bfloat16):
+            return network(*inputs)
+
+    return call
 
 
 class Scaled(Conditional, Sampler, Stepwise):
@@ -46,8 +72,8 @@ class Scaled(Conditional, Sampler, Stepwise):
     """
 
     sampling = ("flow",)
-    halved = False
-    """whether passes are in bfloat16 now"""
+    halved: Network | None = None
+    """what passes are made by now instead of `flow`: in bfloat16"""
     centre: Tensor
     scale: Tensor
     low: Tensor
@@ -87,16 +113,17 @@ class Scaled(Conditional, Sampler, Stepwise):
 
     def network(self, seen: Tensor, *times: Tensor) -> Tensor:
         """F of flat x_t / r (n, d), flat, at times (n, 1)."""
-        with torch.autocast(seen.device.type, torch.bfloat16) if self.halved else nullcontext():
-            return self.flow(seen.reshape(-1, *self.moved), *times).flatten(1).to(seen.dtype)
+        through = self.halved or self.flow
+        return through(seen.reshape(-1, *self.moved), *times).flatten(1).to(seen.dtype)
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """As every model's; with `brief` in bfloat16, which `decode` and `encode` never are: they invert each other."""
-        self.halved = self.brief and bool(self.autocast_modules())
+        if self.brief and self.autocast_modules():
+            self.halved = in_bfloat16(self.flow, self.device.type)
         try:
             return super().sample(n, seed, temperature, batch, y)
         finally:
-            self.halved = False
+            self.halved = None
 
     def mix(self, x: Tensor, z: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """x_t / r and the F that belongs to data x, noise z (n, d) and times t (n, 1)."""

@@ -26,6 +26,7 @@ from triptych.models.layers.bijections import (
     per_example,
 )
 from triptych.models.layers.conditional import appended, width_of
+from triptych.models.layers.linear import linear, takes_onednn
 from triptych.models.layers.mixture import ToNormal
 from triptych.models.layers.mlp import he_perceptron
 from triptych.models.layers.spline import spline, spline_inverse, unnormalised
@@ -90,7 +91,11 @@ class SplineCoupling(Transform):
         assert isinstance(last, nn.Linear)
         # Beyond the box nothing is learned: huge inputs must not drive the knots to their extremes.
         h = self.net[:-1](a.clamp(-self.bound, self.bound))
-        return torch.addmm(last.bias[:, None], last.weight, h.T).unflatten(0, (-1, self.change))
+        if takes_onednn(last.weight, h):
+            raw = linear(last.weight, h) + last.bias[:, None]
+        else:
+            raw = torch.addmm(last.bias[:, None], last.weight, h.T)
+        return raw.unflatten(0, (-1, self.change))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         a, b = x[:, : self.keep], x[:, self.keep :]

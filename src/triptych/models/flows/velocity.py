@@ -6,6 +6,7 @@ They are called with x_t / r of variance 1, the time t (n, 1), and of a mean vel
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,9 +15,12 @@ from torch import Tensor, nn
 
 from triptych.core import Shape
 from triptych.errors import UserError
-from triptych.models.flows.continuous import NEAREST, Scaled, Velocity, column_of, radius
+from triptych.models.flows.continuous import NEAREST, Network, Preparable, Scaled, Velocity, column_of, radius
 from triptych.models.layers.conditional import ClassEmbedding, width_of
 from triptych.models.layers.conv import nearest_up
+from triptych.models.layers.conv_kernels import channels_last
+from triptych.models.layers.inference import Packed, PackedUp, activated, normalised
+from triptych.models.layers.linear import Linear
 
 FREQUENCIES = (0.25, 0.5, 1.0, 2.0)
 """Of the sines of the log of noise over signal, which lies within ±6."""
@@ -78,10 +82,10 @@ class WavePerceptron(nn.Module):
         self.register_buffer("directions", two_bases(d), persistent=False)
         self.times = Times(second=second, classes=classes)
         e = self.times.outputs
-        self.enter = nn.Linear(d + 2 * octaves * self.directions.shape[1] + e, width)
-        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth - 1))
-        self.scales = nn.ModuleList(nn.Linear(e, width) for _ in range(depth - 1))
-        self.leave = nn.Linear(width, d)
+        self.enter = Linear(d + 2 * octaves * self.directions.shape[1] + e, width)
+        self.hidden = nn.ModuleList(Linear(width, width) for _ in range(depth - 1))
+        self.scales = nn.ModuleList(Linear(e, width) for _ in range(depth - 1))
+        self.leave = Linear(width, d)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
@@ -120,6 +124,10 @@ class VelocityMLP(Velocity):
         return self.model(shape, net)
 
 
+Form = Callable[[Tensor, Tensor], Tensor]
+"""A layer for samples: x (n, c, h, w) and in float32 the embedded times, (n, e) or (1, e), to x of another shape."""
+
+
 class Block(nn.Module):
     """Two 3×3 convolutions around a residual; scale and shift after the second normalisation come from the time.
 
@@ -130,7 +138,7 @@ class Block(nn.Module):
         super().__init__()
         self.first = nn.Sequential(norm(inputs), nn.SiLU(), nn.Conv2d(inputs, outputs, 3, padding=1))
         self.second = norm(outputs)
-        self.modulate = nn.Linear(embedding, 2 * outputs)
+        self.modulate = Linear(embedding, 2 * outputs)
         self.last = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.skip = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
         for weights in (self.modulate, self.last):
@@ -142,6 +150,26 @@ class Block(nn.Module):
         scale, shift = self.modulate(e)[:, :, None, None].chunk(2, dim=1)
         h = self.second(self.first(x)) * (1 + scale) + shift
         return self.skip(x) + self.last(F.silu(h))
+
+    def prepared(self, dtype: torch.dtype) -> Form:
+        """`forward` for samples.
+
+        The second normalisation's weights and what the time makes of them are one affine map of e.
+        """
+        first, last = Packed(self.first[2], dtype), Packed(self.last, dtype)
+        skip = Packed(self.skip, dtype) if isinstance(self.skip, nn.Conv2d) else None
+        gain, offset = self.second.weight.detach(), self.second.bias.detach()
+        scale, shift = torch.cat([self.modulate.weight, self.modulate.bias[:, None]], 1).detach().chunk(2)
+        scale[:, -1] += 1
+        both = torch.cat([gain[:, None] * scale, torch.addcmul(shift, offset[:, None], scale)])
+        w, b = both[:, :-1].contiguous(), both[:, -1].contiguous()
+
+        def call(x: Tensor, e: Tensor) -> Tensor:
+            h = first(activated(self.first[0], x))
+            h = activated(self.second, h, *F.linear(e, w, b).chunk(2, dim=1))
+            return last(h, onto=x if skip is None else skip(x))
+
+        return call
 
 
 class Attention(nn.Module):
@@ -166,6 +194,20 @@ class Attention(nn.Module):
         weights = (q.transpose(2, 3) @ k * (c // self.heads) ** -0.5).softmax(-1)
         return x + self.out((v @ weights.transpose(2, 3)).reshape(-1, c, h, w))
 
+    def prepared(self, dtype: torch.dtype) -> Form:
+        """`forward` for samples."""
+        qkv, out = Packed(self.qkv, dtype), Packed(self.out, dtype)
+
+        def call(x: Tensor, _: Tensor) -> Tensor:
+            n, c, h, w = x.shape
+            # a row for each pixel: q, k and v, each of every head
+            rows = qkv(normalised(self.norm, x)).permute(0, 2, 3, 1).reshape(n, h * w, 3, self.heads, c // self.heads)
+            q, k, v = rows.permute(2, 0, 3, 1, 4)
+            mixed = F.scaled_dot_product_attention(q, k, v)
+            return out(mixed.transpose(1, 2).reshape(n, h, w, c).permute(0, 3, 1, 2), onto=x)
+
+        return call
+
 
 class GroupNorm(nn.GroupNorm):
     """Group normalisation in float32 at least, of bfloat16 too, where a processor takes four times as long for it."""
@@ -180,14 +222,25 @@ def norm(channels: int) -> GroupNorm:
     return GroupNorm(groups, channels)
 
 
-class UNet(nn.Module):
+def form_of(layer: nn.Module, dtype: torch.dtype) -> Form:
+    """A block or an attention for samples."""
+    assert isinstance(layer, Block | Attention)
+    return layer.prepared(dtype)
+
+
+def once(e: Tensor) -> Tensor:
+    """Embedded times (n, e), as (1, e) where all are equal: with fixed steps and no labels."""
+    return e[:1] if bool((e == e[:1]).all()) else e
+
+
+class UNet(Preparable):
     """Down to a quarter of the side and up again, attention at the lowest size; (n, c, h, w) to the same."""
 
     def __init__(self, channels: int, width: int, blocks: int, *, second: bool, classes: int = 0) -> None:
         super().__init__()
         self.times = Times(second=second, classes=classes)
         e = 4 * width
-        self.embed = nn.Sequential(nn.Linear(self.times.outputs, e), nn.SiLU(), nn.Linear(e, e), nn.SiLU())
+        self.embed = nn.Sequential(Linear(self.times.outputs, e), nn.SiLU(), Linear(e, e), nn.SiLU())
         widths = [width, 2 * width, 2 * width]
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -226,6 +279,29 @@ class UNet(nn.Module):
         for layer in self.up:
             h = layer(torch.cat([h, kept.pop()], 1), e) if isinstance(layer, Block) else layer(nearest_up(h))
         return self.leave(h)
+
+    def prepared(self, dtype: torch.dtype) -> Network:
+        enter, last = Packed(self.enter, dtype), Packed(self.leave[2], dtype)
+        down = [form_of(layer, dtype) if isinstance(layer, Block) else Packed(layer, dtype) for layer in self.down]
+        middle = [form_of(layer, dtype) for layer in self.middle]
+        up = [form_of(layer, dtype) if isinstance(layer, Block) else PackedUp(layer, dtype) for layer in self.up]
+
+        def call(x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
+            e = once(self.embed(self.times(t, s)))
+            h, kept = enter(channels_last(x.to(dtype))), list[Tensor]()
+            for form in down:
+                if isinstance(form, Packed):
+                    h = form(h)
+                else:
+                    h = form(h, e)
+                    kept.append(h)
+            for form in middle:
+                h = form(h, e)
+            for form in up:
+                h = form(h) if isinstance(form, PackedUp) else form(torch.cat([h, kept.pop()], 1), e)
+            return last(activated(self.leave[0], h))
+
+        return call
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from triptych.errors import UserError
 from triptych.models.families import GANModel
 from triptych.models.layers.conditional import Projection, normalised
 from triptych.models.layers.conv import Down, LeakyReLU, Up, spectral_norm
+from triptych.models.layers.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Project(nn.Module):
 
     def __init__(self, latent: int, channels: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(latent, 16 * channels, bias=False)
+        self.linear = Linear(latent, 16 * channels, bias=False)
 
     def forward(self, z: Tensor) -> Tensor:
         return self.linear(z).view(z.shape[0], 4, 4, -1).permute(0, 3, 1, 2)
@@ -94,7 +95,7 @@ class Score(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(16 * channels, 1, bias=False)
+        self.linear = Linear(16 * channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x.permute(0, 2, 3, 1).flatten(1))

@@ -19,6 +19,7 @@ from triptych.models.families import GANModel
 from triptych.models.layers import conv
 from triptych.models.layers.conditional import normalised, score
 from triptych.models.layers.conv import mean_down, nearest_up, relu, relu_mean_down
+from triptych.models.layers.linear import Linear
 from triptych.models.layers.mlp import Reshape
 
 Resampling = Literal["intended", "channel-mixing"]
@@ -44,7 +45,7 @@ class ResNetGAN(ConditionalSpec):
             )
         c, n, how = shape[0], self.width, self.resampling
         generator = nn.Sequential(
-            nn.Linear(self.latent, n * 16),
+            Linear(self.latent, n * 16),
             Reshape((n, 4, 4)),
             *(BlockUp(n, how, self.k) for _ in range(3)),
             *normalised(n, self.k),

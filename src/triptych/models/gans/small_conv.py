@@ -13,6 +13,7 @@ from triptych.errors import UserError
 from triptych.models.families import GANModel
 from triptych.models.layers.conditional import normalised, score
 from triptych.models.layers.conv import Conv, Down, LeakyReLU, OneHotLatent, Up
+from triptych.models.layers.linear import Linear
 from triptych.models.layers.mlp import Reshape
 
 
@@ -43,7 +44,7 @@ class ConvGAN(ConditionalSpec):
             critic_inner += [Conv(deep, deep, 3), LeakyReLU()]
         generator = nn.Sequential(
             *discrete_latent(self.choices, self.latent),
-            nn.Linear(self.latent, deep * (h // 4) * (w // 4)),
+            Linear(self.latent, deep * (h // 4) * (w // 4)),
             Reshape((deep, h // 4, w // 4)),
             *self.normalised(deep),
             nn.ReLU(),

@@ -203,10 +203,10 @@ class Permutation(Transform):
         self.register_buffer("back", order.argsort(), persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x[..., self.order], x.new_zeros(x.shape[0])
+        return x.index_select(-1, self.order), x.new_zeros(x.shape[0])
 
     def inverse(self, z: Tensor) -> Tensor:
-        return z[..., self.back]
+        return z.index_select(-1, self.back)
 
 
 class ActNorm(Transform):

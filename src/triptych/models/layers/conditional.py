@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core.labels import labels_at_hand, look_up
+from triptych.models.layers.linear import Linear
 
 WIDEST = 32
 """Most dimensions of an embedding of classes."""
@@ -82,7 +83,7 @@ class Projection(nn.Module):
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(features, 1)
+        self.linear = Linear(features, 1)
         self.of_class = nn.Embedding(classes, features)
         nn.init.normal_(self.of_class.weight, 0.0, features**-0.5)
 
@@ -93,4 +94,4 @@ class Projection(nn.Module):
 
 def score(features: int, classes: int) -> nn.Module:
     """Features (n, d) to scores (n, 1): linear, of classes by `Projection`."""
-    return Projection(features, classes) if classes else nn.Linear(features, 1)
+    return Projection(features, classes) if classes else Linear(features, 1)

@@ -6,12 +6,14 @@ each is made of the other two. Written so, the double backward of a gradient pen
 PyTorch's own takes the second gradient of the weights through a convolution with a kernel as large as the image, and
 copies every operand into another layout first.
 
-Each of the three chooses its kernel by shape and precision alone, so that a resumed run repeats the same arithmetic:
-oneDNN's kernels, or one matrix product over image patches (im2col, col2im) where the image is small and the kernel 3×3
-or 4×4 of stride 2. The limits were measured with matrix units (AMX) and without (AVX-512 with bfloat16 instructions):
-they are the same on both, so no processor is asked (benchmarks/conv_paths.py). In bfloat16 a product makes the
-weights' gradient of a 512 → 1024 layer 4 times faster at 4×4 px and 16 times at 2×2; in float32 it is worth it only
-there, and the double backward makes a penalised critic's step a sixth shorter.
+Each of the three chooses its kernel by shape, precision and kind of processor alone, so that a resumed run repeats the
+same arithmetic: oneDNN's kernels, or one matrix product over image patches (im2col, col2im) where the image is small
+and the kernel 3×3 or 4×4 of stride 2. Most limits were measured to be the same with matrix units (AMX) and without
+(AVX-512 with bfloat16 instructions; benchmarks/conv_paths.py). In bfloat16 a product makes the weights' gradient of a
+512 → 1024 layer 4 times faster at 4×4 px and 16 times at 2×2; in float32 it is worth it only there, and the double
+backward makes a penalised critic's step a sixth shorter. Where float32 products are oneDNN's (`linear.py`), they are
+worth it for narrower layers, and for the first and last layers of images, whose few channels fill no vector of
+oneDNN's convolutions.
 
 All this holds on a CPU, in bfloat16 and, for networks that `place` brought into channels_last, in float32. Elsewhere
 `conv2d` and `conv_transpose2d` are PyTorch's.
@@ -25,6 +27,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
+
+from triptych.models.layers import linear
+from triptych.models.layers.linear import needs_gradient, of_weights, takes_onednn
 
 
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
@@ -57,7 +62,10 @@ def uses_cpu_kernel(x: Tensor, w: Tensor) -> bool:
     """Whether the kernels of this module are used for x and w, rather than PyTorch's."""
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return False
-    return x.dtype == torch.bfloat16 or (x.dtype == torch.float32 and (is_channels_last(x) or is_channels_last(w)))
+    if x.dtype == torch.bfloat16:
+        return True
+    last = is_channels_last(x) or is_channels_last(w) or (w.shape[1] == 1 and linear.is_faster())
+    return x.dtype == torch.float32 and last
 
 
 def is_channels_last(x: Tensor) -> bool:
@@ -68,19 +76,6 @@ def is_channels_last(x: Tensor) -> bool:
 def channels_last(x: Tensor) -> Tensor:
     """x (n, c, h, w) in channels-last memory format."""
     return x.contiguous(memory_format=torch.channels_last)
-
-
-def needs_gradient(ctx: Any, i: int) -> bool:
-    """Whether this backward pass needs the gradient of tensor input i.
-
-    The first backward of a penalty needs none of the weights.
-    """
-    if not ctx.needs_input_grad[i]:
-        return False
-    try:
-        return torch._C._will_engine_execute_node(ctx.next_functions[i][0])
-    except RuntimeError:  # raised for a leaf that is itself asked for
-        return True
 
 
 class _Conv2d(Function):
@@ -119,7 +114,7 @@ class _ConvTranspose2d(Function):
         ctx.how = stride, padding
         rest = [s - (stride * (t - 1) + w.shape[2] - 2 * padding) for s, t in zip(sides, y.shape[2:], strict=True)]
         doubles = is_stride_2(w, stride, padding) and w.shape[2] == 4 and not any(rest)
-        if doubles and w.dtype != torch.float32 and im2col_is_faster(w, pixels(y)):
+        if doubles and col2im_is_faster(w, pixels(y)):
             return col2im_product(y, w, bias)
         return torch.conv_transpose2d(y, w, bias, stride, padding, rest)
 
@@ -173,17 +168,28 @@ def pixels(x: Tensor) -> int:
 def im2col_is_faster(w: Tensor, count: int) -> bool:
     """Whether a matrix product is faster than oneDNN's convolution with an output of so many pixels.
 
-    Measured between 32 and 1,024 channels, as for the next function.
+    Measured between 32 and 1,024 channels, as for the next two functions, and with 1 to 16 at one side.
     """
+    if w.shape[1] == 1 and linear.is_faster():
+        return True
     least = 1024 * 512 if w.dtype == torch.float32 else 512 * 256
     return count <= 4 * 4 and w.shape[0] * w.shape[1] >= least
 
 
 def im2col_gradient_is_faster(w: Tensor, count: int) -> bool:
     """Whether a matrix product is faster for the gradient of the weights."""
+    if linear.is_faster() and (w.shape[1] == 1 or w.dtype == torch.float32):
+        return w.shape[1] == 1 or (count <= 4 * 4 and w.shape[0] * w.shape[1] >= 256 * 128)
     if w.dtype == torch.float32:
         return im2col_is_faster(w, count)
     return count <= 4 * 4 or (count <= 8 * 8 and w.shape[0] * w.shape[1] >= 256 * 128)
+
+
+def col2im_is_faster(w: Tensor, count: int) -> bool:
+    """Whether a matrix product is faster for a transposed convolution with an input of so many pixels."""
+    if w.dtype == torch.float32:
+        return w.shape[1] <= 4 and linear.is_faster()
+    return im2col_is_faster(w, count)
 
 
 def patches(x: Tensor, k: int) -> Tensor:
@@ -216,11 +222,14 @@ def matrix(w: Tensor) -> Tensor:
 def im2col_product(x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
     """`conv2d` of stride 2 and padding 1 as one matrix product: x (n, c, h, w) to (n, o, h', w')."""
     k = w.shape[2]
+    left, right = patches(x, k), matrix(w)
+    if takes_onednn(left, right):
+        return image(linear.product(left, right, bias), len(x), *halved(x, k))
     y = empty(x, len(x), len(w), *halved(x, k))
     if bias is None:
-        torch.mm(patches(x, k), matrix(w).t(), out=rows(y))
+        torch.mm(left, right.t(), out=rows(y))
     else:
-        torch.addmm(bias, patches(x, k), matrix(w).t(), out=rows(y))
+        torch.addmm(bias, left, right.t(), out=rows(y))
     return y
 
 
@@ -228,7 +237,7 @@ def col2im_product(y: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
     """`conv_transpose2d`, 4×4, of stride 2 and padding 1, as one matrix product: y (n, o, h, w) to (n, c, 2h, 2w)."""
     n, _, h, wide = y.shape
     c = w.shape[1]
-    pieces = (rows(y) @ matrix(w)).view(n, h, wide, 4, 4, c)
+    pieces = linear.linear(rows(y), matrix(w).t()).view(n, h, wide, 4, 4, c)
     padded = y.new_zeros(n, h + 1, 2, wide + 1, 2, c)
     for a in (0, 1):
         for b in (0, 1):
@@ -244,8 +253,19 @@ def empty(like: Tensor, *shape: int) -> Tensor:
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
+def image(y: Tensor, n: int, h: int, w: int) -> Tensor:
+    """A fresh (n · h · w, o) as (n, o, h, w) in channels-last format, which owns the memory: see `empty`."""
+    o = y.shape[1]
+    return y.new_empty(0).set_(y.untyped_storage(), 0, (n, o, h, w), (h * w * o, 1, w * o, o))
+
+
 def weight_gradient_product(x: Tensor, y: Tensor, k: int) -> Tensor:
     """The gradient (o, c, k, k) of ⟨w ∗ x, y⟩ towards w, as one matrix product."""
-    # oneDNN is half as fast on a transposed left operand as on a copy of it.
-    g = rows(y).t().contiguous() @ patches(x, k)
+    left, right = rows(y), patches(x, k)
+    if takes_onednn(left.t(), right.t()):
+        g = of_weights(right, left).contiguous()
+    elif right.shape[1] < left.shape[1]:
+        g = (right.t() @ left).t().contiguous()
+    else:  # oneDNN is half as fast on a transposed left operand as on a copy of it
+        g = left.t().contiguous() @ right
     return g.view(y.shape[1], k, k, x.shape[1]).permute(0, 3, 1, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from triptych.core import Shape
+from triptych.models.layers.linear import Linear
 
 
 def perceptron(
@@ -13,9 +14,9 @@ def perceptron(
     """(n, inputs) to (n, outputs): `depth` hidden layers of `width` units, in PyTorch's default initialisation."""
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [nn.Linear(inputs, width), activation()]
+        layers += [Linear(inputs, width), activation()]
         inputs = width
-    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+    return nn.Sequential(*layers, Linear(inputs, outputs))
 
 
 def he_perceptron(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:

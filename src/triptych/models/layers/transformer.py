@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core.labels import labels_at_hand, look_up
+from triptych.models.layers.linear import Linear
 
 Cache = list[tuple[Tensor, Tensor]]
 """Keys and values (n, heads, tokens so far, c) of each block."""
@@ -18,8 +19,8 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, heads: int, *, causal: bool) -> None:
         super().__init__()
         self.heads, self.causal = heads, causal
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.out = Linear(width, width)
 
     def parts(self, x: Tensor) -> list[Tensor]:
         """Queries, keys and values, (n, heads, T, c) each."""
@@ -47,9 +48,7 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads, causal=causal)
-        self.mlp = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
+        self.mlp = nn.Sequential(nn.LayerNorm(width), Linear(width, 4 * width), nn.GELU(), Linear(4 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.norm(x))
@@ -78,11 +77,11 @@ class TokenTransformer(nn.Module):
         classes: int = 0,
     ) -> None:
         super().__init__()
-        self.enter = nn.Linear(inputs, width)
+        self.enter = Linear(inputs, width)
         self.positions = nn.Parameter(0.02 * torch.randn(tokens, width))
         self.blocks = nn.ModuleList(TransformerBlock(width, heads, causal=causal) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
-        self.leave = nn.Linear(width, outputs)
+        self.leave = Linear(width, outputs)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
         self.of_class = nn.Embedding(classes, width) if classes else None
