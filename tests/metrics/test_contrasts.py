@@ -184,7 +184,11 @@ def test_pictures_whose_features_are_kept_are_not_spoilt_again(monkeypatch):
         return Frechet().evaluated(comparison)["frechet"].controls
 
     first = values()
-    monkeypatch.setattr(negatives, "spoilt", None)
+
+    def never(*given):
+        raise AssertionError("spoilt again")
+
+    monkeypatch.setattr(negatives, "spoilt", never)
     assert values() == first
 
 
