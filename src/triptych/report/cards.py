@@ -10,9 +10,9 @@ from triptych.core.statistics import duration, format_number
 from triptych.report import charts
 from triptych.report.axes import AxisVerdict
 from triptych.report.entries import Entry
-from triptych.report.matrix import leading_few, ranked, ranking, short_names
+from triptych.report.matrix import leading_few, ranked, ranking
 from triptych.report.pictures import pictures, real_picture
-from triptych.report.table import Table
+from triptych.report.table import Table, short_names
 
 NUMBERS = 3
 """Numbers below a picture."""
