@@ -34,4 +34,4 @@ def of_real(f: Callable[[Tensor, Tensor], Found], a: Tensor, b: Tensor) -> Found
 def content(x: Tensor) -> str:
     """A digest of the numbers and the shape of a tensor."""
     raw = x.detach().cpu().contiguous().numpy()
-    return f"{raw.dtype}{raw.shape}{hashlib.blake2b(raw, digest_size=16).hexdigest()}"
+    return f"{raw.dtype}{raw.shape}{hashlib.blake2b(raw.data, digest_size=16).hexdigest()}"
