@@ -3,13 +3,16 @@
 import json
 
 import numpy as np
-import onnx
 import pytest
 from fake_runs import make_run, toy_recipe
-from onnx import TensorProto, helper, numpy_helper
 
 from triptych.cli import main
 from triptych.data import load
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 
 def foreign(path, *, latent=4, batch="n", low=-1.0, high=1.0, op="Tanh", outputs=(1, 8, 8)):

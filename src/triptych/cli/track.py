@@ -23,8 +23,8 @@ def track(
     from triptych.run.sinks import trackers
     from triptych.system.console import say
 
-    makers = trackers.by_name(to)
     found = follow.runs_in(runs)
+    makers = trackers.by_name(to)
     if not found or not makers:
         raise UserError("there is nothing to show; give run folders, and --to with the name of a tracker")
     lines = follow.follow(found, makers, lambda text: say(text, stderr=True))
