@@ -165,6 +165,21 @@ def test_what_stands_for_functions_that_graphs_lack_is_those_functions(monkeypat
     assert torch.equal(levels._levels(share), plain[1])
 
 
+def test_a_graph_draws_discrete_codes_one_after_another():
+    model = small(NETWORKS["FSQTransformer"], codes=2, levels=3)
+    content, checked = exported(model, "codes")
+    assert checked["chosen_otherwise"] <= 2
+    noise = torch.randn(50, model.latent, generator=torch.Generator().manual_seed(5))
+    alike = (formats.run_onnx(content)(noise) == latent_space.draw(model, 50, seed=5)).all(1)
+    assert alike.float().mean() > 0.9
+
+
+def test_another_draw_of_discrete_codes_is_found():
+    (graph,) = graphs.graphs_of(small(NETWORKS["FSQTransformer"], codes=2, levels=3), "codes")
+    with pytest.raises(formats.NotExportable, match="makes another example of"):
+        formats.check(graph, lambda noise: graph(noise.flip(1)))
+
+
 @pytest.fixture
 def digits(tmp_path):
     return make_run(tmp_path / "digits", picture_recipe(), points=2, pictures=False).path

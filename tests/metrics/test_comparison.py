@@ -15,6 +15,8 @@ from triptych.metrics.features import extractor, self_trained
 from triptych.metrics.features.extractor import Inception, read_statistics, write_statistics
 from triptych.metrics.frechet import Frechet, FrechetInfinity, frechet_infinity, moments
 from triptych.metrics.two_sample import two_sample
+from triptych.models import latent_space
+from triptych.models.autoencoders import MLPAutoencoder
 
 
 def noise(n, name="noise", seed=0, **kw):
@@ -250,3 +252,24 @@ def test_features_of_one_extractor_alone():
     assert both.only("inception-v3:t") == Extractors(inception=both.inception, digits=digits)
     assert both.only(digits.id) == Extractors(own=digits, digits=digits)
     assert both.only(None) == Extractors(digits=digits)
+
+
+def test_codes_are_made_once_and_fewer_are_the_first_of_more(monkeypatch):
+    data, model = Data("points", torch.randn(100, 2)), MLPAutoencoder(latent=2, width=8).build((2,)).eval()
+    comparison, made, plain = Comparison(data, data, model=model), [], latent_space.encode
+
+    def counted(model, x, **kw):
+        made.append(len(x))
+        return plain(model, x, **kw)
+
+    monkeypatch.setattr(latent_space, "encode", counted)
+    many, z = comparison.codes(50, 0)
+    few, first = comparison.codes(30, 0)
+    assert torch.equal(few.x, many.x[:30])
+    assert torch.equal(first, z[:30])
+    whole, all_of_them = comparison.codes(1000, 0)
+    assert whole is data
+    assert made == [50, 100]
+    for examples, codes in ((few, comparison.codes(30, 0)[1]), (whole, all_of_them)):
+        torch.testing.assert_close(codes, plain(model, examples.x))
+    assert not torch.equal(comparison.codes(30, 1)[1], first)

@@ -176,6 +176,22 @@ def test_controls_stand_beside_the_floor_and_name_what_a_metric_does_not_see():
     assert "ranks" in praise(told)
 
 
+def test_pictures_whose_features_are_kept_are_not_spoilt_again(monkeypatch):
+    def values():
+        comparison = Comparison(
+            drawn(300, fingerprint="f"), drawn(200, 7), extractors=Extractors(own=Brightness()), controls=100
+        )
+        return Frechet().evaluated(comparison)["frechet"].controls
+
+    first = values()
+
+    def never(*given):
+        raise AssertionError("spoilt again")
+
+    monkeypatch.setattr(negatives, "spoilt", never)
+    assert values() == first
+
+
 def test_a_metric_that_takes_blur_for_real_says_so():
     values = Neighbours().evaluated(compared(drawn(200, 7)))
     assert "blurred pictures" in values["precision"].controls["within"]

@@ -5,6 +5,7 @@ import torch
 
 from triptych.core import Data
 from triptych.errors import TooFew
+from triptych.models import code_density
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.code_density import fit_codes, mixture
 from triptych.models.families import codes_of_data
@@ -59,3 +60,51 @@ def test_codes_of_data_have_one_row_an_example() -> None:
         z, y = codes_of_data(model, data, most=200)
         assert z.shape == (200, 3)
         assert y is None
+
+
+def test_a_size_that_is_given_up_would_not_have_been_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    g = torch.Generator().manual_seed(0)
+    one = torch.randn(3000, 6, generator=g, dtype=torch.float64)
+    grid = torch.cartesian_prod(torch.arange(5.0), torch.arange(5.0)).double()
+    many = grid[torch.randint(25, (3000,), generator=g)] + 0.05 * torch.randn(3000, 2, generator=g, dtype=torch.float64)
+    for u in (one, (many - many.mean(0)) / many.std(0)):
+        steps = count_steps(monkeypatch)
+        early = code_density.choose(u)
+        few = len(steps)
+        with monkeypatch.context() as patched:
+            patched.setattr(code_density, "SURE", 1_000)
+            whole = code_density.choose(u)
+        assert len(steps) - few > few
+        assert all(torch.equal(a, b) for a, b in zip(early, whole, strict=True))
+
+
+def count_steps(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Grows with every step of a fit from now on."""
+    steps: list[None] = []
+    plain = code_density.component_log_prob
+
+    def counted(*args):
+        steps.append(None)
+        return plain(*args)
+
+    monkeypatch.setattr(code_density, "component_log_prob", counted)
+    return steps
+
+
+@pytest.mark.parametrize("p", [3, 20, 40])
+def test_sums_of_products_are_those_of_each_component(p: int) -> None:
+    """Up to FEW dimensions they come from one matrix product, above from one for each component."""
+    g = torch.Generator().manual_seed(0)
+    u = torch.randn(200, p, generator=g, dtype=torch.float64)
+    factors = torch.linalg.cholesky(torch.cov(torch.randn(p, 4 * p, generator=g, dtype=torch.float64))).expand(
+        2, -1, -1
+    )
+    centres = torch.randn(2, p, generator=g, dtype=torch.float64)
+    want = [
+        torch.distributions.MultivariateNormal(c, scale_tril=f).log_prob(u)
+        for c, f in zip(centres, factors, strict=True)
+    ]
+    found = code_density.component_log_prob(u, centres, factors)
+    torch.testing.assert_close(found, torch.stack(want, 1))
+    whole = code_density.unfolded(code_density.products(u), p)
+    torch.testing.assert_close(whole, u[:, :, None] * u[:, None])

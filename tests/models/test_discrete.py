@@ -96,8 +96,22 @@ def test_codes_are_drawn_alike_to_the_last_bit_whatever_the_batch(monkeypatch: p
     assert torch.equal(z, model.drawn(n, torch.Generator().manual_seed(1), 1.0))
     k = model.values(z)
     reached = model.predictor(k).exp().cumsum(-1)[..., :-1]
-    u = torch.rand(n, 16, 2, generator=torch.Generator().manual_seed(1))
+    u = torch.special.ndtr(torch.randn(n, model.latent, generator=torch.Generator().manual_seed(1))).view(n, 16, 2)
     assert ((u[..., None] >= reached).sum(-1) == k).float().mean() > 0.998  # the cache gives what a whole pass gives
+
+
+def test_a_loop_with_room_for_all_places_draws_what_a_growing_cache_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plain(one, carry, every):
+        rows = []
+        for at in zip(*every, strict=True):
+            carry, row = one(carry, list(at))
+            rows.append(row)
+        return carry, torch.stack(rows)
+
+    monkeypatch.setattr(discrete, "scan", plain)
+    predictor = made(FSQTransformer(width=8, side=4, codes=3, levels=3, prior_width=8, prior_depth=2)).predictor
+    u = torch.rand(20, 16, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(predictor.scanned(u, 0.9), predictor.generate(u, 0.9))
 
 
 def test_a_low_temperature_draws_the_likeliest_codes() -> None:

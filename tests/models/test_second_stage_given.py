@@ -18,7 +18,7 @@ from triptych.metrics.prior_hole import PriorHole
 from triptych.models import VAEModel, code_density, latent_space, second_stage
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.code_density import OWN, fit_codes
-from triptych.models.families import Codes, CodeSampler
+from triptych.models.code_sampler import Codes, CodeSampler
 from triptych.objectives.autoencoder import AE, VAE
 from triptych.trainer import fit, resume
 

@@ -8,6 +8,7 @@ import pytest
 from triptych.core import Quantity
 from triptych.core.statistics import difference
 from triptych.report.axes import Gate, gate, judge_axes
+from triptych.report.cards import standing
 from triptych.report.entries import Entry
 from triptych.report.table import Table, tables
 from triptych.report.wording import axis_sentence, headline
@@ -177,3 +178,19 @@ def test_a_difference_has_the_interval_of_welch():
     d = difference(a, b)
     low, high = stats.ttest_ind(a, b, equal_var=False).confidence_interval()
     assert (d.value - d.half_width, d.value + d.half_width) == pytest.approx((low, high), rel=1e-6)
+
+
+def test_where_the_best_number_is_not_the_best_recipe_both_cards_say_so():
+    """The mean of one kind of features ranks the cards; what is certain comes from all of them."""
+    made = table(
+        {
+            "a": {"frechet": [8.0, 30.0, 12.0], "frechet_v1": [30.0, 30.1, 30.2], "frechet_pixels": [9.0, 9.1, 9.2]},
+            "b": {"frechet": [17.0, 17.1, 17.2], "frechet_v1": [20.0, 20.1, 20.2], "frechet_pixels": [5.0, 5.1, 5.2]},
+        }
+    )
+    (verdict,) = judge_axes(made)
+    (pair,) = verdict.pairs
+    assert (pair.better, pair.worse, pair.grade) == ("b", "a", "probable")
+    assert standing(verdict, ("a", "b"), "a") == "best number, yet another is probably better"
+    assert standing(verdict, ("a", "b"), "b") == "probably better than the first"
+    assert standing(verdict, ("b", "a"), "a") == "probably behind the first"

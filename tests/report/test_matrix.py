@@ -12,8 +12,8 @@ from triptych.report import charts, facts, write_report
 from triptych.report.axes import judge_axes
 from triptych.report.cards import family, picture_row
 from triptych.report.entries import gather
-from triptych.report.matrix import matrix, ranked, ranking, shade, short_names
-from triptych.report.table import tables
+from triptych.report.matrix import matrix, ranked, ranking, shade
+from triptych.report.table import short_names, tables
 from triptych.system import files
 
 

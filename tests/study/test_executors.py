@@ -26,7 +26,7 @@ from triptych.study.jobs import Job
 from triptych.study.local import Local
 from triptych.study.on_ray import check_answers
 from triptych.study.on_slurm import OnSlurm, gone_from_queue
-from triptych.study.runner import run_study
+from triptych.study.runner import longest_first, run_study
 from triptych.study.slurm import Slurm
 from triptych.study.study import Study
 
@@ -38,6 +38,16 @@ TINY = tuple(
 
 def job(path: Path) -> Job:
     return Job(TINY[0], 0, path, judged=False)
+
+
+def test_of_a_seed_those_begin_first_that_took_longest(tmp_path: Path) -> None:
+    jobs = [Job(TINY[0], seed, tmp_path / f"{name}-seed{seed}") for seed in range(3) for name in ("a", "b", "c")]
+    took: dict[str, float] = {}
+    order = longest_first(jobs, took)
+    begun = [next(order).path.name for _ in range(4)]
+    assert begun == ["a-seed0", "b-seed0", "c-seed0", "a-seed1"]
+    took |= {"a": 5.0, "b": 1.0, "c": 9.0}
+    assert [job.path.name for job in order] == ["c-seed1", "b-seed1", "c-seed2", "a-seed2", "b-seed2"]
 
 
 @pytest.mark.parametrize(

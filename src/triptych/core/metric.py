@@ -19,6 +19,7 @@ from triptych.core.features import Classifier, Extractor, Extractors, Space
 from triptych.core.model import Model, Sampler
 from triptych.core.objective import Objective
 from triptych.core.quantity import Axis, Better, Quantity
+from triptych.core.remembered import of_real
 from triptych.errors import TooFew, UserError
 
 Number = float | tuple[float, float]
@@ -128,6 +129,10 @@ class Comparison(ABC):
         """Two sets of real examples with none in common, as large as `real` and `fake` where that can be."""
 
     @abstractmethod
+    def codes(self, points: int, seed: int) -> tuple[Data, Tensor]:
+        """At most so many of the real examples, and their codes (n, latent) by the model, an encoder; on the CPU."""
+
+    @abstractmethod
     def sides(self, extractor: Extractor) -> tuple[Tensor, Tensor]:
         """Features (n, d), (m, d) of the two sides alone, for what is cheap."""
 
@@ -176,6 +181,8 @@ class Comparison(ABC):
     ) -> dict[str, Value]:
         """`f(real, fake)` on one kind of features, beside `f` on two real sets: the floor.
 
+        Of an f that is a method of the metric the floor is made once for all runs that a process evaluates.
+
         Where `f` has too few examples the value is None and the note says so; `TooFew` where not even the floor's
         sets tell what the values would be called. `controlled`: also on the negative controls, as `controls_of` has it.
         """
@@ -183,7 +190,7 @@ class Comparison(ABC):
         note = "; ".join(filter(None, [note, e.note]))
         floors: Mapping[str, Number]
         try:
-            floors = f(space.floor_a[of], space.floor_b[of])
+            floors = of_real(f, space.floor_a[of], space.floor_b[of])
         except TooFew:
             floors = {}
         if bad := self.non_finite_samples:

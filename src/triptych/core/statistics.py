@@ -5,6 +5,7 @@ Plain floats, no dependency. Every test is two-sided.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -154,6 +155,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return out
 
 
+@functools.cache
 def student(freedom: float, confidence: float = 0.95) -> float:
     """The t with P(|T| ≤ t) = `confidence` for Student's T, by bisection on `two_sided`."""
     low, high = 0.0, 1e3

@@ -16,10 +16,10 @@ class Transport:
     """numbers of N(0, 1) that one code takes"""
     codes: Callable[[Tensor, Tensor | None], Tensor]
     """noise (n, takes), and what the n examples are conditioned on, to codes (n, latent); can be traced"""
-    stands_in: bool = False
-    """whether it draws from a Gaussian in place of the prior, which is in no graph"""
+    chooses: bool = False
+    """whether noise chooses among values, one after another: where rounding decides for another, all after it differ"""
 
 
-def affine(mean: Tensor, root: Tensor, *, stands_in: bool = False) -> Transport:
+def affine(mean: Tensor, root: Tensor) -> Transport:
     """mean + R ε with mean (latent,), R (latent, latent) and ε ~ N(0, I)."""
-    return Transport(len(mean), lambda noise, y: mean + noise @ root.T, stands_in)
+    return Transport(len(mean), lambda noise, y: mean + noise @ root.T)

@@ -17,7 +17,7 @@ from triptych.data import find
 from triptych.errors import UserError
 from triptych.export.formats import NotExportable
 from triptych.export.graphs import Graph, PartName, graphs_of
-from triptych.export.of_run import STANDS_IN, Precision, describe, kept_whole, written
+from triptych.export.of_run import Precision, describe, kept_whole, written
 from triptych.figures import planes, tiles
 from triptych.models import latent_space
 from triptych.run import data as run_data
@@ -85,74 +85,59 @@ def embed(
     )
     graphs = {graph.name: graph for graph in graphs_of(model)}
     announce(f"exporting {title}")
-    if (how := model.transport()) is not None and how.stands_in:
-        announce(f"{title}: {STANDS_IN}")
-    add_frames(made, name, run, graphs, precision, announce)
+    packer = Packer(made, precision, announce)
+    add_frames(packer, name, run, graphs)
     if images and "encode" in graphs:
-        made.about["encode"] = add(made, f"{name}-encode", graphs["encode"], precision, about, announce)
+        made.about["encode"] = packer.add(f"{name}-encode", graphs["encode"], about)
     field_of: PartName = "log_prob" if "log_prob" in graphs else "critic"
     if not images and field_of in graphs:
-        graph = add(made, f"{name}-field", graphs[field_of], precision, about, announce)
+        graph = packer.add(f"{name}-field", graphs[field_of], about)
         made.about["field"] = graph and {"graph": graph, "density": field_of == "log_prob"}
     add_training(made, name, run, model, training, announce)
     return made
 
 
-def put(
-    made: Embedded,
-    name: str,
-    graph: Graph,
-    precision: Precision,
-    about: dict[str, Any],
-    announce: Callable[[str], None],
-) -> str:
-    """Put one graph into the page; its name there. NotExportable where it cannot be exported."""
-    made.parts[name], checked = written(graph, "onnx", precision, about)
-    if (kept := kept_whole(graph, checked, precision)) is not None:
-        announce(f"{made.about['name']}: {kept}")
-    return name
+@dataclass(frozen=True)
+class Packer:
+    """Puts graphs into what the page carries of a model, and tells what is left out."""
+
+    made: Embedded
+    precision: Precision
+    announce: Callable[[str], None]
+
+    def put(self, name: str, graph: Graph, about: dict[str, Any]) -> str:
+        """Put one graph into the page; its name there. NotExportable where it cannot be exported."""
+        self.made.parts[name], checked = written(graph, "onnx", self.precision, about)
+        if (kept := kept_whole(graph, checked, self.precision)) is not None:
+            self.announce(f"{self.made.about['name']}: {kept}")
+        return name
+
+    def add(self, name: str, graph: Graph, about: dict[str, Any]) -> str | None:
+        """As `put` of what the page can do without; None where it cannot be exported, which is announced."""
+        try:
+            return self.put(name, graph, about)
+        except NotExportable as e:
+            self.announce(f"left out: {e}")
+            return None
 
 
-def add(
-    made: Embedded,
-    name: str,
-    graph: Graph,
-    precision: Precision,
-    about: dict[str, Any],
-    announce: Callable[[str], None],
-) -> str | None:
-    """As `put` of what the page can do without; None where it cannot be exported, which is announced."""
-    try:
-        return put(made, name, graph, precision, about, announce)
-    except NotExportable as e:
-        announce(f"left out: {e}")
-        return None
-
-
-def add_frames(
-    made: Embedded,
-    name: str,
-    run: Run,
-    last: Mapping[str, Graph],
-    precision: Precision,
-    announce: Callable[[str], None],
-) -> None:
+def add_frames(packer: Packer, name: str, run: Run, last: Mapping[str, Graph]) -> None:
     """What decodes and what draws codes, and before it those of the checkpoints that the run was asked to keep."""
     saved = run.checkpoints() or [run.status["images"]]  # a run that was given away has weights alone
     usual = Train.__dataclass_fields__["keep"].default
     kept = saved[-1:] if run.recipe.train.keep == usual else saved
     if len(kept) > FRAMES:
-        announce(f"{made.about['name']} kept {len(kept)} checkpoints; {FRAMES} of them are in the page")
+        packer.announce(f"{packer.made.about['name']} kept {len(kept)} checkpoints; {FRAMES} of them are in the page")
         kept = [kept[round(i * (len(kept) - 1) / (FRAMES - 1))] for i in range(FRAMES)]
     for images in kept:
         here = images == kept[-1]
         graphs = last if here else {graph.name: graph for graph in graphs_of(run.load_at(images, "cpu"))}
         of = name if here else f"{name}-at-{images}"
-        about = describe(run, graphs["decode"].model, precision) | {"images": images}
-        frame = {"images": images, "graph": put(made, f"{of}-decode", graphs["decode"], precision, about, announce)}
+        about = describe(run, graphs["decode"].model, packer.precision) | {"images": images}
+        frame = {"images": images, "graph": packer.put(f"{of}-decode", graphs["decode"], about)}
         if "codes" in graphs:
-            frame |= codes_of(graphs["codes"], put(made, f"{of}-codes", graphs["codes"], precision, about, announce))
-        made.about["frames"].append(frame)
+            frame |= codes_of(graphs["codes"], packer.put(f"{of}-codes", graphs["codes"], about))
+        packer.made.about["frames"].append(frame)
 
 
 def codes_of(graph: Graph, name: str) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from triptych.errors import UserError
 from triptych.explore.classes import labels_asked, numbers_given
 from triptych.explore.output import BatchNorm, check_target, opened, shows_data, train_data, usual, write_examples
 from triptych.models import code_density, latent_space
-from triptych.models.families import Autoencoder, Codes, codes_of_data
+from triptych.models.code_sampler import Codes
+from triptych.models.families import Autoencoder, codes_of_data
 from triptych.models.flows.continuous import choose_guidance
 from triptych.models.second_stage import FlowOfCodes
 from triptych.run.folder import Which

@@ -28,7 +28,6 @@ Format = Literal["onnx", "safetensors", "torch-export"]
 Precision = Literal["fp32", "fp16"]
 FORMAT = 1
 """Of export.json."""
-STANDS_IN = "the prior of this model has no graph; the files know one Gaussian of its codes"
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,6 @@ def write_export(
         raise UserError(f"{folder} is a file; give --out a folder")
     about = describe(found, model, precision)
     notes: list[str] = []
-    if isinstance(model, Latent) and (how := model.transport()) is not None and how.stands_in:
-        notes.append(STANDS_IN)
     contents: dict[str, bytes] = {}
     parts: dict[str, Any] = {}
     if format == "safetensors":

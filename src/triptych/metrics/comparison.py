@@ -13,14 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from triptych.core import Data, Space, Value, metric
+from triptych.core import Data, Encoder, Space, Value, metric
 from triptych.core.data import InParts
 from triptych.core.features import Classifier, Extractor
 from triptych.core.metric import Number, first
+from triptych.core.model import conditions_of
+from triptych.core.remembered import of_real
 from triptych.errors import TooFew
-from triptych.metrics.features.extractor import Identity, extract
+from triptych.metrics.features.extractor import Identity, extract, kept
 from triptych.metrics.features.self_trained import Offline
 from triptych.metrics.negatives import SPOILT, controls
+from triptych.models import latent_space
 from triptych.system.progress import Count as Progress
 
 
@@ -37,6 +40,7 @@ class Comparison(metric.Comparison):
     """pictures of another set, as one of the controls"""
     progress: Callable[[str], Progress] | None = None
     _sides: dict[Extractor, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
+    _codes: dict[int | None, Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def floor_sides(self) -> tuple[Data, Data]:
@@ -90,7 +94,12 @@ class Comparison(metric.Comparison):
         bar = self.progress("negative controls") if self.progress is not None else None
         of = pick(self.real, self._control_rows[1], "controls")
         for i, control in enumerate(controls(of, self.strangers, self.seed)):
-            made[control.name] = {e: extract(e, control)["features"] for e in extractors}
+            found = {e: kept(e, control.fingerprint, len(of)) for e in extractors}
+            if None in found.values():
+                x = control.pictures()
+                data = dataclasses.replace(of, x=x, labels=None, factors={}, fingerprint=control.fingerprint)
+                found = {e: extract(e, data) for e in extractors}
+            made[control.name] = {e: features["features"] for e, features in found.items() if features is not None}
             if bar is not None:
                 bar(i + 1, len(SPOILT) + 2)
         return made
@@ -105,10 +114,11 @@ class Comparison(metric.Comparison):
             return {}
         against, of, drawn = self._control_rows
         real = space.real["features"]
-        sides = {"floor": real[of], "samples": space.fake["features"][drawn]}
+        sides = {"floor": real[of]}
         sides |= {name: features[space.extractor] for name, features in self._controls.items()}
         try:
-            found = {name: f(real[against], side) for name, side in sides.items()}
+            found = {name: of_real(f, real[against], side) for name, side in sides.items()}
+            found["samples"] = f(real[against], space.fake["features"][drawn])
         except TooFew:
             return {}
         told: dict[str, dict[str, Any]] = {}
@@ -126,6 +136,18 @@ class Comparison(metric.Comparison):
                 extract(extractor, self.fake)["features"],
             )
         return self._sides[extractor]
+
+    def codes(self, points: int, seed: int) -> tuple[Data, Tensor]:
+        """At most so many of the real examples, and their codes (n, latent), on the CPU, made once for all metrics."""
+        data = subset(self.real, points, seed)
+        order = None if data is self.real else seed  # else shuffled: fewer are then the first of more
+        known = self._codes.get(order)
+        if known is None or len(known) < len(data):
+            assert isinstance(self.model, Encoder)
+            x = data.x.float() / 255 if self.is_images else data.x.float()
+            known = latent_space.encode(self.model, x, y=conditions_of(self.model, data))
+            self._codes[order] = known
+        return data, known[: len(data)]
 
     @property
     def classifier(self) -> Classifier | None:

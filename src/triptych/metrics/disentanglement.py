@@ -15,12 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.core import Comparison, Encoder, Metric, Quantity, Value
-from triptych.core.model import conditions_of
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
-from triptych.metrics.comparison import counted, subset
+from triptych.metrics.comparison import counted
 from triptych.metrics.linear_models import chosen_lasso, linear_accuracy, standard
-from triptych.models import latent_space
 
 BINS = 20
 Factors = Mapping[str, Tensor]
@@ -254,10 +252,8 @@ class Disentanglement(Metric):
         return "" if len(varied) > 1 else f"{comparison.real.name} has no known factors of variation"
 
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
-        data = subset(comparison.real, self.points, self.seed)
+        data, codes = comparison.codes(self.points, self.seed)
         varied = sum(len(v.unique()) > 1 for v in data.factors.values())
-        assert isinstance(comparison.model, Encoder)
-        codes = encoded(comparison.model, data.x, y=conditions_of(comparison.model, data))
         shuffled = codes[torch.randperm(len(codes), generator=torch.Generator().manual_seed(self.seed))]
         got, chance = self.scores(codes, data.factors), self.scores(shuffled, data.factors)
         notes = {"mig": f"histograms of {BINS} bins; ", "dci_informativeness": "1 - RMSE/σ; "}
@@ -279,10 +275,3 @@ class Disentanglement(Metric):
             "sap": sap(codes, factors),
             "beta_vae_score": beta_vae_score(codes, factors, seed=self.seed),
         }
-
-
-@torch.no_grad()
-def encoded(model: Encoder, x: Tensor, batch: int = 256, y: Tensor | None = None) -> Tensor:
-    """Codes (n, latent) of uint8 images or vectors, on the CPU; of a model with classes or numbers given these, y."""
-    public = x.float() / 255 if x.dtype == torch.uint8 else x.float()
-    return latent_space.encode(model, public, batch, y)

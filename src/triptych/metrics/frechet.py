@@ -144,10 +144,11 @@ class Frechet(Metric):
             note = f"{n} examples for {d} dimensions: strongly biased" if n < d else ""
             if note:
                 comparison.warn(f"{space.extractor.name('frechet')}: {note}; prefer {space.extractor.name('kernel')}")
-            found |= comparison.measure(
-                lambda x, y: {"frechet": frechet_from_features(x, y)}, space, note=note, controlled=True
-            )
+            found |= comparison.measure(self.distance, space, note=note, controlled=True)
         return found
+
+    def distance(self, x: Tensor, y: Tensor) -> dict[str, float]:
+        return {"frechet": frechet_from_features(x, y)}
 
     def along(self, comparison: Comparison) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -263,4 +264,7 @@ class PixelFrechet(Metric):
         ]
         pca = Pixels(f"pixels-pca{q}:{comparison.real.fingerprint[:12]}", "none", "float32", Extractor.note)
         space = Space(pca, *({"features": s} for s in sets))
-        return comparison.measure(lambda x, y: {"frechet": frechet_from_features(x, y)}, space, seed=0)
+        return comparison.measure(self.distance, space, seed=0)
+
+    def distance(self, x: Tensor, y: Tensor) -> dict[str, float]:
+        return {"frechet": frechet_from_features(x, y)}

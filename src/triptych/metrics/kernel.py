@@ -147,7 +147,7 @@ class Kernel(Metric):
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
         for space in comparison.spaces:
-            found |= comparison.measure(lambda x, y: {"kernel": kernel_statistics(x, y)}, space, controlled=True)
+            found |= comparison.measure(self.statistics, space, controlled=True)
             if isinstance(space.extractor, Inception) and min(len(comparison.real), len(comparison.fake)) >= self.size:
                 note = f"{self.subsets} subsets of {self.size:,}; se: their spread"
                 found |= comparison.measure(self.over_subsets, space, seed=self.seed, note=note)
@@ -158,6 +158,9 @@ class Kernel(Metric):
         for e in comparison.extractors.of_features:
             found |= comparison.number(e.name("kernel"), kernel_distance, *comparison.sides(e))
         return found
+
+    def statistics(self, x: Tensor, y: Tensor) -> dict[str, tuple[float, float]]:
+        return {"kernel": kernel_statistics(x, y)}
 
     def over_subsets(self, x: Tensor, y: Tensor) -> dict[str, tuple[float, float]]:
         return {"kernel_subsets": kernel_distance_subsets(x, y, self.subsets, self.size, self.seed)}

@@ -5,8 +5,9 @@ No model makes them, and nobody would take them for good samples: a metric that 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -29,23 +30,37 @@ DRAWN = "drawn ellipses"
 """The strangers where no other set is at hand."""
 
 
-def controls(real: Data, strangers: Data | None, seed: int) -> Iterator[Data]:
-    """Sets as large as `real`, one at a time, each with the control's name and a fingerprint where `real` has one."""
+@dataclass(frozen=True)
+class Control:
+    """One set of spoilt pictures, as large as that which it is made of."""
+
+    name: str
+    fingerprint: str
+    """empty where the real set has none"""
+    pictures: Callable[[], Tensor]
+    """makes them, bytes (n, c, h, w): which is not needed where features of them are kept"""
+
+
+def controls(real: Data, strangers: Data | None, seed: int) -> Iterator[Control]:
+    """Sets as large as `real`, by name."""
+
+    def control(name: str, of: Data, pictures: Callable[[], Tensor]) -> Control:
+        return Control(name, f"{of.fingerprint}/{name}:{seed}" if of.fingerprint else "", pictures)
+
     for name, spoil in SPOILT.items():
-        g = torch.Generator().manual_seed(seed)
-        parts = [to_bytes(spoil(x.float() / 255, g)) for x in real.x.split(PART)]
-        yield spoilt(real, name, torch.cat(parts), seed)
-    yield spoilt(real, REPEATED, real.x[:1].expand_as(real.x).contiguous(), seed)
+        yield control(name, real, partial(spoilt, real.x, spoil, seed))
+    yield control(REPEATED, real, lambda: real.x[:1].expand_as(real.x).contiguous())
     if strangers is not None:
         rows = torch.arange(len(real)) % len(strangers)
-        yield spoilt(strangers, STRANGERS.format(strangers.name), strangers.x[rows], seed)
+        yield control(STRANGERS.format(strangers.name), strangers, lambda: strangers.x[rows])
     else:
-        yield spoilt(real, DRAWN, ellipses(len(real), real.shape, seed), seed)
+        yield control(DRAWN, real, lambda: ellipses(len(real), real.shape, seed))
 
 
-def spoilt(real: Data, name: str, x: Tensor, seed: int) -> Data:
-    mark = f"{real.fingerprint}/{name}:{seed}" if real.fingerprint else ""
-    return dataclasses.replace(real, name=name, x=x, labels=None, factors={}, fingerprint=mark)
+def spoilt(x: Tensor, spoil: Spoil, seed: int) -> Tensor:
+    """Bytes (n, c, h, w) of pictures x that were spoilt, a part at a time."""
+    g = torch.Generator().manual_seed(seed)
+    return torch.cat([to_bytes(spoil(part.float() / 255, g)) for part in x.split(PART)])
 
 
 def ellipses(n: int, shape: tuple[int, ...], seed: int) -> Tensor:

@@ -156,8 +156,11 @@ class Neighbours(Metric):
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
         found: dict[str, Value] = {}
         for space in comparison.spaces:
-            found |= comparison.measure(lambda x, y: prdc(x, y, self.k), space, note=f"k = {self.k}", controlled=True)
+            found |= comparison.measure(self.four, space, note=f"k = {self.k}", controlled=True)
         return found
+
+    def four(self, x: Tensor, y: Tensor) -> dict[str, float]:
+        return prdc(x, y, self.k)
 
     def along(self, comparison: Comparison) -> dict[str, float]:
         found: dict[str, float] = {}

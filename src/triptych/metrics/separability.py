@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Encoder, Latent, Metric, Quantity, Value
-from triptych.core.model import conditions_of
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
-from triptych.metrics.comparison import counted, subset
-from triptych.metrics.disentanglement import discrete, encoded, entropy
+from triptych.metrics.comparison import counted
+from triptych.metrics.disentanglement import discrete, entropy
 from triptych.metrics.linear_models import linear_accuracy, logistic
 
 
@@ -85,9 +84,9 @@ class Separability(Metric):
     def __call__(self, comparison: Comparison) -> dict[str, Value]:
         model = comparison.model
         if isinstance(model, Encoder):
-            data = subset(comparison.real, self.points, self.seed)
+            data, codes = comparison.codes(self.points, self.seed)
             assert data.labels is not None
-            codes, labels = encoded(model, data.x, y=conditions_of(model, data)), data.labels
+            labels = data.labels
             note = "codes of real examples"
         else:
             assert isinstance(model, Latent)

@@ -13,7 +13,8 @@ from triptych.core import Shape
 from triptych.core.model import ConditionalSpec
 from triptych.core.search import Among
 from triptych.errors import UserError
-from triptych.models.families import AEModel, Autoencoder, Codes, VAEModel
+from triptych.models.code_sampler import Codes
+from triptych.models.families import AEModel, Autoencoder, VAEModel
 from triptych.models.layers.conditional import appended, width_of
 from triptych.models.layers.conv import PlainDown, PlainUp
 from triptych.models.layers.data_init import SubtractMean

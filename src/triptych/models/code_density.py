@@ -26,6 +26,8 @@ TINY = 1e-12
 """Standard deviation along an axis below which all codes are taken to lie in a plane."""
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Numbers of components that `choose` tries."""
+SURE = 8
+"""Steps of a fit after which each raises the likelihood by less than the one before, but for small ups and downs."""
 OWN = 5
 """Codes for each of the leading dimensions from which on a class has a shape of its own."""
 Mixture = tuple[Tensor, Tensor, Tensor]
@@ -242,28 +244,38 @@ def choose(u: Tensor, seed: int = 0, ridge: float = 1e-3, most: int = max(SIZES)
     """Weights, centres and factors of the mixture of whitened u (n, p) with the lowest BIC = q ln n − 2 log L.
 
     q counts free numbers: k (1 + p + p (p + 1) / 2) − 1. All of `SIZES` are tried: of a grid two may be
-    no better than one, and 32 far better. Source: Schwarz 1978, "Estimating the Dimension of a Model".
+    no better than one, and 32 far better. A size is given up where it will not be the best. Source: Schwarz 1978,
+    "Estimating the Dimension of a Model".
     """
     n, p = u.shape
     best, lowest = one_gaussian(p), math.inf
     for k in SIZES:
         if 2 * k > n or k > most:
             break
-        *found, log_p = mixture(u, k, seed, most=60, tolerance=1e-3, ridge=ridge)
-        bic = (k * (1 + p + p * (p + 1) / 2) - 1) * math.log(n) - 2 * log_p.sum().item()
+        penalty = (k * (1 + p + p * (p + 1) / 2) - 1) * math.log(n)
+        least = (penalty - lowest) / (2 * n)
+        *found, log_p = mixture(u, k, seed, most=60, tolerance=1e-3, ridge=ridge, least=least)
+        bic = penalty - 2 * log_p.sum().item()
         if bic < lowest:
             best, lowest = (found[0], found[1], found[2]), bic
     return best
 
 
 def mixture(
-    u: Tensor, components: int, seed: int = 0, most: int = 200, tolerance: float = 1e-4, ridge: float = 1e-3
+    u: Tensor,
+    components: int,
+    seed: int = 0,
+    most: int = 200,
+    tolerance: float = 1e-4,
+    ridge: float = 1e-3,
+    least: float = -math.inf,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Expectation-maximisation of a full-covariance mixture of Gaussians on whitened u (n, p), float64.
 
     Returns weights (k,), centres (k, p), lower factors (k, p, p) and the log density of each u (n,). Starts at
     k-means++ centres (Arthur & Vassilvitskii 2007); ends when the mean log-likelihood rises by less than
-    `tolerance`. `ridge` is added to each variance, which is 1 in u overall, so no component can close on one point.
+    `tolerance`, or where after `SURE` of the `most` steps the rest, each raising it by as much as the last, would not
+    reach `least`. `ridge` is added to each variance, which is 1 in u overall, so no component can close on one point.
     """
     (n, p), g = u.shape, torch.Generator().manual_seed(seed)
     chosen = [int(torch.randint(n, (1,), generator=g))]
@@ -276,17 +288,18 @@ def mixture(
     factors = torch.eye(p, dtype=u.dtype).repeat(components, 1, 1)
     before = -math.inf
     squares = products(u) if p <= FEW else None
-    for _ in range(most):
+    for step in range(most):
         log_joint = component_log_prob(u, centres, factors, squares) + weights.log()
         log_p = torch.logsumexp(log_joint, 1)
-        if log_p.mean().item() - before < tolerance:
+        reached = log_p.mean().item()
+        gain, before = reached - before, reached
+        if gain < tolerance or (step >= SURE and reached + (most - step) * gain < least):
             break
-        before = log_p.mean().item()
         share = (log_joint - log_p[:, None]).exp()
         mass = share.sum(0).clamp_min(1e-9)
         weights, centres = mass / mass.sum(), share.T @ u / mass[:, None]
         if squares is not None:
-            cov = (share.T @ squares / mass[:, None]).view(-1, p, p) - centres[:, :, None] * centres[:, None]
+            cov = unfolded(share.T @ squares / mass[:, None], p) - centres[:, :, None] * centres[:, None]
         else:
             cov = torch.stack(
                 [(s[:, None] * (u - c)).T @ (u - c) / m for s, c, m in zip(share.T, centres, mass, strict=True)]
@@ -308,14 +321,28 @@ def component_log_prob(u: Tensor, centres: Tensor, factors: Tensor, squares: Ten
         linear = (precision @ centres[:, :, None])[:, :, 0]
         constant = constant - 0.5 * (linear * centres).sum(1)
         squares = products(u) if squares is None else squares
-        return u @ linear.T - 0.5 * squares @ precision.flatten(1).T + constant
+        return u @ linear.T - 0.5 * squares @ folded(precision).T + constant
     white = [((u - centre) @ root.T).square().sum(1) for centre, root in zip(centres, inverse, strict=True)]
     return constant - 0.5 * torch.stack(white, 1)
 
 
 def products(u: Tensor) -> Tensor:
-    """u uᵀ of each row of u (n, p), (n, p²): with it, sums over a few dimensions are one matrix product."""
-    return (u[:, :, None] * u[:, None]).flatten(1)
+    """u_i u_j, i ≤ j, of each row of u (n, p), (n, p (p + 1) / 2): sums over few dimensions are one matrix product."""
+    return torch.cat([u[:, i, None] * u[:, i:] for i in range(u.shape[1])], 1)
+
+
+def folded(a: Tensor) -> Tensor:
+    """Symmetric a (k, p, p) as (k, p (p + 1) / 2): its product with `products(u)` is uᵀ a u."""
+    i, j = torch.triu_indices(*a.shape[1:], device=a.device)
+    return a[:, i, j] * torch.where(i == j, 1, 2)
+
+
+def unfolded(sums: Tensor, p: int) -> Tensor:
+    """Sums (k, p (p + 1) / 2) over rows of `products` as the symmetric matrices (k, p, p) that they are."""
+    i, j = torch.triu_indices(p, p, device=sums.device)
+    whole = sums.new_empty(len(sums), p, p)
+    whole[:, i, j] = whole[:, j, i] = sums
+    return whole
 
 
 def said(few: int, classes: int) -> str:

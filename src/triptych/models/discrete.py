@@ -13,13 +13,14 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._higher_order_ops import scan
 
 from triptych.core import ModelSpec, Shape, to_inner
 from triptych.core.checks import check_examples
 from triptych.core.labels import Asked
 from triptych.core.model import decoded
 from triptych.core.share import draw
-from triptych.core.transport import Transport, affine
+from triptych.core.transport import Transport
 from triptych.errors import UserError
 from triptych.models.autoencoders import Residual
 from triptych.models.flows.autoregressive import MaskedLinear
@@ -63,23 +64,45 @@ class CodePredictor(nn.Module):
 
     def generate(self, u: Tensor, temperature: float = 1.0) -> Tensor:
         """Codes (n, T, d) for uniform numbers u of that shape, by the inverse of each distribution function."""
+        if torch.compiler.is_compiling():
+            return self.scanned(u, temperature)
         cache: Cache = []
         token = u.new_zeros(len(u), 1, self.numbers * self.levels, dtype=self.leave.dtype)
         rows = []
         for i in range(u.shape[1]):
             h, cache = self.trunk.after(token, i, cache)
-            token, row = torch.zeros_like(token), []
-            for j in range(self.numbers):
-                units = slice(j * UNITS, (j + 1) * UNITS)
-                weight, bias = self.own.weight[units, : j * self.levels], self.own.bias[units]
-                own = F.linear(token[:, 0, : j * self.levels], weight, bias)
-                logits = F.silu(h[:, 0, units] + own) @ self.leave[j] / temperature
-                reached = logits.float().softmax(-1).cumsum(-1)[:, :-1]
-                k = (u[:, i, j, None] >= reached).sum(-1)
-                token[:, 0, j * self.levels : (j + 1) * self.levels] = F.one_hot(k, self.levels).to(token.dtype)
-                row.append(k)
-            rows.append(torch.stack(row, 1))
+            token, k = self.place(h[:, 0], u[:, i], temperature)
+            rows.append(k)
         return torch.stack(rows, 1)
+
+    def place(self, h: Tensor, u: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """One place: its token (n, 1, d · levels) and codes (n, d), for what the trunk says of it (n, d · units)."""
+        seen, row = h.new_zeros(h.shape[0], 0), []
+        for j in range(self.numbers):
+            units = slice(j * UNITS, (j + 1) * UNITS)
+            weight, bias = self.own.weight[units, : j * self.levels], self.own.bias[units]
+            own = F.linear(seen, weight, bias) if j else bias
+            logits = F.silu(h[:, units] + own) @ self.leave[j] / temperature
+            reached = logits.float().softmax(-1).cumsum(-1)[:, :-1]
+            k = (u[:, j, None] >= reached).sum(-1)
+            seen = torch.cat([seen, F.one_hot(k, self.levels).to(seen.dtype)], 1)
+            row.append(k)
+        return seen[:, None], torch.stack(row, 1)
+
+    def scanned(self, u: Tensor, temperature: float) -> Tensor:
+        """`generate` in a graph for other programs: one place as the body of a loop, whose cache has room for all."""
+        tokens, now = u.shape[1], torch.eye(u.shape[1], dtype=torch.bool, device=u.device)
+        until = torch.ones_like(now).tril()
+        token = u.new_zeros(u.shape[0], 1, self.numbers * self.levels)
+
+        def one(carry: list[Tensor], at: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+            h, keys, values = self.trunk.among(carry[0], at[1], at[2], at[3], carry[1], carry[2])
+            token, k = self.place(h[:, 0], at[0], temperature)
+            return [token, keys, values], k
+
+        empty = self.trunk.room(u.shape[0], tokens)
+        every = [u.transpose(0, 1), self.trunk.positions, now, until]
+        return scan(one, [token, empty, empty.clone()], every)[1].transpose(0, 1)
 
 
 def spread(codes: int) -> nn.GroupNorm:
@@ -157,10 +180,14 @@ class DiscreteAutoencoder(Observed, TwoStages):
     @torch.no_grad()
     def drawn(self, n: int, generator: torch.Generator | None, temperature: float) -> Tensor:
         """`prior`, with logits divided by the temperature."""
-        d, tokens = self.grid[0], self.grid[1] * self.grid[2]
         where = self.device if generator is None else generator.device
-        u = draw(lambda n: torch.rand(n, tokens, d, generator=generator, device=where), n).to(self.device)
-        k = torch.cat([self.predictor.generate(part, temperature) for part in u.split(CHUNK)])
+        noise = draw(lambda n: torch.randn(n, self.latent, generator=generator, device=where), n).to(self.device)
+        return torch.cat([self.chosen(part, temperature) for part in noise.split(CHUNK)])
+
+    def chosen(self, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        """Codes (n, latent) that noise (n, latent) ~ N(0, I) chooses: place by place, each number by its share Φ."""
+        u = torch.special.ndtr(noise).unflatten(1, (self.grid[1] * self.grid[2], self.grid[0]))
+        k = self.predictor.generate(u, temperature)
         return (k.transpose(1, 2).flatten(1) * (2 / (self.levels - 1)) - 1).to(self.code_mean.dtype)
 
     def prior_moments(self) -> tuple[Tensor, Tensor]:
@@ -168,8 +195,7 @@ class DiscreteAutoencoder(Observed, TwoStages):
         return self.code_mean.cpu(), self.code_var.sqrt().cpu()
 
     def transport(self) -> Transport:
-        """Of a Gaussian of the codes: the predictor is in no graph."""
-        return affine(self.code_mean, torch.diag(self.code_var.sqrt()), stands_in=True)
+        return Transport(self.latent, lambda noise, y: self.chosen(noise), chooses=True)
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` divides the predictor's logits."""

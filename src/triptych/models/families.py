@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +13,18 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from triptych.core import Conditional, Data, Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
-from triptych.core.labels import Asked, Numbers, given, is_given, labels_at_hand
+from triptych.core.labels import Asked, given, is_given
 from triptych.core.model import Cost, conditions_of, decoded
 from triptych.core.share import draw, normal_like, uniform_like
 from triptych.core.transport import Transport, affine
 from triptych.errors import UserError
+from triptych.models.code_sampler import CodeSampler
 from triptych.models.layers.bijections import Convolutions, Transform
 from triptych.models.layers.transformer import TokenTransformer
 from triptych.models.observed import Inferring, Observed, Scale
 
 PARAMETERS, TENSORS = 2**30, 10_000
 """Most parameters of a model (4 GiB in float32), and most tensors that hold them."""
-Codes = Literal["prior", "gaussian", "mixture", "flow"]
-"""What samples are decoded from: the prior, or a density fitted to the codes of the training examples."""
 CODES = 20_000, 5_000
 """Training examples whose codes a second stage is fitted to, and held-out ones that it is judged on."""
 ORDINARY = 2**26
@@ -194,51 +191,6 @@ def over_classes(model: Conditional, log_p: Callable[[], Tensor]) -> Tensor:
             parts.append(log_p())
     found = torch.stack(parts, 1)
     return (found + model.frequencies.log().to(found)).logsumexp(1)
-
-
-class CodeSampler(nn.Module, ABC):
-    """Abstract base: a density of codes, fitted once the networks are trained. See `second_stage.py`.
-
-    With classes, or `Numbers`, it is one given these: it is called inside `given(y)`, as networks are.
-    """
-
-    fitted: Tensor
-    """() bool: whether it was fitted to the codes that the networks give now"""
-    few: int = 0
-    """how many classes had too few codes in the last fit for a shape of their own"""
-
-    def __init__(self, classes: int = 0) -> None:
-        super().__init__()
-        self.numbers = int(classes) if isinstance(classes, Numbers) else 0
-        self.classes = classes - self.numbers
-        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
-
-    def fit(self, z: Tensor, seed: int) -> None:
-        """Learn from codes z (n, latent), and draw them from then on."""
-        self.learn(z, seed)
-        self.fitted.fill_(True)
-
-    def at_hand(self, n: int) -> Tensor | None:
-        """What n codes are given, as `labels_at_hand`; None of a density that is given nothing."""
-        return labels_at_hand(n) if self.classes or self.numbers else None
-
-    @abstractmethod
-    def learn(self, z: Tensor, seed: int) -> None:
-        """What `fit` does."""
-
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """n codes, (n, latent): what `transport` makes of noise."""
-        how = self.transport()
-        noise = torch.randn(n, how.takes, generator=generator, device=generator.device)
-        return how.codes(noise.to(self.fitted.device), None)
-
-    @abstractmethod
-    def log_prob(self, z: Tensor) -> Tensor:
-        """Nats per code, (n,) float64."""
-
-    @abstractmethod
-    def transport(self) -> Transport:
-        """How noise becomes codes, inside `given` where there are classes or numbers."""
 
 
 class Autoencoder(Observed):

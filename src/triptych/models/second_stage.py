@@ -17,7 +17,7 @@ from triptych.core.labels import given
 from triptych.core.transport import Transport
 from triptych.errors import UserError
 from triptych.models.code_density import LEADING, SIZES, CodeDensity, fit_codes, principal, whitened
-from triptych.models.families import Codes, CodeSampler
+from triptych.models.code_sampler import Codes, CodeSampler
 from triptych.models.flows.coupling import NSF
 from triptych.models.layers.bijections import DataInitialised
 

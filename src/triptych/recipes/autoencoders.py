@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from triptych.core import DataSpec, Recipe, Train
 from triptych.models.autoencoders import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
-from triptych.models.families import Codes
+from triptych.models.code_sampler import Codes
 from triptych.models.observed import Scale
 from triptych.objectives.autoencoder import AE, IWAE, VAE
 

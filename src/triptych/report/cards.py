@@ -10,9 +10,9 @@ from triptych.core.statistics import duration, format_number
 from triptych.report import charts
 from triptych.report.axes import AxisVerdict
 from triptych.report.entries import Entry
-from triptych.report.matrix import leading_few, ranked, ranking, short_names
+from triptych.report.matrix import leading_few, ranked, ranking
 from triptych.report.pictures import pictures, real_picture
-from triptych.report.table import Table
+from triptych.report.table import Table, short_names
 
 NUMBERS = 3
 """Numbers below a picture."""
@@ -85,6 +85,10 @@ def family(entry: Entry) -> str:
     return next((name for player, name in FAMILIES.items() if player in players), "")
 
 
+SURE = {"clear": "clearly", "probable": "probably"}
+"""What is said of a difference, by its grade."""
+
+
 def standing(verdict: AxisVerdict | None, order: Sequence[str], label: str) -> str:
     """What is certain of a recipe's place beside the first one."""
     if verdict is None or len(order) < 2 or label not in order:
@@ -96,14 +100,16 @@ def standing(verdict: AxisVerdict | None, order: Sequence[str], label: str) -> s
             return "clearly the best"
         if all(p.grade == "untested" for p in verdict.pairs):
             return "best number; nothing is tested"
+        if sure := [SURE[p.grade] for p in verdict.pairs if p.worse == first and p.grade in SURE]:
+            return f"best number, yet another is {min(sure)} better"
         ahead = sum(g == "clear" for g in wins)
         return f"clearly better than {ahead} of {len(order) - 1}" if ahead else "best number; no clear difference"
     pair = next((p for p in verdict.pairs if {p.better, p.worse} == {first, label}), None)
     if pair is None:
         return ""
+    if pair.grade in SURE:
+        return f"{SURE[pair.grade]} {'better than' if pair.better == label else 'behind'} the first"
     return {
-        "clear": "clearly behind the first",
-        "probable": "probably behind the first",
         "mixed": "numbers contradict each other",
         "tied": "no clear difference from the first",
         "untested": "not tested",

@@ -63,12 +63,6 @@ def leading_few(table: Table, most: int) -> list[str]:
     return found
 
 
-def short_names(table: Table) -> dict[str, str]:
-    """Every label without the name of the data, which all of a table share, where they stay different without it."""
-    short = {k: k.replace(f"-{table.data}", "", 1) or k for k in table.labels}
-    return short if len(set(short.values())) == len(short) else {k: k for k in table.labels}
-
-
 def shade(value: float, near: float, far: float, sign: int) -> int:
     """0 at `near` or better, up to `len(SHADES)` at `far`."""
     unit = max(sign * (near - far), abs(near)) or 1.0

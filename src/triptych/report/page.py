@@ -26,10 +26,10 @@ from triptych.report.axes import gate, judge_axes
 from triptych.report.cards import picture_row
 from triptych.report.classes import by_class
 from triptych.report.entries import Entry, contract_words, gather, plain, read_study_json
-from triptych.report.matrix import matrix, short_names
+from triptych.report.matrix import matrix
 from triptych.report.pictures import walks
 from triptych.report.significance import ALPHA, judge
-from triptych.report.table import Table, tables
+from triptych.report.table import Table, short_names, tables
 from triptych.report.wording import axis_sentence, headline, sentence
 from triptych.system import csv_files, files, pages
 from triptych.system.console import note, printable

@@ -188,3 +188,9 @@ def conflict(a: Mapping[str, tuple[Any, ...]], b: Mapping[str, tuple[Any, ...]])
                 told = f"{metric} with {what} {new or 'as usual'} here and {old or 'as usual'} above"
                 return f"another evaluator: {told}; evaluate them alike to compare"
     return ""
+
+
+def short_names(table: Table) -> dict[str, str]:
+    """Every label without the name of the data, which all of a table share, where they stay different without it."""
+    short = {k: k.replace(f"-{table.data}", "", 1) or k for k in table.labels}
+    return short if len(set(short.values())) == len(short) else {k: k for k in table.labels}

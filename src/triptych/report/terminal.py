@@ -12,8 +12,8 @@ from triptych.core.statistics import format_number
 from triptych.report.axes import gate, judge_axes
 from triptych.report.cards import training
 from triptych.report.entries import contract_words, gather, read_study_json
-from triptych.report.matrix import leading_few, ranked, short_names
-from triptych.report.table import Table, tables
+from triptych.report.matrix import leading_few, ranked
+from triptych.report.table import Table, short_names, tables
 from triptych.report.wording import headline
 from triptych.system.console import console
 

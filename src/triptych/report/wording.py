@@ -9,7 +9,7 @@ from triptych.core.quantity import AXES
 from triptych.core.statistics import format_number, format_to
 from triptych.report.axes import GRADES, AxisVerdict, Gate, Pair
 from triptych.report.significance import Verdict, seeds_missing
-from triptych.report.table import Table
+from triptych.report.table import Table, short_names
 
 
 def sentence(verdict: Verdict, table: Table) -> str:
@@ -44,13 +44,14 @@ def sentence(verdict: Verdict, table: Table) -> str:
 
 def headline(table: Table, verdicts: Sequence[AxisVerdict], gate: Gate | None) -> str:
     """The table's verdict in one sentence: whether anything was learned, then who is ahead of whom on which axis."""
-    labels = table.contestants
+    labels, names = table.contestants, short_names(table)
     if len(labels) < 2:
-        return f"On {table.data} there is {'one recipe, ' + labels[0] if labels else 'no recipe'}: nothing to compare."
+        only = f"one recipe, {names[labels[0]]}" if labels else "no recipe"
+        return f"On {table.data} there is {only}: nothing to compare."
     if gate is not None and not gate.learned:
-        name = table.quantity(gate.metric).name
+        name, best = table.quantity(gate.metric).name, names[gate.best]
         return (
-            f"On {table.data} none of these recipes has learned the set at this budget: the nearest, {gate.best}, is "
+            f"On {table.data} none of these recipes has learned the set at this budget: the nearest, {best}, is "
             f"{format_number(gate.ratio)} times as far from real examples as one Gaussian fitted to their mean and "
             f"covariance ({name} {format_number(gate.value)} against {format_number(gate.gaussian)}, floor "
             f"{format_number(gate.floor)}). A ranking would rank failures."
@@ -72,7 +73,8 @@ def headline(table: Table, verdicts: Sequence[AxisVerdict], gate: Gate | None) -
         return f"On {table.data} there is no clear difference between the recipes on {listed(open_)}."
     everybody = len(labels) - 1
     parts = [
-        f"{best} is clearly better than {'all others' if len(k) == everybody > 1 else listed(k)} on {listed(axes)}"
+        f"{names[best]} is clearly better than "
+        f"{'all others' if len(k) == everybody > 1 else listed([names[one] for one in k])} on {listed(axes)}"
         for (best, k), axes in ahead.items()
     ]
     told = f"On {table.data}, {'; '.join(parts)}"

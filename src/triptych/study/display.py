@@ -20,11 +20,15 @@ from triptych.system.console import console, in_notebook, printable, say
 
 
 @contextmanager
-def display(total: int, done: int, workers: int, *, shown: bool) -> Iterator[Show[Job]]:
-    """A bar for the study and one per run at work; on a pipe, a line per run that ended and one every half minute.
+def display(jobs: list[Job], done: int, workers: int, *, shown: bool) -> Iterator[Show[Job]]:
+    """A bar for a study of which these jobs are missing, and one per run at work.
+
+    On a pipe, a line per run that ended and one every half minute.
 
     After the first half minute a terminal has that line too: what is done, what is at work, and how long it will take.
+    What is fitted in closed form takes no time to speak of, and tells nothing of the others.
     """
+    total, trained = len(jobs) + done, sum(map(trains, jobs))
     if shown:
         skipped = f", {done} done already" if done else ""
         say(f"{total} runs{skipped}; {workers} at a time", stderr=True)
@@ -42,19 +46,20 @@ def display(total: int, done: int, workers: int, *, shown: bool) -> Iterator[Sho
     )
     whole = bar.add_task("all runs", total=total, completed=done)
     tasks: dict[Path, Any] = {}
-    counted, began, due = done, time.monotonic(), time.monotonic() + progress.EVERY
+    counted, known, began, due = done, 0, time.monotonic(), time.monotonic() + progress.EVERY
 
     def stands(active: dict[Path, Job]) -> str:
         shares = {p: min(images_so_far(p) / job.recipe.train.images, 1.0) for p, job in active.items()}
-        made, passed = counted - done + sum(shares.values()), time.monotonic() - began
-        left = f"; about {duration(passed * (total - done - made) / made)} left" if made else ""
+        made = known + sum(shares[p] for p, job in active.items() if trains(job))
+        passed = time.monotonic() - began
+        left = f"; about {duration(passed * (trained - made) / made)} left" if made else ""
         at_work = ", ".join(f"{j.recipe.name} seed {j.seed} ({shares[p]:.0%})" for p, j in active.items())
         return f"after {duration(passed)}: {counted} of {total} runs done; training {at_work}{left}"
 
     def show(active: dict[Path, Job], outcome: Outcome[Job] | None) -> None:
-        nonlocal counted, due
+        nonlocal counted, known, due
         if outcome is not None:
-            counted += 1
+            counted, known = counted + 1, known + trains(outcome.job)
             why = f": {outcome.message}" if outcome.message else ""
             if shown:
                 name = f"{outcome.job.recipe.name} seed {outcome.job.seed}"
@@ -74,6 +79,11 @@ def display(total: int, done: int, workers: int, *, shown: bool) -> Iterator[Sho
 
     with bar:
         yield show
+
+
+def trains(job: Job) -> bool:
+    """Whether a run takes more than one step."""
+    return job.recipe.train.images > job.recipe.train.batch
 
 
 def images_so_far(path: Path) -> int:

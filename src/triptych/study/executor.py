@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -53,9 +53,15 @@ class Executor(ABC):
         """When no worker is needed any more."""
 
     def map(
-        self, jobs: list[AnyWork], show: Show[AnyWork] = lambda active, outcome: None
+        self,
+        jobs: list[AnyWork],
+        show: Show[AnyWork] = lambda active, outcome: None,
+        order: Callable[[list[AnyWork]], Iterable[AnyWork]] = list,
     ) -> Iterator[Outcome[AnyWork]]:
-        """Outcomes as they come, one for every job. A job that fails ends no other."""
+        """Outcomes as they come, one for every job. A job that fails ends no other.
+
+        `order` gives the jobs in the order in which they are begun, each when a worker is free for it.
+        """
         at_once = min(self.at_once, len(jobs))
         active: dict[Path, AnyWork] = {}
         started: list[Worker] = []
@@ -87,7 +93,7 @@ class Executor(ABC):
             for worker in started:
                 worker.end()
 
-        with closing(side_by_side(jobs, serve, at_once, end, lambda: show(dict(active), None))) as outcomes:
+        with closing(side_by_side(order(jobs), serve, at_once, end, lambda: show(dict(active), None))) as outcomes:
             for outcome in outcomes:
                 active.pop(outcome.job.path, None)
                 show(dict(active), outcome)

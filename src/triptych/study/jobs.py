@@ -49,6 +49,11 @@ class Job(Work):
         return order | {"device": device, "track": list(self.track)}
 
     @property
+    def series(self) -> str:
+        """What the seeds of a recipe have in common: the folder's name without the seed."""
+        return self.path.name.removesuffix(f"-seed{self.seed}")
+
+    @property
     def done(self) -> bool:
         """Trained and evaluated, or diverged, which training again from the same seed would only repeat."""
         return self.state == "diverged" or (self.state == "done" and (self.path / "eval.json").is_file())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -67,11 +67,26 @@ def run_study(
     missing = [replace(job, track=tuple(track)) for job in todo if job.path not in ended]
     workers = max(1, min(executor.at_once, len(missing)))
     record(study, out, todo, ended, told)
-    with display(len(todo), len(ended), workers, shown=progress) as show:
-        for outcome in executor.map(missing, show):
+    took: dict[str, float] = {}
+    with display(missing, len(ended), workers, shown=progress) as show:
+        for outcome in executor.map(missing, show, lambda jobs: longest_first(jobs, took)):
+            took[outcome.job.series] = outcome.seconds
             ended[outcome.job.path] = outcome
             record(study, out, todo, ended, told)
     return [ended[job.path] for job in todo]
+
+
+def longest_first(jobs: list[Job], took: Mapping[str, float]) -> Iterator[Job]:
+    """Seed by seed, and of a seed those first whose recipes took longest so far: no worker waits for a last long one.
+
+    `took` are seconds by series, and may grow meanwhile; jobs of which nothing is known stay in order.
+    """
+    left = list(jobs)
+    while left:
+        here = [job for job in left if job.seed == left[0].seed]
+        job = max(here, key=lambda job: took.get(job.series, 0.0))
+        left.remove(job)
+        yield job
 
 
 def fitted(

@@ -76,22 +76,32 @@ class Inception(Extractor):
 # -------------------------------------------------------------------------------------------- cache
 
 
+def place(extractor: Extractor, fingerprint: str, n: int) -> Path:
+    """Where the features of a set of images are kept."""
+    key = "|".join([fingerprint, str(n), extractor.id, extractor.resize, extractor.dtype])
+    return root() / "features" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+
+
+def kept(extractor: Extractor, fingerprint: str, n: int) -> dict[str, Tensor] | None:
+    """Features of a set of n images in the cache; None where they are not there, or damaged, which is said."""
+    from safetensors import SafetensorError
+
+    if not fingerprint or not (file := place(extractor, fingerprint, n)).exists():
+        return None
+    try:
+        return unpack(file.read_bytes())[0]
+    except (SafetensorError, OSError) as e:
+        warnings.warn(f"cached features {file} cannot be read ({e}); made anew", stacklevel=3)
+        return None
+
+
 def extract(extractor: Extractor, data: Data, batch: int = 64, progress: Progress | None = None) -> dict[str, Tensor]:
     """Features of every example, float32 on the CPU: from the cache where the data has a fingerprint."""
-    from safetensors import SafetensorError
     from safetensors.torch import save
 
-    file = None
-    if data.fingerprint and data.is_images:
-        key = hashlib.sha256(
-            "|".join([data.fingerprint, str(len(data)), extractor.id, extractor.resize, extractor.dtype]).encode()
-        )
-        file = root() / "features" / f"{key.hexdigest()[:32]}.safetensors"
-        if file.exists():
-            try:
-                return unpack(file.read_bytes())[0]
-            except (SafetensorError, OSError) as e:
-                warnings.warn(f"cached features {file} cannot be read ({e}); made anew", stacklevel=2)
+    if data.is_images and (known := kept(extractor, data.fingerprint, len(data))) is not None:
+        return known
+    file = place(extractor, data.fingerprint, len(data)) if data.fingerprint and data.is_images else None
     parts: dict[str, list[Tensor]] = {}
     x = data.x if len(data) else data.x.new_zeros(1, *data.shape)  # no examples have features, too: none of that width
     for i in range(0, len(x), batch):

@@ -466,5 +466,7 @@ def column_of(t: Tensor, frequencies: Sequence[float]) -> Tensor:
     """What networks see of times t (n, 1): the log of noise over signal, and its sines and cosines."""
     t = t.clamp(NEAREST, 1 - NEAREST)
     level = torch.log((1 - t) / t)
-    angles = level * level.new_tensor(list(frequencies))
+    angles = torch.cat(
+        [level * each for each in frequencies], 1
+    )  # no new tensor: the body of a loop in a graph has none
     return torch.cat([level / 4, angles.sin(), angles.cos()], 1)

@@ -15,6 +15,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch._higher_order_ops import scan
 
 from triptych.errors import UserError
 
@@ -89,11 +90,22 @@ def combined(weights: Sequence[float], k: Sequence[Tensor]) -> Tensor:
 
 
 def fixed(f: Field, x: Tensor, times: Sequence[float], solver: str, beside: Tensor) -> Tensor:
-    """x at the last of `times`, from x at the first, a step between each two of them."""
+    """x at the last of `times`, from x at the first, a step between each two of them.
+
+    In a graph for other programs the step is the body of a loop, written once.
+    """
     tableau, column = TABLEAUS[solver], torch.ones_like(x[:, :1])
-    for start, end in pairwise(times):
-        t, h = column * start, column * (end - start)
-        x = x + h * combined(tableau.b, stages(f, t, h, x, beside, tableau, f(t, x, beside)))
+
+    def step(x: Tensor, start: Tensor | float, length: Tensor | float) -> Tensor:
+        t, h = column * start, column * length
+        return x + h * combined(tableau.b, stages(f, t, h, x, beside, tableau, f(t, x, beside)))
+
+    spans = [(start, end - start) for start, end in pairwise(times)]
+    if torch.compiler.is_compiling() and len(spans) > 1:
+        each = torch.stack([torch.stack([x.new_full((), number) for number in span]) for span in spans])
+        return scan(lambda x, span: (step(x, span[0], span[1]), span.clone()), x, each)[0]
+    for start, length in spans:
+        x = step(x, start, length)
     return x
 
 

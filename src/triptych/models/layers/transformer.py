@@ -40,6 +40,18 @@ class SelfAttention(nn.Module):
         y = F.scaled_dot_product_attention(q, k, v)
         return self.out(y.transpose(1, 2).flatten(2)), (k, v)
 
+    def among(
+        self, x: Tensor, now: Tensor, until: Tensor, seen: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """`after` of the place that `now` (T,) marks, in keys and values that have room for all, (n, heads, T, c).
+
+        `until` (T,) marks the places that are known then. For graphs, in which nothing grows.
+        """
+        q, k, v = self.parts(x)
+        k, v = (torch.where(now[:, None], new, old) for new, old in zip((k, v), seen, strict=True))
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=until[None])
+        return self.out(y.transpose(1, 2).flatten(2)), (k, v)
+
 
 class TransformerBlock(nn.Module):
     """Attention and a perceptron four times as wide, each added to its normalised input."""
@@ -57,6 +69,14 @@ class TransformerBlock(nn.Module):
     def after(self, x: Tensor, seen: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """`forward` for one more token."""
         y, kept = self.attention.after(self.norm(x), seen)
+        x = x + y
+        return x + self.mlp(x), kept
+
+    def among(
+        self, x: Tensor, now: Tensor, until: Tensor, seen: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """`forward` for one token among room for all."""
+        y, kept = self.attention.among(self.norm(x), now, until, seen)
         x = x + y
         return x + self.mlp(x), kept
 
@@ -107,3 +127,22 @@ class TokenTransformer(nn.Module):
             h, one = block.after(h, cache[i] if cache else None)
             kept.append(one)
         return self.leave(self.norm(h)), kept
+
+    def room(self, n: int, tokens: int) -> Tensor:
+        """Keys or values of all blocks for n rows of so many tokens, none of them known: (blocks, n, heads, T, c)."""
+        first = self.blocks[0]
+        assert isinstance(first, TransformerBlock)
+        heads = first.attention.heads
+        return self.positions.new_zeros(len(self.blocks), n, heads, tokens, self.positions.shape[1] // heads)
+
+    def among(
+        self, x: Tensor, position: Tensor, now: Tensor, until: Tensor, keys: Tensor, values: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`after` for the place that `now` (T,) marks and `position` (width,) is of; keys and values as of `room`."""
+        h, kept = self.entered(x, position), []
+        for block, seen in zip(self.blocks, zip(keys, values, strict=True), strict=True):
+            assert isinstance(block, TransformerBlock)
+            h, one = block.among(h, now, until, seen)
+            kept.append(one)
+        k, v = (torch.stack(each) for each in zip(*kept, strict=True))
+        return self.leave(self.norm(h)), k, v
