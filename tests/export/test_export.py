@@ -30,7 +30,7 @@ from triptych.objectives.closed_form import ClosedForm
 from triptych.recipes.yardsticks import ONCE
 from triptych.trainer import fit
 
-SMALL = {"width": 8, "layers": 2, "steps": 1, "couplings": 1, "blocks": 1, "transforms": 1, "bins": 4, "levels": 2}
+SMALL = {"width": 8, "layers": 2, "steps": 2, "couplings": 1, "blocks": 1, "transforms": 1, "bins": 4, "levels": 2}
 SMALL |= {"prior_width": 8, "prior_depth": 1, "groups": 1}
 NETWORKS = {name: spec for name, spec in discover("models", ModelSpec).items() if name != "Zuko"}
 """Zuko's flows are another library's: those that cannot be traced say so."""

@@ -233,8 +233,9 @@ class Carried(Scaled, Encoder):
         if self.solver == "dopri5":
             x, self.evaluations["sample"] = self.adapted(self.held, x, limits, back=back)
             return x
-        times = self.times()
-        return ode.fixed(self.held, x, times[::-1] if back else times, self.solver, limits)
+        times = self.times()[::-1] if back else self.times()
+        # what a model is conditioned on is at hand, and not handed on
+        return ode.fixed(self.held, x, times, self.solver, limits, loop=not self.conditioned)
 
     def path(self, z: Tensor, steps: int, y: Asked = None) -> Iterator[Tensor]:
         x = check_codes(self, z)

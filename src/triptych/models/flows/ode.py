@@ -89,10 +89,11 @@ def combined(weights: Sequence[float], k: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def fixed(f: Field, x: Tensor, times: Sequence[float], solver: str, beside: Tensor) -> Tensor:
+def fixed(f: Field, x: Tensor, times: Sequence[float], solver: str, beside: Tensor, *, loop: bool = False) -> Tensor:
     """x at the last of `times`, from x at the first, a step between each two of them.
 
-    In a graph for other programs the step is the body of a loop, written once.
+    With `loop` a graph for other programs has the step once, as the body of a loop; f may then ask for nothing that is
+    not handed to it.
     """
     tableau, column = TABLEAUS[solver], torch.ones_like(x[:, :1])
 
@@ -101,7 +102,7 @@ def fixed(f: Field, x: Tensor, times: Sequence[float], solver: str, beside: Tens
         return x + h * combined(tableau.b, stages(f, t, h, x, beside, tableau, f(t, x, beside)))
 
     spans = [(start, end - start) for start, end in pairwise(times)]
-    if torch.compiler.is_compiling() and len(spans) > 1:
+    if loop and torch.compiler.is_compiling() and len(spans) > 1:
         each = torch.stack([torch.stack([x.new_full((), number) for number in span]) for span in spans])
         return scan(lambda x, span: (step(x, span[0], span[1]), span.clone()), x, each)[0]
     for start, length in spans:

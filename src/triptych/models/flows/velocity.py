@@ -267,7 +267,8 @@ class UNet(Preparable):
 
     def forward(self, x: Tensor, t: Tensor, s: Tensor | None = None) -> Tensor:
         e = self.embed(self.times(t, s))
-        h, kept = self.enter(x), list[Tensor]()
+        h = self.enter(x)
+        kept: list[Tensor] = []
         for layer in self.down:
             if isinstance(layer, Block):
                 h = layer(h, e)
