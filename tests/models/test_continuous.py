@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from triptych import recipes, trainer
-from triptych.core import Data, DataSpec, Density, Model, Train
+from triptych.core import Clock, Data, DataSpec, Density, Model, Train
 from triptych.core.model import choose_steps
 from triptych.data import load
+from triptych.data.batches import Batches
 from triptych.errors import UserError
 from triptych.metrics.cards import EstimateCard
 from triptych.metrics.comparison import Comparison
@@ -24,6 +25,7 @@ from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
 from triptych.models.two_stages import LatentUNet
 from triptych.objectives.flow_matching import FlowMatching, MeanFlow
 from triptych.system import processor
+from triptych.system.device import place
 from triptych.system.files import read_json, write_json
 from triptych.system.processor import Arithmetic
 
@@ -330,6 +332,17 @@ def test_objectives_refuse_the_models_of_others() -> None:
     assert "coupling independent" in refused(
         FlowMatching(coupling="transport").check, VelocityUNet(width=8).build((1, 8, 8)), images
     )
+
+
+def test_one_pass_is_learned_by_networks_of_images() -> None:
+    """As they are laid out for a processor, where PyTorch's forward derivative of a normalisation is not defined."""
+    data, cpu = Data("pictures", (255 * pictures(64)).to(torch.uint8)), torch.device("cpu")
+    model = place(perturbed(VelocityUNet(width=8, one_pass=True).build((1, 8, 8))), cpu, "fp32")
+    objective = MeanFlow()
+    objective.prepare(model, data)
+    for move in objective.step(model, Batches(data, 8, 0, cpu), Clock(0, 0, 0.0)):
+        move.loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
 # ------------------------------------------------------------------------------------------- bfloat16

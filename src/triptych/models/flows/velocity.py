@@ -20,7 +20,7 @@ from triptych.models.layers.conditional import ClassEmbedding, width_of
 from triptych.models.layers.conv import nearest_up
 from triptych.models.layers.conv_kernels import channels_last
 from triptych.models.layers.inference import Packed, PackedUp, activated, normalised
-from triptych.models.layers.linear import Linear
+from triptych.models.layers.linear import Linear, transformed
 
 FREQUENCIES = (0.25, 0.5, 1.0, 2.0)
 """Of the sines of the log of noise over signal, which lies within ±6."""
@@ -213,7 +213,9 @@ class GroupNorm(nn.GroupNorm):
     """Group normalisation in float32 at least, of bfloat16 too, where a processor takes four times as long for it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.float() if x.dtype is torch.bfloat16 else x)
+        x = x.float() if x.dtype is torch.bfloat16 else x
+        # PyTorch's forward derivative of it views the channels of an image as one row, which channels_last has apart
+        return super().forward(x.contiguous() if transformed() else x)
 
 
 def norm(channels: int) -> GroupNorm:

@@ -49,7 +49,12 @@ def takes_onednn(x: Tensor, w: Tensor) -> bool:
         return False
     if x.device.type != "cpu" or not is_faster() or torch.is_autocast_enabled("cpu"):
         return False
-    return not (torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0)
+    return not transformed()
+
+
+def transformed() -> bool:
+    """Whether derivatives are taken forward or by `torch.func` here."""
+    return bool(torch._C._are_functorch_transforms_active()) or forward_ad._current_level >= 0
 
 
 @cache
