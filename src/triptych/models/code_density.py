@@ -26,8 +26,6 @@ TINY = 1e-12
 """Standard deviation along an axis below which all codes are taken to lie in a plane."""
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Numbers of components that `choose` tries."""
-SURE = 8
-"""Steps of a fit after which each raises the likelihood by less than the one before, but for small ups and downs."""
 OWN = 5
 """Codes for each of the leading dimensions from which on a class has a shape of its own."""
 Mixture = tuple[Tensor, Tensor, Tensor]
@@ -244,38 +242,29 @@ def choose(u: Tensor, seed: int = 0, ridge: float = 1e-3, most: int = max(SIZES)
     """Weights, centres and factors of the mixture of whitened u (n, p) with the lowest BIC = q ln n − 2 log L.
 
     q counts free numbers: k (1 + p + p (p + 1) / 2) − 1. All of `SIZES` are tried: of a grid two may be
-    no better than one, and 32 far better. A size is given up where it will not be the best. Source: Schwarz 1978,
-    "Estimating the Dimension of a Model".
+    no better than one, and 32 far better. Each is fitted to its end: on a grid a fit stands still for many steps and
+    rises again. Source: Schwarz 1978, "Estimating the Dimension of a Model".
     """
     n, p = u.shape
     best, lowest = one_gaussian(p), math.inf
     for k in SIZES:
         if 2 * k > n or k > most:
             break
-        penalty = (k * (1 + p + p * (p + 1) / 2) - 1) * math.log(n)
-        least = (penalty - lowest) / (2 * n)
-        *found, log_p = mixture(u, k, seed, most=60, tolerance=1e-3, ridge=ridge, least=least)
-        bic = penalty - 2 * log_p.sum().item()
+        *found, log_p = mixture(u, k, seed, most=60, tolerance=1e-3, ridge=ridge)
+        bic = (k * (1 + p + p * (p + 1) / 2) - 1) * math.log(n) - 2 * log_p.sum().item()
         if bic < lowest:
             best, lowest = (found[0], found[1], found[2]), bic
     return best
 
 
 def mixture(
-    u: Tensor,
-    components: int,
-    seed: int = 0,
-    most: int = 200,
-    tolerance: float = 1e-4,
-    ridge: float = 1e-3,
-    least: float = -math.inf,
+    u: Tensor, components: int, seed: int = 0, most: int = 200, tolerance: float = 1e-4, ridge: float = 1e-3
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Expectation-maximisation of a full-covariance mixture of Gaussians on whitened u (n, p), float64.
 
     Returns weights (k,), centres (k, p), lower factors (k, p, p) and the log density of each u (n,). Starts at
     k-means++ centres (Arthur & Vassilvitskii 2007); ends when the mean log-likelihood rises by less than
-    `tolerance`, or where after `SURE` of the `most` steps the rest, each raising it by as much as the last, would not
-    reach `least`. `ridge` is added to each variance, which is 1 in u overall, so no component can close on one point.
+    `tolerance`. `ridge` is added to each variance, which is 1 in u overall, so no component can close on one point.
     """
     (n, p), g = u.shape, torch.Generator().manual_seed(seed)
     chosen = [int(torch.randint(n, (1,), generator=g))]
@@ -288,13 +277,12 @@ def mixture(
     factors = torch.eye(p, dtype=u.dtype).repeat(components, 1, 1)
     before = -math.inf
     squares = products(u) if p <= FEW else None
-    for step in range(most):
+    for _ in range(most):
         log_joint = component_log_prob(u, centres, factors, squares) + weights.log()
         log_p = torch.logsumexp(log_joint, 1)
-        reached = log_p.mean().item()
-        gain, before = reached - before, reached
-        if gain < tolerance or (step >= SURE and reached + (most - step) * gain < least):
+        if log_p.mean().item() - before < tolerance:
             break
+        before = log_p.mean().item()
         share = (log_joint - log_p[:, None]).exp()
         mass = share.sum(0).clamp_min(1e-9)
         weights, centres = mass / mass.sum(), share.T @ u / mass[:, None]
