@@ -84,7 +84,10 @@ RECIPES: dict[str, Recipe] = {
         about=f"{CODED_GLYPHS.about}; shortened",
     ),
     **{f"cfm-{name}": recipe for name, recipe in IMAGE_RECIPES.items()},
-    **{f"cfm-{name}-quick": shortened(recipe, 120_000, 32) for name, recipe in IMAGE_RECIPES.items()},
+    "cfm-mnist-quick": shortened(MNIST, 120_000, 32),
+    "cfm-cifar10-quick": shortened(CIFAR10, 60_000, 32),
+    "cfm-birds-quick": shortened(BIRDS, 60_000, 32),
+    "cfm-celeba64-quick": shortened(CELEBA64, 40_000, 16),
     **{f"lcfm-{name}": recipe for name, recipe in CODED_RECIPES.items()},
     **{f"lcfm-{name}-quick": shortened(recipe, 150_000, 16) for name, recipe in CODED_RECIPES.items()},
     "meanflow-8gaussians": Recipe(
