@@ -44,12 +44,13 @@ def test_models_that_are_fitted_in_closed_form_tell_nothing_of_the_time_left(tmp
         now[0] = 31.0
         show({beside.path: beside}, None)
         show({}, Outcome(beside, "done", seconds=31.0))
+        show({first.path: first}, None)
         now[0] = 62.0
         show({}, Outcome(first, "done", seconds=31.0))
         show({second.path: second}, None)
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("after")]
     assert lines[0] == "after 31 s: 0 of 3 runs done; training mean seed 0 (0%)"
-    assert lines[1].endswith("2 of 3 runs done; training gan-x seed 0 (0%); about 62 s left")
+    assert lines[1].endswith("2 of 3 runs done; training gan-x seed 0 (0%); about 31 s left")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (119, "119 s"), (180, "3 min"), (9000, "2.5 h")])

@@ -26,7 +26,7 @@ def display(jobs: list[Job], done: int, workers: int, *, shown: bool) -> Iterato
     On a pipe, a line per run that ended and one every half minute.
 
     After the first half minute a terminal has that line too: what is done, what is at work, and how long it will take.
-    What is fitted in closed form takes no time to speak of, and tells nothing of the others.
+    It counts from the first run that trains: what is fitted in closed form tells nothing of the others.
     """
     total, trained = len(jobs) + done, sum(map(trains, jobs))
     if shown:
@@ -47,17 +47,22 @@ def display(jobs: list[Job], done: int, workers: int, *, shown: bool) -> Iterato
     whole = bar.add_task("all runs", total=total, completed=done)
     tasks: dict[Path, Any] = {}
     counted, known, began, due = done, 0, time.monotonic(), time.monotonic() + progress.EVERY
+    first: float | None = None  # when the first run that trains began
 
     def stands(active: dict[Path, Job]) -> str:
         shares = {p: min(images_so_far(p) / job.recipe.train.images, 1.0) for p, job in active.items()}
         made = known + sum(shares[p] for p, job in active.items() if trains(job))
-        passed = time.monotonic() - began
-        left = f"; about {duration(passed * (trained - made) / made)} left" if made else ""
+        now = time.monotonic()
+        left = ""
+        if made and first is not None:
+            left = f"; about {duration((now - first) * (trained - made) / made)} left"
         at_work = ", ".join(f"{j.recipe.name} seed {j.seed} ({shares[p]:.0%})" for p, j in active.items())
-        return f"after {duration(passed)}: {counted} of {total} runs done; training {at_work}{left}"
+        return f"after {duration(now - began)}: {counted} of {total} runs done; training {at_work}{left}"
 
     def show(active: dict[Path, Job], outcome: Outcome[Job] | None) -> None:
-        nonlocal counted, known, due
+        nonlocal counted, known, due, first
+        if first is None and any(map(trains, active.values())):
+            first = time.monotonic()
         if outcome is not None:
             counted, known = counted + 1, known + trains(outcome.job)
             why = f": {outcome.message}" if outcome.message else ""
