@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch._higher_order_ops import scan
+from torch._higher_order_ops.scan import scan  # where the oldest torch that we take has it, too
 
 from triptych.core import ModelSpec, Shape, to_inner
 from triptych.core.checks import check_examples

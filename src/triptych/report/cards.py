@@ -86,7 +86,7 @@ def family(entry: Entry) -> str:
 
 
 SURE = {"clear": "clearly", "probable": "probably"}
-"""What is said of a difference, by its grade."""
+"""What is said of a difference, by its grade, the surest first."""
 
 
 def standing(verdict: AxisVerdict | None, order: Sequence[str], label: str) -> str:
@@ -101,7 +101,8 @@ def standing(verdict: AxisVerdict | None, order: Sequence[str], label: str) -> s
         if all(p.grade == "untested" for p in verdict.pairs):
             return "best number; nothing is tested"
         if sure := [SURE[p.grade] for p in verdict.pairs if p.worse == first and p.grade in SURE]:
-            return f"best number, yet another is {min(sure)} better"
+            strongest = next(words for words in SURE.values() if words in sure)
+            return f"best number, yet another is {strongest} better"
         ahead = sum(g == "clear" for g in wins)
         return f"clearly better than {ahead} of {len(order) - 1}" if ahead else "best number; no clear difference"
     pair = next((p for p in verdict.pairs if {p.better, p.worse} == {first, label}), None)

@@ -15,7 +15,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch._higher_order_ops import scan
+from torch._higher_order_ops.scan import scan  # where the oldest torch that we take has it, too
 
 from triptych.errors import UserError
 
