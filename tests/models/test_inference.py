@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core.labels import given
-from triptych.models.flows.continuous import OnePassFlow, Preparable, Scaled, in_bfloat16
+from triptych.models.flows.continuous import OnePassFlow, Scaled
 from triptych.models.flows.velocity import VelocityUNet, norm
 from triptych.models.layers import inference
-from triptych.models.layers.inference import Packed, activated, available, normalised
+from triptych.models.layers.inference import Packed, Preparable, activated, available, in_bfloat16, normalised
 from triptych.models.two_stages import LatentUNet
 from triptych.system.device import place
 

@@ -14,11 +14,11 @@ from triptych.core.checks import check_examples
 from triptych.core.share import mean
 from triptych.errors import UserError
 from triptych.models.autoencoders import Residual
-from triptych.models.flows.continuous import Carried, Integration, Network, Preparable
+from triptych.models.flows.continuous import Carried, Integration
 from triptych.models.flows.velocity import Attention, Block, Form, Times, form_of, norm, once
 from triptych.models.layers.conv import PlainDown, PlainUp
 from triptych.models.layers.conv_kernels import channels_last
-from triptych.models.layers.inference import Packed, activated
+from triptych.models.layers.inference import Network, Packed, Preparable, activated
 from triptych.models.layers.linear import Linear
 from triptych.models.observed import TwoStages
 

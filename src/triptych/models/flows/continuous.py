@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -20,7 +19,7 @@ from triptych.core.share import draw, uniform_like
 from triptych.errors import UserError
 from triptych.models.flows import ode
 from triptych.models.flows.ode import Solver
-from triptych.models.layers import inference
+from triptych.models.layers.inference import Network, in_bfloat16
 
 NEAREST = 3e-3
 """Distance from both ends of time, 0 and 1, beyond which networks are not told a difference."""
@@ -31,30 +30,6 @@ USUAL = 130.0
 was asked before, so that a resumed training looks at as many examples."""
 ROUGH = 1e-3
 """Tolerance of likelihoods that are only looked at: maps of the plane."""
-
-
-Network = Callable[..., Tensor]
-"""F of images x_t / r (n, *shape) and times (n, 1)."""
-
-
-class Preparable(nn.Module, ABC):
-    """Abstract base of networks that have a form for samples, which are many passes with equal weights."""
-
-    @abstractmethod
-    def prepared(self, dtype: torch.dtype) -> Network:
-        """The same function up to rounding to `dtype`, of the weights as they are now, on a CPU without gradients."""
-
-
-def in_bfloat16(network: nn.Module, device: str) -> Network:
-    """A network's passes in bfloat16: its form for samples, else autocast."""
-    if isinstance(network, Preparable) and inference.available(device, torch.bfloat16):
-        return network.prepared(torch.bfloat16)
-
-    def call(*inputs: Tensor) -> Tensor:
-        with torch.autocast(device, torch.bfloat16):
-            return network(*inputs)
-
-    return call
 
 
 class Scaled(Conditional, Sampler, Stepwise):

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from triptych.core import Shape
 from triptych.errors import UserError
-from triptych.models.flows.continuous import NEAREST, Network, Preparable, Scaled, Velocity, column_of, radius
+from triptych.models.flows.continuous import NEAREST, Scaled, Velocity, column_of, radius
 from triptych.models.layers.conditional import ClassEmbedding, width_of
 from triptych.models.layers.conv import nearest_up
 from triptych.models.layers.conv_kernels import channels_last
-from triptych.models.layers.inference import Packed, PackedUp, activated, normalised
+from triptych.models.layers.inference import Network, Packed, PackedUp, Preparable, activated, normalised
 from triptych.models.layers.linear import Linear, transformed
 
 FREQUENCIES = (0.25, 0.5, 1.0, 2.0)

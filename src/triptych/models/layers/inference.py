@@ -7,6 +7,9 @@ enlarged images are not made, only convolved.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,6 +27,30 @@ def available(device: str, dtype: torch.dtype) -> bool:
     if device != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     return dtype is torch.float32 or (dtype is torch.bfloat16 and has_bfloat16())
+
+
+Network = Callable[..., Tensor]
+"""F of images x_t / r (n, *shape) and times (n, 1)."""
+
+
+class Preparable(nn.Module, ABC):
+    """Abstract base of networks that have a form for samples, which are many passes with equal weights."""
+
+    @abstractmethod
+    def prepared(self, dtype: torch.dtype) -> Network:
+        """The same function up to rounding to `dtype`, of the weights as they are now, on a CPU without gradients."""
+
+
+def in_bfloat16(network: nn.Module, device: str) -> Network:
+    """A network's passes in bfloat16: its form for samples, else autocast."""
+    if isinstance(network, Preparable) and available(device, torch.bfloat16):
+        return network.prepared(torch.bfloat16)
+
+    def call(*inputs: Tensor) -> Tensor:
+        with torch.autocast(device, torch.bfloat16):
+            return network(*inputs)
+
+    return call
 
 
 class Packed:
