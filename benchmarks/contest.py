@@ -16,7 +16,7 @@ from typing import Any
 from common import record
 
 from triptych import recipes
-from triptych.core import DataSpec, Recipe
+from triptych.core import Recipe
 from triptych.core.contract import Contract
 from triptych.objectives.relativistic import Relativistic
 from triptych.report.axes import gate, judge_axes
@@ -25,12 +25,13 @@ from triptych.report.table import Table, tables
 from triptych.report.wording import headline
 from triptych.study.asked import Search
 from triptych.study.local import Local
+from triptych.study.named import ANGLE, turned
 from triptych.study.runner import run_study
 from triptych.study.study import Study
 from triptych.study.tune import search
 
 FAMILIES = ("gan", "lsgan", "wgan", "wgan-gp", "relativistic", "vae", "realnvp", "spline", "cfm")
-BY, ANGLE = "sliced_wasserstein", 30
+BY = "sliced_wasserstein"
 TOLD = ("sliced_wasserstein", "high_quality", "modes", "kl_modes", "two_sample_perceptron")
 
 
@@ -42,10 +43,6 @@ def contestant(family: str, data: str) -> Recipe:
     else:
         base = recipes.get(f"{family}-{data}")
     return replace(base, train=replace(base.train, head_start="none"))
-
-
-def turned(recipe: Recipe) -> Recipe:
-    return replace(recipe, name=f"{recipe.name}@{ANGLE}", data=DataSpec(f"{recipe.data.name}@{ANGLE}"))
 
 
 def told(table: Table) -> dict[str, Any]:

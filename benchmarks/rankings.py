@@ -10,7 +10,6 @@ one. It survives where every condition makes it, and is reversed where one makes
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from common import record
@@ -19,14 +18,10 @@ from triptych.report.axes import judge_axes
 from triptych.report.entries import gather
 from triptych.report.matrix import ranked
 from triptych.report.table import Table, tables
+from triptych.report.turned import plain
 
 Statement = tuple[str, str, str, str]
 """Set, axis, the better recipe, the worse."""
-
-
-def plain(name: str) -> str:
-    """A name without an angle."""
-    return re.sub(r"@-?[\d.]+", "", name)
 
 
 def statements(table: Table) -> set[Statement]:

@@ -142,9 +142,9 @@ def advice(page: Path, folders: Sequence[Path]) -> str:
     """Verdicts and table of every data set of these studies; those of other sets stay as they are."""
     kept = gallery_page.sections(page.read_text(encoding="utf-8")) if page.is_file() else {}
     for folder in folders:
-        for table in tables(gather([folder])[0]):
+        for table in (every := tables(gather([folder])[0])):
             heading = f"On {table.data}"
-            parts = [f"## {heading}", "", *verdicts_of(table), "", markdown(table), ""]
+            parts = [f"## {heading}", "", *verdicts_of(table, every), "", markdown(table), ""]
             kept[heading] = "\n".join(parts)
     return "\n".join([SAID, ADVICE, *kept.values()])
 

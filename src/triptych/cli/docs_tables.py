@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from triptych.core.statistics import format_number
 from triptych.report.axes import gate, judge_axes
 from triptych.report.entries import Entry
 from triptych.report.table import Table
+from triptych.report.turned import flags
 from triptych.report.wording import axis_sentence, headline
 from triptych.system import files
 
@@ -17,12 +18,14 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def verdicts_of(table: Table) -> list[str]:
+def verdicts_of(table: Table, every: Sequence[Table]) -> list[str]:
+    """The verdict in words, what turning the set does to it, and each axis; `every` table is of the same study."""
     axes = judge_axes(table)
     shown = sorted({e.status.get("images", 0) for e in table.entries})
     budget = f"{shown[0]:,}" if shown[0] == shown[-1] else f"{shown[0]:,} to {shown[-1]:,}"
     told = f"After {budget} images a run; another budget may tell another story."
-    return [f"**{headline(table, axes, gate(table))}**", "", told, "", *(f"- {axis_sentence(v, table)}" for v in axes)]
+    head = [f"**{headline(table, axes, gate(table))}**", "", *flags(table, every), "", told, ""]
+    return [*head, *(f"- {axis_sentence(v, table)}" for v in axes)]
 
 
 def markdown(table: Table) -> str:

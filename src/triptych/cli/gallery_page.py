@@ -80,7 +80,7 @@ def section(folder: Path, docs: Path) -> str:
         shown = [(card, file) for card in cards if (file := kept_picture(name, table, card, docs)) is not None]
         parts += [f"### {table.data}", "", *panels(table, shown)]
         parts += ["<details><summary>All numbers, and what is certain</summary>", ""]
-        parts += [*verdicts_of(table), "", markdown(table), "", "</details>", ""]
+        parts += [*verdicts_of(table, made), "", markdown(table), "", "</details>", ""]
     return "\n".join(parts)
 
 

@@ -21,7 +21,7 @@ from triptych.core.quantity import BOOKKEEPING, Quantity
 from triptych.core.statistics import format_number
 from triptych.errors import UserError
 from triptych.metrics import declared
-from triptych.report import charts, effort, export, facts
+from triptych.report import charts, effort, export, facts, turned
 from triptych.report.axes import gate, judge_axes
 from triptych.report.cards import picture_row
 from triptych.report.classes import by_class
@@ -107,7 +107,7 @@ def render(
         if (p / "study.json").is_file() and not (p / "recipe.json").is_file()
     ]
     omitted: list[str] = []
-    panels = [panel(table, i, omitted) for i, table in enumerate(made)]
+    panels = [panel(table, i, omitted) | {"turned": turned.flags(table, made)} for i, table in enumerate(made)]
     page = template.render(
         title=studies[0]["name"] if len(studies) == 1 else "Runs side by side",
         about=studies[0]["about"] if len(studies) == 1 else "",

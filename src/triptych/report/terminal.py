@@ -14,6 +14,7 @@ from triptych.report.cards import training
 from triptych.report.entries import contract_words, gather, read_study_json
 from triptych.report.matrix import leading_few, ranked
 from triptych.report.table import Table, short_names, tables
+from triptych.report.turned import angle, flags
 from triptych.report.wording import headline
 from triptych.system.console import console
 
@@ -26,11 +27,14 @@ def show(folder: Path) -> None:
     out = console()
     entries, _ = gather([folder])
     out.print(contract_words(read_study_json(folder)))
-    for table in tables(entries):
+    every = tables(entries)
+    for table in every:
         out.print(grid(table))
         for name, text in praises(table, leading_few(table, SHOWN)).items():
             out.print(f"{name} {text}", soft_wrap=True)
         out.print(headline(table, judge_axes(table), gate(table)))
+        for told in flags(table, every) if angle(table) else ():
+            out.print(told)
         out.print()
 
 
