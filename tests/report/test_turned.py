@@ -24,14 +24,14 @@ def test_a_result_about_the_axes_is_flagged_on_both_tables():
     other = of("swissroll", {"spline": {"nll": BAD}})
     every = [straight, turned, other]
     (line,) = flags(straight, every)
-    assert line == ("Turned by 30°, spline gives another result: Negative log-likelihood 0.390 instead of 0.0200.")
+    assert line == ("Turned by 30°, spline gives a different result: Negative log-likelihood 0.390 instead of 0.0200.")
     assert flags(turned, every) == [line]
     assert flags(other, every) == []
 
 
 def test_what_stays_is_said_to_stay_and_one_seed_says_nothing():
     straight, turned = of("a", {"gan": {"nll": GOOD}}), of("a@-7.5", {"gan@-7.5": {"nll": GOOD}})
-    assert flags(straight, [straight, turned]) == ["Turned by -7.5°, no recipe gives another result."]
+    assert flags(straight, [straight, turned]) == ["Turned by -7.5°, no recipe gives a clearly different result."]
     straight, turned = of("a", {"gan": {"nll": GOOD[:1]}}), of("a@30", {"gan@30": {"nll": BAD[:1]}})
     assert flags(straight, [straight, turned]) == []
 

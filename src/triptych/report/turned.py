@@ -89,10 +89,10 @@ def flags(table: Table, every: Sequence[Table]) -> list[str]:
                 moved.setdefault(one.recipe, []).append(one)
         lead = f"Turned by {angle(turned)}°"
         told += [
-            f"{lead}, {recipe} gives another result: {'; '.join(map(said, own))}." for recipe, own in moved.items()
+            f"{lead}, {recipe} gives a different result: {'; '.join(map(said, own))}." for recipe, own in moved.items()
         ]
         if tests and not moved:
-            told.append(f"{lead}, no recipe gives another result.")
+            told.append(f"{lead}, no recipe gives a clearly different result.")
     return told
 
 
