@@ -15,6 +15,7 @@ from common import record
 
 from triptych.core import Recipe
 from triptych.recipes import all_recipes, get
+from triptych.recipes.best import RECIPES as BEST
 from triptych.recipes.birds import RECIPES as BIRDS
 from triptych.recipes.faces import RECIPES as SIXTY_FOUR
 from triptych.trainer import fit
@@ -24,7 +25,7 @@ LIMIT = 300
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipes", nargs="+", default=[k for k in {**BIRDS, **SIXTY_FOUR} if k.endswith("-quick")])
+    parser.add_argument("--recipes", nargs="+", default=[k for k in {**BIRDS, **BEST, **SIXTY_FOUR} if k.endswith("-quick")])
     parser.add_argument("--note", default="")
     args = parser.parse_args()
     unknown = set(args.recipes) - set(all_recipes())

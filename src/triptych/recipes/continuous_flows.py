@@ -52,6 +52,7 @@ CELEBA64 = Recipe(
     LARGE,
     about=f"{WORDS}, U-Net, faces at 64 px",
 )
+BIRDS64 = replace(BIRDS.data, resolution=64)
 IMAGE_RECIPES = {"mnist": MNIST, "cifar10": CIFAR10, "birds": BIRDS, "celeba64": CELEBA64}
 
 # The autoencoder's codes hold a twelfth to a twenty-fourth of the numbers of an image: the flow works on these alone.
@@ -62,6 +63,7 @@ STAGES = "autoencoder with spatial codes, then a continuous flow on these"
 CODED_RECIPES = {
     "cifar10": Recipe(CIFAR10.data, CODES, CODED, CODED_TRAIN, about=STAGES),
     "birds": Recipe(BIRDS.data, CODES, CODED, CODED_TRAIN, about=STAGES),
+    "birds64": Recipe(BIRDS64, replace(CODES, width=16), CODED, CODED_TRAIN, about=f"{STAGES}, 64 px"),
     "celeba64": Recipe(CELEBA64.data, replace(CODES, width=16), CODED, CODED_TRAIN, about=f"{STAGES}, 64 px"),
 }
 CODED_GLYPHS = Recipe(

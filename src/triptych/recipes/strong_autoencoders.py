@@ -55,6 +55,7 @@ PAIRS = {
     "fsq-mnist": discrete(MNIST, replace(GRID, side=7, codes=2), 1_800_000, 90_000),
     "fsq-cifar10": discrete(CIFAR10, GRID, 1_200_000, 100_000),
     "fsq-birds": discrete(BIRDS, GRID, 1_200_000, 100_000),
+    "fsq-birds64": discrete(replace(BIRDS, resolution=64), replace(GRID, codes=16), 650_000, 60_000),
     "fsq-celeba64": discrete(CELEBA64, replace(GRID, codes=16), 650_000, 60_000),
 }
 
