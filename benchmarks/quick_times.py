@@ -25,7 +25,9 @@ LIMIT = 300
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipes", nargs="+", default=[k for k in {**BIRDS, **BEST, **SIXTY_FOUR} if k.endswith("-quick")])
+    parser.add_argument(
+        "--recipes", nargs="+", default=[k for k in {**BIRDS, **BEST, **SIXTY_FOUR} if k.endswith("-quick")]
+    )
     parser.add_argument("--note", default="")
     args = parser.parse_args()
     unknown = set(args.recipes) - set(all_recipes())
