@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from triptych.errors import UserError
-from triptych.models.flows.transformer import JetFlow, Patches, TransformerFlow
+from triptych.models.flows.transformer import CausalPatches, JetFlow, Patches, TransformerFlow
 from triptych.models.layers.transformer import TokenTransformer
 
 SPECS = [
@@ -53,6 +53,15 @@ def test_the_cache_gives_what_the_whole_pass_gives():
         row, cache = net.after(x[:, i : i + 1], i, cache)
         rows.append(row)
     torch.testing.assert_close(torch.cat(rows, 1), net(x), rtol=1e-5, atol=1e-5)
+
+
+def test_the_loop_of_graphs_gives_what_the_cache_gives():
+    model = away_from_its_start(SPECS[1], (1, 4, 6))
+    transforms = [t for t in model.flow.modules() if isinstance(t, CausalPatches)]
+    assert len(transforms) == 3
+    z = torch.randn(3, 6, 4, dtype=torch.float64)
+    for one in transforms:
+        torch.testing.assert_close(one.scanned(z), one.inverse(z), rtol=1e-12, atol=1e-12)
 
 
 def test_patches_are_squares_of_neighbouring_pixels():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch._higher_order_ops.scan import scan  # where the oldest torch that we take has it, too
 
 from triptych.core import Shape
 from triptych.errors import UserError
@@ -83,6 +84,8 @@ class CausalPatches(Affine):
         return x * s.exp() + t, per_example(s)
 
     def inverse(self, z: Tensor) -> Tensor:
+        if torch.compiler.is_compiling() and self.net.of_class is None:  # a loop's body may ask for no labels
+            return self.scanned(z)
         cache: Cache = []
         found = [torch.zeros_like(z[:, :1])]
         for i in range(z.shape[1]):
@@ -90,6 +93,21 @@ class CausalPatches(Affine):
             s, t = self.halves(out.to(z.dtype))
             found.append((z[:, i : i + 1] - t) * (-s).exp())
         return torch.cat(found[1:], 1)
+
+    def scanned(self, z: Tensor) -> Tensor:
+        """`inverse` in a graph for other programs: one patch as the body of a loop, whose cache has room for all."""
+        now = torch.eye(z.shape[1], dtype=torch.bool, device=z.device)
+
+        def one(carry: list[Tensor], at: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+            out, keys, values = self.net.among(self.clipped(carry[0]), at[1], at[2], at[3], carry[1], carry[2])
+            s, t = self.halves(out.to(z.dtype))
+            x = (at[0] - t) * (-s).exp()
+            return [x, keys, values], x.clone()
+
+        empty = self.net.room(z.shape[0], z.shape[1])
+        every = [z.transpose(0, 1)[:, :, None], self.net.positions, now, torch.ones_like(now).tril()]
+        found = scan(one, [torch.zeros_like(z[:, :1]), empty, empty.clone()], every)[1]
+        return found[:, :, 0].transpose(0, 1)
 
 
 @dataclass(frozen=True)
