@@ -55,6 +55,7 @@ def test_the_cache_gives_what_the_whole_pass_gives():
     torch.testing.assert_close(torch.cat(rows, 1), net(x), rtol=1e-5, atol=1e-5)
 
 
+@torch.no_grad()
 def test_the_loop_of_graphs_gives_what_the_cache_gives():
     model = away_from_its_start(SPECS[1], (1, 4, 6))
     transforms = [t for t in model.flow.modules() if isinstance(t, CausalPatches)]
