@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from triptych.cli import main
 from triptych.core import Data, DataSpec, Latent, ModelSpec, Recipe, Train, discover
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.errors import UserError
 from triptych.export import formats, graphs, write_export
 from triptych.models import latent_space, second_stage

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from triptych.core import Conditional, Data, Model
 from triptych.core.labels import class_number, draw_labels, given, labels_at_hand
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.errors import UserError
 from triptych.models.autoencoders import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
 from triptych.models.flows.autoregressive import MAF

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core.labels import given
-from triptych.models.flows.continuous import OnePassFlow, Scaled
+from triptych.models.flows.continuous import OnePassFlow
+from triptych.models.flows.path import Scaled
 from triptych.models.flows.velocity import VelocityUNet, norm
 from triptych.models.layers import inference
 from triptych.models.layers.inference import Packed, Preparable, activated, available, in_bfloat16, normalised

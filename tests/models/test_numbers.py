@@ -15,7 +15,7 @@ import torch
 from triptych.cli import main
 from triptych.core import Conditional, Data, DataSpec, Recipe, Train
 from triptych.core.columns import Column, Columns
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.data import load, load_spec
 from triptych.errors import UserError
 from triptych.models.autoencoders import ConvAutoencoder, MLPAutoencoder

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from triptych.core.model import Encoder as Encoder
     from triptych.core.model import Latent as Latent
     from triptych.core.model import Model as Model
-    from triptych.core.model import ModelSpec as ModelSpec
     from triptych.core.model import Sampler as Sampler
+    from triptych.core.model_spec import ModelSpec as ModelSpec
     from triptych.core.objective import Clock as Clock
     from triptych.core.objective import Move as Move
     from triptych.core.objective import Objective as Objective
@@ -86,7 +86,7 @@ __getattr__, __dir__ = handed_on(
         "Distribution": "data",
         "Metric": "metric",
         "Model": "model",
-        "ModelSpec": "model",
+        "ModelSpec": "model_spec",
         "Move": "objective",
         "Objective": "objective",
         "Quantity": "quantity",

@@ -90,7 +90,7 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _class(name: Any) -> type:
-    from triptych.core.model import ModelSpec
+    from triptych.core.model_spec import ModelSpec
     from triptych.core.objective import Objective
 
     if not isinstance(name, str):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from triptych.core.data import Split
-from triptych.core.model import ModelSpec
+from triptych.core.model_spec import ModelSpec
 from triptych.core.objective import Objective
 from triptych.core.preparation import Preparation
 from triptych.core.search import Among, Range

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from torch import Tensor, nn
 
 from triptych.core import Shape
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.core.search import Among
 from triptych.errors import UserError
 from triptych.models.code_sampler import Codes

@@ -16,7 +16,8 @@ from triptych.core.labels import given
 from triptych.core.objective import examples
 from triptych.core.share import draw, gathered, mine, normal_like, uniform_like
 from triptych.errors import UserError
-from triptych.models.flows.continuous import NEAREST, ContinuousFlow, OnePassFlow, Scaled, dequantised
+from triptych.models.flows.continuous import ContinuousFlow, OnePassFlow
+from triptych.models.flows.path import NEAREST, Scaled, dequantised
 from triptych.models.two_stages import LatentFlow
 from triptych.objectives.flow import FITTED, TRAINED_ON, check_vectors
 from triptych.objectives.gradients import directional

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from triptych.core import Data, DataSpec, ModelSpec, Recipe, Shape, Train
 from triptych.core.labels import CLASSES, classes_in
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.data import find, load_spec
 from triptych.errors import NoSplit, UserError
 from triptych.models.flows.coupling import NSF

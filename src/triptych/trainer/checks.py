@@ -12,7 +12,7 @@ import torch
 
 from triptych.core import Data, Model, Recipe, Train
 from triptych.core.data import LARGEST
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.data import find, load_spec
 from triptych.errors import NoSplit, UserError
 from triptych.models.families import build, build_for

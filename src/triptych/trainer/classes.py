@@ -8,7 +8,7 @@ import torch
 
 from triptych.core import Data, Recipe
 from triptych.core.labels import CLASSES, classes_in, no_labels
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.errors import UserError
 
 FEW = 20

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from triptych.core import Data, Recipe, decode, encode
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.data import load_spec
 from triptych.errors import UserError
 from triptych.models.families import build_for

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import Shape
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.core.search import Among
 from triptych.models.families import FlowModel
 from triptych.models.flows.coupling import alternated, columns

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from triptych.core import Shape
 from triptych.core.data import LARGEST
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.core.search import Among
 from triptych.errors import UserError
 from triptych.models.families import FlowModel

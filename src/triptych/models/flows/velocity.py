@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from triptych.core import Shape
 from triptych.errors import UserError
-from triptych.models.flows.continuous import NEAREST, Scaled, Velocity, column_of, radius
+from triptych.models.flows.continuous import Velocity
+from triptych.models.flows.path import NEAREST, Scaled, column_of, radius
 from triptych.models.layers.conditional import ClassEmbedding, width_of
 from triptych.models.layers.conv import nearest_up
 from triptych.models.layers.conv_kernels import channels_last

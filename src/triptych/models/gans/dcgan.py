@@ -12,7 +12,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from triptych.core import Shape
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.errors import UserError
 from triptych.models.families import GANModel
 from triptych.models.layers.conditional import Projection, normalised

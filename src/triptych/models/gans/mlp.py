@@ -9,7 +9,7 @@ from typing import Annotated
 from torch import nn
 
 from triptych.core import Shape
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.core.search import Among
 from triptych.models.families import GANModel
 from triptych.models.layers.conditional import appended, width_of

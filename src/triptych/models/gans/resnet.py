@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import Shape
-from triptych.core.model import ConditionalSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.errors import UserError
 from triptych.models.families import GANModel
 from triptych.models.layers import conv
