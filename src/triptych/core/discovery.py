@@ -55,7 +55,7 @@ def first_line(part: Any) -> str:
 
 KINDS = (
     Kind("objective", "objectives", "triptych.core.objective.Objective"),
-    Kind("network", "models", "triptych.core.model.ModelSpec"),
+    Kind("network", "models", "triptych.core.model_spec.ModelSpec"),
     Kind("metric", "metrics", "triptych.core.metric.Metric"),
     Kind("source", "data.sources", "triptych.data.source.Source"),
     Kind("data set", "data.sources", "triptych.data.source.Source", "SOURCES", lambda source: source.summary),
