@@ -19,6 +19,7 @@ import torch
 from common import RESULTS, record
 
 from triptych.core import ModelSpec, Recipe
+from triptych.core.model import given_to
 from triptych.export import formats
 from triptych.export.graphs import Graph, graphs_of
 from triptych.models import second_stage
@@ -98,7 +99,8 @@ def all_parts(recipe: Recipe) -> dict[str, object]:
         for w in model.parameters():
             w.add_(0.02 * torch.randn_like(w))
     if isinstance(model, Autoencoder) and model.second is not None:
-        model.second.fit(torch.randn(2_000, model.latent) ** 3, 0)
+        with given_to(model, None, 2_000):
+            model.second.fit(torch.randn(2_000, model.latent) ** 3, 0)
     made = graphs_of(model)
     found: dict[str, object] = {graph.name: one(graph) for graph in made}
     return found | {"decode, fp16": halved(made[0])}
