@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import time
 from dataclasses import replace
 
@@ -97,7 +98,9 @@ def all_parts(recipe: Recipe) -> dict[str, object]:
     model = build(network_of(recipe), shape_of(recipe)).eval()
     with torch.no_grad():
         for w in model.parameters():
-            w.add_(0.02 * torch.randn_like(w))
+            # by as much in a unit's output, however many inputs it has: wide couplings would be chaotic
+            inputs = w[0].numel() if w.dim() > 1 else 1
+            w.add_(min(0.02, 0.2 / math.sqrt(inputs)) * torch.randn_like(w))
     if isinstance(model, Autoencoder) and model.second is not None:
         with given_to(model, None, 2_000):
             model.second.fit(torch.randn(2_000, model.latent) ** 3, 0)
@@ -118,9 +121,10 @@ def main() -> None:
     for name, recipe in recipes.items():
         groups.setdefault(f"{network_of(recipe)} {shape_of(recipe)}", []).append(name)
     began = time.monotonic()
-    for names in groups.values():  # other recipes may have come to a network since
-        if names[0] in rows:
-            rows[names[0]]["recipes"] = names
+    for names in groups.values():  # other recipes may have come to a network since, before the one it was done for
+        found = [rows.pop(name) for name in names if name in rows]
+        if found:
+            rows[names[0]] = found[0] | {"recipes": names}
     for names in sorted(groups.values(), key=lambda names: size(recipes[names[0]])):
         if asked.recipes and not set(names) & set(asked.recipes):
             continue

@@ -15,8 +15,10 @@ from triptych.cli import gallery_page
 from triptych.cli.docs_tables import cell, copy, markdown, verdicts_of
 from triptych.cli.options import field_docs
 from triptych.core import Objective, discover
+from triptych.core.statistics import duration
 from triptych.errors import UserError
 from triptych.recipes.named import all_recipes
+from triptych.recipes.times import measured
 from triptych.report.entries import gather
 from triptych.report.table import tables
 from triptych.study.named import listing
@@ -115,6 +117,26 @@ What the table cannot say, the design of each family does:
 - you need **samples alone**: compare the GAN and flow rows below on data like yours, and read the cost column too.
 """
 
+BEGIN = """\
+## What to begin with
+
+One recipe of each family for each set of pictures, the shortest first; behind each the minutes of one core of the
+[processor that they were timed on](../benchmarks/README.md). `-quick` is a first look, the plain name about an hour of
+two cores, `-full` is for a GPU. How the GANs were picked stands in [adversarial](adversarial.md), the autoencoders in
+[sharp autoencoders](sharp-autoencoders.md), the flows in [flows](flows.md); families had unequal numbers of trials.
+
+| pictures | GAN | autoencoder | flow |
+|---|---|---|---|
+"""
+BEGUN = {
+    "drawn glyphs, 20 to 28 px": ("gan-glyphs", "vae-glyphs", "lcfm-glyphs"),
+    "MNIST, 28 px": ("best-mnist", "vae-mnist-mixture", "cfm-mnist"),
+    "CIFAR-10, 32 px": ("best-cifar10", "fsq-cifar10", "lcfm-cifar10"),
+    "birds, 32 px": ("best-birds", "fsq-birds", "lcfm-birds"),
+    "birds, 64 px": ("best-birds64", "fsq-birds64", "lcfm-birds64"),
+    "faces, 64 px": ("best-celeba64", "fsq-celeba64", "lcfm-celeba64"),
+}
+
 
 def build(docs: Path, folders: Sequence[Path]) -> list[Path]:
     """Write every generated page; returns them."""
@@ -131,7 +153,7 @@ def build(docs: Path, folders: Sequence[Path]) -> list[Path]:
     pages[docs / "studies.md"] = "\n".join([SAID, "# Named studies", "", *questions, ""])
     if folders:
         pages[docs / "gallery.md"] = gallery_page.write(docs / "gallery.md", SAID, folders)
-        pages[docs / "which-model.md"] = advice(docs / "which-model.md", named)
+    pages[docs / "which-model.md"] = advice(docs / "which-model.md", named)
     for path, text in pages.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(path, text)
@@ -146,7 +168,21 @@ def advice(page: Path, folders: Sequence[Path]) -> str:
             heading = f"On {table.data}"
             parts = [f"## {heading}", "", *verdicts_of(table, every), "", markdown(table), ""]
             kept[heading] = "\n".join(parts)
-    return "\n".join([SAID, ADVICE, *kept.values()])
+    kept.pop("What to begin with", None)
+    return "\n".join([SAID, ADVICE, beginning(), *kept.values()])
+
+
+def beginning() -> str:
+    """The table of recipes to begin with, every budget of each with its time."""
+    times = measured()["minutes"]
+    rows = []
+    for pictures, names in BEGUN.items():
+        every = [
+            [(n, times[n]) for end in ("-quick", "", "-full") if (n := f"{name}{end}") in times] for name in names
+        ]
+        cells = ["<br>".join(f"`{n}` {duration(60 * m)}" for n, m in budgets) for budgets in every]
+        rows.append(f"| {pictures} | {' | '.join(cells)} |\n")
+    return BEGIN + "".join(rows)
 
 
 def main(argv: Sequence[str]) -> int:
