@@ -177,9 +177,7 @@ def beginning() -> str:
     times = measured()["minutes"]
     rows = []
     for pictures, names in BEGUN.items():
-        every = [
-            [(n, times[n]) for end in ("-quick", "", "-full") if (n := f"{name}{end}") in times] for name in names
-        ]
+        every = [[(n, times[n]) for end in ("-quick", "", "-full") if (n := f"{name}{end}") in times] for name in names]
         cells = ["<br>".join(f"`{n}` {duration(60 * m)}" for n, m in budgets) for budgets in every]
         rows.append(f"| {pictures} | {' | '.join(cells)} |\n")
     return BEGIN + "".join(rows)
