@@ -22,6 +22,7 @@ from triptych.models.flows.transformer import JetFlow, TransformerFlow
 from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
 from triptych.models.gans.dcgan import DCGAN
 from triptych.models.gans.mlp import MLPGAN
+from triptych.models.gans.pyramid import PyramidGAN
 from triptych.models.gans.resnet import ResNetGAN
 from triptych.models.gans.small_conv import ConvGAN
 
@@ -39,6 +40,7 @@ OTHERS: dict[str, tuple[ConditionalSpec, tuple[int, ...]]] = {
     "gan 28": (ConvGAN(latent=8, width=4, classes=K), (1, 8, 8)),
     "gan 28 plain": (ConvGAN(latent=8, width=4, classes=K, norm="none"), (1, 8, 8)),
     "dcgan": (DCGAN(latent=8, width=4, classes=K), (1, 16, 16)),
+    "pyramid": (PyramidGAN(latent=8, width=4, classes=K), (3, 16, 16)),
     "resnet": (ResNetGAN(latent=8, width=4, classes=K), (3, 32, 32)),
     "conv vae": (ConvAutoencoder(latent=4, width=4, classes=K), (1, 16, 16)),
     "residual vae": (ResidualAutoencoder(latent=4, width=4, classes=K), (1, 16, 16)),
@@ -113,7 +115,7 @@ def test_another_label_changes_its_own_row_and_no_other(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in ALL if "gan" not in name and name not in ("dcgan", "resnet", "one pass")]
+    "name", [name for name in ALL if "gan" not in name and name not in ("dcgan", "pyramid", "resnet", "one pass")]
 )
 def test_encoding_is_given_the_label_too(name: str) -> None:
     spec, shape = ALL[name]
@@ -154,7 +156,7 @@ def test_the_whole_share_of_a_class_is_its_label(name: str) -> None:
 
 
 def test_the_critic_is_given_the_label() -> None:
-    for name in ("gan", "gan 28", "dcgan", "resnet"):
+    for name in ("gan", "gan 28", "dcgan", "pyramid", "resnet"):
         spec, shape = ALL[name]
         model, x = made(spec, shape), torch.rand(2, *ALL[name][1])
         with given(torch.tensor([0, 1])):

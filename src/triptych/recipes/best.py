@@ -53,7 +53,7 @@ def of_64_pixels(images: int) -> Recipe:
 
 RECIPES: dict[str, Recipe] = {
     **budgets(BIRDS, "birds", NARROW, 480_000, 160_000, ResNetGAN()),
-    # The birds' narrow nets stood still here after 100,000 pictures and drew hatching: single trials of seeds 1 and 100.
+    # The birds' narrow nets stood still here after 100,000 pictures and drew hatching (single runs, seeds 1 and 100).
     **budgets(DataSpec("cifar10"), "CIFAR-10", PYRAMID, 700_000, 50_000, PyramidGAN(width=96)),
     "best-birds64": of_64_pixels(faces.HOUR),
     "best-birds64-quick": of_64_pixels(faces.QUICK),
