@@ -115,10 +115,12 @@ What the table cannot say, the design of each family does:
   family here that has exact ones; a VAE gives a lower bound; a GAN gives none;
 - you need **codes of real examples** (search, features, editing): an autoencoder or a flow; a GAN has no encoder;
 - you need **samples alone**: compare the GAN and flow rows below on data like yours, and read the cost column too.
+
+Which recipe of each family to [begin with](begin.md), for each set of pictures and budget, stands on a page of its own.
 """
 
 BEGIN = """\
-## What to begin with
+# What to begin with
 
 One recipe of each family for each set of pictures, the shortest first; behind each the minutes of one core of the
 [processor that they were timed on](../benchmarks/README.md). `-quick` is a first look, the plain name about an hour of
@@ -153,7 +155,8 @@ def build(docs: Path, folders: Sequence[Path]) -> list[Path]:
     pages[docs / "studies.md"] = "\n".join([SAID, "# Named studies", "", *questions, ""])
     if folders:
         pages[docs / "gallery.md"] = gallery_page.write(docs / "gallery.md", SAID, folders)
-    pages[docs / "which-model.md"] = advice(docs / "which-model.md", named)
+        pages[docs / "which-model.md"] = advice(docs / "which-model.md", named)
+    pages[docs / "begin.md"] = f"{SAID}\n{beginning()}"
     for path, text in pages.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_text(path, text)
@@ -168,8 +171,7 @@ def advice(page: Path, folders: Sequence[Path]) -> str:
             heading = f"On {table.data}"
             parts = [f"## {heading}", "", *verdicts_of(table, every), "", markdown(table), ""]
             kept[heading] = "\n".join(parts)
-    kept.pop("What to begin with", None)
-    return "\n".join([SAID, ADVICE, beginning(), *kept.values()])
+    return "\n".join([SAID, ADVICE, *kept.values()])
 
 
 def beginning() -> str:
