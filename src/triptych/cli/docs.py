@@ -123,9 +123,9 @@ BEGIN = """\
 # What to begin with
 
 One recipe of each family for each set of pictures, the shortest first; behind each the minutes of one core of the
-[processor that they were timed on](../benchmarks/README.md). `-quick` is a first look, the plain name about an hour of
-two cores, `-full` is for a GPU. How the GANs were picked stands in [adversarial](adversarial.md), the autoencoders in
-[sharp autoencoders](sharp-autoencoders.md), the flows in [flows](flows.md); families had unequal numbers of trials.
+[processor that they were timed on](../benchmarks/README.md). `-quick` is a first look, the plain name at most about an
+hour of two cores, `-full` for a GPU. How the GANs were picked stands in [adversarial](adversarial.md), the autoencoders
+in [sharp autoencoders](sharp-autoencoders.md), the flows in [flows](flows.md); families had unequal numbers of trials.
 
 | pictures | GAN | autoencoder | flow |
 |---|---|---|---|

@@ -28,7 +28,7 @@ class ModelSpec(ABC):
     """
 
     def __post_init__(self) -> None:
-        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             if not is_size(f.type):
                 continue
             value, least = getattr(self, f.name), 0 if f.default == 0 else 1

@@ -7,13 +7,14 @@ over all tests of the two tables.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from triptych.core.quantity import AXES
-from triptych.core.statistics import Difference, difference, format_number, holm, welch
-from triptych.report.axes import witnesses_of
+from triptych.core.statistics import format_number, holm, welch
+from triptych.report.matrix import leading
 from triptych.report.significance import ALPHA
 from triptych.report.table import Table
 
@@ -36,19 +37,12 @@ class Moved:
     """One recipe's number on the set as it stands and turned."""
 
     recipe: str
-    metric: str
     name: str
+    """of the metric"""
     straight: float
     turned: float
-    gap: Difference
-    """of the turned set's mean from the straight one's"""
     p: float
     """corrected over all tests of the two tables; NaN where nothing can be tested"""
-
-
-def leading(table: Table, axis: str) -> str:
-    """The metric that speaks first on an axis; empty where there is none."""
-    return next((witness.metrics[0] for witness in witnesses_of(table, axis)), "")
 
 
 def compare(straight: Table, turned: Table) -> list[Moved]:
@@ -62,14 +56,9 @@ def compare(straight: Table, turned: Table) -> list[Moved]:
             metric = leading(straight, axis) if axis != "cost" else ""
             a, b = straight.numbers(label, metric), turned.numbers(other, metric) if metric in turned.metrics else []
             if metric and a and b:
-                gap = difference(b, a)
-                means = sum(a) / len(a), sum(b) / len(b)
-                name = straight.quantity(metric).name
-                found.append(Moved(plain(label), metric, name, *means, gap, welch(a, b)))
-    corrected = holm([one.p for one in found])
-    return [
-        Moved(m.recipe, m.metric, m.name, m.straight, m.turned, m.gap, p) for m, p in zip(found, corrected, strict=True)
-    ]
+                name, means = straight.quantity(metric).name, (sum(a) / len(a), sum(b) / len(b))
+                found.append(Moved(plain(label), name, *means, welch(a, b)))
+    return [replace(one, p=p) for one, p in zip(found, holm([one.p for one in found]), strict=True)]
 
 
 def flags(table: Table, every: Sequence[Table]) -> list[str]:
@@ -82,7 +71,7 @@ def flags(table: Table, every: Sequence[Table]) -> list[str]:
         if plain(other.data) != plain(table.data) or bool(angle(other)) == bool(angle(table)):
             continue
         straight, turned = (other, table) if angle(table) else (table, other)
-        tests = [m for m in compare(straight, turned) if m.p == m.p]
+        tests = [m for m in compare(straight, turned) if not math.isnan(m.p)]
         moved: dict[str, list[Moved]] = {}
         for one in tests:
             if one.p < ALPHA:

@@ -181,7 +181,8 @@ def three_families(scale: Scale) -> Recipes:
             if made.name == "best-mnist" and (scale == "quick" or data == "cifar10"):
                 # without the discrete latent, which takes more than a minute and data that come in kinds
                 made = replace(made, model=SMALL)
-            found.append(replace(made, name=name.replace("mnist", data), data=DataSpec(data)))
+            called = name.replace("mnist", data).replace("best-cifar10", "relativistic-cifar10")  # no recipe's name
+            found.append(replace(made, name=called, data=DataSpec(data)))
     return tuple(found)
 
 
