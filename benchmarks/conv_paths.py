@@ -80,7 +80,7 @@ def critics(kind: str, batch: int, channels: int) -> dict[str, Callable[[], obje
         D.forward = cast  # type: ignore[method-assign]
 
         def step() -> None:
-            with mock.patch.object(kernels, "uses_cpu_kernel", return_value=own):
+            with mock.patch.object(kernels, "has_own_derivatives", return_value=own):
                 WGANGP().critic(D, real, fake).backward(inputs=list(D.parameters()))
             for p in D.parameters():
                 p.grad = None

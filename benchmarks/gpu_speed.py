@@ -1,10 +1,13 @@
-"""The birds study on a GPU: critic steps and images a second, eager, compiled, and as one would write it by hand.
+"""The birds study on a GPU: critic steps and images a second, as one would write it by hand, and ours: eager, compiled,
+recorded as a CUDA graph, and both.
 
 By hand: fp16 autocast with a GradScaler, NCHW, `DataLoader` with workers and pinned memory, PyTorch's own layers,
 real and fake scored apart. Ours: the trainer's whole step. Each side runs in its own process, in turns. The share of
 the chip is arithmetic of a step (counted on the hand-written nets) over the bf16 matrix rate measured beside it.
 
-`--device cpu --batch 8 --steps 2` tries the script where there is no GPU, and records nothing.
+Beside them: ours with PyTorch's own second gradient of a convolution, and with sums in any order. `--profile FILE`
+lists the kernels that take longest. `--device cpu --batch 8 --steps 2` tries the script where there is no GPU, and
+records nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from adversarial_speed import examples, plain_resnet
@@ -27,30 +32,44 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from triptych.core import Recipe
-from triptych.data.batches import in_order
+from triptych.data.batches import InOrder
+from triptych.models.layers import conv_kernels
 from triptych.recipes import get
 from triptych.system import device as runtime
-from triptych.trainer import compilation, loop
+from triptych.trainer import compilation, loop, recorded
 from triptych.trainer.precision import choose
 from triptych.trainer.state import State
 
-SIDES = ("by hand", "eager", "compiled")
+SIDES = ("by hand", "eager", "compiled", "recorded", "compiled, recorded")
+PLAIN = ("eager, plain", "recorded, plain")
+"""With PyTorch's own second gradient."""
+FREE = "recorded, any order"
+"""With kernels whose sums come in another order every time, which a resumed run could not repeat."""
+VARIANTS = (*PLAIN, FREE)
 BUDGET, CRITIC_STEPS = 30_000, 5
 LENGTH = 5_902
 
 
-def ours(recipe: Recipe, device: torch.device, compiled: bool) -> tuple[Callable[[], None], str]:
+def ours(recipe: Recipe, device: torch.device, side: str) -> tuple[Callable[[], None], str]:
+    state, told = begun(recipe, device)
+    torch.backends.cudnn.deterministic = side != FREE
+    if "compiled" in side:
+        batch = next(iter(InOrder(state.data, recipe.train.batch, device)))
+        why_not = compilation.compile_players(state.model, recipe.objective, batch, told)
+        told += ", compiled" if why_not is None else f", not compiled: {why_not}"
+    if "recorded" in side:
+        why_not = recorded.record(state) if device.type == "cuda" else "no GPU"
+        told += ", recorded" if why_not is None else f", not recorded: {why_not}"
+    return lambda: loop.step(state), told
+
+
+def begun(recipe: Recipe, device: torch.device) -> tuple[State, str]:
     data = examples(recipe, LENGTH)
     model = recipe.model.build(data.shape)
     precision = choose(recipe, model, data, device).precision
     state = State(recipe, runtime.place(model, device, precision), data, None, 0)
     model.train()
-    told = precision
-    if compiled:
-        batch = next(in_order(data, recipe.train.batch, device))
-        why_not = compilation.compile_players(model, recipe.objective, batch, precision)
-        told += ", compiled" if why_not is None else f", not compiled: {why_not}"
-    return lambda: loop.step(state), told
+    return state, precision
 
 
 def by_hand(recipe: Recipe, device: torch.device) -> tuple[Callable[[], None], str]:
@@ -60,7 +79,13 @@ def by_hand(recipe: Recipe, device: torch.device) -> tuple[Callable[[], None], s
     half = device.type == "cuda"
     scalers = [torch.amp.GradScaler(device.type, enabled=half) for _ in range(2)]
     loader = DataLoader(
-        TensorDataset(x), recipe.train.batch, shuffle=True, drop_last=True, num_workers=2 * half, pin_memory=half
+        TensorDataset(x),
+        recipe.train.batch,
+        shuffle=True,
+        drop_last=True,
+        num_workers=2 * half,
+        pin_memory=half,
+        persistent_workers=half,
     )
 
     def batches() -> Iterator[Tensor]:
@@ -105,9 +130,17 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def measured(side: str, recipe: Recipe, device: torch.device, steps: int) -> dict[str, Any]:
-    step, told = by_hand(recipe, device) if side == "by hand" else ours(recipe, device, side == "compiled")
+def prepared(side: str, recipe: Recipe, device: torch.device) -> tuple[Callable[[], None], str]:
+    if side == "by hand":
+        return by_hand(recipe, device)
+    if side in PLAIN:
+        mock.patch.object(conv_kernels, "has_own_derivatives", return_value=False).start()
+    return ours(recipe, device, side)
+
+
+def measured(side: str, recipe: Recipe, device: torch.device, steps: int, profile: str | None) -> dict[str, Any]:
     began = time.perf_counter()
+    step, told = prepared(side, recipe, device)
     for _ in range(3):
         step()
     wait(device)
@@ -120,7 +153,20 @@ def measured(side: str, recipe: Recipe, device: torch.device, steps: int) -> dic
         wait(device)
         blocks.append((time.perf_counter() - began) / steps)
     memory = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0.0
+    if profile:
+        write_profile(step, device, f"{profile}-{side.replace(', ', '-').replace(' ', '-')}.txt")
     return {"told": told, "first_three": first, "seconds": blocks, "memory_gib": memory}
+
+
+def write_profile(step: Callable[[], None], device: torch.device, file: str) -> None:
+    """The kernels that take longest in two steps."""
+    with torch.profiler.profile() as found:
+        step()
+        step()
+        wait(device)
+    order = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
+    table = found.key_averages().table(sort_by=order, row_limit=40, max_name_column_width=90)
+    Path(file).write_text(table, encoding="utf-8")
 
 
 def arithmetic(batch: int, device: torch.device) -> float:
@@ -155,14 +201,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--steps", type=int, default=40, help="generator steps in each of five blocks")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--sides", nargs="+", choices=(*SIDES, *VARIANTS), default=[*SIDES, *VARIANTS])
+    parser.add_argument("--recipe", default="wgan-gp-birds", help="another than the study's is measured, not recorded")
+    parser.add_argument("--profile", metavar="FILE", help="where lists of kernels go: FILE-SIDE.txt")
+    parser.add_argument("--side", choices=(*SIDES, *VARIANTS), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    device, recipe = torch.device(args.device), get("wgan-gp-birds")
+    device, recipe = torch.device(args.device), get(args.recipe)
     recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, batch=args.batch))
     if args.side:
-        print(json.dumps(measured(args.side, recipe, device, args.steps)))
+        print(json.dumps(measured(args.side, recipe, device, args.steps, args.profile)))
         return
-    found: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    found: dict[str, list[dict[str, Any]]] = {side: [] for side in args.sides}
     for _ in range(args.rounds):
         for side, rows in found.items():
             said = subprocess.run(
@@ -170,13 +219,16 @@ def main() -> None:
                 stdout=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
-                check=True,
-            ).stdout
-            rows.append(json.loads(said.splitlines()[-1]))
-            print(side, rows[-1], flush=True)
-    seconds = {side: [statistics.median(row["seconds"]) for row in rows] for side, rows in found.items()}
+            )
+            if said.returncode == 0:
+                rows.append(json.loads(said.stdout.splitlines()[-1]))
+            print(side, rows[-1] if said.returncode == 0 else "failed", flush=True)
+    seconds = {side: [statistics.median(row["seconds"]) for row in rows] for side, rows in found.items() if rows}
     step = {side: statistics.median(values) for side, values in seconds.items()}
-    best = min(("eager", "compiled"), key=step.__getitem__)
+    if device.type != "cuda" or args.recipe != "wgan-gp-birds" or not set(SIDES) <= step.keys():
+        print({side: round(s, 5) for side, s in step.items()})
+        return
+    best = min(SIDES[1:], key=step.__getitem__)
     rate, work = matrix_rate(device, 8192 if device.type == "cuda" else 512), arithmetic(args.batch, device)
     times = ratio(seconds["by hand"], seconds[best])
     minutes = step[best] * BUDGET / CRITIC_STEPS / 60
@@ -186,9 +238,6 @@ def main() -> None:
         f"{100 * shares[side]:.1f} % of the chip)"
         for side, s in step.items()
     )
-    if device.type != "cuda":
-        print(rates)
-        return
     record(
         "gpu_speed",
         f"wgan-gp-birds on a GPU ({torch.cuda.get_device_name()}), batch {args.batch}, the trainer's whole step",

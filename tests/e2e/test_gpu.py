@@ -7,14 +7,26 @@ import torch
 
 from triptych import recipes, trainer
 from triptych.core import DataSpec
+from triptych.errors import UserError
 from triptych.evaluate import Samples, evaluate_run
+from triptych.models.layers import conv_kernels
 from triptych.run import Run
+from triptych.system.device import place
+from triptych.trainer.compilation import compile_players, leave
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
-FAMILIES = ("wgan-gp-birds-quick", "best-birds-quick", "gan-mnist64-quick", "vae-cifar10", "glow-mnist")
+RECORDED = {
+    "wgan-gp-birds-quick": True,
+    "best-birds-quick": True,
+    "gan-mnist64-quick": True,
+    "vae-cifar10": True,
+    "vae-cifar10-linear": False,
+    "glow-mnist": True,
+}
+"""Recipes, and whether their steps are: what follows the clock is not."""
 
 
 def short(name, **more):
@@ -31,11 +43,12 @@ def weights(run):
     return {k: v for k, v in found.items() if k.startswith("model/")}
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", RECORDED)
 def test_trains_samples_and_resumes_identically(name, tmp_path, monkeypatch):
     whole = trainer.fit(short(name), 0, tmp_path / "whole", "cuda", progress=False)
     assert whole.status["state"] == "done"
-    assert "compiled" in whole.status
+    assert whole.status["compiled"] is False  # too short for it
+    assert whole.status["recorded"] is RECORDED[name]
     assert whole.load(device="cuda").sample(3, seed=0).isfinite().all()
 
     class Cut(Exception):
@@ -56,6 +69,55 @@ def test_trains_samples_and_resumes_identically(name, tmp_path, monkeypatch):
     a, b = weights(whole), weights(cut_off)
     assert a.keys() == b.keys()
     assert [k for k in a if not torch.equal(a[k], b[k])] == []
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", ["wgan-gp-birds", "best-birds-full", "best-cifar10", "wgan-gp-25gaussians"])
+def test_compiled_penalties_have_the_eager_gradients(name, precision):
+    """`compile_players` compares them itself, and says by how much they differ."""
+    recipe = recipes.get(name)
+    shape = (2,) if "gaussians" in name else (3, 32, 32)
+    device = torch.device("cuda")
+    model = place(recipe.model.build(shape), device, precision)
+    batch = torch.rand(16, *shape, device=device) * 2 - 1
+    try:
+        assert compile_players(model, recipe.objective, batch, precision) is None
+    finally:
+        leave(model)
+        torch.compiler.reset()
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("k", "stride"), [(3, 1), (4, 2), (3, 2)])
+def test_second_gradients_of_convolutions_are_those_of_float64(kind, k, stride):
+    """cuDNN's first derivatives put together, against PyTorch's own double backward on the processor."""
+    torch.manual_seed(0)
+    x, w, b = torch.randn(8, 16, 12, 12), torch.randn(24, 16, k, k) / 12, torch.randn(24)
+
+    def slopes(x, w, b):
+        x, w, b = (t.detach().requires_grad_() for t in (x, w, b))
+        y = conv_kernels.conv2d(x, w, b, stride, 1)
+        (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        return [slope, *torch.autograd.grad(slope.square().mean(), [w, b])]
+
+    with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True):
+        found = slopes(*(t.to("cuda", kind) for t in (x, w, b)))
+    for a, want in zip(found, slopes(*(t.to(kind).double() for t in (x, w, b))), strict=True):
+        gap = (a.cpu().double() - want).norm() / want.norm()
+        assert gap < (1e-5 if kind is torch.float32 else 2e-2)
+
+
+def test_too_large_a_batch_names_the_option(tmp_path):
+    recipe = recipes.get("wgan-gp-birds")
+    train = replace(recipe.train, images=8_192, batch=4_096)
+    recipe = replace(recipe, data=DataSpec("glyphs", resolution=32, channels=3), train=train)
+    torch.cuda.set_per_process_memory_fraction(0.02)
+    try:
+        with pytest.raises(UserError, match=r"memory ran out; lower --train\.batch"):
+            trainer.fit(recipe, 0, tmp_path / "run", "cuda", progress=False)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        torch.cuda.empty_cache()
 
 
 def test_samples_of_one_seed_are_those_of_the_processor(tmp_path):

@@ -146,8 +146,8 @@ def test_float32_in_channels_last_gives_pytorchs_penalty_gradient(layer, side, m
     inputs = (layer if isinstance(layer, PlainDown | PlainUp) else layer.conv).in_channels
     x = torch.randn(6, inputs, side, side)
     taken = []
-    plain = conv_kernels.uses_cpu_kernel
-    monkeypatch.setattr(conv_kernels, "uses_cpu_kernel", lambda *of: taken.append(plain(*of)) or taken[-1])
+    plain = conv_kernels.has_own_derivatives
+    monkeypatch.setattr(conv_kernels, "has_own_derivatives", lambda *of: taken.append(plain(*of)) or taken[-1])
 
     def penalty():
         given = x.clone().requires_grad_()
@@ -156,7 +156,7 @@ def test_float32_in_channels_last_gives_pytorchs_penalty_gradient(layer, side, m
 
     ours = penalty()
     assert taken == [True]
-    monkeypatch.setattr(conv_kernels, "uses_cpu_kernel", lambda *of: False)
+    monkeypatch.setattr(conv_kernels, "has_own_derivatives", lambda *of: False)
     for a, b in zip(ours, penalty(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
@@ -164,7 +164,7 @@ def test_float32_in_channels_last_gives_pytorchs_penalty_gradient(layer, side, m
 @pytest.mark.parametrize("change", [lambda x: x, lambda x: x.double().to(memory_format=torch.channels_last)])
 def test_other_layouts_and_precisions_are_pytorchs(change):
     x, w = change(torch.randn(2, 3, 8, 8)), change(torch.randn(4, 3, 3, 3))
-    assert not conv_kernels.uses_cpu_kernel(x, w)
+    assert not conv_kernels.has_own_derivatives(x, w)
 
 
 @pytest.mark.parametrize("k", [3, 4])
@@ -195,7 +195,7 @@ def test_few_channels_go_to_products_where_those_of_onednn_are_faster(monkeypatc
     first, colours, x = torch.empty(128, 1, 4, 4), torch.empty(128, 3, 4, 4), torch.empty(2, 1, 64, 64)
     for faster in (False, True):
         monkeypatch.setattr(linear, "is_faster", lambda faster=faster: faster)
-        assert conv_kernels.uses_cpu_kernel(x, first) is faster
+        assert conv_kernels.has_own_derivatives(x, first) is faster
         assert conv_kernels.im2col_is_faster(first, 32 * 32) is faster
         assert conv_kernels.im2col_gradient_is_faster(first, 32 * 32) is faster
         assert conv_kernels.im2col_gradient_is_faster(first.bfloat16(), 32 * 32) is faster

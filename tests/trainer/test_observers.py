@@ -27,7 +27,7 @@ from triptych.objectives.gan import GAN
 from triptych.report import write_report
 from triptych.run import Run, Sink
 from triptych.run.sinks import JSONLines, Sinks
-from triptych.trainer.observe import Observer, look
+from triptych.trainer.observer import Observer, look
 from triptych.trainer.state import State
 
 TRAIN = Train(images=640, batch=32, ema=0.9, log=64, evaluate=320, sample=640, checkpoint=160)
@@ -41,7 +41,7 @@ FAMILIES = {
 STRANGER = '''
 """A tracker and a watcher in somebody else's repository."""
 from triptych.run import Sink
-from triptych.trainer.observe import Observer
+from triptych.trainer.observer import Observer
 
 
 class Tracker(Sink):

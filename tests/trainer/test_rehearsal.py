@@ -18,7 +18,8 @@ from triptych.run import Run
 from triptych.run.sinks import Sink
 from triptych.system import processor
 from triptych.trainer import fit, rehearsal, resume, start
-from triptych.trainer.observe import Bar, Observer, look, standard
+from triptych.trainer.observe import Bar, standard
+from triptych.trainer.observer import Observer, look
 from triptych.trainer.rehearsal import Pace
 from triptych.trainer.start import elsewhere
 from triptych.trainer.state import State

@@ -197,9 +197,9 @@ class VAE(Variational):
 
     def risen(self, clock: Clock) -> float:
         """How much of its target the schedule has reached at this step, in [0, 1]. The last step reaches it."""
-        length = self.ramp or clock.steps
         if self.schedule == "constant":
             return 1.0
+        length = self.ramp or clock.steps
         if self.schedule == "staircase":
             return min(clock.step * self.stairs // max(length, 1), self.stairs - 1) / self.stairs
         if self.schedule == "cyclical" and clock.step < length - 1:
@@ -280,7 +280,10 @@ class IWAE(Variational):
             )
 
     def step(self, model: VAEModel, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        (x, label), k = next(examples(model, batches)), 1 if clock.fraction < self.ahead else self.samples
+        (x, label), k = (
+            next(examples(model, batches)),
+            1 if self.ahead and clock.fraction < self.ahead else self.samples,
+        )
         x = self.observed(x, model)
         with given(label):
             mu, log_sigma = model.posterior(x)

@@ -43,6 +43,8 @@ def place(model: Model, device: torch.device, precision: str) -> Model:
     """
     if device.type == "cpu":
         keep_freed_memory()
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True  # else a resumed run would not repeat its sums in their order
     model.to(device)
     if any(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in model.modules()) and device.type != "mps":
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -57,6 +59,11 @@ def place(model: Model, device: torch.device, precision: str) -> Model:
 def compiles(device: torch.device) -> bool:
     """Where `torch.compile` is tried: on a GPU. `TORCH_COMPILE_DISABLE=1` turns it off, as everywhere."""
     return device.type == "cuda" and os.environ.get("TORCH_COMPILE_DISABLE") != "1"
+
+
+def records(device: torch.device) -> bool:
+    """Where steps are recorded: on a GPU of CUDA. `TRIPTYCH_CUDA_GRAPHS=0` turns it off."""
+    return device.type == "cuda" and os.environ.get("TRIPTYCH_CUDA_GRAPHS") != "0"
 
 
 def keep_freed_memory() -> None:

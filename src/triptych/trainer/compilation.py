@@ -37,11 +37,16 @@ def compile_players(
     None, or why nothing is compiled. Weights, statistics and random numbers are left as they were.
     """
     wanted = gradients(model, objective, batch, labels)
+    how: dict[str, Any] = {"backend": backend, "dynamic": False}
+    if backend == "inductor":
+        from triptych.trainer.graph_rewrites import WeightGradients  # brings the compiler, which takes seconds
+
+        how["options"] = {"post_grad_custom_pre_pass": WeightGradients()}
     for player in model.players.values():
-        player.compile(backend=backend, dynamic=False)
+        player.compile(**how)
         # Made from the uncompiled forward, and inside the compiled region: a gradient function built beforehand
         # gives zeros there.
-        compiled[player] = torch.compile(_differentiated(player), backend=backend, dynamic=False, fullgraph=True)
+        compiled[player] = torch.compile(_differentiated(player), fullgraph=True, **how)
     try:
         with warnings.catch_warnings():
             # the compiler looks at every input's .grad, the generator's output included

@@ -10,7 +10,7 @@ from triptych.errors import Diverged
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink
 from triptych.system import distributed
-from triptych.trainer.observe import Observer, look
+from triptych.trainer.observer import Observer, look
 from triptych.trainer.ranks import check_clock, check_together, cut_off, hand_over, said_by_first, together
 from triptych.trainer.session import session
 from triptych.trainer.start import More, begin, go_on

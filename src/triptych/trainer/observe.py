@@ -1,8 +1,4 @@
-"""What watches a training: observers in a list, each called with (state, line) when its cadence is due.
-
-They stand in the order of `standard`: numbers are made, then written, then judged, then saved. None of them changes
-what is trained, and how often they look changes no weight. One more is one class derived from `Observer`.
-"""
+"""The observers of every training, in the order of `standard`: numbers are made, then written, judged, and saved."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ from typing import Any
 
 from triptych.core import Clock, Density, Encoder, Sampler, Train, Undefined, quantity
 from triptych.core.model import class_count
-from triptych.core.objective import examples
 from triptych.data.batches import InOrder
 from triptych.errors import Diverged, UserError
 from triptych.evaluate.curve import draw_curve
@@ -32,63 +27,14 @@ from triptych.run.sinks import Sink
 from triptych.system import device
 from triptych.system.progress import Progress
 from triptych.trainer import compilation, monitors
+from triptych.trainer.faster import Faster
+from triptych.trainer.observer import Observer
 from triptych.trainer.state import State
 
 VALIDATED = 10_000
 """Most held-out examples a validation looks at."""
 ROLLBACKS = 5
 """How often a run may go back; each time halves the rate."""
-
-
-class Observer:
-    """Watches one training; each method does nothing unless a class says more."""
-
-    def __init__(self, *every: int) -> None:
-        """Due every so many images; with several numbers, whenever one of them is."""
-        self.every = every
-
-    def due(self, before: int, now: int) -> bool:
-        """Whether a cadence was passed between `before` and `now` images."""
-        return any(before // n < now // n for n in self.every)
-
-    def calls(self, since: int, budget: int, batch: int) -> int:
-        """How often it will be called from `since` images on; at 0 and at the end whatever its cadence."""
-        if not self.every or since >= budget:
-            return 0
-        steps = -(-(budget - since) // batch)
-        if any((budget - since) // n >= steps for n in self.every):
-            return steps + (since == 0)
-        due = {k * n for n in self.every for k in range(since // n + 1, budget // n + 1)} | {budget}
-        return len({-(-(at - since) // batch) for at in due}) + (since == 0)
-
-    def begin(self, state: State) -> None:
-        """Before the first step of this process."""
-
-    def __call__(self, state: State, line: dict[str, Any]) -> None:
-        """When due, at 0 images and at the end. `line` is the new line of the log, for numbers to be added to."""
-
-    def stepped(self, state: State) -> None:
-        """After every step: to be cheap."""
-
-    def recovers(self, state: State, error: Diverged) -> bool:
-        """Whether training can go on after this divergence, since the state was set back."""
-        return False
-
-    def end(self, state: State) -> None:
-        """After the last step: of the budget, or where a signal came. Not called where an error ends the training."""
-
-
-def look(state: State, observers: Sequence[Observer], before: int) -> None:
-    """Call whoever is due between `before` images and now, with one new line of the log; all at 0 and at the end."""
-    now = state.images
-    ends = now == 0 or state.finished
-    due = [o for o in observers if o.every and (ends or o.due(before, now))]
-    if due:
-        line = state.line()
-        for observer in due:
-            began = time.perf_counter()
-            observer(state, line)
-            state.looks.setdefault(id(observer), []).append(time.perf_counter() - began)
 
 
 def standard(run: Run, train: Train, sink: Sink) -> list[Observer]:
@@ -101,7 +47,7 @@ def standard(run: Run, train: Train, sink: Sink) -> list[Observer]:
     draw, log = cadence(train.sample or train.checkpoint), cadence(train.log, 100)
     any_of = {evaluate, save, draw, log}
     return [
-        Compile(run, sink),
+        Faster(run, sink),
         Finite(*any_of, weights=False),
         Finite(evaluate, save, weights=True),
         Finish(train.images, sink=sink),
@@ -157,25 +103,6 @@ class Bar(Observer):
             for (begin, pace), end in zip(self.paces, ends, strict=True)
         ]
         return sum(n * pace for n, pace in spans) or self.paces[0][1]
-
-
-class Compile(Observer):
-    """Compiled players where that changes no gradient; the status says which it was, the screen why not."""
-
-    def __init__(self, run: Run, sink: Sink) -> None:
-        super().__init__()
-        self.run, self.sink = run, sink
-
-    def begin(self, state: State) -> None:
-        if not device.compiles(state.model.device) or state.ranks.world > 1:  # each rank would compile for itself
-            return
-        first = InOrder(state.data, state.train.batch, state.model.device)
-        batch, labels = next(examples(state.model, first))
-        precision = self.run.env["precision"]
-        why_not = compilation.compile_players(state.model, state.objective, batch, precision, labels=labels)
-        self.run.set_status(compiled=why_not is None)
-        if why_not is not None:
-            self.sink.text(f"torch.compile is left out, training is eager: {why_not}")
 
 
 class Finite(Observer):

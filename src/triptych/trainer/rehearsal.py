@@ -25,7 +25,8 @@ from triptych.run.folder import Run
 from triptych.run.sinks import JSONLines, PictureFiles, Sinks
 from triptych.system import device as runtime
 from triptych.trainer import compilation
-from triptych.trainer.observe import Observer, standard
+from triptych.trainer.observe import standard
+from triptych.trainer.observer import Observer
 from triptych.trainer.state import State
 from triptych.trainer.step import step
 

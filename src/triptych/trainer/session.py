@@ -14,7 +14,8 @@ from triptych.system import device
 from triptych.system.progress import Progress
 from triptych.trainer import compilation
 from triptych.trainer.checks import enough_memory
-from triptych.trainer.observe import Bar, Observer, standard
+from triptych.trainer.observe import Bar, standard
+from triptych.trainer.observer import Observer
 from triptych.trainer.quantities import logged
 from triptych.trainer.rehearsal import rehearse_stages
 from triptych.trainer.state import State

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,8 @@ class State:
     sums: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     """sums of the numbers for the next log line, and how many values each has"""
+    replay: Callable[[], None] | None = None
+    """a recorded step in place of an ordinary one, where there is one"""
     looks: dict[int, list[float]] = field(default_factory=dict)
     """seconds of each call of each observer in this process, by the observer's id"""
 
@@ -123,7 +125,11 @@ class State:
         """Give each optimiser the learning rate that the schedule has here."""
         factor = learning_rate(self.train, self.images) * self.slowed
         for player, optimizer in self.optimizers.items():
-            optimizer.param_groups[0]["lr"] = self.rates[player] * factor
+            group, rate = optimizer.param_groups[0], self.rates[player] * factor
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
 
     def start_clock(self) -> None:
         """Count seconds from here on, beside those of earlier processes."""
@@ -250,3 +256,4 @@ class State:
         self.alarms, self.fresh = list(note["alarms"]), False
         self.sums, self.counts = {k: v.to(self.model.device) for k, v in saved.sums.items()}, dict(counts)
         self.sane.fill_(1)
+        self.replay = None  # the optimisers remember elsewhere now

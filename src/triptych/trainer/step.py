@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,13 +25,20 @@ def step(state: State) -> None:
     state.set_rates()
     if state.train.accumulate > 1:
         in_parts(state)
+    elif state.replay is not None:
+        state.replay()
     else:
-        with computing(state.ranks.share()):
-            for move in state.objective.step(state.model, state.batches, state.clock()):
-                apply(move, state)
+        play(state, state.batches, state.clock())
     if state.ranks.world > 1:
         pool(state.model, [buffers(state.model)], state)
     state.advance()
+
+
+def play(state: State, batches: Iterator[Tensor], clock: Any) -> None:
+    """The moves of one step on these batches."""
+    with computing(state.ranks.share()):
+        for move in state.objective.step(state.model, batches, clock):
+            apply(move, state)
 
 
 def apply(move: Move, state: State) -> None:

@@ -34,16 +34,20 @@ from triptych.models.layers.linear import needs_gradient, of_weights, takes_oned
 
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """x (n, c, h, w) and w (o, c, k, k) to (n, o, h', w'), as `F.conv2d`."""
+    if torch.compiler.is_compiling():
+        return F.conv2d(x, w, bias, stride, padding)
     x, w, bias = cast_for_autocast(x, w, bias)
-    if not uses_cpu_kernel(x, w):
+    if not has_own_derivatives(x, w):
         return F.conv2d(x, w, bias, stride, padding)
     return _Conv2d.apply(channels_last(x), channels_last(w), bias, stride, padding)
 
 
 def conv_transpose2d(y: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """y (n, o, h, w) and w (o, c, k, k) to (n, c, h', w'), as `F.conv_transpose2d`."""
+    if torch.compiler.is_compiling():
+        return F.conv_transpose2d(y, w, bias, stride, padding)
     y, w, bias = cast_for_autocast(y, w, bias)
-    if not uses_cpu_kernel(y, w):
+    if not has_own_derivatives(y, w):
         return F.conv_transpose2d(y, w, bias, stride, padding)
     sides = tuple(stride * (s - 1) + w.shape[2] - 2 * padding for s in y.shape[2:])
     return _ConvTranspose2d.apply(channels_last(y), channels_last(w), bias, stride, padding, sides)
@@ -58,9 +62,11 @@ def cast_for_autocast(x: Tensor, w: Tensor, bias: Tensor | None) -> tuple[Tensor
     return x.to(to), w.to(to), None if bias is None else bias.to(to)
 
 
-def uses_cpu_kernel(x: Tensor, w: Tensor) -> bool:
-    """Whether the kernels of this module are used for x and w, rather than PyTorch's."""
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
+def has_own_derivatives(x: Tensor, w: Tensor) -> bool:
+    """Whether the functions of this module are used for x and w, rather than PyTorch's."""
+    if x.device.type == "cuda":
+        return torch.is_grad_enabled() and not linear.transformed()
+    if x.device.type != "cpu":
         return False
     if x.dtype == torch.bfloat16:
         return True
@@ -156,8 +162,8 @@ class _WeightGradient(Function):
 
 
 def is_stride_2(w: Tensor, stride: int, padding: int) -> bool:
-    """Whether a convolution with w (o, c, k, k) halves the sides, in a form that the matrix products below handle."""
-    return w.shape[2] in (3, 4) and stride == 2 and padding == 1
+    """Whether a convolution with w (o, c, k, k) on a CPU halves the sides, as the matrix products below have it."""
+    return w.device.type == "cpu" and w.shape[2] in (3, 4) and stride == 2 and padding == 1
 
 
 def pixels(x: Tensor) -> int:
