@@ -241,9 +241,9 @@ class Autoencoder(Observed):
         n, w = len(codes), self.observe_error(mse)
         batch_mean = codes.mean(0)
         # (1 − w) Σ + w (batch covariance + (1 − w) δ δᵀ) as one product: δ is one more row of the centred codes
-        shift = (batch_mean - self.code_mean) * (n * (1 - w)) ** 0.5
+        shift = (batch_mean - self.code_mean) * (n * (1 - w)).sqrt()
         centred = torch.cat([codes - batch_mean, shift[None]])
-        self.code_cov.addmm_(centred.T, centred, beta=1 - w, alpha=w / n)
+        self.code_cov.mul_(1 - w).addmm_(centred.T, centred * (w / n))
         self.code_cov.diagonal().add_(w * spread)
         self.code_mean.lerp_(batch_mean, w)
 

@@ -92,13 +92,13 @@ class Observed(Conditional, Sampler, Encoder):
             return to_public(self.mean(self.decoder(z)))
 
     @torch.no_grad()
-    def observe_error(self, mse: Tensor) -> float:
+    def observe_error(self, mse: Tensor) -> Tensor:
         """Update the noise variance, and return the weight of this batch in every running estimate.
 
         Each is an average over all batches at first, and over about the last hundred later on.
         """
-        w = max(1 / (int(self.seen) + 1), 0.01)
         self.seen += 1
+        w = self.seen.to(self.noise.dtype).reciprocal().clamp_min(0.01)  # on a GPU a plain number would be waited for
         self.noise.lerp_(mse.to(self.noise.dtype), w)
         return w
 

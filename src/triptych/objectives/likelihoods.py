@@ -80,7 +80,7 @@ class Bounded(Objective):
             log_sigma = model.log_scale(y)
             square = ((x - mean) * (-log_sigma).exp()).square()
             return -0.5 * (square + 2 * log_sigma + math.log(2 * math.pi)).flatten(1).sum(1)
-        variance = mean.new_tensor(self.sigma**2) if self.likelihood == "gaussian" else model.noise
+        variance = mean.new_full((), self.sigma**2) if self.likelihood == "gaussian" else model.noise
         return -0.5 * (sse(x, mean) / variance + x[0].numel() * (2 * math.pi * variance).log())
 
     def error(self, recon: Tensor) -> Tensor:

@@ -20,17 +20,30 @@ TIMED = 5
 class Faster(Observer):
     """Steps that are recorded once and replayed, and compiled players where the training is long enough for these.
 
-    Which it was stands in the status, and a training that goes on keeps it; why not, on the screen.
+    Which it was stands in the status, and a training that goes on keeps it; why not, on the screen. The first step of
+    all is an ordinary one, since some layers take their scale from its examples.
     """
 
     def __init__(self, run: Run, sink: Sink) -> None:
         super().__init__()
         self.run, self.sink = run, sink
-        self.records = False
+        self.began = self.records = False
 
     def begin(self, state: State) -> None:
-        if state.ranks.world > 1:  # each rank would compile for itself, and wait for the others within a recorded step
+        self.began = state.ranks.world > 1  # each would compile for itself, and wait for the others within a recording
+        if state.step:
+            self.start(state)
+
+    def stepped(self, state: State) -> None:
+        self.start(state)
+        if self.records and state.replay is None:  # the training went back, to other memory than was recorded
+            self.record(state)
+
+    def start(self, state: State) -> None:
+        """Once: record, time, and compile where it is worth it."""
+        if self.began or state.finished:
             return
+        self.began = True
         self.record(state)
         if device.compiles(state.model.device):
             compiles = self.run.status.get("compiled")
@@ -57,7 +70,3 @@ class Faster(Observer):
         if self.records:
             self.record(state)
         return why_not is None
-
-    def stepped(self, state: State) -> None:
-        if self.records and state.replay is None:  # the training went back, to other memory than was recorded
-            self.record(state)

@@ -37,6 +37,7 @@ class Times(nn.Module):
     def __init__(self, *, second: bool, classes: int = 0) -> None:
         super().__init__()
         self.second = second
+        self.register_buffer("frequencies", torch.tensor(FREQUENCIES), persistent=False)
         self.embedding = ClassEmbedding(classes + 1) if classes else None
         self.outputs = (2 if second else 1) * (1 + 2 * len(FREQUENCIES))
         if classes:
@@ -51,7 +52,7 @@ class Times(nn.Module):
         if not self.second:
             return column_of(t, FREQUENCIES)
         both = torch.stack([t, (t if s is None else s) - t], 2)
-        angles = both * (2 * math.pi * both.new_tensor(FREQUENCIES)[:, None])
+        angles = both * (2 * math.pi * self.frequencies.to(both)[:, None])
         return torch.cat([both, angles.sin(), angles.cos()], 1).flatten(1)
 
 
