@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -110,13 +110,23 @@ def without_home(argument: str) -> str:
 
 
 def record(
-    name: str, claim: str, target: str, measured: str, met: bool | None, details: dict[str, Any], notes: str = ""
+    name: str,
+    claim: str,
+    target: str,
+    measured: str,
+    met: bool | None,
+    details: dict[str, Any],
+    notes: str = "",
+    made: Mapping[str, Any] | None = None,
 ) -> None:
     """Write results/NAME.json.
 
     `measured` is the sentence a reader sees, `met` whether the target was reached (None: nothing was promised),
-    `notes` what fell short and what was tried.
+    `notes` what fell short and what was tried. `made` is a run's env.json, where the numbers are of runs that were
+    made on another machine.
     """
+    there = {"processor": processor(), "threads": torch.get_num_threads(), **(made or {})}
+    versions = {k: there.get(k) or version(k) for k in ("torch", "numpy")}
     entry = {
         "claim": claim,
         "target": target,
@@ -127,10 +137,10 @@ def record(
         "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(without_home, sys.argv[1:])]),
         "commit": commit(),
         "date": date.today().isoformat(),
-        "versions": {k: version(k) for k in ("torch", "numpy")} | {"python": sys.version.split()[0]},
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "versions": versions | {"python": there.get("python") or sys.version.split()[0]},
+        "processor": there["processor"],
+        "cores": os.cpu_count() if made is None else None,
+        "threads": there["threads"],
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")

@@ -175,7 +175,7 @@ def arithmetic(batch: int, device: torch.device) -> float:
     real, z = torch.randn(batch, 3, 32, 32, device=device), torch.randn(batch, 128, device=device)
     with FlopCounterMode(display=False) as critic:
         fake = G(z).detach()
-        x = fake.clone().requires_grad_()
+        x = fake.clone().requires_grad_() * 1.0  # the counter cannot follow a gradient asked of a leaf
         (slope,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
         (D(fake).mean() - D(real).mean() + slope.square().mean()).backward()
     with FlopCounterMode(display=False) as generator:

@@ -23,7 +23,7 @@ def main() -> None:
         r = json.loads(file.read_text(encoding="utf-8"))
         if "claim" not in r:
             continue
-        where = f"{r['processor']}, {r['cores']} cores"
+        where = f"{r['processor']}, {r['cores']} cores" if r["cores"] else r["processor"]
         cells = [r["claim"], r["target"], r["measured"], MARK[r["met"]], f"`{r['command']}`", r["commit"], where]
         rows.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
         if r["notes"]:

@@ -1,0 +1,98 @@
+"""Whole trainings side by side on one GPU, for so many minutes: distance against images and seconds.
+
+A run that is not done by then is asked to end, saves where it is, and goes on when the script is called again. With
+`--record` nothing is trained, and what the folders hold is recorded, with the machine that their `env.json` names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from common import record
+
+from triptych.run import Run
+from triptych.system.files import read_json
+
+NAMES = ("wgan-gp-birds:0", "gan-birds:0", "lsgan-birds:0", "best-birds:0", "best-birds:2", "best-celeba64:1")
+NUMBERS = ("images", "seconds", "frechet", "kernel", "frechet_v1", "kernel_v1")
+
+
+def train(folder: Path, names: list[str], minutes: float) -> None:
+    running = {}
+    for each in names:
+        name, seed = each.split(":")
+        out = folder / f"{name}-{seed}"
+        ask = ["resume", str(out)] if out.exists() else ["train", name, "--seed", seed, "--out", str(out)]
+        running[each] = subprocess.Popen([sys.executable, "-m", "triptych", *ask, "--device", "cuda"])
+    ends = time.monotonic() + 60 * minutes
+    for process in running.values():
+        try:
+            process.wait(max(0.0, ends - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+
+
+def row(run: Run) -> dict[str, Any]:
+    """What a run has come to, and its curve."""
+    lines = [line for line in run.lines() if "frechet_v1" in line]
+    judged = run.path / "eval.json"
+    return {
+        "state": run.status["state"],
+        "images": run.status["images"],
+        "budget": run.recipe.train.images,
+        "seconds": run.status["seconds"],
+        "recorded": run.status["recorded"],
+        "compiled": run.status["compiled"],
+        "alarms": run.status["alarms"],
+        "curve": [{k: line[k] for k in NUMBERS} for line in lines],
+        "eval": {k: v["value"] for k, v in read_json(judged)["values"].items() if isinstance(v["value"], float)}
+        if judged.is_file()
+        else None,
+    }
+
+
+def said(name: str, found: dict[str, Any]) -> str:
+    """One run in a few words."""
+    share = "" if found["state"] == "done" else f", stopped at {found['images'] / found['budget']:.0%}"
+    best = min(found["curve"][1:], key=lambda line: line["frechet_v1"])
+    last = found["curve"][-1]
+    return (
+        f"{name}{share}: {found['seconds']:.0f} s, Fréchet distance {last['frechet']:.2f} (offline-v1 "
+        f"{last['frechet_v1']:.2f}, at best {best['frechet_v1']:.2f} after {best['images']:,})"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, default=Path("runs/gpu"))
+    parser.add_argument("--names", nargs="+", default=list(NAMES), metavar="RECIPE:SEED")
+    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--record", action="store_true", help="train nothing")
+    parser.add_argument("--notes", default="")
+    args = parser.parse_args()
+    if not args.record:
+        train(args.runs, args.names, args.minutes)
+        return
+    runs = {each: Run(args.runs / each.replace(":", "-")) for each in args.names}
+    rows = {each: row(run) for each, run in runs.items()}
+    record(
+        "gpu-runs",
+        "Whole trainings on a GPU, several at a time on the one card",
+        "the birds study at its full budget, two seeds; the recommended recipes of birds and faces",
+        "; ".join(said(name, found) for name, found in rows.items()),
+        all(found["state"] == "done" for found in rows.values()),
+        {"runs": rows},
+        args.notes,
+        made=next(iter(runs.values())).env,
+    )
+
+
+if __name__ == "__main__":
+    main()
