@@ -35,6 +35,11 @@ def test_ranges_stand_beside_the_fields():
     assert "objective.gp" not in declared(FLOW)
 
 
+def test_the_rate_of_a_critic_is_varied_where_there_is_one():
+    assert "train.critic_lr" in declared(GAN)
+    assert "train.critic_lr" not in declared(FLOW)
+
+
 def test_a_file_says_what_to_vary(tmp_path):
     file = tmp_path / "space.yaml"
     file.write_text("train.lr: {low: 1e-4, high: 1e-3, log: true}\nmodel.width: [64, 128]\n", encoding="utf-8")

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from triptych import trainer
+from triptych import recipes, trainer
 from triptych.core import Clock, DataSpec, Model, Move, Objective, Recipe, Sampler, Train
 from triptych.errors import UserError
 from triptych.models import batchnorm
@@ -145,4 +145,12 @@ def test_checks_go_from_cheap_to_costly(tmp_path: Path, monkeypatch: pytest.Monk
     asked = dataclasses.replace(recipe, train=dataclasses.replace(wrong, lr=1e-3, best=""))
     with pytest.raises(UserError, match="mirrors pictures"):
         trainer.fit(asked, 0, tmp_path / "run", "cpu", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_critics_rate_is_refused_where_there_is_no_critic(tmp_path: Path) -> None:
+    recipe = recipes.get("realnvp-8gaussians")
+    recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, critic_lr=1e-3))
+    with pytest.raises(UserError, match=r"train\.critic_lr .* has none; leave it out"):
+        trainer.fit(recipe, 0, tmp_path / "run", "cpu", progress=False)
     assert not (tmp_path / "run").exists()

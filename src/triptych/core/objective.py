@@ -60,6 +60,9 @@ class Objective(ABC):
     validates_averages: ClassVar[bool] = True
     """Whether `validate` looks at the averaged weights (EMA), which will be loaded, or at those that training moves."""
 
+    adversarial: ClassVar[bool] = False
+    """Whether one of its players only judges the others: `Train.critic_lr` is that one's."""
+
     quantities: ClassVar[Mapping[str, Quantity]] = {}
     """What its moves log and `validate` returns, by name."""
 

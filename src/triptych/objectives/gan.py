@@ -67,6 +67,7 @@ class Adversarial(Objective):
     """
 
     validates_averages = False  # a critic is evaluated with the generator that it plays with
+    adversarial = True
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
         "critic_loss": Quantity("Loss of the critic", neither=GAME, rank=41, live=True),

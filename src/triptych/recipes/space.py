@@ -28,6 +28,8 @@ def declared(recipe: Recipe) -> dict[str, Space]:
                 spaces = [x for x in get_args(hint)[1:] if isinstance(x, Range | Among)]
                 if spaces:
                     found[f"{section}.{name}"] = spaces[0]
+    if not recipe.objective.adversarial:
+        found.pop("train.critic_lr", None)
     return found
 
 

@@ -111,6 +111,14 @@ def objective(plan: Plan) -> None:
     plan.recipe.objective.check(plan.model, plan.examples[0], math.ceil(train.images / train.batch))
 
 
+def critic_rate(plan: Plan) -> None:
+    """A learning rate for a critic where there is none."""
+    if plan.recipe.train.critic_lr is not None and plan.model.adversary not in plan.model.players:
+        raise UserError(
+            f"train.critic_lr is the learning rate of a critic, and {type(plan.model).__name__} has none; leave it out"
+        )
+
+
 def parts(plan: Plan) -> None:
     """A batch that is to be computed in parts, for a loss that needs the whole of it."""
     from triptych.trainer.rehearsal import one_step, rehearsing
@@ -121,7 +129,18 @@ def parts(plan: Plan) -> None:
             one_step(plan.recipe, plan.examples[0], plan.target, "fp32", 2 * train.accumulate)()
 
 
-CHECKS: tuple[Callable[[Plan], None], ...] = (numbers, best, seed, target, side, flip, classes, objective, parts)
+CHECKS: tuple[Callable[[Plan], None], ...] = (
+    numbers,
+    best,
+    seed,
+    target,
+    side,
+    flip,
+    classes,
+    objective,
+    critic_rate,
+    parts,
+)
 """Each raises UserError where a plan cannot be trained. They go from cheap to costly: nobody shall wait for data to be
 prepared, or a network to be built, to hear of a wrong number."""
 
