@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from triptych.cli import gallery_page
-from triptych.cli.docs_tables import cell, copy, markdown, verdicts_of
+from triptych.cli.docs_tables import cell, copy, folded, summary, verdicts_of
 from triptych.cli.options import field_docs
 from triptych.core import Objective, discover
 from triptych.core.statistics import duration
 from triptych.errors import UserError
 from triptych.recipes.named import all_recipes
 from triptych.recipes.times import measured
-from triptych.report.entries import gather
+from triptych.report.entries import contract_words, gather, read_study_json
 from triptych.report.table import tables
 from triptych.study.named import listing
 from triptych.system import files
@@ -167,10 +167,11 @@ def advice(page: Path, folders: Sequence[Path]) -> str:
     """Verdicts and table of every data set of these studies; those of other sets stay as they are."""
     kept = gallery_page.sections(page.read_text(encoding="utf-8")) if page.is_file() else {}
     for folder in folders:
+        contract = contract_words(read_study_json(folder))
         for table in (every := tables(gather([folder])[0])):
             heading = f"On {table.data}"
-            parts = [f"## {heading}", "", *verdicts_of(table, every), "", markdown(table), ""]
-            kept[heading] = "\n".join(parts)
+            verdicts = "\n".join(verdicts_of(table, every))
+            kept[heading] = "\n\n".join([f"## {heading}", contract, verdicts, summary(table), folded(table), ""])
     return "\n".join([SAID, ADVICE, *kept.values()])
 
 

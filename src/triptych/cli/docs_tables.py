@@ -8,10 +8,14 @@ from pathlib import Path
 from triptych.core.statistics import format_number
 from triptych.report.axes import gate, judge_axes
 from triptych.report.entries import Entry
+from triptych.report.matrix import leading_few, ranked
 from triptych.report.table import Table
 from triptych.report.turned import flags
 from triptych.report.wording import axis_sentence, headline
 from triptych.system import files
+
+SHOWN = 5
+"""Axes in the short table."""
 
 
 def cell(text: str) -> str:
@@ -21,11 +25,29 @@ def cell(text: str) -> str:
 def verdicts_of(table: Table, every: Sequence[Table]) -> list[str]:
     """The verdict in words, what turning the set does to it, and each axis; `every` table is of the same study."""
     axes = judge_axes(table)
-    shown = sorted({e.status.get("images", 0) for e in table.entries})
+    shown = sorted({e.status.get("images", 0) for e in table.entries if not e.yardstick}) or [0]
     budget = f"{shown[0]:,}" if shown[0] == shown[-1] else f"{shown[0]:,} to {shown[-1]:,}"
     told = f"After {budget} images a run; another budget may tell another story."
     head = [f"**{headline(table, axes, gate(table))}**", "", *flags(table, every), "", told, ""]
     return [*head, *(f"- {axis_sentence(v, table)}" for v in axes)]
+
+
+def summary(table: Table) -> str:
+    """The recipes by rank, the yardsticks below them, with the leading metric of each axis: mean ± 95 % interval."""
+    metrics = leading_few(table, SHOWN)
+    names = [f"{table.quantity(m).name} {table.quantity(m).arrow}" for m in metrics]
+    rows = [f"| | {' | '.join(map(cell, names))} |", "|---" * (len(metrics) + 1) + "|"]
+    for label in [*(first := ranked(table)), *(k for k in table.labels if k not in first)]:
+        found = [table.estimate(label, m) for m in metrics]
+        rows.append(f"| {cell(label)} | {' | '.join('–' if e is None else str(e) for e in found)} |")
+    floors = [table.floor(m) for m in metrics]
+    rows.append(f"| floor: real against real | {' | '.join('' if f is None else format_number(f) for f in floors)} |")
+    return "\n".join(rows)
+
+
+def folded(table: Table) -> str:
+    """Every metric, closed until somebody opens it."""
+    return f"<details><summary>Every metric, and what it cost</summary>\n\n{markdown(table)}\n\n</details>"
 
 
 def markdown(table: Table) -> str:
@@ -35,9 +57,9 @@ def markdown(table: Table) -> str:
         found = [table.estimate(label, metric) for label in table.labels]
         if not any(found):
             continue
-        cells = [
-            table.missing(label, metric) if e is None else str(e) for label, e in zip(table.labels, found, strict=True)
-        ]
+        none = [table.missing(label, metric) for label in table.labels]
+        short = ["–" if why.startswith("not defined") else why for why in none]
+        cells = [why if e is None else str(e) for why, e in zip(short, found, strict=True)]
         floor = table.floor(metric)
         cells.append("" if floor is None else format_number(floor))
         rows.append(f"| {quantity.name} {quantity.arrow} | " + " | ".join(map(cell, cells)) + " |")
