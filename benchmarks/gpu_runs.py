@@ -52,7 +52,7 @@ def row(run: Run) -> dict[str, Any]:
         "compiled": run.status["compiled"],
         "alarms": run.status["alarms"],
         "curve": [{k: line[k] for k in NUMBERS} for line in lines],
-        "eval": {k: v["value"] for k, v in read_json(judged)["values"].items() if isinstance(v["value"], float)}
+        "eval": {k: v["value"] for k, v in read_json(judged).items() if isinstance(v["value"], float)}
         if judged.is_file()
         else None,
     }
