@@ -25,6 +25,7 @@ RECORDED = {
     "vae-cifar10": True,
     "vae-cifar10-linear": False,
     "glow-mnist": True,
+    "fsq-mnist-quick": True,
 }
 """Recipes, and whether their steps are: what follows the clock is not."""
 

@@ -1,14 +1,15 @@
 """Recorded steps, with a tape that repeats what it was given: a real one is tried on a GPU."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
 
 from triptych import recipes, trainer
+from triptych.core import DataSpec
 from triptych.data import load_spec
 from triptych.objectives.gan import WGANGP
-from triptych.trainer import recorded
+from triptych.trainer import recorded, rehearsal
 from triptych.trainer.recorded import record
 from triptych.trainer.rehearsal import untrained
 from triptych.trainer.step import step
@@ -36,6 +37,18 @@ class Again:
         for ws in self.state.parameters.values():
             for w in ws:
                 w.data.add_(self.off)
+
+
+@dataclass
+class Asked:
+    """How often something was recorded and compiled."""
+
+    recorded: list[int] = field(default_factory=list)
+    compiled: list[int] = field(default_factory=list)
+
+
+def glyphs():
+    return load_spec(DataSpec("glyphs", resolution=28, channels=1))
 
 
 def begun(name="wgan-gp-25gaussians", objective=None, **train):
@@ -102,6 +115,42 @@ def test_an_objective_that_follows_the_clock_is_not_recorded():
     assert torch.equal(after(state, 2)[0], after(begun(objective=WGANGP()), 2)[0])
 
 
+def test_each_stage_is_recorded_by_itself(gpu_like, tmp_path, monkeypatch):
+    """Codes first, then a flow on them: the end is the ordinary training's."""
+    recipe = recipes.get("lcfm-glyphs-quick")
+    train = replace(recipe.train, images=32 * 8, batch=32, precision="fp32", ema=0.0)
+    recipe = replace(recipe, train=train)
+    found = []
+    for records in (True, False):
+        if not records:
+            monkeypatch.setattr("triptych.system.device.records", lambda device: False)
+        run = trainer.fit(recipe, 0, tmp_path / str(records), "cpu", progress=False)
+        assert run.status.get("recorded", False) is records
+        found.append(run.read(run.checkpoints()[-1])[0])
+    assert len(gpu_like.recorded) == 2
+    for name, a in found[0].items():
+        if name.startswith("model/") and a.is_floating_point():
+            torch.testing.assert_close(a, found[1][name], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("ask", [lambda c: c.step, lambda c: c.fraction * 2, lambda c: c.fraction < 0.123])
+def test_a_recorded_step_knows_its_stage_and_no_more(ask):
+    state = untrained(recipes.get("fsq-mnist-quick"), glyphs(), None, CPU, "fp32")
+    clock = recorded.OfStage(state)
+    assert clock.fraction < state.objective.share
+    assert not clock.fraction >= state.objective.share
+    assert clock.fraction >= 0.0
+    with pytest.raises((RuntimeError, TypeError)):
+        ask(clock)
+
+
+def test_a_rehearsal_times_recorded_steps(gpu_like):
+    state = begun()
+    assert rehearsal.seconds_an_image(state, 0.05) > 0
+    assert len(gpu_like.recorded) == 1
+    assert state.replay is None
+
+
 def test_a_replay_that_does_something_else_is_not_used():
     state = begun()
     assert "away from an ordinary one" in record(state, lambda: Again(state, off=1e-3))
@@ -120,10 +169,14 @@ def gpu_like(monkeypatch):
     """A processor that is taken for a GPU: steps are recorded, and players compiled where the training is long."""
     monkeypatch.setattr("triptych.system.device.records", lambda device: True)
     monkeypatch.setattr("triptych.system.device.compiles", lambda device: True)
-    plain = record
-    monkeypatch.setattr(recorded, "record", lambda state: plain(state, lambda: Again(state)))
-    asked = []
-    monkeypatch.setattr("triptych.trainer.compilation.compile_players", lambda *_, **__: asked.append(1))
+    asked = Asked()
+
+    def recording(state):
+        asked.recorded.append(state.images)
+        return record(state, lambda: Again(state))
+
+    monkeypatch.setattr(recorded, "record", recording)
+    monkeypatch.setattr("triptych.trainer.compilation.compile_players", lambda *_, **__: asked.compiled.append(1))
     return asked
 
 
@@ -135,7 +188,7 @@ def test_players_are_compiled_where_it_is_worth_it_and_it_stays_so(gpu_like, wor
     run = trainer.fit(recipe, 0, tmp_path / "r", "cpu", progress=False)
     assert run.status["recorded"] is True
     assert run.status["compiled"] is (worth == 0.0)
-    assert len(gpu_like) == (worth == 0.0)
+    assert len(gpu_like.compiled) == (worth == 0.0)
     monkeypatch.setattr("triptych.trainer.faster.WORTH", 1.0 if worth else 1e9)
     again = trainer.resume(tmp_path / "r", images=4_000, progress=False)
     assert again.status["compiled"] is (worth == 0.0)

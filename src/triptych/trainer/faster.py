@@ -21,29 +21,34 @@ class Faster(Observer):
     """Steps that are recorded once and replayed, and compiled players where the training is long enough for these.
 
     Which it was stands in the status, and a training that goes on keeps it; why not, on the screen. The first step of
-    all is an ordinary one, since some layers take their scale from its examples.
+    all, and of each stage, is an ordinary one, since some layers take their scale from its examples.
     """
 
     def __init__(self, run: Run, sink: Sink) -> None:
         super().__init__()
         self.run, self.sink = run, sink
-        self.began = self.records = False
+        self.began = self.possible = self.records = False
+        self.stage = 0
 
     def begin(self, state: State) -> None:
-        self.began = state.ranks.world > 1  # each would compile for itself, and wait for the others within a recording
+        self.began = state.ranks.world > 1  # each would compile for itself
+        self.possible = self.records = recorded.possible(state)
         if state.step:
             self.start(state)
 
     def stepped(self, state: State) -> None:
-        self.start(state)
-        if self.records and state.replay is None:  # the training went back, to other memory than was recorded
+        if not self.began:
+            self.start(state)
+        elif state.stage != self.stage:
+            self.stage, state.replay, self.records = state.stage, None, self.possible
+        elif self.records and state.replay is None:  # a new stage, or the training went back to other memory
             self.record(state)
 
     def start(self, state: State) -> None:
-        """Once: record, time, and compile where it is worth it."""
-        if self.began or state.finished:
+        """Record, time, and compile where it is worth it."""
+        if state.finished:
             return
-        self.began = True
+        self.began, self.stage = True, state.stage
         self.record(state)
         if device.compiles(state.model.device):
             compiles = self.run.status.get("compiled")
@@ -52,7 +57,7 @@ class Faster(Observer):
             self.run.set_status(compiled=bool(compiles) and self.compile(state))
 
     def record(self, state: State) -> None:
-        if device.records(state.model.device) and state.train.accumulate == 1:
+        if self.records:
             why_not = recorded.record(state)
             self.records = why_not is None
             self.run.set_status(recorded=self.records)
@@ -67,6 +72,5 @@ class Faster(Observer):
         why_not = compilation.compile_players(state.model, state.objective, batch, precision, labels=labels)
         if why_not is not None:
             self.sink.text(f"torch.compile is left out, training is eager: {why_not}")
-        if self.records:
-            self.record(state)
+        self.record(state)
         return why_not is None

@@ -3,8 +3,9 @@
 A processor asks a GPU for every operation by itself, a few microseconds each, and small networks are done before it has
 asked for the next: nine tenths of their time was waiting. A recorded step repeats the same operations on the same
 memory. So its real examples are copied to where the recorded ones were, its learning rates are numbers on the GPU, and
-nothing else may differ from step to step: an objective that looks at the clock, or at a number on the GPU, is not
-recorded. What was recorded is compared with an ordinary step before it is used.
+nothing else may differ from step to step: of the clock an objective may only ask which of its stages it is in, each of
+which is recorded by itself; one that looks at a number on the GPU is not recorded. What was recorded is compared with
+an ordinary step before it is used.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ TOLERANCE = 0.02
 Adam's first step moves a weight by the sign of its gradient: where that is nearly 0, rounding turns it. A compiled step
 was seen to end 0.007 away, an ordinary one less than 0.001; other noise, or other examples, end a whole step away.
 """
+
+
+FOLLOWS = "its objective follows the clock"
 
 
 class Tape(Protocol):
@@ -58,11 +62,29 @@ class CUDATape:
         self.graph.replay()
 
 
-class Hidden:
-    """The clock of a step that is to be recorded."""
+class OfStage:
+    """The clock of a step that is to be recorded: it tells the objective's stage, and nothing that moves on in it."""
+
+    def __init__(self, state: State) -> None:
+        self.fraction = Within(state.clock().fraction, state.objective.stages())
 
     def __getattr__(self, name: str) -> Any:
-        raise RuntimeError("its objective follows the clock")
+        raise RuntimeError(FOLLOWS)
+
+
+class Within:
+    """A fraction of the budget that can be compared with the beginnings of stages alone."""
+
+    def __init__(self, now: float, begins: tuple[float, ...]) -> None:
+        self.now, self.begins = now, begins
+
+    def __lt__(self, begin: float) -> bool:
+        if begin not in self.begins:
+            raise RuntimeError(FOLLOWS)
+        return self.now < begin
+
+    def __ge__(self, begin: float) -> bool:
+        return not self < begin
 
 
 class Slots:
@@ -129,28 +151,35 @@ class Kept:
         state.sane.copy_(self.sane)
 
 
+def possible(state: State) -> bool:
+    """Whether steps of this training can be recorded: on a GPU, whole batches, and no rank to be waited for."""
+    return device.records(state.model.device) and state.ranks.world == 1 and state.train.accumulate == 1
+
+
 def record(state: State, tape: Callable[[], Tape] = CUDATape) -> str | None:
     """Let the steps of a training be replays of one that is recorded here, on its own stream of examples.
 
     None, or why they are not. The training is left as it was.
     """
-    kept, slots = Kept(state), Slots(state.batches)
+    kept, slots, clock = Kept(state), Slots(state.batches), OfStage(state)
     rates_on_device(state, on=True)
     try:
-        warm_up(state, slots)
+        warm_up(state, slots, clock)
         kept.put_back()
-        ordinary_step(state, slots)
+        ordinary_step(state, slots, clock)
         wanted = weights(state)
         found = tape()  # right after an ordinary step: what a network looks up once is looked up
-        found.record(lambda: ordinary_step(state, slots))
+        found.record(lambda: ordinary_step(state, slots, clock))
         recorded, counts = state.sums, state.counts
         kept.put_back()
         found.replay()
         gap = distance(weights(state), wanted, kept)
         if not gap <= TOLERANCE:
             raise RuntimeError(f"a replayed step ends {gap:.2g} of the step away from an ordinary one")
-    except RuntimeError as e:
+    except (RuntimeError, TypeError) as e:
         rates_on_device(state, on=False)
+        if isinstance(e, TypeError):  # it calculated with what can only be compared
+            return FOLLOWS
         return " ".join(str(e).split())[:200] or type(e).__name__
     finally:
         kept.put_back()
@@ -166,11 +195,11 @@ def record(state: State, tape: Callable[[], Tape] = CUDATape) -> str | None:
     return None
 
 
-def warm_up(state: State, slots: Slots) -> None:
+def warm_up(state: State, slots: Slots, clock: OfStage) -> None:
     """Ordinary steps, of which the last may not wait for the GPU: a recording that it breaks off cannot be mended."""
     state.set_rates()
     if state.model.device.type != "cuda":
-        ordinary_step(state, slots)
+        ordinary_step(state, slots, clock)
         return
     beside = torch.cuda.Stream()
     beside.wait_stream(torch.cuda.current_stream())
@@ -179,17 +208,17 @@ def warm_up(state: State, slots: Slots) -> None:
             warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")
             for i in range(WARM):
                 torch.cuda.set_sync_debug_mode("error" if i == WARM - 1 else "default")
-                ordinary_step(state, slots)
+                ordinary_step(state, slots, clock)
     finally:
         torch.cuda.set_sync_debug_mode("default")
         torch.cuda.current_stream().wait_stream(beside)  # what it was asked for before an error too
 
 
-def ordinary_step(state: State, slots: Slots) -> None:
+def ordinary_step(state: State, slots: Slots, clock: OfStage) -> None:
     """A step on the batches of the slots, with sums of its own."""
     slots.at = 0
     state.sums, state.counts = {}, {}
-    play(state, slots, Hidden())
+    play(state, slots, clock)
 
 
 def rates_on_device(state: State, *, on: bool) -> None:

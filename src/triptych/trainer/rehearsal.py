@@ -24,7 +24,7 @@ from triptych.models.families import build_for
 from triptych.run.folder import Run
 from triptych.run.sinks import JSONLines, PictureFiles, Sinks
 from triptych.system import device as runtime
-from triptych.trainer import compilation
+from triptych.trainer import compilation, recorded
 from triptych.trainer.observe import standard
 from triptych.trainer.observer import Observer
 from triptych.trainer.state import State
@@ -128,14 +128,21 @@ def rehearse_stages(state: State, precision: str, seconds: float = 1.0) -> list[
 
 
 def seconds_an_image_of_stage(state: State, seconds: float, clock: Callable[[], float], most: float) -> float:
-    """Mean over the steps of about so many seconds or images, at least two, less the first ones, which are slower."""
+    """Mean over the steps of about so many seconds or images, at least two, less the first ones, which are slower.
+
+    Recorded ones, where those of the training will be.
+    """
     spent: list[tuple[float, int]] = []
     began, start = time.perf_counter(), state.images
     while len(spent) < 2 or (time.perf_counter() - began < seconds and state.images - start < most):
         before = state.images
         spent.append((seconds_of_step(state, clock), state.images - before))
-        if len(spent) == 1 and spent[0][0] > max(HOPELESS, seconds):
-            break
+        if len(spent) == 1:
+            if spent[0][0] > max(HOPELESS, seconds):
+                break
+            if recorded.possible(state):
+                recorded.record(state)
+    state.replay = None
     warm = spent[-(-len(spent) // 4) :] or spent
     return sum(s for s, _ in warm) / sum(n for _, n in warm)
 

@@ -121,6 +121,12 @@ class State:
         steps = math.ceil(self.train.images * self.step / images) if images else 0
         return Clock(self.step, images, min(self.ahead + images / self.train.images, 1.0), steps)
 
+    @property
+    def stage(self) -> int:
+        """Which of the objective's stages the next step is of."""
+        fraction = self.clock().fraction
+        return sum(begin <= fraction for begin in self.objective.stages()) - 1
+
     def set_rates(self) -> None:
         """Give each optimiser the learning rate that the schedule has here."""
         factor = learning_rate(self.train, self.images) * self.slowed
