@@ -109,6 +109,8 @@ ADVICE = """\
 # Which model should I use?
 
 Answered from this project's own studies, below; every sentence and table on this page is computed from their runs.
+A set without a section has had no study yet in which the recipes had equal effort: `triptych study three-families
+--equal seconds --budget 60` makes one on your machine, and `triptych report` says what came out.
 What the table cannot say, the design of each family does:
 
 - you need **likelihoods** (anomaly scores, compression): a flow (`realnvp-`, `spline-`, `glow-` recipes) is the only
@@ -153,8 +155,12 @@ def build(docs: Path, folders: Sequence[Path]) -> list[Path]:
         pages[docs / "objectives" / f"{name}.md"] = page_of_objective(name, cls, docs / "figures")
     questions = [f"- `triptych study {name}`: {about}" for name, about in listing().items()]
     pages[docs / "studies.md"] = "\n".join([SAID, "# Named studies", "", *questions, ""])
+    zoo = docs.resolve().parent / "zoo"
+    if folders or zoo.is_dir():
+        pages[docs / "gallery.md"] = gallery_page.write(
+            docs / "gallery.md", SAID, folders, zoo if zoo.is_dir() else None
+        )
     if folders:
-        pages[docs / "gallery.md"] = gallery_page.write(docs / "gallery.md", SAID, folders)
         pages[docs / "which-model.md"] = advice(docs / "which-model.md", named)
     pages[docs / "begin.md"] = f"{SAID}\n{beginning()}"
     for path, text in pages.items():

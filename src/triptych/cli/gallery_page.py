@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from triptych.cli import gallery_zoo
 from triptych.cli.docs_tables import copy, markdown, verdicts_of
 from triptych.core.statistics import format_number
 from triptych.report.cards import Card, picture_row
@@ -35,9 +36,11 @@ it where the data are. [The figures of the write-ups](writeups.md) are listed on
 """
 
 
-def write(page: Path, said: str, studies: Sequence[Path]) -> str:
-    """The page's text with a section for each of these studies; those of others stay as they are."""
+def write(page: Path, said: str, studies: Sequence[Path], zoo: Path | None = None) -> str:
+    """The page's text with a section for each of these studies, and first one for a zoo; other sections stay."""
     kept = sections(page.read_text(encoding="utf-8")) if page.is_file() else {}
+    if zoo is not None:
+        kept = {gallery_zoo.TITLE: gallery_zoo.section(zoo, page.parent), **without(kept, gallery_zoo.TITLE)}
     for study in studies:
         if (study / "lines.png").is_file():
             copy(study / "lines.png", page.parent / "figures" / "parallel-lines.png")
@@ -45,6 +48,10 @@ def write(page: Path, said: str, studies: Sequence[Path]) -> str:
         else:
             kept[title(study)] = section(study, page.parent)
     return "\n".join([said, HEAD, *kept.values()])
+
+
+def without(parts: Mapping[str, str], title: str) -> dict[str, str]:
+    return {k: v for k, v in parts.items() if k != title}
 
 
 def sections(text: str) -> dict[str, str]:
