@@ -34,6 +34,8 @@ class Times(nn.Module):
     Where there are classes, the embedding of the label at hand is behind it, one of which stands for no label.
     """
 
+    frequencies: Tensor
+
     def __init__(self, *, second: bool, classes: int = 0) -> None:
         super().__init__()
         self.second = second
