@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import record
+from common import RESULTS, record
 
 from triptych.run import Run
 from triptych.system.files import read_json
@@ -69,6 +69,26 @@ def said(name: str, found: dict[str, Any]) -> str:
     )
 
 
+def draw(file: Path) -> None:
+    """Both extractors' distance by pictures shown, of the runs on birds in the record."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    rows = read_json(RESULTS / "gpu-runs.json")["details"]["runs"]
+    titles = (("frechet", "Fréchet distance"), ("frechet_v1", "Fréchet distance, offline-v1"))
+    for axes, (column, title) in zip(figure.subplots(1, 2), titles, strict=True):
+        for name, found in rows.items():
+            if "birds" in name:
+                points = [(line["images"], line[column]) for line in found["curve"] if line["images"]]
+                axes.plot(*zip(*points, strict=True), lw=1.2, marker=".", label=name.replace(":", ", seed "))
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("real pictures shown to the critic")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.legend(fontsize=7)
+    figure.savefig(file, dpi=110)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=Path, default=Path("runs/gpu"))
@@ -76,7 +96,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--record", action="store_true", help="train nothing")
     parser.add_argument("--notes", default="")
+    parser.add_argument("--figure", type=Path, help="draw the curves on record to this file, and do nothing else")
     args = parser.parse_args()
+    if args.figure:
+        draw(args.figure)
+        return
     if not args.record:
         train(args.runs, args.names, args.minutes)
         return
