@@ -209,6 +209,7 @@ STATUS: dict[str, Check] = {
     "message": is_text,
     "note": is_text,
     "compiled": lambda v: isinstance(v, bool),
+    "recorded": lambda v: isinstance(v, bool),
 }
 
 
