@@ -59,7 +59,7 @@ def main() -> None:
     axes = sorted({axis for _, axis, _, _ in every})
     record(
         f"rankings-{args.title}",
-        f"clear statements of one contest under {len(conditions)} conditions ({', '.join(conditions)})",
+        f"clear statements of one contest, {args.title}: {len(conditions)} conditions ({', '.join(conditions)})",
         "recorded: which survive",
         f"{len(kept)} of {len(every)} statements stand under every condition, {len(reversed_) // 2} are reversed; "
         + ", ".join(f"{axis} {sum(s[1] == axis for s in kept)} of {sum(s[1] == axis for s in every)}" for axis in axes),

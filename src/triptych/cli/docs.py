@@ -109,8 +109,10 @@ ADVICE = """\
 # Which model should I use?
 
 Answered from this project's own studies, below; every sentence and table on this page is computed from their runs.
-A set without a section has had no study yet in which the recipes had equal effort: `triptych study three-families
---equal seconds --budget 60` makes one on your machine, and `triptych report` says what came out.
+A set without a section has had no study yet in which the recipes had equal effort. This makes one on your machine:
+
+    triptych study three-families --equal seconds --budget 60
+
 What the table cannot say, the design of each family does:
 
 - you need **likelihoods** (anomaly scores, compression): a flow (`realnvp-`, `spline-`, `glow-` recipes) is the only
