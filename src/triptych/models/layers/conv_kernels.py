@@ -15,8 +15,9 @@ backward makes a penalised critic's step a sixth shorter. Where float32 products
 worth it for narrower layers, and for the first and last layers of images, whose few channels fill no vector of
 oneDNN's convolutions.
 
-All this holds on a CPU, in bfloat16 and, for networks that `place` brought into channels_last, in float32. Elsewhere
-`conv2d` and `conv_transpose2d` are PyTorch's.
+All this holds on a CPU, in bfloat16 and, for networks that `place` brought into channels_last, in float32. On a GPU the
+three are cuDNN's kernels, and the derivatives are those of here; in compiled graphs `trainer/graph_rewrites.py` sees to
+the same. Elsewhere `conv2d` and `conv_transpose2d` are PyTorch's.
 """
 
 from __future__ import annotations
