@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from common import record
 
-from triptych.metrics.likelihood import variational
+from triptych.metrics.log_likelihoods import variational
 from triptych.models import VAEModel
 from triptych.objectives.autoencoder import Variational
 from triptych.recipes import get

@@ -30,7 +30,7 @@ from triptych.data import load_spec
 from triptych.metrics import mode_coverage
 from triptych.metrics.cards import EstimateCard
 from triptych.metrics.comparison import fresh
-from triptych.metrics.likelihood import exact
+from triptych.metrics.log_likelihoods import exact
 from triptych.metrics.transport import sliced_wasserstein
 from triptych.recipes.flows import TOYS
 

@@ -24,7 +24,8 @@ from triptych.core.model import given_to
 from triptych.export import formats
 from triptych.export.graphs import Graph, graphs_of
 from triptych.models import second_stage
-from triptych.models.families import Autoencoder, build
+from triptych.models.build import build
+from triptych.models.families import Autoencoder
 from triptych.objectives.closed_form import ClosedForm
 from triptych.recipes import all_recipes
 

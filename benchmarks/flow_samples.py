@@ -19,7 +19,7 @@ from common import in_turns, record
 from triptych import recipes
 from triptych.core import Sampler
 from triptych.core.model import Stepwise
-from triptych.models.families import build
+from triptych.models.build import build
 from triptych.models.layers import inference
 from triptych.system.device import place
 from triptych.system.processor import of_processor

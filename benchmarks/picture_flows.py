@@ -29,7 +29,7 @@ from triptych.metrics.features.extractor import extract
 from triptych.metrics.features.self_trained import Offline, extractor_for
 from triptych.metrics.frechet import frechet_from_features
 from triptych.metrics.kernel import kernel_distance
-from triptych.models.families import build
+from triptych.models.build import build
 from triptych.recipes.override import with_field
 from triptych.run import Run
 from triptych.system.files import read_json, write_json

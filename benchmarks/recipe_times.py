@@ -21,7 +21,7 @@ FILE = HERE.parent / "src" / "triptych" / "recipes" / "times.json"
 def one(name: str, seconds: float) -> float:
     """Minutes of the steps of a recipe on one core."""
     from triptych.data import load_spec
-    from triptych.models.families import build
+    from triptych.models.build import build
     from triptych.recipes import get
     from triptych.trainer.precision import choose
     from triptych.trainer.rehearsal import processor_pace

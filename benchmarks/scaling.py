@@ -21,7 +21,7 @@ from common import ratio, record
 
 from triptych.core import Data, Recipe
 from triptych.data import load_spec
-from triptych.models.families import build
+from triptych.models.build import build
 from triptych.models.gans.resnet import ResNetGAN
 from triptych.recipes import get
 from triptych.system import device, distributed

@@ -28,7 +28,7 @@ from triptych.metrics.features.extractor import extract
 from triptych.metrics.features.self_trained import Offline, extractor_for
 from triptych.metrics.frechet import frechet_from_features
 from triptych.metrics.kernel import kernel_distance
-from triptych.metrics.likelihood import variational
+from triptych.metrics.log_likelihoods import variational
 from triptych.models.observed import Observed
 from triptych.objectives.likelihoods import Bounded
 from triptych.recipes import get

@@ -18,7 +18,7 @@ from triptych.core import Clock, DataSpec, Recipe
 from triptych.core.units import bits_per_dim
 from triptych.data import load_spec
 from triptych.data.batches import Batches
-from triptych.metrics.likelihood import exact, variational
+from triptych.metrics.log_likelihoods import exact, variational
 from triptych.models.families import VAEModel
 from triptych.models.yardsticks import MixtureOfGaussians
 from triptych.objectives.autoencoder import Variational

@@ -10,7 +10,8 @@ from triptych.core import Data, Density
 from triptych.errors import UserError
 from triptych.metrics.cards import Card, rank
 from triptych.metrics.comparison import Comparison
-from triptych.metrics.likelihood import Likelihood, exact, gaussian_bits, variational
+from triptych.metrics.likelihood import Likelihood
+from triptych.metrics.log_likelihoods import exact, gaussian_bits, variational
 from triptych.models import GANModel, VAEModel
 from triptych.objectives.autoencoder import VAE
 

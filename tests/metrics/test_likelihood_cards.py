@@ -16,7 +16,8 @@ from triptych.errors import UserError
 from triptych.metrics import likelihood
 from triptych.metrics.cards import Card, EstimateCard, rank
 from triptych.metrics.comparison import Comparison
-from triptych.metrics.likelihood import Likelihood, variational
+from triptych.metrics.likelihood import Likelihood
+from triptych.metrics.log_likelihoods import variational
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import RealNVP
 from triptych.objectives.autoencoder import AE, VAE

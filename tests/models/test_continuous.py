@@ -17,7 +17,8 @@ from triptych.data.batches import Batches
 from triptych.errors import UserError
 from triptych.metrics.cards import EstimateCard
 from triptych.metrics.comparison import Comparison
-from triptych.metrics.likelihood import Likelihood, exact
+from triptych.metrics.likelihood import Likelihood
+from triptych.metrics.log_likelihoods import exact
 from triptych.metrics.round_trip import RoundTrip
 from triptych.models.flows.continuous import ContinuousFlow, OnePassFlow
 from triptych.models.flows.coupling import RealNVP

@@ -14,7 +14,7 @@ from triptych.core.units import bits_per_dim
 from triptych.data import load
 from triptych.errors import UserError
 from triptych.metrics.coverage import mode_coverage
-from triptych.metrics.likelihood import exact, gaussian_bits
+from triptych.metrics.log_likelihoods import exact, gaussian_bits
 from triptych.models.yardsticks import Mean, Memoriser, MixtureOfGaussians, dequantised, moments
 from triptych.recipes.yardsticks import YARDSTICKS, yardsticks
 from triptych.trainer import fit

@@ -16,7 +16,7 @@ from triptych.data import load
 from triptych.errors import UserError
 from triptych.metrics.bayes import OwnClassifier
 from triptych.metrics.comparison import Comparison
-from triptych.metrics.likelihood import variational
+from triptych.metrics.log_likelihoods import variational
 from triptych.models.autoencoders import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
 from triptych.models.semi import SemiVAEModel
 from triptych.objectives.autoencoder import VAE

@@ -24,7 +24,7 @@ from triptych.errors import UserError
 from triptych.explore.output import examples, opened
 from triptych.figures import tiles
 from triptych.metrics.comparison import pick, subset
-from triptych.metrics.likelihood import exact, given_to, variational
+from triptych.metrics.log_likelihoods import exact, given_to, variational
 from triptych.models import latent_space
 from triptych.models.observed import Observed
 from triptych.objectives.likelihoods import Bounded

@@ -4,79 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from triptych.core import Conditional, Data, Density, Encoder, Model, ModelSpec, Sampler, Shape, to_inner, to_public
+from triptych.core import Conditional, Data, Density, Encoder, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
 from triptych.core.labels import Asked, given, is_given
 from triptych.core.model import Cost, conditions_of, decoded
 from triptych.core.share import draw, normal_like, uniform_like
 from triptych.core.transport import Transport, affine
-from triptych.errors import UserError
 from triptych.models.code_sampler import CodeSampler
 from triptych.models.layers.bijections import Convolutions, Transform
 from triptych.models.layers.transformer import TokenTransformer
 from triptych.models.observed import Inferring, Observed, Scale
 
-PARAMETERS, TENSORS = 2**30, 10_000
-"""Most parameters of a model (4 GiB in float32), and most tensors that hold them."""
 CODES = 20_000, 5_000
 """Training examples whose codes a second stage is fitted to, and held-out ones that it is judged on."""
-ORDINARY = 2**26
-"""Product of a network's sizes, the largest of them squared, up to which it is built without counting first."""
-
-
-def build(spec: ModelSpec, shape: Shape) -> Model:
-    """A freshly initialised model. UserError for one of an absurd size, before it takes memory.
-
-    Beyond ordinary sizes it is built without memory first, to be counted.
-    """
-    sizes = [v for v in vars(spec).values() if isinstance(v, int) and v > 0]
-    if math.prod(sizes) * max(sizes, default=1) > ORDINARY or math.prod(shape) > ORDINARY // 16:
-        with counted():
-            try:
-                with torch.random.fork_rng(devices=[]), torch.device("meta"):
-                    spec.build(shape)
-            except UserError:
-                raise
-            except Exception:  # a network whose making looks at values: it is counted below
-                pass
-    with counted():
-        return spec.build(shape)
-
-
-def build_for(spec: ModelSpec, data: Data) -> Model:
-    """A freshly initialised model for these training data, which knows the frequencies and names of their classes."""
-    model = build(spec, data.shape)
-    if isinstance(model, Conditional):
-        model.know_classes(data)
-    return model
-
-
-@contextmanager
-def counted() -> Iterator[None]:
-    """Counts the parameters of the models built inside; UserError as soon as they are too many."""
-    total = tensors = 0
-
-    def count(module: nn.Module, name: str, w: nn.Parameter | None) -> None:
-        nonlocal total, tensors
-        total, tensors = total + (w.numel() if w is not None else 0), tensors + 1
-        if total > PARAMETERS or tensors > TENSORS:
-            raise UserError(
-                f"the model has more than {PARAMETERS:,} parameters, or more than {TENSORS:,} layers' worth of them; "
-                "lower --model.width, or --model.depth where the recipe has it"
-            )
-
-    hook = register_module_parameter_registration_hook(count)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 class GANModel(Conditional, Sampler):

@@ -17,15 +17,12 @@ from triptych.core.columns import Columns, read_back
 from triptych.core.frame import frame
 from triptych.core.model import Stepwise
 from triptych.errors import UserError
-from triptych.run import checkpoint, json_types, plugins, schema, shown
+from triptych.run import checkpoint, given_away, json_types, plugins, schema, shown
 from triptych.run.addresses import local
+from triptych.run.given_away import PUBLISHED
 from triptych.system import files
 
 Which = Literal["last", "best"]
-PUBLISHED = "model.safetensors"
-"""Weights of a run that was given away without its checkpoints: what `Run.load` puts into the model."""
-LEFT_OUT = "left_out"
-"""In the header of that file: players that are not in it."""
 
 
 def read_status(folder: Path) -> dict[str, Any]:
@@ -321,7 +318,7 @@ class Run:
         return self._model(images, device)
 
     def _model(self, which: Which | int, device: str) -> Model:
-        from triptych.models.families import build
+        from triptych.models.build import build
         from triptych.system.device import pick_device, place
         from triptych.system.processor import arithmetic
 
@@ -329,7 +326,7 @@ class Run:
             schema.note(f"{self.path}: {how}; what it makes may differ")
         model = build(self.recipe.model, self.shape())
         state = self.weights(model.state_dict(), which)
-        for player in left_out(model.state_dict(), state):
+        for player in given_away.left_out(model.state_dict(), state):
             model.leave_out(player, f"{self.path.name} was given away without its {player}; train it again to have one")
         model.load_state_dict(state)
         if isinstance(model, Conditional):
@@ -346,7 +343,7 @@ class Run:
         Of a run that was given away, players may be missing as a whole.
         """
         if self.given_away:
-            return self._published(like)
+            return given_away.read_weights(self.path / PUBLISHED, like, self.status["images"])
         if isinstance(which, int):
             images, tensors = which, self.read(which)[0]
         else:
@@ -366,23 +363,6 @@ class Run:
                 f"weights of the {' and '.join(spoilt)} of {self.path} are not finite at {images} images: it has "
                 "diverged; try --which best where the run has one, or train again with a lower --train.lr"
             )
-        return state
-
-    def _published(self, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        from safetensors import SafetensorError
-
-        from triptych.system.tensor_files import unpack
-
-        file = self.path / PUBLISHED
-        try:
-            state, told = unpack(files.read_bytes(file, file.stat().st_size))
-        except (SafetensorError, ValueError) as e:
-            raise UserError(f"{file} is damaged ({e}); get it again") from e
-        gone = told.get(LEFT_OUT, "").split()
-        wanted = {k: v for k, v in like.items() if k.split(".")[0] not in gone}
-        # what was stored in half precision
-        state = {k: v.float() if v.dtype == torch.float16 else v for k, v in state.items()}
-        checkpoint.check_fit(state, wanted, self.status["images"], "the model of recipe.json")
         return state
 
     def _read_best(self) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
@@ -410,11 +390,6 @@ def load(run: str | Path, device: str = "auto", which: Which = "last") -> Model:
     Where it can, it also has `encode`, `decode`, `log_prob`.
     """
     return Run(run).load(which, device)
-
-
-def left_out(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
-    """Players of which there are weights in `wanted` and none in `state`."""
-    return sorted({k.split(".")[0] for k in wanted} - {k.split(".")[0] for k in state})
 
 
 def fresh(path: Path) -> Path:

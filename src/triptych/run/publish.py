@@ -15,10 +15,11 @@ from triptych.core.statistics import format_number
 from triptych.data import find
 from triptych.errors import UserError
 from triptych.figures import tiles
-from triptych.models.families import build
+from triptych.models.build import build
 from triptych.run import data as run_data
 from triptych.run import schema
-from triptych.run.folder import LEFT_OUT, PUBLISHED, Run, Which
+from triptych.run.folder import Run, Which
+from triptych.run.given_away import LEFT_OUT, PUBLISHED
 from triptych.run.plugins import needed
 from triptych.system import files
 

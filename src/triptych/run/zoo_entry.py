@@ -14,9 +14,10 @@ from torch import Tensor
 from triptych.core import Model, ModelSpec, Sampler
 from triptych.data.terms import free, terms
 from triptych.errors import UserError
-from triptych.models.families import build
+from triptych.models.build import build
 from triptych.run import publish, schema, zoo
-from triptych.run.folder import PUBLISHED, Run, Which
+from triptych.run.folder import Run, Which
+from triptych.run.given_away import PUBLISHED
 from triptych.system import files
 from triptych.system.locks import exclusive
 

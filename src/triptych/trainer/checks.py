@@ -15,7 +15,7 @@ from triptych.core.data import LARGEST
 from triptych.core.model_spec import ConditionalSpec
 from triptych.data import find, load_spec
 from triptych.errors import NoSplit, UserError
-from triptych.models.families import build, build_for
+from triptych.models.build import build, build_for
 from triptych.run.folder import Run
 from triptych.system import device
 from triptych.trainer.classes import undecided, with_classes

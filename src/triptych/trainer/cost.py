@@ -10,7 +10,7 @@ from triptych.core import Data, Model, Recipe
 from triptych.core.model import affordable
 from triptych.core.statistics import duration
 from triptych.evaluate.while_training import LEAST_SAMPLES, SAMPLE_PASSES
-from triptych.models.families import build
+from triptych.models.build import build
 from triptych.system import device as runtime
 from triptych.trainer.rehearsal import Pace, rehearse_steps
 

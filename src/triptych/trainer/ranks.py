@@ -16,7 +16,7 @@ from triptych.core import Data, Recipe, decode, encode
 from triptych.core.model_spec import ConditionalSpec
 from triptych.data import load_spec
 from triptych.errors import UserError
-from triptych.models.families import build_for
+from triptych.models.build import build_for
 from triptych.run import data as run_data
 from triptych.run.folder import Run
 from triptych.system import device as runtime

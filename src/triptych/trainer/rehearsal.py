@@ -20,7 +20,7 @@ import torch
 from triptych.core import Data, Recipe, Train
 from triptych.core.features import Extractors
 from triptych.errors import Diverged, UserError
-from triptych.models.families import build_for
+from triptych.models.build import build_for
 from triptych.run.folder import Run
 from triptych.run.sinks import JSONLines, PictureFiles, Sinks
 from triptych.system import device as runtime

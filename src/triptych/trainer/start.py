@@ -17,7 +17,7 @@ from triptych.core.features import Extractors
 from triptych.core.model import class_count
 from triptych.errors import UserError
 from triptych.evaluate.while_training import FEWEST, LEAST, as_before, left_out_along, of_features, prepare
-from triptych.models.families import build_for
+from triptych.models.build import build_for
 from triptych.models.layers.data_init import head_start
 from triptych.recipes.command import command
 from triptych.run import data as run_data

@@ -6,7 +6,7 @@ import torch
 
 from triptych.core import Data, Recipe
 from triptych.core.statistics import duration
-from triptych.models.families import build
+from triptych.models.build import build
 from triptych.recipes.recommended import narrower
 from triptych.system import device as runtime
 from triptych.trainer.checks import Plan, enough_memory
