@@ -19,9 +19,9 @@ from triptych.core.units import bits_per_dim
 from triptych.data import load_spec
 from triptych.data.batches import Batches
 from triptych.metrics.log_likelihoods import exact, variational
-from triptych.models.families import VAEModel
+from triptych.models.observed import Observed
 from triptych.models.yardsticks import MixtureOfGaussians
-from triptych.objectives.autoencoder import Variational
+from triptych.objectives.likelihoods import Bounded
 from triptych.recipes import get
 from triptych.run import Run
 from triptych.system.device import place
@@ -33,6 +33,7 @@ RECIPES = (
     "vae-cifar10-sigma-picture",
     "vae-cifar10-sigma-pixel",
     "vae-cifar10-logistic",
+    "hvae-cifar10-logistic",
 )
 TARGET, MINUTES = 5.5, 10.0
 
@@ -91,8 +92,8 @@ def main() -> None:
     for name in args.recipes:
         run = trained(args.runs / f"{name}-{args.seed}", get(name), args.minutes, args.seed)
         model, objective, test = run.load(device="cpu"), run.recipe.objective, run.data("test")
-        assert isinstance(model, VAEModel)
-        assert isinstance(objective, Variational)
+        assert isinstance(model, Observed)
+        assert isinstance(objective, Bounded)
         torch.manual_seed(0)
         bound, card = variational(model, objective, test.x)
         # a density over [0, 1]^D, or the probability of the grey levels themselves, which needs no unit
