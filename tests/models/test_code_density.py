@@ -43,6 +43,30 @@ def test_mixture_is_as_likely_as_scikit_learns() -> None:
     assert log_p.mean().item() == pytest.approx(reference.score(u.numpy()), abs=2e-3)
 
 
+def test_in_many_dimensions_too_where_clouds_overlap() -> None:
+    """The products are in float32 there, and codes without a share in a component are left out."""
+    from sklearn.mixture import GaussianMixture
+
+    p, g = code_density.FEW + 4, torch.Generator().manual_seed(0)
+    centres = 0.8 * torch.randn(3, p, generator=g)
+    roots = 0.3 * torch.randn(3, p, p, generator=g)
+    which = torch.randint(3, (3000,), generator=g)
+    u = centres[which] + (roots[which] @ torch.randn(3000, p, 1, generator=g))[:, :, 0]
+    u = ((u - u.mean(0)) / u.std(0)).double()
+    weights, found, factors, log_p = mixture(u, 3)
+    reference = GaussianMixture(
+        3,
+        reg_covar=1e-3,
+        tol=1e-4,
+        weights_init=weights.numpy(),
+        means_init=found.numpy(),
+        precisions_init=torch.cholesky_inverse(factors).numpy(),
+    ).fit(u.numpy())
+    assert log_p.mean().item() == pytest.approx(reference.score(u.numpy()), abs=2e-3)
+    for own in (weights, found, factors, log_p):
+        assert own.dtype is torch.float64
+
+
 def test_a_collapsed_dimension_and_few_codes() -> None:
     z = two_clouds(100)
     z[:, 2] = 1.5

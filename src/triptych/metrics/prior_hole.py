@@ -18,6 +18,7 @@ from triptych.metrics.transport import sliced_wasserstein
 from triptych.models.code_density import CodeDensity, fit_codes
 from triptych.models.families import AEModel, Autoencoder, codes_of_data
 from triptych.models.latent_space import decode, encode
+from triptych.models.second_stage import MixtureOfCodes
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,10 @@ class PriorHole(Metric):
 
     `hole_...` are sliced Wasserstein distances in public units, `hole_frechet_...` Fréchet distances, of pictures in
     the set's own features. `prior`: codes from N(0, I) (an AE has none); `gaussian` and `mixture`: from a Gaussian and
-    from a mixture, its size by BIC, fitted to the codes of training examples; `reconstruction`: the held-out examples'
-    own codes, the best that a decoder can do. The prior hole is the first minus the third. Of a model with classes or
-    numbers each is within these: densities are fitted and drawn from given those of the examples. Source: Ghosh et
-    al. 2020, section 5.
+    from a mixture, its size by BIC, fitted to the codes of training examples, or from the mixture that is the model's
+    second stage; `reconstruction`: the held-out examples' own codes, the best that a decoder can do. The prior hole is
+    the first minus the third. Of a model with classes or numbers each is within these: densities are fitted and drawn
+    from given those of the examples. Source: Ghosh et al. 2020, section 5.
     """
 
     needs = Autoencoder
@@ -67,7 +68,11 @@ class PriorHole(Metric):
             g = torch.Generator().manual_seed(self.seed)
             made["prior"] = torch.randn(n, model.latent, generator=g).to(model.device)
         made["gaussian"] = fit_codes(z, y=given, classes=k).draw(n, self.seed, asked)
-        mixture = fit_codes(z, None, self.seed, y=given, classes=k)
+        second = model.second
+        if isinstance(second, MixtureOfCodes) and second.most > 1 and bool(second.fitted):
+            mixture = second.density  # fitted to as many codes; in many dimensions that takes a minute
+        else:
+            mixture = fit_codes(z, None, self.seed, y=given, classes=k)
         made["mixture"] = mixture.draw(n, self.seed, asked)
         made["reconstruction"] = encode(model, x, y=y)
         own = comparison.extractors.own if real.is_images else Identity()
@@ -92,7 +97,7 @@ class PriorHole(Metric):
 def gaussians(density: CodeDensity) -> str:
     """How many components it has, in words; given classes how many each of them has."""
     if not density.classes:
-        return f"{len(density.weights)} Gaussians"
+        return f"{int((density.weights > 0).sum())} Gaussians"
     counts = (density.weights > 0).sum(1)
     low, high = int(counts.min()), int(counts.max())
     return f"{low if low == high else f'{low} to {high}'} Gaussians a class"

@@ -22,6 +22,8 @@ LEADING = 64
 """Principal directions of the codes that a mixture models; the rest is Gaussian."""
 FEW = 16
 """Dimensions up to which all products of two are kept side by side."""
+SHARE = 1e-8
+"""Of a component in a code, below which the code does not count for its covariance."""
 TINY = 1e-12
 """Standard deviation along an axis below which all codes are taken to lie in a plane."""
 SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -262,6 +264,9 @@ def mixture(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Expectation-maximisation of a full-covariance mixture of Gaussians on whitened u (n, p), float64.
 
+    Of many dimensions the products over all u are in float32, and a component's covariance is of those alone that have
+    a share in it: so far apart do they lie that most have none.
+
     Returns weights (k,), centres (k, p), lower factors (k, p, p) and the log density of each u (n,). Starts at
     k-means++ centres (Arthur & Vassilvitskii 2007); ends when the mean log-likelihood rises by less than
     `tolerance`. `ridge` is added to each variance, which is 1 in u overall, so no component can close on one point.
@@ -277,8 +282,9 @@ def mixture(
     factors = torch.eye(p, dtype=u.dtype).repeat(components, 1, 1)
     before = -math.inf
     squares = products(u) if p <= FEW else None
+    near = u if p <= FEW else u.float()
     for _ in range(most):
-        log_joint = component_log_prob(u, centres, factors, squares) + weights.log()
+        log_joint = component_log_prob(near, centres, factors, squares).double() + weights.log()
         log_p = torch.logsumexp(log_joint, 1)
         if log_p.mean().item() - before < tolerance:
             break
@@ -289,20 +295,25 @@ def mixture(
         if squares is not None:
             cov = unfolded(share.T @ squares / mass[:, None], p) - centres[:, :, None] * centres[:, None]
         else:
-            cov = torch.stack(
-                [(s[:, None] * (u - c)).T @ (u - c) / m for s, c, m in zip(share.T, centres, mass, strict=True)]
-            )
+            cov = torch.stack([scatter(near, s, c) / m for s, c, m in zip(share.T, centres, mass, strict=True)])
         cov.diagonal(dim1=1, dim2=2).add_(ridge)
         factors = torch.linalg.cholesky(cov)
     log_p = torch.logsumexp(component_log_prob(u, centres, factors, squares) + weights.log(), 1)
     return weights, centres, factors, log_p
 
 
+def scatter(u: Tensor, share: Tensor, centre: Tensor) -> Tensor:
+    """Σ_i share_i (u_i − centre)(u_i − centre)ᵀ, (p, p) float64, of those u (n, p) that have a share above `SHARE`."""
+    rows = share > SHARE
+    away = u[rows] - centre.to(u)
+    return ((share[rows].to(u)[:, None] * away).T @ away).double()
+
+
 def component_log_prob(u: Tensor, centres: Tensor, factors: Tensor, squares: Tensor | None = None) -> Tensor:
     """log N(u; centre, factor factorᵀ) of each component, (n, k). `squares` are `products(u)`, where they are known."""
     p = u.shape[1]
     constant = -factors.diagonal(dim1=1, dim2=2).log().sum(1) - 0.5 * p * math.log(2 * math.pi)
-    eye = torch.eye(u.shape[1], dtype=u.dtype, device=u.device)
+    eye = torch.eye(p).to(factors)
     inverse = torch.linalg.solve_triangular(factors, eye.expand_as(factors), upper=False)
     if p <= FEW and u.dtype == torch.float64:
         precision = inverse.mT @ inverse
@@ -310,8 +321,9 @@ def component_log_prob(u: Tensor, centres: Tensor, factors: Tensor, squares: Ten
         constant = constant - 0.5 * (linear * centres).sum(1)
         squares = products(u) if squares is None else squares
         return u @ linear.T - 0.5 * squares @ folded(precision).T + constant
-    white = [((u - centre) @ root.T).square().sum(1) for centre, root in zip(centres, inverse, strict=True)]
-    return constant - 0.5 * torch.stack(white, 1)
+    pairs = zip(centres.to(u), inverse.to(u), strict=True)
+    white = [((u - centre) @ root.T).square().sum(1) for centre, root in pairs]
+    return constant.to(u) - 0.5 * torch.stack(white, 1)
 
 
 def products(u: Tensor) -> Tensor:
