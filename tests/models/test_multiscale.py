@@ -12,7 +12,7 @@ from triptych.core import Clock, Data
 from triptych.core.units import bits_per_dim
 from triptych.errors import UserError
 from triptych.models import FlowModel
-from triptych.models.flows.multiscale import Dequantizer, Glow, MultiScaleRealNVP
+from triptych.models.flows.multiscale import Dequantizer, Glow, MultiScaleRealNVP, Quantiles
 from triptych.objectives.flow import NLL
 
 SPECS = [
@@ -74,6 +74,15 @@ def test_the_logit_alone_is_the_logistic_density_of_its_range():
     normal = torch.distributions.Normal(0.0, 1.0)
     expected = (normal.log_prob(torch.logit(p)) + (0.95 / (p * (1 - p))).log()).flatten(1).sum(1)
     torch.testing.assert_close(model.log_prob(x), expected)
+
+
+def test_all_images_are_counted_and_not_transformed(monkeypatch):
+    """Of 50,000 pictures that takes half a minute and gigabytes, and nobody looks at the outcome."""
+    monkeypatch.setattr(Quantiles, "forward", lambda *_: pytest.fail("transformed"))
+    model = Glow(levels=1, steps=1, width=4, preprocess="quantiles").build((1, 8, 8))
+    NLL().prepare(model, Data("black", torch.zeros(20, 1, 8, 8, dtype=torch.uint8)))
+    (head,) = (part for part in model.flow.modules() if isinstance(part, Quantiles))
+    assert head.cumulative[0, 1] == pytest.approx((20 * 64 + 1) / (20 * 64 + 256))
 
 
 def test_quantiles_alone_cost_the_entropy_of_the_grey_levels():
