@@ -379,6 +379,16 @@ def test_time_of_training_is_without_the_evaluations(tmp_path):
     assert entry.training == 4.0, "10 s in all"
 
 
+def test_what_comes_after_the_last_step_is_not_in_the_time_of_training(tmp_path):
+    """An autoencoder that fits a density to its codes at the end had trained for 0 s."""
+    run = make_run(tmp_path / "a", toy_recipe(), points=0, pictures=False)
+    for images, seconds, evaluating in ((0, 0.0, 4.0), (10_000, 9.9996, 60.0)):
+        run.append({"images": images, "seconds": round(seconds, 3), "evaluating": evaluating})
+    run.set_status(seconds=9.9996)
+    (entry,) = gather([run.path])[0]
+    assert entry.training == pytest.approx(6.0, abs=1e-3)
+
+
 @pytest.mark.parametrize("old", [False, True])
 def test_an_autoencoders_rate_is_no_distance_to_the_data(tmp_path, old):
     """It rises in every good training: neither drawn with a flow's KL nor called a number that got worse."""

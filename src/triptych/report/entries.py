@@ -83,10 +83,14 @@ class Entry:
 
     @property
     def training(self) -> float | None:
-        """Seconds of training, without evaluations and pictures on the way."""
+        """Seconds of training, without evaluations and pictures on the way.
+
+        The clock stops with the last step: what was looked at after it is not in its seconds.
+        """
         if not number(seconds := self.status.get("seconds")):
             return None
-        return max(seconds - math.fsum(v for line in self.lines if number(v := line.get("evaluating"))), 0.0)
+        before = [line for line in self.lines if number(s := line.get("seconds")) and s < round(seconds, 3)]
+        return max(seconds - math.fsum(v for line in before if number(v := line.get("evaluating"))), 0.0)
 
 
 def read_entry(path: Path) -> Entry:
