@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=None)
     parser.add_argument("--runs", type=Path, required=True)
     args = parser.parse_args()
-    settings = json.loads((RESULTS / f"contest-{args.data}.json").read_text())["details"]["settings"]
+    settings = json.loads((RESULTS / f"contest-{args.data}.json").read_text(encoding="utf-8"))["details"]["settings"]
     recipes = tuple(tuned(name, changes) for name, changes in settings.items())
     for budget in args.budgets:
         study = Study(f"contest-{args.data}-{budget:g}s", recipes, args.seeds, contract=Contract("seconds", budget))
