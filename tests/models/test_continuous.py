@@ -23,8 +23,8 @@ from triptych.metrics.round_trip import RoundTrip
 from triptych.models.flows.continuous import ContinuousFlow, OnePassFlow
 from triptych.models.flows.coupling import RealNVP
 from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
-from triptych.models.two_stages import LatentUNet
-from triptych.objectives.flow_matching import FlowMatching, MeanFlow
+from triptych.models.two_stages import LatentMLP, LatentUNet
+from triptych.objectives.flow_matching import FlowMatching, LatentFlowMatching, MeanFlow
 from triptych.system import processor
 from triptych.system.device import place
 from triptych.system.files import read_json, write_json
@@ -310,7 +310,59 @@ def test_what_cannot_be_built_is_refused_in_a_line() -> None:
     assert "must be above 0" in refused(VelocityMLP, steps=0)
     assert "no smaller than the images'" in refused(LatentUNet(codes=64, side=4).build, (1, 16, 16))
     assert "cannot be halved to codes of side 4" in refused(LatentUNet().build, (1, 28, 28))
+    assert "no smaller than the images'" in refused(LatentMLP(codes=256).build, (1, 16, 16))
+    assert "needs square images" in refused(LatentMLP().build, (1, 16, 24))
     assert "multiple of 4" in refused(VelocityUNet, width=6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "codes"),
+    [
+        (LatentUNet(codes=2, side=7, width=4, flow_width=16, flow_depth=1), 98),
+        (LatentMLP(codes=5, width=4, flow_width=16, flow_depth=2), 5),
+    ],
+)
+def test_a_flow_of_codes_carries_noise_to_codes_and_back(spec: LatentUNet | LatentMLP, codes: int) -> None:
+    torch.manual_seed(0)
+    model = replace(spec, solver="rk4", steps=20).build((1, 28, 28)).eval()
+    for weights in model.flow.parameters():  # their last layers begin at 0
+        nn.init.normal_(weights, std=0.05)
+    x = torch.rand(6, 1, 28, 28)
+    assert (model.latent, model.reconstruct(x).shape, model.sample(3).shape) == (codes, (6, 1, 28, 28), (3, 1, 28, 28))
+    z = model.encode(x)
+    assert z.shape == (6, codes)
+    assert torch.allclose(model.decode(z), model.reconstruct(x), atol=1e-3)
+
+
+def test_stages_of_a_flow_of_vectors_move_their_own_networks() -> None:
+    """First encoder and decoder, then the flow alone: by the error of each, which falls."""
+    torch.manual_seed(0)
+    data = load("glyphs", resolution=16, channels=1)
+    model = LatentMLP(codes=8, width=4, flow_width=32, flow_depth=1).build(data.shape)
+    objective = LatentFlowMatching(share=0.5)
+    batches = Batches(data, 64, 0, torch.device("cpu"))
+    optimizers = {part: torch.optim.Adam(getattr(model, part).parameters(), 3e-3) for part in model.sampling}
+    losses = list[float]()
+    for i in range(240):
+        clock = Clock(i, 64 * i, i / 240)
+        before = {part: [w.clone() for w in getattr(model, part).parameters()] for part in model.sampling}
+        for move in objective.step(model, batches, clock):
+            for optimizer in optimizers.values():
+                optimizer.zero_grad()
+            move.loss.backward()
+            for part in move.names:
+                optimizers[part].step()
+            losses.append(move.loss.item())
+        moved = {
+            part
+            for part in model.sampling
+            if any(not torch.equal(a, b) for a, b in zip(before[part], getattr(model, part).parameters(), strict=True))
+        }
+        assert moved <= ({"encoder", "decoder"} if i < 120 else {"flow"})
+        assert moved
+    first, last = losses[:120], losses[120:]
+    assert sum(first[-20:]) < 0.6 * sum(first[:20])
+    assert sum(last[-20:]) < 0.95 * sum(last[:20])
 
 
 def test_a_mean_velocity_has_no_likelihood_and_says_why() -> None:

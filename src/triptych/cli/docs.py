@@ -136,7 +136,7 @@ in [sharp autoencoders](sharp-autoencoders.md), the flows in [flows](flows.md); 
 """
 BEGUN = {
     "drawn glyphs, 20 to 28 px": ("gan-glyphs", "vae-glyphs", "lcfm-glyphs"),
-    "MNIST, 28 px": ("best-mnist", "vae-mnist-mixture", "cfm-mnist"),
+    "MNIST, 28 px": ("best-mnist", "vae-mnist-mixture", "lcfm-mnist"),
     "CIFAR-10, 32 px": ("best-cifar10", "fsq-cifar10", "lcfm-cifar10"),
     "birds, 32 px": ("best-birds", "fsq-birds", "lcfm-birds"),
     "birds, 64 px": ("best-birds64", "fsq-birds64", "lcfm-birds64"),

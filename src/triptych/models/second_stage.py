@@ -128,11 +128,7 @@ class FlowOfCodes(CodeSampler):
         self.mean.copy_(mean)
         self.axes.copy_(axes)
         u = whitened(z, mean, axes, self.p).to(self.mean)
-        x = u
-        for part in self.flow.flow.modules():
-            if isinstance(part, DataInitialised):
-                part.fit(x)
-                x, _ = part(x)
+        DataInitialised.fit_each(self.flow.flow, u)
         weights = list(self.flow.requires_grad_().parameters())
         optimizer = torch.optim.Adam(weights, RATE)
         g = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Two stages in one model: a convolutional autoencoder with spatial codes, and a continuous flow on these."""
+"""Two stages in one model: a convolutional autoencoder, and a continuous flow on its codes, spatial ones or vectors."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.core import Shape, to_inner, to_public
 from triptych.core.checks import check_examples
 from triptych.core.share import mean
 from triptych.errors import UserError
-from triptych.models.autoencoders import Residual
+from triptych.models.autoencoders import ConvAutoencoder, Residual
 from triptych.models.flows.continuous import Carried, Integration
 from triptych.models.flows.velocity import Attention, Block, Form, Times, form_of, norm, once
 from triptych.models.layers.conv import PlainDown, PlainUp
@@ -24,7 +25,7 @@ from triptych.models.observed import TwoStages
 
 
 class LatentFlow(Carried, TwoStages):
-    """`encoder` maps inner images to spatial codes (n, k, s, s), `decoder` back; `flow` moves noise to scaled codes.
+    """`encoder` maps inner images to codes, (n, k, s, s) or (n, k), `decoder` back; `flow` moves noise to scaled codes.
 
     Samples are noise, moved and decoded; `encode` gives the noise that belongs to the code of an image. The density is
     one of codes, not of images, so there is no `log_prob`. What the autoencoder loses no flow brings back: its own
@@ -98,6 +99,36 @@ class CodeNet(Preparable):
         return call
 
 
+class CodePerceptron(nn.Module):
+    """Residual blocks of two linear layers, for codes that are vectors; (n, k) to the same.
+
+    The time scales and shifts what each block sees. Its last layers start at 0.
+    """
+
+    def __init__(self, codes: int, width: int, depth: int, classes: int = 0) -> None:
+        super().__init__()
+        self.times = Times(second=False, classes=classes)
+        e = max(width // 4, 1)
+        self.embed = nn.Sequential(Linear(self.times.outputs, e), nn.SiLU(), Linear(e, e), nn.SiLU())
+        self.enter = Linear(codes, width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width, elementwise_affine=False) for _ in range(depth))
+        self.scales = nn.ModuleList(Linear(e, 2 * width) for _ in range(depth))
+        self.first = nn.ModuleList(Linear(width, width) for _ in range(depth))
+        self.last = nn.ModuleList(Linear(width, width) for _ in range(depth))
+        self.leave = Linear(width, codes)
+        for layer in (*self.scales, *self.last, self.leave):
+            assert isinstance(layer, nn.Linear)
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        e, h = self.embed(self.times(t)), self.enter(x)
+        for even, scales, first, last in zip(self.norms, self.scales, self.first, self.last, strict=True):
+            scale, shift = scales(e).chunk(2, dim=1)
+            h = h + last(F.silu(first(even(h) * (1 + scale) + shift)))
+        return self.leave(F.silu(h))
+
+
 @dataclass(frozen=True)
 class LatentUNet(Integration):
     """An autoencoder with spatial codes for images of 16 px or more, and a flow on the codes."""
@@ -147,3 +178,26 @@ class LatentUNet(Integration):
         return LatentFlow(
             shape, nn.Sequential(*down), nn.Sequential(*up), flow, (self.codes, self.side, self.side), self
         )
+
+
+@dataclass(frozen=True)
+class LatentMLP(Integration):
+    """An autoencoder whose codes are vectors, `ConvAutoencoder`'s pair, and a flow on these."""
+
+    codes: int = 32
+    """numbers of a code"""
+    width: int = 16
+    """channels of the autoencoder at full resolution; they double with every halving"""
+    flow_width: int = 512
+    """units of the flow's network"""
+    flow_depth: int = 4
+    """residual blocks of the flow's network"""
+
+    def build(self, shape: Shape) -> LatentFlow:
+        if self.codes >= math.prod(shape):
+            raise UserError(
+                f"codes of {self.codes} numbers are no smaller than the images' {math.prod(shape)}; lower --model.codes"
+            )
+        pair = ConvAutoencoder(latent=self.codes, variational=False, width=self.width).build(shape)
+        flow = CodePerceptron(self.codes, self.flow_width, self.flow_depth, self.k)
+        return LatentFlow(shape, pair.encoder, pair.decoder, flow, (self.codes,), self)

@@ -95,11 +95,7 @@ class NLL(Objective):
         """
         every = -(-len(data) // FITTED) if data.is_images else 1
         x = to_inner(data.x[::every].to(model.device))
-        parts = [part for part in model.flow.modules() if isinstance(part, DataInitialised)]
-        for i, part in enumerate(parts):
-            part.fit(x)
-            if i + 1 < len(parts):  # of many images that takes longer than the fit, and several times their memory
-                x, _ = part(x)
+        DataInitialised.fit_each(model.flow, x)
 
     def validate(self, model: FlowModel, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         """Held-out negative log-likelihood with its standard error, and what goes wrong first in a flow.

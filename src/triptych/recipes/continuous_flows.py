@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from triptych.core import DataSpec, Recipe, Train
 from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
-from triptych.models.two_stages import LatentUNet
+from triptych.models.two_stages import LatentMLP, LatentUNet
 from triptych.objectives.flow_matching import FlowMatching, LatentFlowMatching, MeanFlow
 from triptych.recipes.flows import TOYS
 
@@ -74,6 +74,14 @@ CODED_GLYPHS = Recipe(
     about=f"{STAGES}, drawn glyphs, 20 px",
 )
 
+CODED_MNIST = Recipe(
+    MNIST.data,
+    LatentMLP(),
+    LatentFlowMatching(share=0.15),
+    replace(CODED_TRAIN, images=12_000_000, batch=128, flip=False),
+    about="autoencoder whose codes are vectors, then a continuous flow on these",
+)
+
 RECIPES: dict[str, Recipe] = {
     **{f"cfm-{data}": plane(data) for data in TOYS},
     "cfm-glyphs": GLYPHS,
@@ -90,6 +98,12 @@ RECIPES: dict[str, Recipe] = {
     "cfm-cifar10-quick": shortened(CIFAR10, 60_000, 32),
     "cfm-birds-quick": shortened(BIRDS, 60_000, 32),
     "cfm-celeba64-quick": shortened(CELEBA64, 40_000, 16),
+    "lcfm-mnist": CODED_MNIST,
+    "lcfm-mnist-quick": replace(
+        CODED_MNIST,
+        train=replace(CODED_MNIST.train, images=1_200_000, ema=0.995),
+        about=f"{CODED_MNIST.about}; shortened",
+    ),
     **{f"lcfm-{name}": recipe for name, recipe in CODED_RECIPES.items()},
     **{f"lcfm-{name}-quick": shortened(recipe, 150_000, 16) for name, recipe in CODED_RECIPES.items()},
     "meanflow-8gaussians": Recipe(

@@ -163,6 +163,15 @@ class DataInitialised(Transform, Fitted):
     def fit(self, x: Tensor) -> None:
         """Set it from all rows of x (n, d), as the transforms before it left them."""
 
+    @staticmethod
+    def fit_each(flow: nn.Module, x: Tensor) -> None:
+        """Set those at the head of a flow, one after the other, from rows x (n, d)."""
+        parts = [part for part in flow.modules() if isinstance(part, DataInitialised)]
+        for i, part in enumerate(parts):
+            part.fit(x)
+            if i + 1 < len(parts):  # of many images that takes longer than the fit, and several times their memory
+                x, _ = part(x)
+
 
 class Standardize(DataInitialised):
     """(x − mean) / std per column of a table; the identity until `fit`.
