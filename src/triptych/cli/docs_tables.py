@@ -28,7 +28,8 @@ def verdicts_of(table: Table, every: Sequence[Table]) -> list[str]:
     shown = sorted({e.status.get("images", 0) for e in table.entries if not e.yardstick}) or [0]
     budget = f"{shown[0]:,}" if shown[0] == shown[-1] else f"{shown[0]:,} to {shown[-1]:,}"
     told = f"After {budget} images a run; another budget may tell another story."
-    head = [f"**{headline(table, axes, gate(table))}**", "", *flags(table, every), "", told, ""]
+    turned = [*found, ""] if (found := flags(table, every)) else []
+    head = [f"**{headline(table, axes, gate(table))}**", "", *turned, told, ""]
     return [*head, *(f"- {axis_sentence(v, table)}" for v in axes)]
 
 
