@@ -200,6 +200,4 @@ class LatentMLP(Integration):
             )
         pair = ConvAutoencoder(latent=self.codes, variational=False, width=self.width).build(shape)
         flow = CodePerceptron(self.codes, self.flow_width, self.flow_depth, self.k)
-        # Paper is white or black to the last grey level: beyond the range of a pixel there is nothing left to learn.
-        decoder = nn.Sequential(pair.decoder, nn.Hardtanh())
-        return LatentFlow(shape, pair.encoder, decoder, flow, (self.codes,), self)
+        return LatentFlow(shape, pair.encoder, pair.decoder, flow, (self.codes,), self)
