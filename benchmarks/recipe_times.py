@@ -1,7 +1,8 @@
 """How long every named recipe takes one core: writes src/triptych/recipes/times.json, which `triptych recipes` shows.
 
 The steps alone, in processor seconds, by the pace of a few seconds of them; evaluations and pictures come on top.
-`--only NAME ...` measures some and keeps the others.
+`--only NAME ...` measures some and keeps the others; times on a slower or faster core are turned into those of the
+file's.
 """
 
 from __future__ import annotations
@@ -59,10 +60,11 @@ def main() -> None:
             left[name] = done.stderr.strip().splitlines()[-1][:200]
             print(name, "left out:", left[name], flush=True)
             continue
-        found["minutes"][name] = round(json.loads(done.stdout.splitlines()[-1]), 2)
-        print(f"{name}: {found['minutes'][name]:.1f} min", flush=True)
         torch.set_num_threads(1)
-        told = {"processor": processor(), "speed": round(speed(1.0)), "minutes": found["minutes"]}
+        here = round(speed(1.0))
+        told = {"processor": processor(), "speed": here, **found}
+        told["minutes"][name] = round(json.loads(done.stdout.splitlines()[-1]) * here / told["speed"], 2)
+        print(f"{name}: {told['minutes'][name]:.1f} min", flush=True)
         FILE.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     minutes = found["minutes"]
     record(
