@@ -24,6 +24,11 @@ from triptych.models.layers.linear import Linear
 from triptych.models.observed import TwoStages
 
 
+def spread(codes: Tensor) -> Tensor:
+    """The standard deviation of each number of codes (n, k) over the whole batch, (k,), differentiable."""
+    return mean((codes - mean(codes)).square()).clamp_min(1e-12).sqrt()
+
+
 class LatentFlow(Carried, TwoStages):
     """`encoder` maps inner images to codes, (n, k, s, s) or (n, k), `decoder` back; `flow` moves noise to scaled codes.
 
@@ -50,7 +55,7 @@ class LatentFlow(Carried, TwoStages):
         w = max(1 / (int(self.seen) + 1), 0.01)
         self.seen += 1
         self.centre.lerp_(mean(codes), w)
-        self.scale.lerp_(mean((codes - self.centre).square()).sqrt().clamp_min(1e-6), w)
+        self.scale.lerp_(spread(codes), w)
 
     def scaled(self, x: Tensor) -> Tensor:
         return (self.encoder(x).flatten(1) - self.centre) / self.scale
@@ -180,6 +185,16 @@ class LatentUNet(Integration):
         )
 
 
+class SoftClamp(nn.Module):
+    """The range of inner images, with a slope of a hundredth outside: paper comes out as one grey level.
+
+    Without any slope there, a decoder all of whose pixels leave the range would stay as it is.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.lerp(x.clamp(-1, 1), x, 0.01)
+
+
 @dataclass(frozen=True)
 class LatentMLP(Integration):
     """An autoencoder whose codes are vectors, `ConvAutoencoder`'s pair, and a flow on these."""
@@ -200,4 +215,4 @@ class LatentMLP(Integration):
             )
         pair = ConvAutoencoder(latent=self.codes, variational=False, width=self.width).build(shape)
         flow = CodePerceptron(self.codes, self.flow_width, self.flow_depth, self.k)
-        return LatentFlow(shape, pair.encoder, pair.decoder, flow, (self.codes,), self)
+        return LatentFlow(shape, pair.encoder, nn.Sequential(pair.decoder, SoftClamp()), flow, (self.codes,), self)

@@ -18,7 +18,7 @@ from triptych.core.share import draw, gathered, mine, normal_like, uniform_like
 from triptych.errors import UserError
 from triptych.models.flows.continuous import ContinuousFlow, OnePassFlow
 from triptych.models.flows.path import NEAREST, Scaled, dequantised
-from triptych.models.two_stages import LatentFlow
+from triptych.models.two_stages import LatentFlow, spread
 from triptych.objectives.flow import FITTED, TRAINED_ON, check_vectors
 from triptych.objectives.gradients import directional
 from triptych.objectives.likelihoods import sse
@@ -271,7 +271,8 @@ class LatentFlowMatching(InTwoStages):
         if clock.fraction < self.share:
             codes = model.encoder(x).flatten(1)
             model.observe(codes.detach())
-            noisy = codes + self.noise * model.scale * normal_like(codes)
+            # of this batch and with its slope: else codes would outgrow the noise, and their running deviation
+            noisy = codes + self.noise * spread(codes) * normal_like(codes)
             recon = sse(x, model.decoder(noisy.reshape(-1, *model.moved))).mean()
             yield Move(("encoder", "decoder"), recon, {"loss": recon, "recon": recon})
         else:
