@@ -64,7 +64,7 @@ def ours(recipe_name: str, set_name: str, seconds: float, seed: int) -> dict[str
             run = trainer.fit(replace(recipe, train=train), seed, Path(folder) / name, "cpu", progress=False)
             return run.load(device="cpu"), time.process_time() - began
 
-        batch, steps = recipe.train.batch, 200
+        batch, steps = recipe.train.batch, 1_000
         fit(2 * batch, "first")  # what is done once: imports, the first picture
         _, least = fit(2 * batch, "least")
         _, some = fit(steps * batch, "some")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from triptych.cli import gallery, gallery_page, main
 from triptych.core import DataSpec
+from triptych.recipes.yardsticks import yardsticks
 from triptych.study import named, strip
 from triptych.system.files import write_json
 
@@ -104,6 +105,23 @@ def test_pictures_come_first_and_other_studies_stay(toys, tmp_path):
     assert (tmp_path / "docs" / "figures" / "tiny-25gaussians-gan-25gaussians.png").is_file()
     page.write_text(text)
     assert gallery_page.write(page, "said", [toys]) == text
+
+
+def test_a_part_of_a_study_says_what_it_lacks_and_shows_no_set_without_a_recipe(tmp_path):
+    """One recipe of `toys` on one set and a yardstick on another: what has no recipe at all is named as a set."""
+    one = next(r for r in named.get("toys", "full").recipes if r.name == "gan-8gaussians")
+    other = yardsticks(DataSpec("swissroll"))[0]
+    runs = [make_run(tmp_path / "s" / f"r{i}", r, 0, values=VALUES) for i, r in enumerate((one, other))]
+    told = json.loads((study_of(tmp_path / "s", *runs) / "study.json").read_text())
+    write_json(tmp_path / "s" / "study.json", told | {"name": "toys"})
+    (tmp_path / "docs").mkdir()
+    text = gallery_page.write(tmp_path / "docs" / "gallery.md", "said", [tmp_path / "s"])
+    missing = next(line for line in text.splitlines() if line.startswith("Not trained at these budgets"))
+    assert "wgan-8gaussians" in missing
+    sets = ("25gaussians", "25gaussians@30", "8gaussians@30", "swissroll", "swissroll@30")
+    assert missing.endswith(", ".join(f"all of {data}" for data in sets) + ".")
+    assert "### 8gaussians" in text
+    assert "### swissroll" not in text
 
 
 def test_the_studies_of_the_write_ups_have_every_recipe_of_their_figures():

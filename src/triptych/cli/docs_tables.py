@@ -25,12 +25,18 @@ def cell(text: str) -> str:
 def verdicts_of(table: Table, every: Sequence[Table]) -> list[str]:
     """The verdict in words, what turning the set does to it, and each axis; `every` table is of the same study."""
     axes = judge_axes(table)
-    shown = sorted({e.status.get("images", 0) for e in table.entries if not e.yardstick}) or [0]
-    budget = f"{shown[0]:,}" if shown[0] == shown[-1] else f"{shown[0]:,} to {shown[-1]:,}"
-    told = f"After {budget} images a run; another budget may tell another story."
     turned = [*found, ""] if (found := flags(table, every)) else []
-    head = [f"**{headline(table, axes, gate(table))}**", "", *turned, told, ""]
+    head = [f"**{headline(table, axes, gate(table))}**", "", *turned, *budget(table)]
     return [*head, *(f"- {axis_sentence(v, table)}" for v in axes)]
+
+
+def budget(table: Table) -> list[str]:
+    """What the recipes of a table were trained for; nothing where there are yardsticks alone."""
+    shown = sorted({e.status.get("images", 0) for e in table.entries if not e.yardstick})
+    if not shown:
+        return []
+    images = f"{shown[0]:,}" if shown[0] == shown[-1] else f"{shown[0]:,} to {shown[-1]:,}"
+    return [f"After {images} images a run; another budget may tell another story.", ""]
 
 
 def summary(table: Table) -> str:

@@ -84,6 +84,8 @@ def section(folder: Path, docs: Path) -> str:
     parts += ["", *([note, ""] if note else []), *otherwise(told, made)]
     for table in made:
         cards = [card for card in picture_row(table, (), []).cards if card.label not in table.yardsticks]
+        if not cards:
+            continue  # a set that no recipe was trained on
         shown = [(card, file) for card in cards if (file := kept_picture(name, table, card, docs)) is not None]
         parts += [f"### {table.data}", "", *panels(table, shown)]
         parts += ["<details><summary>All numbers, and what is certain</summary>", ""]
@@ -104,10 +106,14 @@ def otherwise(told: Mapping[str, Any], made: Sequence[Table]) -> list[str]:
     name, own = told["name"], trained(made)
     if name not in named.studies():
         return []
-    whole = next((found for scale in get_args(Scale) if own <= (found := budgets(name, scale))), None)
-    if whole is None:
+    scale = next((scale for scale in get_args(Scale) if own <= budgets(name, scale)), None)
+    if scale is None:
         return ["Some budgets of the study are others today.", ""]
-    missing = sorted({recipe for recipe, _ in whole - own})
+    recipes = named.get(name, scale).recipes
+    left = [r for r in recipes if (r.name, r.train.images) not in own]
+    begun = {r.data.name for r in recipes if r not in left}
+    missing = sorted({r.name for r in left if r.data.name in begun})
+    missing += [f"all of {data}" for data in sorted({r.data.name for r in left} - begun)]
     return [f"Not trained at these budgets: {', '.join(missing)}.", ""] if missing else []
 
 
