@@ -3,17 +3,21 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 
 import pytest
 from fake_runs import make_run, picture_recipe, toy_recipe
 
-from triptych import figures
+from triptych import figures, recipes
+from triptych.core.model import family
+from triptych.models.two_stages import LatentMLP
 from triptych.report import charts, facts, write_report
 from triptych.report.axes import judge_axes
-from triptych.report.cards import family, picture_row
+from triptych.report.cards import picture_row
 from triptych.report.entries import gather
 from triptych.report.matrix import matrix, ranked, ranking, shade
 from triptych.report.table import short_names, tables
+from triptych.run import publish
 from triptych.system import files
 
 
@@ -127,7 +131,15 @@ def test_names_lose_what_all_share_where_they_stay_different(tmp_path):
 
 def test_the_family_is_read_from_the_players(tmp_path):
     table, _ = table_of(tmp_path, {"gan-25gaussians": {}}, seeds=1, pictures=False)
-    assert family(table.entries[0]) == "GAN"
+    assert family(table.entries[0].env["parameters"]) == "GAN"
+    assert [c.family for c in picture_row(table, (), []).cards] == ["GAN"]
+
+
+def test_a_flow_of_codes_is_a_flow_in_reports_and_where_it_is_published(tmp_path):
+    recipe = replace(recipes.get("lcfm-glyphs-quick"), model=LatentMLP(codes=3, width=4, flow_width=8, flow_depth=1))
+    run = make_run(tmp_path / "a", recipe, values=far(1.0), points=6, shape=(1, 20, 20))
+    assert publish.family(run) == "flow"
+    assert [c.family for c in picture_row(tables(gather([run.path])[0])[0], (), []).cards] == ["flow"]
 
 
 def test_real_examples_are_the_first_picture_where_the_run_kept_some(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -27,6 +27,16 @@ from triptych.errors import Missing, UserError
 
 KNOWN = 1_024
 """Rows of the training data that a model conditioned on numbers keeps, to draw from."""
+
+
+FAMILIES = {"generator": "GAN", "flow": "flow", "encoder": "autoencoder"}
+"""The family of a model by the first of these players that it has: a flow of codes, with an encoder too, is a flow."""
+
+
+def family(players: Iterable[str]) -> str:
+    """GAN, flow or autoencoder; empty where no family has these players, as for what is fitted in closed form."""
+    there = set(players)
+    return next((name for player, name in FAMILIES.items() if player in there), "")
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from triptych.core.model import family
 from triptych.core.statistics import duration, format_number
 from triptych.report import charts
 from triptych.report.axes import AxisVerdict
-from triptych.report.entries import Entry
 from triptych.report.matrix import leading_few, ranked, ranking
 from triptych.report.pictures import pictures, real_picture
 from triptych.report.table import Table, short_names
 
 NUMBERS = 3
 """Numbers below a picture."""
-FAMILIES = {"critic": "GAN", "encoder": "autoencoder", "flow": "flow"}
-"""What the player that only one family has says of a run."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def picture_row(table: Table, verdicts: Sequence[AxisVerdict], omitted: list[str
             Card(
                 label,
                 names[label],
-                "yardstick" if label in table.yardsticks else family(table.of(label)[0]),
+                "yardstick" if label in table.yardsticks else family(table.of(label)[0].env.get("parameters") or ()),
                 charts.css(table.labels.index(label)),
                 standing(judged, order, label),
                 training(table, label),
@@ -77,12 +75,6 @@ def picture_row(table: Table, verdicts: Sequence[AxisVerdict], omitted: list[str
 def told(table: Table, metric: str) -> str:
     quantity = table.quantity(metric)
     return f"{quantity.name} {quantity.arrow}"
-
-
-def family(entry: Entry) -> str:
-    """GAN, autoencoder or flow, by the players of a run; empty where its env.json names none of theirs."""
-    players = entry.env.get("parameters") or {}
-    return next((name for player, name in FAMILIES.items() if player in players), "")
 
 
 SURE = {"clear": "clearly", "probable": "probably"}
