@@ -131,7 +131,7 @@ def written(table: dict[str, Any], seconds: float) -> None:
         f"cfm recipes on 2-D sets, straight and turned, {seconds:.0f} s of one thread",
         "good samples ≥ 97 % (turned ≥ 95 %), else sliced Wasserstein within the floor; KL ≤ 0.05 nats, converged",
         f"{len(good)} of {len(table)} sets good, {len(sure)} with KL ≤ 0.05: " + "; ".join(map(said, table)),
-        len(good) == len(sure) == len(EVERY),
+        len(good) == len(sure) == len(table) and (None if missing else True),
         table,
         f"seeds of cfm: {', '.join(map(str, sorted(seeds)))}, of the others fewer (see `values`)"
         + (f"; not run: {', '.join(missing)}" if missing else ""),
