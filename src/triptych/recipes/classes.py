@@ -42,6 +42,9 @@ CVAE_CIFAR10 = conditioned(
 CFLOW_MNIST = conditioned(
     continuous_flows.MNIST, 10, "continuous flow of digits by class; guided samples by --guidance W"
 )
+CLCFM_MNIST = conditioned(
+    continuous_flows.CODED_MNIST, 10, "digits by class: an autoencoder whose codes are vectors, a continuous flow on these"
+)
 CGLOW_MNIST = conditioned(flows.GLOW_MNIST, 10, "Glow of digits by class: exact likelihood, classifies by Bayes' rule")
 
 SEMI_MNIST = Recipe(
@@ -103,6 +106,12 @@ RECIPES: dict[str, Recipe] = {
     ),
     "cflow-mnist": CFLOW_MNIST,
     "cflow-mnist-quick": continuous_flows.shortened(CFLOW_MNIST, 120_000, 32),
+    "clcfm-mnist": CLCFM_MNIST,
+    "clcfm-mnist-quick": replace(
+        CLCFM_MNIST,
+        train=continuous_flows.RECIPES["lcfm-mnist-quick"].train,
+        about=f"{CLCFM_MNIST.about}; shortened",
+    ),
     "cglow-mnist": CGLOW_MNIST,
     "cglow-mnist-quick": flows.shortened(CGLOW_MNIST),
     "cgan-cifar10": CGAN_CIFAR10,
