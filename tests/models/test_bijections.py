@@ -7,7 +7,8 @@ import torch
 
 from triptych.core import Recipe
 from triptych.models.flows.multiscale import MultiScale, Squeeze
-from triptych.models.layers.bijections import ActNorm, Compose, LULinear, Permutation
+from triptych.models.flows.coupling import ElementwiseSpline
+from triptych.models.layers.bijections import ActNorm, Compose, DataInitialised, LULinear, Permutation, Standardize
 from triptych.models.layers.spline import LEAST, knots, spline, spline_inverse
 from triptych.recipes.flows import RECIPES, TOYS
 
@@ -30,6 +31,18 @@ def test_a_channel_that_never_varies_keeps_a_finite_scale():
     z, log_det = norm(torch.zeros(8, 2))
     assert torch.isfinite(z).all()
     assert torch.isfinite(log_det).all()
+
+
+def test_each_transform_at_the_head_is_set_from_what_those_before_it_leave():
+    x = 30 * torch.randn(4_000, 2, generator=torch.Generator().manual_seed(0)).exp() + 700
+    head = Compose([Standardize(2), ElementwiseSpline(2, 8, 5.0), LULinear(2)])
+    DataInitialised.fit_each(head, x)
+    alone = ElementwiseSpline(2, 8, 5.0)
+    standard = (x - x.mean(0)) / x.std(0)
+    alone.fit(standard)
+    z, _ = head.parts[1](head.parts[0](x)[0])
+    torch.testing.assert_close(z, alone(standard)[0], atol=1e-3, rtol=0)
+    assert z.median(0).values.abs().max() < 0.05  # of raw rows the spline would know no part of this range
 
 
 @pytest.mark.parametrize("d", [2, 7])
