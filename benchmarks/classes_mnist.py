@@ -36,6 +36,7 @@ PLAIN = {
     "cvae-mnist": "vae-mnist",
     "cvae-mnist-mixture": "vae-mnist-mixture",
     "cflow-mnist": "cfm-mnist",
+    "clcfm-mnist": "lcfm-mnist",
     "cglow-mnist": "glow-mnist",
 }
 """The recipe without classes of each, and of its -quick one."""
