@@ -96,6 +96,10 @@ def digits(first: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool | Non
     return None if glow is None else first["frechet_v1"] <= glow["frechet_v1"] / 5
 
 
+def clear(first: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool | None:
+    return first["confident"] >= 0.96
+
+
 def ahead(first: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool | None:
     others = [row["kernel_v1"] for row in rows.values() if row is not first]
     return all(first["kernel_v1"] < k for k in others) if others else None
@@ -109,6 +113,7 @@ Verdict = Callable[[dict[str, Any], dict[str, dict[str, Any]]], bool | None]
 TARGETS: dict[str, tuple[str, Verdict]] = {
     "cfm-mnist": ("≥ 85 % confident; Fréchet at most a fifth of glow-mnist's in the same time, 15 min", digits),
     "lcfm-mnist": ("≥ 85 % confident; Fréchet at most a fifth of glow-mnist's in the same time, 15 min", digits),
+    "clcfm-mnist": ("≥ 96 % of digits confident", clear),
     "lcfm-cifar10": ("kernel distance below every other's in the same time, 20 min", ahead),
     "lcfm-birds": ("kernel distance below every other's in the same time, 20 min", ahead),
     "jet-mnist": ("≤ 1.10 bits/dim in 30 min", cheap),
