@@ -96,6 +96,10 @@ def digits(first: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool | Non
     return None if glow is None else first["frechet_v1"] <= glow["frechet_v1"] / 5
 
 
+def cheaper(first: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool | None:
+    return first["bits_per_dim"] < 3.749
+
+
 def clear(first: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool | None:
     return first["confident"] >= 0.96
 
@@ -118,6 +122,8 @@ TARGETS: dict[str, tuple[str, Verdict]] = {
     "lcfm-birds": ("kernel distance below every other's in the same time, 20 min", ahead),
     "jet-mnist": ("≤ 1.10 bits/dim in 30 min", cheap),
     "tarflow-mnist": ("≤ 1.10 bits/dim in 30 min", cheap),
+    "jet-cifar10": ("below the 3.749 bits/dim of glow-cifar10 in 50 min, or a clear no", cheaper),
+    "tarflow-cifar10": ("below the 3.749 bits/dim of glow-cifar10 in 50 min, or a clear no", cheaper),
 }
 
 
