@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from triptych.core import Recipe
-from triptych.models.flows.multiscale import MultiScale, Squeeze
 from triptych.models.flows.coupling import ElementwiseSpline
+from triptych.models.flows.multiscale import MultiScale, Squeeze
 from triptych.models.layers.bijections import ActNorm, Compose, DataInitialised, LULinear, Permutation, Standardize
 from triptych.models.layers.spline import LEAST, knots, spline, spline_inverse
 from triptych.recipes.flows import RECIPES, TOYS

@@ -43,7 +43,9 @@ CFLOW_MNIST = conditioned(
     continuous_flows.MNIST, 10, "continuous flow of digits by class; guided samples by --guidance W"
 )
 CLCFM_MNIST = conditioned(
-    continuous_flows.CODED_MNIST, 10, "digits by class: an autoencoder whose codes are vectors, a continuous flow on these"
+    continuous_flows.CODED_MNIST,
+    10,
+    "digits by class: an autoencoder with vectors as codes, a continuous flow on these",
 )
 CGLOW_MNIST = conditioned(flows.GLOW_MNIST, 10, "Glow of digits by class: exact likelihood, classifies by Bayes' rule")
 
