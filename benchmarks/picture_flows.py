@@ -89,15 +89,14 @@ def said(name: str, row: dict[str, Any]) -> str:
     return f"{name} {', '.join(parts)} ({row['cpu_seconds'] / 60:.1f} min)"
 
 
+Verdict = Callable[[dict[str, Any], dict[str, dict[str, Any]]], bool | None]
+
+
 def digits(first: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool | None:
     glow = rows.get("glow-mnist")
     if first["confident"] < 0.85:
         return False
     return None if glow is None else first["frechet_v1"] <= glow["frechet_v1"] / 5
-
-
-def cheaper(first: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool | None:
-    return first["bits_per_dim"] < 3.749
 
 
 def clear(first: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool | None:
@@ -109,21 +108,20 @@ def ahead(first: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool | None
     return all(first["kernel_v1"] < k for k in others) if others else None
 
 
-def cheap(first: dict[str, Any], rows: dict[str, dict[str, Any]]) -> bool | None:
-    return first["bits_per_dim"] <= 1.10
+def bits(most: float) -> Verdict:
+    return lambda first, rows: first["bits_per_dim"] <= most
 
 
-Verdict = Callable[[dict[str, Any], dict[str, dict[str, Any]]], bool | None]
 TARGETS: dict[str, tuple[str, Verdict]] = {
     "cfm-mnist": ("≥ 85 % confident; Fréchet at most a fifth of glow-mnist's in the same time, 15 min", digits),
     "lcfm-mnist": ("≥ 85 % confident; Fréchet at most a fifth of glow-mnist's in the same time, 15 min", digits),
     "clcfm-mnist": ("≥ 96 % of digits confident", clear),
     "lcfm-cifar10": ("kernel distance below every other's in the same time, 20 min", ahead),
     "lcfm-birds": ("kernel distance below every other's in the same time, 20 min", ahead),
-    "jet-mnist": ("≤ 1.10 bits/dim in 30 min", cheap),
-    "tarflow-mnist": ("≤ 1.10 bits/dim in 30 min", cheap),
-    "jet-cifar10": ("below the 3.749 bits/dim of glow-cifar10 in 50 min, or a clear no", cheaper),
-    "tarflow-cifar10": ("below the 3.749 bits/dim of glow-cifar10 in 50 min, or a clear no", cheaper),
+    "jet-mnist": ("≤ 1.10 bits/dim in 30 min", bits(1.10)),
+    "tarflow-mnist": ("≤ 1.10 bits/dim in 30 min", bits(1.10)),
+    "jet-cifar10": ("below the 3.749 bits/dim of glow-cifar10 in 50 min, or a clear no", bits(3.749)),
+    "tarflow-cifar10": ("below the 3.749 bits/dim of glow-cifar10 in 50 min, or a clear no", bits(3.749)),
 }
 
 
