@@ -1,7 +1,9 @@
 """Whole trainings side by side on one GPU, for so many minutes: distance against images and seconds.
 
-A run that is not done by then is asked to end, saves where it is, and goes on when the script is called again. With
-`--record` nothing is trained, and what the folders hold is recorded, with the machine that their `env.json` names.
+A run that is not done by then is asked to end, saves where it is, and goes on when the script is called again. A name
+may end in a precision, `best-birds:0:fp32`. With `--budget M` each run gets the images that fit into M minutes beside
+the others. With `--record NAME` nothing is trained, and what the folders hold is recorded, with the machine that their
+`env.json` names.
 """
 
 from __future__ import annotations
@@ -20,15 +22,23 @@ from triptych.run import Run
 from triptych.system.files import read_json
 
 NAMES = ("wgan-gp-birds:0", "gan-birds:0", "lsgan-birds:0", "best-birds:0", "best-birds:2", "best-celeba64:1")
-NUMBERS = ("images", "seconds", "frechet", "kernel", "frechet_v1", "kernel_v1")
+NUMBERS = ("images", "seconds", "frechet", "kernel", "frechet_v1", "kernel_v1", "bits_per_dim")
+CLAIMS = {
+    "gpu-runs": "the birds study at its full budget, two seeds; the recommended recipes of birds and faces",
+    "gpu-flows": "flows on CIFAR-10, ten minutes each: bits/dim and distance",
+}
+"""What each record was asked to show."""
 
 
-def train(folder: Path, names: list[str], minutes: float) -> None:
+def train(folder: Path, names: list[str], minutes: float, budget: float | None) -> None:
     running = {}
     for each in names:
-        name, seed = each.split(":")
-        out = folder / f"{name}-{seed}"
+        name, seed, *precision = each.split(":")
+        out = folder / each.replace(":", "-")
         ask = ["resume", str(out)] if out.exists() else ["train", name, "--seed", seed, "--out", str(out)]
+        if not out.exists():
+            ask += ["--train.precision", *precision] if precision else []
+            ask += ["--minutes", str(budget)] if budget else []
         running[each] = subprocess.Popen([sys.executable, "-m", "triptych", *ask, "--device", "cuda"])
     ends = time.monotonic() + 60 * minutes
     for process in running.values():
@@ -51,7 +61,7 @@ def row(run: Run) -> dict[str, Any]:
         "recorded": run.status["recorded"],
         "compiled": run.status["compiled"],
         "alarms": run.status["alarms"],
-        "curve": [{k: line[k] for k in NUMBERS} for line in lines],
+        "curve": [{k: line[k] for k in NUMBERS if k in line} for line in lines],
         "eval": {k: v["value"] for k, v in read_json(judged).items() if isinstance(v["value"], float)}
         if judged.is_file()
         else None,
@@ -63,9 +73,11 @@ def said(name: str, found: dict[str, Any]) -> str:
     share = "" if found["state"] == "done" else f", stopped at {found['images'] / found['budget']:.0%}"
     best = min(found["curve"][1:], key=lambda line: line["frechet_v1"])
     last = found["curve"][-1]
+    bits = f"{last['bits_per_dim']:.3f} bits/dim, " if "bits_per_dim" in last else ""
     return (
-        f"{name}{share}: {found['seconds']:.0f} s, Fréchet distance {last['frechet']:.2f} (offline-v1 "
-        f"{last['frechet_v1']:.2f}, at best {best['frechet_v1']:.2f} after {best['images']:,})"
+        f"{name}{share}: {found['images']:,} pictures in {found['seconds']:.0f} s, {bits}Fréchet distance "
+        f"{last['frechet']:.2f} (offline-v1 {last['frechet_v1']:.2f}, at best {best['frechet_v1']:.2f} after "
+        f"{best['images']:,})"
     )
 
 
@@ -94,7 +106,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/gpu"))
     parser.add_argument("--names", nargs="+", default=list(NAMES), metavar="RECIPE:SEED")
     parser.add_argument("--minutes", type=float, default=6.0)
-    parser.add_argument("--record", action="store_true", help="train nothing")
+    parser.add_argument("--budget", type=float, metavar="MINUTES", help="of each run, in place of its recipe's")
+    parser.add_argument("--record", choices=CLAIMS, help="train nothing")
     parser.add_argument("--notes", default="")
     parser.add_argument("--figure", type=Path, help="draw the curves on record to this file, and do nothing else")
     args = parser.parse_args()
@@ -102,14 +115,14 @@ def main() -> None:
         draw(args.figure)
         return
     if not args.record:
-        train(args.runs, args.names, args.minutes)
+        train(args.runs, args.names, args.minutes, args.budget)
         return
     runs = {each: Run(args.runs / each.replace(":", "-")) for each in args.names}
     rows = {each: row(run) for each, run in runs.items()}
     record(
-        "gpu-runs",
+        args.record,
         "Whole trainings on a GPU, several at a time on the one card",
-        "the birds study at its full budget, two seeds; the recommended recipes of birds and faces",
+        CLAIMS[args.record],
         "; ".join(said(name, found) for name, found in rows.items()),
         all(found["state"] == "done" for found in rows.values()),
         {"runs": rows},

@@ -26,6 +26,11 @@ RECORDED = {
     "vae-cifar10-linear": False,
     "glow-mnist": True,
     "fsq-mnist-quick": True,
+    "hvae-mnist-quick": True,
+    "tarflow-mnist-quick": True,
+    "cfm-birds-quick": True,
+    "lcfm-birds-quick": True,
+    "clcfm-mnist-quick": True,
 }
 """Recipes, and whether their steps are: what follows the clock is not."""
 
