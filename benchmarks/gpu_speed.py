@@ -246,6 +246,7 @@ def main() -> None:
         f"30,000 critic steps without evaluation; {rates}",
         times["median"] >= 3 and minutes <= 5,
         {"sides": found, "ratio": times, "flop_per_step": work, "matrix_rate": rate, "shares": shares},
+        made={"processor": torch.cuda.get_device_name()},
     )
 
 
