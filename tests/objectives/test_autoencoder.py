@@ -119,7 +119,7 @@ def test_a_perceptron_encoder_sees_pictures_less_their_mean(objective: AE | VAE)
 def test_gaussian_likelihoods_are_those_of_torch() -> None:
     """Fixed sigma as asked; the learned one is the running mean of the squared error."""
     model = MLPAutoencoder().build((1, 3, 3))
-    x, y = torch.randn(7, 1, 3, 3, dtype=torch.float64), torch.randn(7, 1, 3, 3, dtype=torch.float64)
+    x, y = torch.randn(7, 1, 3, 3, dtype=torch.float64), 2 * torch.rand(7, 1, 3, 3, dtype=torch.float64) - 1
     for objective, sigma in ((VAE(sigma=0.3), 0.3), (VAE(likelihood="gaussian-learned"), 0.5)):
         model.noise.fill_(0.25)
         found = objective.log_likelihood(x, y, model)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from triptych.core import Conditional, Encoder, Model, Sampler, Shape, to_public
 from triptych.core.checks import check_codes
 from triptych.core.labels import Asked
+from triptych.models.layers.soft_clamp import soft_clamp
 
 WITHIN = 4.0
 """How far log σ of a pixel or picture may be from that of the whole set."""
@@ -63,15 +64,16 @@ class Observed(Conditional, Sampler, Encoder):
     def mean(self, y: Tensor) -> Tensor:
         """Decoder output y (n, ...) to the inner mean of p(x|z): itself, or bounded.
 
-        For logits it is σ(y), of images 2 σ(y) − 1.
+        For logits it is σ(y), of images 2 σ(y) − 1; other means of images are softly clamped to their range.
         """
+        images = len(self.shape) == 3
         if self.scale != "set":
             y = y[:, : self.shape[0]]
         if self.beyond is not None:
-            return (1 + self.beyond) * torch.tanh(y)
-        if not self.logits:
-            return y
-        return torch.tanh(y / 2) if len(self.shape) == 3 else torch.sigmoid(y)
+            y = (1 + self.beyond) * torch.tanh(y)
+        elif self.logits:
+            return torch.tanh(y / 2) if images else torch.sigmoid(y)
+        return soft_clamp(y) if images else y
 
     def log_scale(self, y: Tensor) -> Tensor:
         """log σ of p(x|z) for decoder output y, shaped like the mean, or with ones where pixels share it.

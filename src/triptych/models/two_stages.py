@@ -21,6 +21,7 @@ from triptych.models.layers.conv import PlainDown, PlainUp
 from triptych.models.layers.conv_kernels import channels_last
 from triptych.models.layers.inference import Network, Packed, Preparable, activated
 from triptych.models.layers.linear import Linear
+from triptych.models.layers.soft_clamp import SoftClamp
 from triptych.models.observed import TwoStages
 
 
@@ -183,16 +184,6 @@ class LatentUNet(Integration):
         return LatentFlow(
             shape, nn.Sequential(*down), nn.Sequential(*up), flow, (self.codes, self.side, self.side), self
         )
-
-
-class SoftClamp(nn.Module):
-    """The range of inner images, with a slope of a hundredth outside: paper comes out as one grey level.
-
-    Without any slope there, a decoder all of whose pixels leave the range would stay as it is.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.lerp(x.clamp(-1, 1), x, 0.01)
 
 
 @dataclass(frozen=True)
