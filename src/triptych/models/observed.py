@@ -61,19 +61,26 @@ class Observed(Conditional, Sampler, Encoder):
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
         self.use_classes(classes)
 
-    def mean(self, y: Tensor) -> Tensor:
-        """Decoder output y (n, ...) to the inner mean of p(x|z): itself, or bounded.
+    def location(self, y: Tensor) -> Tensor:
+        """Decoder output y (n, ...) to what p(x|z) is centred on: itself, or bounded.
 
-        For logits it is σ(y), of images 2 σ(y) − 1; other means of images are softly clamped to their range.
+        For logits it is σ(y), of images 2 σ(y) − 1.
         """
-        images = len(self.shape) == 3
         if self.scale != "set":
             y = y[:, : self.shape[0]]
         if self.beyond is not None:
-            y = (1 + self.beyond) * torch.tanh(y)
-        elif self.logits:
-            return torch.tanh(y / 2) if images else torch.sigmoid(y)
-        return soft_clamp(y) if images else y
+            return (1 + self.beyond) * torch.tanh(y)
+        if not self.logits:
+            return y
+        return torch.tanh(y / 2) if len(self.shape) == 3 else torch.sigmoid(y)
+
+    def mean(self, y: Tensor) -> Tensor:
+        """Decoder output y (n, ...) to the inner mean of p(x|z): the location, of images softly clamped to their range.
+
+        Not behind a tanh: two slopes that vanish together do not come back.
+        """
+        location = self.location(y)
+        return soft_clamp(location) if len(self.shape) == 3 and self.beyond is None else location
 
     def log_scale(self, y: Tensor) -> Tensor:
         """log σ of p(x|z) for decoder output y, shaped like the mean, or with ones where pixels share it.
