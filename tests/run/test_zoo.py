@@ -332,6 +332,24 @@ def test_what_a_kill_left_is_written_anew_and_what_is_no_entry_stays(digits, pla
     assert (place / "mine" / "thesis.txt").read_text() == "precious"
 
 
+def test_an_entry_that_is_removed_is_gone_and_its_run_stays(digits, place, capsys):
+    assert main(["zoo", "add", str(digits.path), "second"]) == 0
+    assert main(["zoo", "remove", "digits"]) == 0
+    assert list(zoo.index(place)) == ["second"]
+    assert not (place / "digits").exists()
+    assert digits.status["state"] == "done"
+    capsys.readouterr()
+    assert "has no entry 'digits'" in refused(["zoo", "remove", "digits"], capsys)
+    assert main(["zoo", "add", str(digits.path), "digits"]) == 0
+
+
+def test_files_of_others_are_not_removed_with_an_entry(digits, place, capsys):
+    (place / "digits" / "thesis.txt").write_text("precious")
+    assert "no part of the entry" in refused(["zoo", "remove", "digits"], capsys)
+    assert (place / "digits" / "thesis.txt").read_text() == "precious"
+    assert list(zoo.index(place)) == ["digits"]
+
+
 def test_a_run_that_is_not_done_is_not_added(place, tmp_path, capsys):
     run = make_run(tmp_path / "r", toy_recipe(), state="running", pictures=False)
     assert "is running" in refused(["zoo", "add", str(run.path), "toy"], capsys)

@@ -70,11 +70,20 @@ def add(
     say(folder, f"{size / 1e6:.2f} MB; weights {how}")
 
 
-COMMANDS = {"list": list_entries, "add": add}
+def remove(
+    name: Annotated[Positional[str], arg(metavar="NAME", help="of the entry")],
+) -> None:
+    """Take an entry out of the zoo, and its files with it; the run that it was made of stays."""
+    from triptych.run import zoo_entry
+
+    say(zoo_entry.remove(name), "removed")
+
+
+COMMANDS = {"list": list_entries, "add": add, "remove": remove}
 
 
 def zoo(argv: Sequence[str]) -> None:
-    """List trained runs, and add to them: `triptych zoo [list|add RUN NAME]`."""
+    """List trained runs, and add to them: `triptych zoo [list|add RUN NAME|remove NAME]`."""
     if argv and argv[0] in ("-h", "--help"):
         lines = [f"  {name:<8} {(f.__doc__ or ' ').splitlines()[0]}" for name, f in COMMANDS.items()]
         print_help("zoo [COMMAND ...]", "\n".join(lines))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from triptych.core import Model, ModelSpec, Sampler
 from triptych.data.terms import free, terms
-from triptych.errors import UserError
+from triptych.errors import UserError, nearest
 from triptych.models.build import build
 from triptych.run import publish, schema, zoo
 from triptych.run.folder import Run, Which
@@ -44,7 +44,8 @@ def add(run: str | Path, name: str, which: Which = "last", remark: str = "") -> 
     home = place()
     entries = dict(zoo.read_index(home / zoo.INDEX)) if (home / zoo.INDEX).is_file() else {}
     if (home / name).exists() and (name in entries or not unfinished(home / name)):
-        raise UserError(f"{home / name} exists already; remove it, or take another name")
+        way = f"`triptych zoo remove {name}` takes it out" if name in entries else "remove it"
+        raise UserError(f"{home / name} exists already; {way}, or take another name")
     found = Run(run)
     publish.check_done(found)
     model = found.load(which, "cpu")
@@ -74,6 +75,25 @@ def add(run: str | Path, name: str, which: Which = "last", remark: str = "") -> 
             shutil.rmtree(home / name)
             raise
     return home / name, how
+
+
+def remove(name: str) -> Path:
+    """Take an entry out of the zoo here, its files too; the folder that it was.
+
+    UserError for a name that is no entry's, a folder with other files in it, and a zoo that is an address.
+    """
+    home = place()
+    with exclusive(home / ".lock"):
+        entries = dict(zoo.read_index(home / zoo.INDEX)) if (home / zoo.INDEX).is_file() else {}
+        if name not in entries:
+            raise UserError(f"{home} has no entry {name!r}; {nearest(name, entries, '`triptych zoo` lists them')}")
+        if (home / name).exists() and not unfinished(home / name):
+            raise UserError(f"{home / name} holds files that are no part of the entry; move them elsewhere first")
+        del entries[name]
+        files.write_json(home / zoo.INDEX, {"format": zoo.FORMAT, "entries": entries})
+        if (home / name).exists():
+            shutil.rmtree(home / name)
+    return home / name
 
 
 def unfinished(folder: Path) -> bool:
