@@ -24,6 +24,12 @@ def test_outputs_beyond_the_range_are_one_grey_level(spec):
     assert to_bytes(to_public(model.mean(y))).unique().tolist() == [0]
 
 
+def test_a_recipe_from_before_the_clamp_keeps_its_mean():
+    model = MLPAutoencoder(output="mean").build((1, 4, 4))
+    y = torch.full((2, 1, 4, 4), -3.0)
+    torch.testing.assert_close(model.mean(y), y)
+
+
 def test_the_likelihoods_of_the_mean_see_it_clamped_and_a_logistic_does_not():
     model = MLPAutoencoder().build((1, 4, 4))
     y = torch.full((2, 1, 4, 4), -3.0)

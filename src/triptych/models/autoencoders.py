@@ -24,6 +24,8 @@ from triptych.models.observed import Scale, outputs
 from triptych.models.second_stage import second_stage
 from triptych.models.semi import SemiVAEModel
 
+Output = Literal["clamped", "mean", "logit"]
+"""What the decoder ends in: the mean of p(x|z), of images softly clamped to their range; as it is; logits."""
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
 
@@ -33,7 +35,7 @@ class AutoencoderSpec(ConditionalSpec):
 
     latent: int
     variational: bool
-    output: Literal["mean", "logit"]
+    output: Output
     scale: Scale
     codes: Codes
     classifier: bool
@@ -52,13 +54,16 @@ class AutoencoderSpec(ConditionalSpec):
         second = second_stage(self.codes, self.latent, self.k)
         logits = self.output == "logit"
         if classifier is not None:
-            return SemiVAEModel(
+            model: Autoencoder = SemiVAEModel(
                 shape, self.latent, encoder, decoder, classifier, logits=logits, scale=self.scale, classes=self.k
             )
-        kind = VAEModel if self.variational else AEModel
-        return kind(
-            shape, self.latent, encoder, decoder, logits=logits, scale=self.scale, second=second, classes=self.k
-        )
+        else:
+            kind = VAEModel if self.variational else AEModel
+            model = kind(
+                shape, self.latent, encoder, decoder, logits=logits, scale=self.scale, second=second, classes=self.k
+            )
+        model.clamped = self.output == "clamped"
+        return model
 
     def check_classifier(self) -> None:
         """UserError where there is a classifier and what it goes with is not."""
@@ -85,7 +90,7 @@ class MLPAutoencoder(AutoencoderSpec):
     """hidden layers on each side"""
     activation: Literal["relu", "tanh", "silu"] = "relu"
     """between the layers"""
-    output: Literal["mean", "logit"] = "mean"
+    output: Output = "clamped"
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
     scale: Scale = field(default="set", metadata={"later": True})
     """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
@@ -126,7 +131,7 @@ class ConvAutoencoder(AutoencoderSpec):
     """channels at full resolution"""
     head: Literal["direct", "coded"] = "direct"
     """direct: one linear layer to (mean, log sigma); coded: the write-up's extra linear bottleneck before it"""
-    output: Literal["mean", "logit"] = "mean"
+    output: Output = "clamped"
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
     scale: Scale = field(default="set", metadata={"later": True})
     """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
@@ -199,7 +204,7 @@ class ResidualAutoencoder(AutoencoderSpec):
     """channels at full resolution; they double with every halving, up to eight times"""
     blocks: int = 1
     """residual blocks at each resolution, on each side"""
-    output: Literal["mean", "logit"] = "mean"
+    output: Output = "clamped"
     """what the decoder ends in; the Bernoulli likelihood needs logits"""
     scale: Scale = field(default="set", metadata={"later": True})
     """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""

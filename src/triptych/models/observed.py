@@ -32,6 +32,8 @@ class Observed(Conditional, Sampler, Encoder):
     Of a logistic cut into grey levels the mean of a black pixel would go far below −1, where nothing is lost; but the
     squared error, and with it the scale of all pixels, would grow without bound.
     """
+    clamped = False
+    """Whether the mean of images is softly clamped to their range."""
     noise: Tensor
     seen: Tensor
 
@@ -75,12 +77,9 @@ class Observed(Conditional, Sampler, Encoder):
         return torch.tanh(y / 2) if len(self.shape) == 3 else torch.sigmoid(y)
 
     def mean(self, y: Tensor) -> Tensor:
-        """Decoder output y (n, ...) to the inner mean of p(x|z): the location, of images softly clamped to their range.
-
-        Not behind a tanh: two slopes that vanish together do not come back.
-        """
+        """Decoder output y (n, ...) to the inner mean of p(x|z): the location, clamped where the model's is."""
         location = self.location(y)
-        return soft_clamp(location) if len(self.shape) == 3 and self.beyond is None else location
+        return soft_clamp(location) if self.clamped and len(self.shape) == 3 else location
 
     def log_scale(self, y: Tensor) -> Tensor:
         """log σ of p(x|z) for decoder output y, shaped like the mean, or with ones where pixels share it.
