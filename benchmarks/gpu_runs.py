@@ -32,7 +32,7 @@ CLAIMS = {
 
 
 def train(folder: Path, names: list[str], minutes: float, budget: float | None) -> None:
-    # with every thread for each of them, they wait for each other's: a first evaluation took nine minutes
+    # samples are evaluated on the processor: with every thread for each of six runs, the first one took nine minutes
     threads = max(1, (os.cpu_count() or 1) // len(names))
     around = {"OMP_NUM_THREADS": str(threads)} | os.environ
     running = {}

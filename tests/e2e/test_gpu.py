@@ -7,6 +7,7 @@ import torch
 
 from triptych import recipes, trainer
 from triptych.core import DataSpec
+from triptych.core.model_spec import ConditionalSpec
 from triptych.errors import UserError
 from triptych.evaluate import Samples, evaluate_run
 from triptych.models.layers import conv_kernels
@@ -43,7 +44,11 @@ def short(name, **more):
     side = recipe.data.resolution or (28 if digits else 32)
     train = replace(recipe.train, images=640, batch=32, evaluate=640, sample=640, checkpoint=320, best="", **more)
     recipe = replace(recipe, data=DataSpec("glyphs", resolution=side, channels=1 if digits else 3), train=train)
-    return with_field(recipe, "model.classes", "auto") if getattr(recipe.model, "classes", 0) else recipe
+    return (
+        with_field(recipe, "model.classes", "auto")
+        if isinstance(recipe.model, ConditionalSpec) and recipe.model.classes
+        else recipe
+    )
 
 
 def weights(run):

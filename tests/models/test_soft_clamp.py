@@ -33,8 +33,8 @@ def test_a_recipe_from_before_the_clamp_keeps_its_mean():
 def test_the_likelihoods_of_the_mean_see_it_clamped_and_a_logistic_does_not():
     model = MLPAutoencoder().build((1, 4, 4))
     y = torch.full((2, 1, 4, 4), -3.0)
-    torch.testing.assert_close(VAE().centre(y, model), torch.full_like(y, -1.02))
-    torch.testing.assert_close(VAE(likelihood="logistic").centre(y, model), y)
+    torch.testing.assert_close(VAE().location(y, model), torch.full_like(y, -1.02))
+    torch.testing.assert_close(VAE(likelihood="logistic").location(y, model), y)
 
 
 def test_means_of_vectors_are_as_the_decoder_says():

@@ -343,6 +343,11 @@ def test_an_entry_that_is_removed_is_gone_and_its_run_stays(digits, place, capsy
     assert main(["zoo", "add", str(digits.path), "digits"]) == 0
 
 
+def test_where_there_is_no_zoo_nothing_is_removed_or_written(place, capsys):
+    assert "there is no zoo in" in refused(["zoo", "remove", "digits"], capsys)
+    assert not place.exists()
+
+
 def test_files_of_others_are_not_removed_with_an_entry(digits, place, capsys):
     (place / "digits" / "thesis.txt").write_text("precious")
     assert "no part of the entry" in refused(["zoo", "remove", "digits"], capsys)

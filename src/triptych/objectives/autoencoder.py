@@ -141,7 +141,7 @@ class Variational(Bounded):
             x = self.observed(x, model)
             with given(label):
                 y, mu, log_sigma = model.infer(x)
-            recon += sse(x, self.centre(y, model)).sum().item()
+            recon += sse(x, self.location(y, model)).sum().item()
             log_p += self.log_likelihood(x, y, model).sum().item()
             kl += kl_to_prior(mu, log_sigma).sum().item()
             mus.append(mu)
@@ -222,7 +222,7 @@ class VAE(Variational):
         x = self.observed(x, model)
         with given(label):
             y, mu, log_sigma = model.infer(x)
-        recon = sse(x, self.centre(y, model).detach()).mean()
+        recon = sse(x, self.location(y, model).detach()).mean()
         model.observe(mu.detach(), log_sigma.detach().exp().square().mean(0), self.error(recon) / x[0].numel())
         kl = kl_to_prior(mu, log_sigma)
         penalty, beta_eff = self.penalty(kl, clock)
@@ -290,7 +290,7 @@ class IWAE(Variational):
             noise = draw(lambda n: torch.randn(k, n, mu.shape[1], dtype=mu.dtype, device=mu.device), len(mu), dim=1)
             z, log_ratio = importance_draws(mu, log_sigma, noise)
             y = model.decoder(z.flatten(0, 1))
-        recon = sse(x, self.centre(y[: len(x)], model).detach()).mean()  # of the first draw, as in a VAE
+        recon = sse(x, self.location(y[: len(x)], model).detach()).mean()  # of the first draw, as in a VAE
         model.observe(mu.detach(), log_sigma.detach().exp().square().mean(0), self.error(recon) / x[0].numel())
         log_w = self.log_likelihoods(x, y, model) + log_ratio
         loss = -(torch.logsumexp(log_w, 0) - math.log(k)).mean()

@@ -72,7 +72,7 @@ class Bounded(Objective):
         if self.likelihood == "bernoulli":
             # log σ(y) where the bit is set, log σ(−y) = log (1 − σ(y)) where it is not
             return F.logsigmoid((x if x.dim() == 4 else 2 * x - 1) * y).flatten(1).sum(1)
-        mean = self.centre(y, model)
+        mean = self.location(y, model)
         if self.likelihood == "logistic":
             sigma = model.noise.sqrt() if model.scale == "set" else model.log_scale(y).exp()
             return discretised_logistic(x, mean, sigma * (math.sqrt(3) / math.pi)).flatten(1).sum(1)
@@ -83,10 +83,10 @@ class Bounded(Objective):
         variance = mean.new_full((), self.sigma**2) if self.likelihood == "gaussian" else model.noise
         return -0.5 * (sse(x, mean) / variance + x[0].numel() * (2 * math.pi * variance).log())
 
-    def centre(self, y: Tensor, model: Observed) -> Tensor:
-        """What p(x|z) is centred on, for decoder outputs y: the mean that is decoded.
+    def location(self, y: Tensor, model: Observed) -> Tensor:
+        """Location of p(x|z) for decoder outputs y, shaped like x: the mean that is decoded.
 
-        A logistic gives a black pixel all of its mass by lying far below black: it is not clamped to the range.
+        A logistic gives a black pixel all of its mass by lying far below black: its own is not clamped.
         """
         return model.location(y) if self.likelihood == "logistic" else model.mean(y)
 

@@ -132,7 +132,9 @@ class Semi(Variational):
             noise = normal_like(mu.new_empty(len(x), mu.shape[1]))
             out = model.decoder(mu + log_sigma.exp() * noise[row])
         entropy = -(log_q.exp() * log_q).sum(1) * (y < 0)
-        return Coded(row, c, weights[row, c], log_q, entropy, mu, log_sigma, out, sse(x[row], self.centre(out, model)))
+        return Coded(
+            row, c, weights[row, c], log_q, entropy, mu, log_sigma, out, sse(x[row], self.location(out, model))
+        )
 
     def bound(self, x: Tensor, coded: Coded, model: SemiVAEModel) -> Tensor:
         """−L(x, y) of examples with a label and −U(x) of the others, (n,)."""

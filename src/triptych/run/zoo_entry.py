@@ -83,8 +83,10 @@ def remove(name: str) -> Path:
     UserError for a name that is no entry's, a folder with other files in it, and a zoo that is an address.
     """
     home = place()
+    if not (home / zoo.INDEX).is_file():
+        raise UserError(f"there is no zoo in {home}, and so no entry {name!r}; set TRIPTYCH_ZOO to the zoo's folder")
     with exclusive(home / ".lock"):
-        entries = dict(zoo.read_index(home / zoo.INDEX)) if (home / zoo.INDEX).is_file() else {}
+        entries = dict(zoo.read_index(home / zoo.INDEX))
         if name not in entries:
             raise UserError(f"{home} has no entry {name!r}; {nearest(name, entries, '`triptych zoo` lists them')}")
         if (home / name).exists() and not unfinished(home / name):
