@@ -2,8 +2,8 @@
 
     python SCRIPT.py pictures.npy samples.npy --minutes 20 --seed 0 -n 5000
 
-Pictures and samples are uint8 (n, c, h, w). Beside the samples goes a JSON file of the same name: seconds of training,
-pictures shown, parameters, versions.
+Pictures and samples are uint8 (n, c, h, w). Beside the samples goes a JSON file of the same name: processor seconds of
+training, pictures shown, parameters, versions.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Task:
 
     def batches(self) -> Iterator[Tensor]:
         """Shuffled batches in [-1, 1], until the minutes are over."""
-        began = time.monotonic()
+        began = time.process_time()  # of every thread: minutes of this program are counted so, too
         while True:
             for rows in torch.randperm(len(self.pictures)).split(self.batch):
                 if len(rows) < self.batch:
                     continue
-                self.seconds = time.monotonic() - began
+                self.seconds = time.process_time() - began
                 if self.seconds > 60 * self.asked.minutes:
                     return
                 self.shown += len(rows)
