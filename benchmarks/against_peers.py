@@ -101,6 +101,8 @@ def trained(program: str, data: str, minutes: float, seed: int, n: int, home: Pa
     run = out / "run"
     triptych("train", program, "--minutes", str(minutes), "--seed", str(seed), "--device", "cpu", "--out", str(run))
     triptych("sample", str(run), "-n", str(n), "--out", str(out / "samples.npy"))
+    levels = np.load(out / "samples.npy") * 255
+    np.save(out / "samples.npy", levels.round().astype(np.uint8))
     done = Run(run)
     told = {
         "package": "triptych",
