@@ -8,8 +8,10 @@ import torch
 from triptych import recipes, trainer
 from triptych.core import DataSpec
 from triptych.core.model_spec import ConditionalSpec
+from triptych.data import load_spec
 from triptych.errors import UserError
 from triptych.evaluate import Samples, evaluate_run
+from triptych.evaluate.protocol import own_extractors
 from triptych.models.layers import conv_kernels
 from triptych.recipes.override import with_field
 from triptych.run import Run
@@ -148,3 +150,12 @@ def test_numbers_of_a_judged_run_are_those_of_the_processor(tmp_path):
     for name in ("frechet", "kernel", "precision"):
         a, b = (values[name].value for values in found)
         assert a == pytest.approx(b, rel=0.02, abs=1e-3), name
+
+
+def test_extractors_of_a_set_give_the_features_of_the_processor():
+    data = load_spec(DataSpec("glyphs", resolution=32, channels=3))
+    here = own_extractors(data, None, [0])
+    expected = [e(data.x[:300]) for e in here.of_features]
+    for e, features in zip(here.on(torch.device("cuda")).of_features, expected, strict=True):
+        for name, value in e(data.x[:300]).items():
+            torch.testing.assert_close(value, features[name], atol=1e-3, rtol=1e-4)

@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -34,12 +34,17 @@ class Extractor(ABC):
     def __call__(self, examples: Tensor) -> Mapping[str, Tensor]:
         """`features` (n, d) float32 and, from a classifier, `logits` (n, k).
 
-        Images (n, c, h, w) are bytes or public floats in [0, 1], on any device; see `grey_levels`.
+        Images (n, c, h, w) are bytes or public floats in [0, 1], on any device; see `grey_levels`. What is made of
+        them may be on another.
         """
 
     def name(self, base: str) -> str:
         """What a metric is called on these features."""
         return base
+
+    def on(self, device: torch.device) -> Self:
+        """The same, that works there: the numbers are those of any other device to rounding."""
+        return self
 
 
 def grey_levels(images: Tensor) -> Tensor:
@@ -82,6 +87,16 @@ class Extractors:
     def of_features(self) -> tuple[Extractor, ...]:
         """Those whose features are compared."""
         return tuple(e for e in (self.own, *self.beside, self.inception) if e is not None)
+
+    def on(self, device: torch.device) -> Extractors:
+        """The set's own working on a CUDA device: elsewhere they were not tried but on the processor, where they stay.
+
+        That of Inception works where it was loaded.
+        """
+        if device.type != "cuda":
+            return self
+        own = None if self.own is None else self.own.on(device)
+        return dataclasses.replace(self, own=own, beside=tuple(e.on(device) for e in self.beside))
 
     def only(self, id: str | None) -> Extractors:
         """Without the features of others than the extractor of that `id`."""

@@ -15,6 +15,7 @@ from triptych.metrics.features.contrasts import SEEDS
 from triptych.run import data as run_data
 from triptych.run import json_types, schema
 from triptych.run.folder import Run
+from triptych.system.device import pick_device
 from triptych.system.files import write_json
 from triptych.system.progress import bars
 
@@ -39,7 +40,7 @@ def judge_checkpoints(run: Run, data: str | None = None, device: str = "auto", *
     saved = run.checkpoints()
     if not saved:
         run.newest()  # says that there is none
-    extractors = own_extractors(train, test, SEEDS[:1], bars(shown=progress))
+    extractors = own_extractors(train, test, SEEDS[:1], bars(shown=progress)).on(pick_device(device))
     ids = [e.id for e in extractors.of_features]
     known = schema.read_curve(run.path)
     lines = {line["images"]: line for line in known["lines"] if known["extractors"] == ids}

@@ -166,7 +166,7 @@ def compare(
         fake = real
         notes.append(f"{type(model).__name__} cannot sample: metrics of samples are left out")
     fake, lost = numbered_alike(fake, real)
-    extractors = make_extractors(real, train, inception, bars(shown=progress))
+    extractors = make_extractors(real, train, inception, bars(shown=progress)).on(model.device)
     comparison = Comparison(
         real
         if real.distribution is None

@@ -32,6 +32,7 @@ from triptych.evaluate.protocol import (
 )
 from triptych.metrics.comparison import Comparison, numbered_alike, subset
 from triptych.metrics.features.extractor import Inception
+from triptych.system.device import pick_device
 from triptych.system.progress import bars
 from triptych.system.refusals import refuse_unwritable
 
@@ -89,7 +90,7 @@ def evaluate_sets(
                 generated = subset(generated, samples.n, samples.seed)
         inception = load_inception(features, images=generated.is_images, device=device)
         if real is not None:
-            comparison = compare(real, generated, samples, reference, inception, how, progress=progress)
+            comparison = compare(real, generated, samples, reference, inception, how, device, progress=progress)
             comparison = with_given(comparison, features, device)
             values = measure(comparison)
             if samples.sorted:
@@ -113,6 +114,7 @@ def compare(
     reference: Reference,
     inception: Inception | None,
     how: Preparation,
+    device: str,
     *,
     progress: bool,
 ) -> Comparison:
@@ -132,7 +134,7 @@ def compare(
         extra_real=train if whole.split == "test" else None,
         train=train,
         seed=samples.seed,
-        extractors=make_extractors(whole, train, inception, bars(shown=progress)),
+        extractors=make_extractors(whole, train, inception, bars(shown=progress)).on(pick_device(device)),
         controls=CONTROLS,
         strangers=strangers(whole),
         progress=bars(shown=progress),

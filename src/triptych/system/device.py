@@ -56,6 +56,21 @@ def place(model: Model, device: torch.device, precision: str) -> Model:
     return model
 
 
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """No TF32: numbers to be compared with those of another machine are of whole float32."""
+    if not torch.cuda.is_available():
+        yield
+        return
+    matmul = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.backends.cudnn.flags(allow_tf32=False, deterministic=torch.backends.cudnn.deterministic):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul
+
+
 def compiles(device: torch.device) -> bool:
     """Where `torch.compile` is tried: on a GPU. `TORCH_COMPILE_DISABLE=1` turns it off, as everywhere."""
     return device.type == "cuda" and os.environ.get("TORCH_COMPILE_DISABLE") != "1"

@@ -100,7 +100,9 @@ def prepared(
     if announce is not None and chosen.note:
         announce(chosen.note)
     budget = recipe.train.images if minutes is None else LEAST
-    extractors = prepare(*plan.examples, budget, announce, shown=announce is not None) if watched else Extractors()
+    extractors = Extractors()
+    if watched:
+        extractors = prepare(*plan.examples, budget, announce, shown=announce is not None).on(plan.target)
     if minutes is None:
         return Prepared(plan, env, None, extractors)
     with enough_memory(), runtime.threads(env["threads"]):
@@ -231,6 +233,7 @@ def restored(run: Run, device: str | None, more: More, where: str | None, announ
     budget = LEAST if more.minutes is not None else images or run.recipe.train.images
     # a log goes on with the numbers that it began with
     features = prepare(train, test, budget, announce) if "extractors" in env else as_before(train, test, budget)
+    features = features.on(target)
     if more.minutes is not None:
         with enough_memory(), runtime.threads(env["threads"]):
             done = max([*saved, 0])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from triptych.core import Data, Extractor
 from triptych.metrics.distortions import bent, blended, blurred, coarse, noisy, pale, scrambled, shuffled
-from triptych.metrics.features.self_trained import FEW, SIDE, Residual, prepare
+from triptych.metrics.features.self_trained import FEW, SIDE, Residual, prepare, through
 from triptych.system.cache import ADVICE, root
 from triptych.system.files import writing
 from triptych.system.locks import exclusive
@@ -118,7 +118,10 @@ class Contrasts(Extractor):
 
     @torch.no_grad()
     def __call__(self, examples: Tensor) -> Mapping[str, Tensor]:
-        return {"features": self.net(prepare(examples.cpu()))}
+        return {"features": through(self.net, examples).cpu()}
+
+    def on(self, device: torch.device) -> Contrasts:
+        return replace(self, net=self.net.to(device))
 
     def name(self, base: str) -> str:
         return f"{base}_second" if self.seed else base

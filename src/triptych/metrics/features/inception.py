@@ -9,8 +9,6 @@ Source of the architecture: Szegedy et al. 2015 (Rethinking the Inception Archit
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 from triptych.core.features import grey_levels
 from triptych.errors import UserError
 from triptych.metrics.features.resize import RESIZES, resized
+from triptych.system.device import exact_float32
 
 SIDE = 299
 DIMENSIONS = 2048
@@ -231,7 +230,7 @@ class InceptionV3(nn.Module):
         x = self.preprocess(images).to(weight.dtype)
         if weight.is_contiguous(memory_format=torch.channels_last):
             x = x.contiguous(memory_format=torch.channels_last)
-        with exact_convolutions():
+        with exact_float32():
             x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
             x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(max_pool(x)))
             x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(max_pool(x))))
@@ -277,16 +276,3 @@ def fold(block: Conv, bn: nn.BatchNorm2d) -> None:
     block.conv.weight = nn.Parameter((weight.double() * scale.view(-1, 1, 1, 1)).to(weight.dtype), requires_grad=False)
     block.conv.bias = nn.Parameter(shift.to(weight.dtype), requires_grad=False)
     block.bn, block.folded = nn.Identity(), True
-
-
-@contextmanager
-def exact_convolutions() -> Iterator[None]:
-    """No TF32: reference numbers are float32."""
-    if not torch.cuda.is_available():
-        yield
-        return
-    matmul = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    with torch.backends.cudnn.flags(allow_tf32=False):
-        yield
-    torch.backends.cuda.matmul.allow_tf32 = matmul

@@ -11,9 +11,9 @@ import hashlib
 import itertools
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from triptych.core import Data, Extractor
 from triptych.core.features import grey_levels
 from triptych.system.cache import ADVICE, root
+from triptych.system.device import exact_float32
 from triptych.system.files import sweep_legacy, writing
 from triptych.system.locks import exclusive
 from triptych.system.progress import Count as Progress
@@ -65,8 +66,11 @@ class Offline(Extractor):
 
     @torch.no_grad()
     def __call__(self, examples: Tensor) -> Mapping[str, Tensor]:
-        features, out = self.net(prepare(examples.cpu()))
-        return {"features": features} | ({"logits": out} if self.kind == "classifier" else {})
+        features, out = through(self.net, examples)
+        return {"features": features.cpu()} | ({"logits": out.cpu()} if self.kind == "classifier" else {})
+
+    def on(self, device: torch.device) -> Offline:
+        return replace(self, net=self.net.to(device))
 
 
 def prepare(images: Tensor) -> Tensor:
@@ -75,6 +79,12 @@ def prepare(images: Tensor) -> Tensor:
     if max(x.shape[-2:]) > SIDE:
         x = F.interpolate(x, (SIDE, SIDE), mode="area")
     return (x / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def through(net: nn.Module, images: Tensor) -> Any:
+    """What a net makes of images, where it is."""
+    with exact_float32():
+        return net(prepare(images.to(next(net.parameters()).device)))
 
 
 # ---------------------------------------------------------------------------------------------- nets
