@@ -55,6 +55,8 @@ def compile_players(
         with warnings.catch_warnings():
             # the compiler looks at every input's .grad, the generator's output included
             warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+            # it advises TF32 to whoever multiplies in whole float32, which is on purpose here
+            warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
             found = gradients(model, objective, batch, labels)
     except Exception as e:  # whatever a compiler may raise: training goes on without it
         leave(model)
