@@ -173,8 +173,8 @@ def test_what_half_precision_spoils_is_kept_in_single(place, tmp_path):
         second.weight *= 1e6
     run.save(20_000, {f"model/{k}": v for k, v in model.state_dict().items()}, {"asked": {"recipe": {}, "seed": 0}})
     _, how = zoo_entry.add(run.path, "toy")
-    assert how == "in single precision, since samples of halved ones differ"
-    assert torch.equal(triptych.load("zoo:toy").sample(8), model.sample(8))
+    assert how.startswith("in half precision, generator.0 in single: 100.00 %")
+    assert (triptych.load("zoo:toy").sample(8) - model.sample(8)).abs().max() < 0.01
     assert zoo_entry.halved(torch.tensor([1e5])).dtype == torch.float32
 
 

@@ -124,13 +124,30 @@ def smallest(spec: ModelSpec, model: Sampler) -> tuple[dict[str, Tensor], str]:
     for player in model.missing:
         again.leave_out(player, "")
     again.eval()
-    for how, least in (("in half precision", 0), ("matrices in half precision, the rest in single", 2)):
-        state = {k: halved(v) if v.dim() >= least else v for k, v in own.items()}
+
+    def share_of(state: Mapping[str, Tensor]) -> float:
         again.load_state_dict({k: v.to(own[k].dtype) for k, v in state.items()})
-        share = alike(x, again)
-        if share >= SHARE:
-            return state, f"{how}: {100 * share:.2f} % of the values of {SAMPLES} samples are the same within 1/255"
-    return own, "in single precision, since samples of halved ones differ"
+        return alike(x, again)
+
+    layers: dict[str, list[str]] = {}
+    for name in own:
+        layers.setdefault(".".join(name.split(".")[:2]), []).append(name)
+    state, whole = dict(own), []
+    share = share_of({k: halved(v) for k, v in own.items()})
+    if share >= SHARE:
+        state = {k: halved(v) for k, v in own.items()}
+    else:  # by layers, the largest first: what draws codes may not be rounded, what decodes them may
+        share = 1.0
+        for layer in sorted(layers, key=lambda layer: -sum(own[k].nbytes for k in layers[layer])):
+            smaller = state | {k: halved(own[k]) for k in layers[layer]}
+            if (found := share_of(smaller)) >= SHARE:
+                state, share = smaller, found
+            else:
+                whole.append(layer)
+    if all(v.dtype != torch.float16 for v in state.values()):
+        return own, "in single precision, since samples of halved ones differ"
+    how = "in half precision" + (f", {', '.join(sorted(whole))} in single" if whole else "")
+    return state, f"{how}: {100 * share:.2f} % of the values of {SAMPLES} samples are the same within 1/255"
 
 
 def halved(v: Tensor) -> Tensor:
