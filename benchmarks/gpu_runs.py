@@ -3,7 +3,7 @@
 A run that is not done by then is asked to end, saves where it is, and goes on when the script is called again. A name
 may end in a precision, `best-birds:0:fp32`. With `--budget M` each run gets the images that fit into M minutes beside
 the others. With `--record NAME` nothing is trained, and what the folders hold is recorded, with the machine that their
-`env.json` names.
+`env.json` names; runs that are on record already and not named stay there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ CLAIMS = {
 
 
 def train(folder: Path, names: list[str], minutes: float, budget: float | None) -> None:
-    # samples are evaluated on the processor: with every thread for each of six runs, the first one took nine minutes
+    # neighbours and kernels are counted by the processor: with every thread for each of six runs, the first evaluation
+    # took nine minutes
     threads = max(1, (os.cpu_count() or 1) // len(names))
     around = {"OMP_NUM_THREADS": str(threads)} | os.environ
     running = {}
@@ -65,6 +66,8 @@ def row(run: Run) -> dict[str, Any]:
         "recorded": run.status["recorded"],
         "compiled": run.status["compiled"],
         "alarms": run.status["alarms"],
+        "precision": run.env["precision"],
+        "threads": run.env["threads"],
         "curve": [{k: line[k] for k in NUMBERS if k in line} for line in lines],
         "eval": {k: v["value"] for k, v in read_json(judged).items() if isinstance(v["value"], float)}
         if judged.is_file()
@@ -122,7 +125,9 @@ def main() -> None:
         train(args.runs, args.names, args.minutes, args.budget)
         return
     runs = {each: Run(args.runs / each.replace(":", "-")) for each in args.names}
-    rows = {each: row(run) for each, run in runs.items()}
+    known = RESULTS / f"{args.record}.json"
+    rows = read_json(known)["details"]["runs"] if known.is_file() else {}
+    rows |= {each: row(run) for each, run in runs.items()}
     record(
         args.record,
         "Whole trainings on a GPU, several at a time on the one card",

@@ -27,6 +27,14 @@ def test_pictures_of_every_layout(tmp_path: Path) -> None:
     assert data.load(tmp_path / "grey.npy", resolution=4, channels=3).shape == (3, 4, 4)
 
 
+def test_pictures_of_floats_between_0_and_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x = RNG.integers(0, 256, (6, 8, 9, 3), np.uint8)
+    for kind in (np.float16, np.float32, np.float64):
+        np.save(tmp_path / "a.npy", (x / 255).astype(kind))
+        assert torch.equal(data.load(tmp_path / "a.npy").x, torch.from_numpy(x).permute(0, 3, 1, 2))
+    assert "rounded to 256 greys" in capsys.readouterr().err
+
+
 def test_npz_with_labels(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=RNG.integers(0, 256, (6, 1, 8, 8), np.uint8), labels=np.arange(6) % 3)
     d = data.load(tmp_path / "a.npz")
@@ -83,7 +91,10 @@ def test_tables_that_cannot_be_learnt(tmp_path: Path, name: str) -> None:
 
 ARRAYS = {
     "shape": (np.zeros((2, 2, 2, 2, 2)), "shape"),
-    "float pictures": (np.zeros((4, 8, 8)), "shape"),
+    "whole numbers": (np.zeros((4, 8, 8), np.int64), "shape"),
+    "floats to 255": (np.full((4, 8, 8), 254.5), r"from 254.5 to 254.5; floats must lie in \[0, 1\]"),
+    "floats from -1": (np.linspace(-1, 1, 64).reshape(1, 8, 8), "from -1 to 1"),
+    "a float that is none": (np.full((2, 4, 4), np.nan, np.float32), "from nan to nan"),
     "channels": (np.zeros((4, 5, 5, 5), np.uint8), "1 or 3 channels"),
     "infinite": (np.array([[1.0], [np.inf]]), "infinite"),
     "words": (np.array([["a"], ["b"]]), "not numbers"),

@@ -29,7 +29,8 @@ PART = 4096  # pictures looked at or changed at a time
 
 @dataclass(frozen=True)
 class Table(Source):
-    """The array at `path`: uint8 (n, h, w), (n, h, w, c) or (n, c, h, w) are pictures, (n, d) are vectors."""
+    """The array at `path`: uint8 (n, h, w), (n, h, w, c) or (n, c, h, w) are pictures, and floats in [0, 1], which
+    `triptych sample` writes; (n, d) are vectors."""
 
     tabular: ClassVar[bool] = True
     path: Path
@@ -57,11 +58,11 @@ class Table(Source):
                 raise
             return typed_tables.load(self.path, split, how)
         a = found.x
-        pictures = a.dtype in (np.uint8, np.bool_) and a.ndim in (3, 4)
+        pictures = (a.dtype in (np.uint8, np.bool_) or a.dtype.kind == "f") and a.ndim in (3, 4)
         if not pictures and a.ndim != 2:
             raise UserError(
-                f"{self.path} has the shape {a.shape} of {a.dtype}; give vectors (n, d), or uint8 pictures "
-                "(n, h, w), (n, h, w, c) or (n, c, h, w)"
+                f"{self.path} has the shape {a.shape} of {a.dtype}; give vectors (n, d), or pictures, uint8 or floats in "
+                "[0, 1], (n, h, w), (n, h, w, c) or (n, c, h, w)"
             )
         if not pictures and how != Preparation(holdout=how.holdout):
             raise UserError(f"{self.path} is a table, not pictures; drop the preparation options but --holdout")
@@ -147,13 +148,15 @@ def _read(path: Path, member: str) -> Found:
 
 
 def _pictures(path: Path, a: np.ndarray, taken: list[str]) -> torch.Tensor:
-    """uint8 (n, c, h, w); pictures of 0 and 1 become black and white."""
+    """uint8 (n, c, h, w); pictures of 0 and 1 become black and white, floats between them the nearest grey."""
     if a.ndim == 3:
         a = a[:, None]
     elif a.shape[1] not in (1, 3) and a.shape[3] in (1, 3):
         a = a.transpose(0, 3, 1, 2)
     if a.shape[1] not in (1, 3) or 0 in a.shape:
         raise UserError(f"{path} has the shape {a.shape}; pictures have 1 or 3 channels and at least a pixel")
+    if a.dtype.kind == "f":
+        return _rounded(path, a, taken)
     binary = a.dtype == np.bool_ or all(part.max() <= 1 for part in _parts(a))
     if binary and any(part.max() for part in _parts(a)):
         taken.append(npz.WHITENED)
@@ -162,6 +165,21 @@ def _pictures(path: Path, a: np.ndarray, taken: list[str]) -> torch.Tensor:
             np.multiply(part, 255, out=to, dtype=np.uint8, casting="unsafe")
         a = out
     return torch.from_numpy(np.ascontiguousarray(a, np.uint8))
+
+
+def _rounded(path: Path, a: np.ndarray, taken: list[str]) -> torch.Tensor:
+    """Floats in [0, 1] to the nearest of 256 greys, (n, c, h, w); UserError for others."""
+    out = np.empty(a.shape, np.uint8)
+    for part, to in zip(_parts(a), _parts(out), strict=True):
+        low, high = float(part.min()), float(part.max())
+        if not (low >= 0 and high <= 1):  # NaN is neither
+            raise UserError(
+                f"{path} holds pictures of {a.dtype} from {low:g} to {high:g}; floats must lie in [0, 1]: scale them, "
+                "or give uint8"
+            )
+        to[:] = np.rint(part.astype(np.float32) * 255)
+    taken.append("pictures of floats in [0, 1] are rounded to 256 greys")
+    return torch.from_numpy(out)
 
 
 def _file(a: np.ndarray, x: torch.Tensor, rows: torch.Tensor | slice) -> tuple[Path, int] | None:
