@@ -91,20 +91,33 @@ def said(name: str, found: dict[str, Any]) -> str:
 def draw(file: Path) -> None:
     """Both extractors' distance by pictures shown, of the runs on birds in the record."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
-    rows = read_json(RESULTS / "gpu-runs.json")["details"]["runs"]
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    rows = {k: v for k, v in read_json(RESULTS / "gpu-runs.json")["details"]["runs"].items() if "birds" in k}
+    recipes = list(dict.fromkeys(name.split(":")[0] for name in rows))
     titles = (("frechet", "Fréchet distance"), ("frechet_v1", "Fréchet distance, offline-v1"))
+    drawn: dict[str, Any] = {}
     for axes, (column, title) in zip(figure.subplots(1, 2), titles, strict=True):
         for name, found in rows.items():
-            if "birds" in name:
-                points = [(line["images"], line[column]) for line in found["curve"] if line["images"]]
-                axes.plot(*zip(*points, strict=True), lw=1.2, marker=".", label=name.replace(":", ", seed "))
+            recipe, seed, *precision = name.split(":")
+            points = [(line["images"], line[column]) for line in found["curve"] if line["images"]]
+            style = {
+                "color": f"C{recipes.index(recipe)}",
+                "ls": ("-", "--")[seed != "0"],
+                "alpha": 0.5 if precision else 1,
+            }
+            (line,) = axes.plot(*zip(*points, strict=True), lw=1.4, marker=".", **style)
+            drawn.setdefault(", ".join([recipe, f"seed {seed}", *("float32" for _ in precision)]), line)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("real pictures shown to the critic")
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.legend(fontsize=7)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    names = sorted(drawn)
+    figure.legend([drawn[k] for k in names], names, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     figure.savefig(file, dpi=110)
 
 

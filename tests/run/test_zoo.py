@@ -208,6 +208,22 @@ def test_every_network_that_samples_can_be_stored(name, monkeypatch):
     assert zoo_entry.alike(model.sample(4, seed=0), again) >= zoo_entry.SHARE
 
 
+def test_a_flow_that_samples_in_bfloat16_is_stored_by_what_its_weights_make():
+    """Its arithmetic is the machine's that samples, and no reason to keep them in single precision."""
+    torch.manual_seed(0)
+    spec = core.discover("models", ModelSpec)["LatentMLP"](codes=4, width=8, flow_width=64, flow_depth=2)
+    model = spec.build((1, 28, 28)).eval()
+    with torch.no_grad():
+        for w in model.parameters():
+            w += 0.15 * torch.randn_like(w)
+    model.brief = True
+    coarse = model.sample(64, seed=0)
+    model.brief = False
+    assert ((coarse - model.sample(64, seed=0)).abs() <= zoo_entry.CLOSE).float().mean() < zoo_entry.SHARE
+    model.brief = True
+    assert zoo_entry.smallest(spec, model)[1].startswith("in half precision: ")
+
+
 def test_an_address_serves_what_the_folder_does(digits, place, tmp_path, monkeypatch, capsys):
     own = triptych.load("zoo:digits").sample(5, seed=3)
     with serving(place) as address:

@@ -119,11 +119,12 @@ def place() -> Path:
 def smallest(spec: ModelSpec, model: Sampler) -> tuple[dict[str, Tensor], str]:
     """What to store of a model's weights, and that in words: as few bytes as leave its samples what they are."""
     own = publish.stored(model.state_dict())
-    x = model.sample(SAMPLES, seed=0)
-    again = build(spec, model.shape)
+    again = build(spec, model.shape)  # computes in float32, where `model` may not: stored weights are all that differs
     for player in model.missing:
         again.leave_out(player, "")
     again.eval()
+    again.load_state_dict({k: v.to(model.state_dict()[k].dtype) for k, v in own.items()})
+    x = again.sample(SAMPLES, seed=0)
 
     def share_of(state: Mapping[str, Tensor]) -> float:
         again.load_state_dict({k: v.to(own[k].dtype) for k, v in state.items()})
