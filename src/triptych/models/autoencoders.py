@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from torch import Tensor, nn
 
@@ -52,18 +52,12 @@ class AutoencoderSpec(ConditionalSpec):
         With a `classifier`, (n, *shape) to logits (n, K), one that tells classes, too.
         """
         second = second_stage(self.codes, self.latent, self.k)
-        logits = self.output == "logit"
+        ends: dict[str, Any] = {"logits": self.output == "logit", "clamped": self.output == "clamped"}
+        ends |= {"scale": self.scale, "classes": self.k}
         if classifier is not None:
-            model: Autoencoder = SemiVAEModel(
-                shape, self.latent, encoder, decoder, classifier, logits=logits, scale=self.scale, classes=self.k
-            )
-        else:
-            kind = VAEModel if self.variational else AEModel
-            model = kind(
-                shape, self.latent, encoder, decoder, logits=logits, scale=self.scale, second=second, classes=self.k
-            )
-        model.clamped = self.output == "clamped"
-        return model
+            return SemiVAEModel(shape, self.latent, encoder, decoder, classifier, **ends)
+        kind = VAEModel if self.variational else AEModel
+        return kind(shape, self.latent, encoder, decoder, second=second, **ends)
 
     def check_classifier(self) -> None:
         """UserError where there is a classifier and what it goes with is not."""

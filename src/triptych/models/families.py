@@ -158,15 +158,16 @@ class Autoencoder(Observed):
         decoder: nn.Module,
         *,
         logits: bool = False,
+        clamped: bool = False,
         scale: Scale = "set",
         second: CodeSampler | None = None,
         classes: int = 0,
     ) -> None:
-        """`encoder`: (n, *shape) to codes; `decoder`, `logits`, `scale`: as of `Observed`.
+        """`encoder`: (n, *shape) to codes; `decoder`, `logits`, `clamped`, `scale`: as of `Observed`.
 
         `second` is what codes are drawn from once it is fitted.
         """
-        super().__init__(shape, latent, encoder, decoder, logits=logits, scale=scale, classes=classes)
+        super().__init__(shape, latent, encoder, decoder, logits=logits, clamped=clamped, scale=scale, classes=classes)
         self.second = second
         self.register_buffer("code_mean", torch.zeros(latent))
         self.register_buffer("code_cov", torch.eye(latent))

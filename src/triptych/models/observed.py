@@ -32,8 +32,6 @@ class Observed(Conditional, Sampler, Encoder):
     Of a logistic cut into grey levels the mean of a black pixel would go far below −1, where nothing is lost; but the
     squared error, and with it the scale of all pixels, would grow without bound.
     """
-    clamped = False
-    """Whether the mean of images is softly clamped to their range."""
     noise: Tensor
     seen: Tensor
 
@@ -45,10 +43,13 @@ class Observed(Conditional, Sampler, Encoder):
         decoder: nn.Module,
         *,
         logits: bool = False,
+        clamped: bool = False,
         scale: Scale = "set",
         classes: int = 0,
     ) -> None:
         """`decoder`: (n, latent) to the mean of p(x|z), or with `logits` to logits.
+
+        With `clamped` the mean of images is softly clamped to their range.
 
         With a `scale` of p(x|z) for each pixel or picture, the decoder gives it behind the mean: as many channels
         again, or one more.
@@ -56,6 +57,7 @@ class Observed(Conditional, Sampler, Encoder):
         super().__init__(shape)
         self.latent = latent
         self.logits = logits
+        self.clamped = clamped
         self.scale: Scale = scale
         self.encoder = encoder
         self.decoder = decoder

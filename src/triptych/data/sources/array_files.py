@@ -61,8 +61,8 @@ class Table(Source):
         pictures = (a.dtype in (np.uint8, np.bool_) or a.dtype.kind == "f") and a.ndim in (3, 4)
         if not pictures and a.ndim != 2:
             raise UserError(
-                f"{self.path} has the shape {a.shape} of {a.dtype}; give vectors (n, d), or pictures, uint8 or floats in "
-                "[0, 1], (n, h, w), (n, h, w, c) or (n, c, h, w)"
+                f"{self.path} has the shape {a.shape} of {a.dtype}; give vectors (n, d), or pictures (n, h, w), "
+                "(n, h, w, c) or (n, c, h, w), uint8 or floats in [0, 1]"
             )
         if not pictures and how != Preparation(holdout=how.holdout):
             raise UserError(f"{self.path} is a table, not pictures; drop the preparation options but --holdout")
