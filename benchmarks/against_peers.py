@@ -125,7 +125,8 @@ def main() -> None:
     parser.add_argument("program", help=f"{', '.join(PEERS)}, or a recipe of this program")
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("-n", type=int, default=5_000, help="samples")
+    # 5,000 of torchcfm's take an hour of one core
+    parser.add_argument("-n", type=int, default=2_000, help="samples")
     parser.add_argument("--home", type=Path, default=Path("runs/peers"), help="environments, pictures and samples")
     parser.add_argument("--no-record", action="store_true")
     args = parser.parse_args()
