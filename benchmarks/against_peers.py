@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -99,7 +100,9 @@ def trained(program: str, data: str, minutes: float, seed: int, n: int, home: Pa
         (out / "pictures.npy").unlink()
         return out
     run = out / "run"
+    before = os.times()
     triptych("train", program, "--minutes", str(minutes), "--seed", str(seed), "--device", "cpu", "--out", str(run))
+    after = os.times()
     triptych("sample", str(run), "-n", str(n), "--out", str(out / "samples.npy"))
     levels = np.load(out / "samples.npy") * 255
     np.save(out / "samples.npy", levels.round().astype(np.uint8))
@@ -108,7 +111,8 @@ def trained(program: str, data: str, minutes: float, seed: int, n: int, home: Pa
         "package": "triptych",
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "seconds": done.status["seconds"],
+        # of the whole command: start, forecast and evaluations, too
+        "seconds": after.children_user + after.children_system - before.children_user - before.children_system,
         "images": done.status["images"],
     }
     (out / "samples.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -161,7 +165,7 @@ def keep(data: str, program: str, minutes: float, seed: int, told: dict, values:
         file.stem,
         f"Other programs on {data}, evaluated as this program's own runs are",
         f"kernel distance (offline-v1) below every other program's after {minutes:g} minutes of processor time",
-        f"{', '.join(text for _, text in sorted(said.values()))} ({' or '.join(map(str, counts))} seeds each)",
+        f"{', '.join(text for _, text in sorted(said.values()))} ({' or '.join(map(str, counts))} seed(s) each)",
         ours < theirs,
         {"runs": runs},
     )
