@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from triptych.core import Data, Extractor
 from triptych.metrics.distortions import bent, blended, blurred, coarse, noisy, pale, scrambled, shuffled
-from triptych.metrics.features.self_trained import FEW, SIDE, Residual, prepare, through
+from triptych.metrics.features.self_trained import CPU, FEW, SIDE, Residual, prepare, through
 from triptych.system.cache import ADVICE, root
 from triptych.system.files import writing
 from triptych.system.locks import exclusive
@@ -111,6 +111,8 @@ class Contrasts(Extractor):
     seed: int = 0
     resize: str = f"area-{SIDE}"
     dtype: str = "float32"
+    device: torch.device = CPU
+    """where the net is"""
 
     @property
     def label(self) -> str:
@@ -118,10 +120,10 @@ class Contrasts(Extractor):
 
     @torch.no_grad()
     def __call__(self, examples: Tensor) -> Mapping[str, Tensor]:
-        return {"features": through(self.net, examples).cpu()}
+        return {"features": through(self.net, examples, self.device).cpu()}
 
     def on(self, device: torch.device) -> Contrasts:
-        return replace(self, net=self.net.to(device))
+        return replace(self, net=self.net.to(device), device=device)
 
     def name(self, base: str) -> str:
         return f"{base}_second" if self.seed else base

@@ -39,6 +39,7 @@ EXAMPLES = (20_000, 180_000)
 """Least and most examples shown in training; in between, the set three times."""
 FEW = 500
 """Sets with fewer examples get random convolutions: a net trained on them would memorise them."""
+CPU = torch.device("cpu")
 Kind = Literal["classifier", "autoencoder", "random"]
 
 
@@ -56,6 +57,8 @@ class Offline(Extractor):
     dtype: str = "float32"
     beside: bool = False
     """whether it stands beside a newer extractor, which has the plain names"""
+    device: torch.device = CPU
+    """where the net is"""
 
     @property
     def label(self) -> str:
@@ -66,11 +69,11 @@ class Offline(Extractor):
 
     @torch.no_grad()
     def __call__(self, examples: Tensor) -> Mapping[str, Tensor]:
-        features, out = through(self.net, examples)
+        features, out = through(self.net, examples, self.device)
         return {"features": features.cpu()} | ({"logits": out.cpu()} if self.kind == "classifier" else {})
 
     def on(self, device: torch.device) -> Offline:
-        return replace(self, net=self.net.to(device))
+        return replace(self, net=self.net.to(device), device=device)
 
 
 def prepare(images: Tensor) -> Tensor:
@@ -81,10 +84,10 @@ def prepare(images: Tensor) -> Tensor:
     return (x / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def through(net: nn.Module, images: Tensor) -> Any:
-    """What a net makes of images, where it is."""
+def through(net: nn.Module, images: Tensor, device: torch.device) -> Any:
+    """What a net makes of images where it is, on `device`."""
     with exact_float32():
-        return net(prepare(images.to(next(net.parameters()).device)))
+        return net(prepare(images.to(device)))
 
 
 # ---------------------------------------------------------------------------------------------- nets
