@@ -33,6 +33,8 @@ def test_pictures_of_floats_between_0_and_1(tmp_path: Path, capsys: pytest.Captu
         np.save(tmp_path / "a.npy", (x / 255).astype(kind))
         assert torch.equal(data.load(tmp_path / "a.npy").x, torch.from_numpy(x).permute(0, 3, 1, 2))
     assert "rounded to 256 greys" in capsys.readouterr().err
+    np.savez(tmp_path / "b.npz", x_train=x[:4] / 255, x_test=x[4:] / 255)
+    assert torch.equal(data.load(tmp_path / "b.npz", "test").x, torch.from_numpy(x[4:]).permute(0, 3, 1, 2))
 
 
 def test_npz_with_labels(tmp_path: Path) -> None:

@@ -133,12 +133,10 @@ def smallest(spec: ModelSpec, model: Sampler) -> tuple[dict[str, Tensor], str]:
     layers: dict[str, list[str]] = {}
     for name in own:
         layers.setdefault(".".join(name.split(".")[:2]), []).append(name)
-    state, whole = dict(own), []
-    share = share_of({k: halved(v) for k, v in own.items()})
-    if share >= SHARE:
-        state = {k: halved(v) for k, v in own.items()}
-    else:  # by layers, the largest first: what draws codes may not be rounded, what decodes them may
-        share = 1.0
+    state, whole = {k: halved(v) for k, v in own.items()}, []
+    share = share_of(state)
+    if share < SHARE:  # by layers, the largest first: what draws codes may not be rounded, what decodes them may
+        state, share = dict(own), 1.0
         for layer in sorted(layers, key=lambda layer: -sum(own[k].nbytes for k in layers[layer])):
             smaller = state | {k: halved(own[k]) for k in layers[layer]}
             if (found := share_of(smaller)) >= SHARE:
