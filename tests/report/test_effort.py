@@ -58,9 +58,36 @@ def test_a_mixture_that_logged_nothing_is_taken_by_its_evaluation() -> None:
     assert made.numbers("gan", effort.REACHED) == [19.5]
 
 
-def test_without_a_mixture_the_table_stays_as_it_is() -> None:
-    alone = table(entry("gan", [(10, 1.0), (20, 0.2)]))
+def test_without_a_logged_number_the_table_stays_as_it_is() -> None:
+    alone = table(entry("gan", [], distance=0.2))
     assert effort.with_reach(alone) is alone
+
+
+def test_seconds_until_a_round_distance_that_all_and_that_only_the_best_came_down_to() -> None:
+    made = effort.with_reach(
+        table(
+            entry("near", [(10, 1.0), (20, 0.3), (30, 0.08)]),
+            entry("near", [(10, 0.5), (20, 0.04), (30, 0.06)], seed=1),
+            entry("far", [(10, 1.0), (20, 0.7), (30, 0.45)]),
+        )
+    )
+    assert effort.round_levels(made, "distance") == [0.5, 0.1]
+    assert made.numbers("near", "to_distance_0.5_seconds") == [19.5, 10.0]
+    assert made.numbers("far", "to_distance_0.5_seconds") == [29.0]
+    assert made.numbers("near", "to_distance_0.1_seconds") == [29.0, 19.5]
+    assert made.numbers("far", "to_distance_0.1_seconds") == []
+    assert made.quantity("to_distance_0.1_seconds").name == "Training until Distance ≤ 0.1 (s)"
+
+
+def test_no_round_distance_where_a_run_logged_none() -> None:
+    assert effort.round_levels(table(entry("a", [(10, 1.0)]), entry("b", [])), "distance") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "level"), [(0.08, 0.1), (0.1, 0.1), (0.11, 0.2), (2.01, 5.0), (0.5, 0.5), (7, 10), (3e-7, 5e-7)]
+)
+def test_round_numbers_above(value: float, level: float) -> None:
+    assert effort.round_above(value) == level
 
 
 def test_what_stands_for_quality_is_the_first_axis_with_a_logged_number() -> None:

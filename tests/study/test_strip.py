@@ -107,6 +107,30 @@ def test_pictures_come_first_and_other_studies_stay(toys, tmp_path):
     assert gallery_page.write(page, "said", [toys]) == text
 
 
+def test_a_study_under_a_contract_has_its_command_and_its_curves(tmp_path):
+    """Budgets that a contract set are of no scale; the recipes are."""
+    asked = next(r for r in named.get("recommended", "quick").recipes if r.name == "best-mnist-quick")
+    given = replace(asked, train=replace(asked.train, images=asked.train.images + 64))
+    runs = [make_run(tmp_path / "s" / f"r{i}", given, i, pictures=False, values=VALUES) for i in range(2)]
+    for run in runs:
+        lines = run.lines()[:4]
+        run.truncate(0)
+        for line, distance in zip(lines[1:], (9.0, 0.5, 0.2), strict=True):
+            run.append(line | {"frechet": distance})
+    told = json.loads((study_of(tmp_path / "s", *runs) / "study.json").read_text())
+    contract = {"equal": "seconds", "budget": 240}
+    write_json(tmp_path / "s" / "study.json", told | {"name": "recommended", "contract": contract})
+    (tmp_path / "docs").mkdir()
+    text = gallery_page.write(tmp_path / "docs" / "gallery.md", "said", [tmp_path / "s"])
+    assert "triptych study recommended --scale quick --equal seconds --budget 240 --seeds 2" in text
+    assert "Some budgets" not in text
+    assert "Not trained at these budgets: fsq-mnist-quick, lcfm-mnist-quick, all of birds, all of cifar10." in text
+    assert "figures/recommended-mnist-minutes.png" in text
+    assert (tmp_path / "docs" / "figures" / "recommended-mnist-minutes.png").is_file()
+    assert "Training until Fréchet distance" in text
+    assert "≤ 0.2" in text
+
+
 def test_a_part_of_a_study_says_what_it_lacks_and_shows_no_set_without_a_recipe(tmp_path):
     """One recipe of `toys` on one set and a yardstick on another: what has no recipe at all is named as a set."""
     one = next(r for r in named.get("toys", "full").recipes if r.name == "gan-8gaussians")

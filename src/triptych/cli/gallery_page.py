@@ -10,6 +10,8 @@ from typing import Any, get_args
 from triptych.cli import gallery_zoo
 from triptych.cli.docs_tables import copy, markdown, verdicts_of
 from triptych.core.statistics import format_number
+from triptych.figures.charts import panels as panels_of
+from triptych.report import effort
 from triptych.report.cards import Card, picture_row
 from triptych.report.entries import gather, read_study_json
 from triptych.report.matrix import leading_few
@@ -75,7 +77,7 @@ def section(folder: Path, docs: Path) -> str:
     """Markdown of one finished study; its pictures are copied beside the page."""
     told = read_study_json(folder)
     entries, _ = gather([folder])
-    made = tables(entries)
+    made = [effort.with_reach(table) for table in tables(entries)]
     name = title(folder)
     parts = [f"## {name}", "", told["about"], "", f"    {command(told, made)}"]
     if folder.resolve().parent.name == KEPT:
@@ -87,7 +89,7 @@ def section(folder: Path, docs: Path) -> str:
         if not cards:
             continue  # a set that no recipe was trained on
         shown = [(card, file) for card in cards if (file := kept_picture(name, table, card, docs)) is not None]
-        parts += [f"### {table.data}", "", *panels(table, shown)]
+        parts += [f"### {table.data}", "", *panels(table, shown), *kept_curves(name, table, docs)]
         parts += ["<details><summary>All numbers, and what is certain</summary>", ""]
         parts += [*verdicts_of(table, made), "", markdown(table), "", "</details>", ""]
     return "\n".join(parts)
@@ -97,34 +99,54 @@ def command(told: Mapping[str, Any], made: Sequence[Table]) -> str:
     """The command that makes such a study, at the scale whose budgets are most like these."""
     words = ["triptych", "study", told["name"]]
     if told["name"] in named.studies():
-        words += ["--scale", "full" if trained(made) <= budgets(told["name"], "full") else "quick"]
+        words += ["--scale", scale_of(told, made) or "quick"]
+    if contract := told["contract"]:
+        words += ["--equal", contract["equal"], "--budget", f"{contract['budget']:g}"]
     return shell(*words, "--seeds", str(told.get("seeds", 3)))
 
 
 def otherwise(told: Mapping[str, Any], made: Sequence[Table]) -> list[str]:
     """What is said where the named study has other recipes or budgets by now, or more of them."""
-    name, own = told["name"], trained(made)
-    if name not in named.studies():
+    if told["name"] not in named.studies():
         return []
-    scale = next((scale for scale in get_args(Scale) if own <= budgets(name, scale)), None)
+    scale = scale_of(told, made)
     if scale is None:
         return ["Some budgets of the study are others today.", ""]
-    recipes = named.get(name, scale).recipes
-    left = [r for r in recipes if (r.name, r.train.images) not in own]
+    own, recipes = trained(told, made), named.get(told["name"], scale).recipes
+    left = [r for r in recipes if key(told, r.name, r.train.images) not in own]
     begun = {r.data.name for r in recipes if r not in left}
     missing = sorted({r.name for r in left if r.data.name in begun})
     missing += [f"all of {data}" for data in sorted({r.data.name for r in left} - begun)]
     return [f"Not trained at these budgets: {', '.join(missing)}.", ""] if missing else []
 
 
-def trained(made: Sequence[Table]) -> set[tuple[str, int]]:
-    """Recipes and budgets of a study's runs."""
-    return {(e.name, e.recipe["train"]["images"]) for t in made for e in t.entries if not e.yardstick}
+def scale_of(told: Mapping[str, Any], made: Sequence[Table]) -> Scale | None:
+    """The scale of the named study that has every recipe of these runs, with its budget; None for none."""
+    own = trained(told, made)
+    for scale in reversed(get_args(Scale)):
+        if own <= {key(told, r.name, r.train.images) for r in named.get(told["name"], scale).recipes}:
+            return scale
+    return None
 
 
-def budgets(name: str, scale: Scale) -> set[tuple[str, int]]:
-    """Recipes and budgets of a named study."""
-    return {(r.name, r.train.images) for r in named.get(name, scale).recipes}
+def trained(told: Mapping[str, Any], made: Sequence[Table]) -> set[tuple[str, int]]:
+    """Recipes of a study's runs, with their budgets."""
+    return {key(told, e.name, e.recipe["train"]["images"]) for t in made for e in t.entries if not e.yardstick}
+
+
+def key(told: Mapping[str, Any], name: str, images: int) -> tuple[str, int]:
+    """A recipe and its budget; 0 where a contract set it."""
+    return name, 0 if told["contract"] else images
+
+
+def kept_curves(study: str, table: Table, docs: Path) -> list[str]:
+    """The chart of quality over minutes of training, drawn beside the page; nothing where too little was logged."""
+    name, runs = effort.over_minutes(table)
+    if not any(len(curve) > 1 for curves in runs.values() for curve in curves):
+        return []
+    file = f"{study}-{table.data}-minutes.png".replace(" ", "").replace("/", "-")
+    panels_of({name: runs}, docs / "figures" / file, xlabel="minutes of training", powers=[name])
+    return [f"![{name} over minutes of training](figures/{file})", ""]
 
 
 def kept_picture(study: str, table: Table, card: Card, docs: Path) -> str | None:

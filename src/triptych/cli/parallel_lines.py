@@ -6,13 +6,14 @@ import os
 from base64 import b64encode
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from triptych.study import Scale
     from triptych.study.parallel_lines import Reading
 
 
-def carry_out(out: Path, seeds: int | None, scale: Literal["quick", "full"]) -> list[Reading]:
+def carry_out(out: Path, seeds: int | None, scale: Scale) -> list[Reading]:
     """Write lines.json, lines.csv, lines.png and report.html to `out`."""
     from triptych.errors import UserError
     from triptych.study.parallel_lines import BATCH, COLUMNS, ELSEWHERE, MOST_SEEDS, OBJECTIVES, draw, readings

@@ -24,7 +24,8 @@ def study(
     out: Annotated[Path | None, arg(help="folder of the runs and the report; default: runs/NAME-SCALE")] = None,
     seeds: Annotated[int | None, arg(help="trainings of each recipe; default: the study's own number")] = None,
     scale: Annotated[
-        Literal["quick", "full"], arg(help="of a named study: minutes on two cores, or the original budgets")
+        Literal["quick", "plain", "full"],
+        arg(help="of a named study: minutes on two cores, the budgets of plain names, or the original ones"),
     ] = "quick",
     jobs: Annotated[int | None, arg(help="trainings at once; default: one per core, one on a GPU")] = None,
     device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",

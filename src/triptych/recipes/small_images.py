@@ -37,6 +37,13 @@ RECIPES = {
         replace(STRONG, images=560_000),
         about="digits, 28 px: relativistic, R1 + R2, discrete latent of 32 values, averaged weights, decay to 0",
     ),
+    "best-mnist-quick": Recipe(
+        MNIST,
+        replace(SMALL, latent=48, choices=32),
+        BEST,
+        replace(STRONG, images=150_000),
+        about="digits, 28 px: relativistic, R1 + R2, discrete latent of 32 values; for minutes",
+    ),
     "gan-mnist": Recipe(MNIST, SMALL, GAN(), PLAIN, about="DCGAN-like nets on digits, 28 px"),
     "lsgan-mnist": Recipe(MNIST, SMALL, LSGAN(), PLAIN, about="DCGAN-like nets on digits, least squares"),
     "wgan-mnist": Recipe(MNIST, SMALL, WGAN(), CLIPPED, about="DCGAN-like nets on digits, Wasserstein by clipping"),

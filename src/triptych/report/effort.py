@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from triptych.core import Quantity
 from triptych.core.quantity import AXES
@@ -15,6 +16,8 @@ from triptych.report.table import Table
 REACHED = "to_mixture_seconds"
 SECONDS = Quantity("Training until as near as the mixture", "lower", unit="s", axis="cost", rank=901)
 """Seconds of training until a logged distance first was what the mixture of Gaussians has, a yardstick."""
+ROUND = (1.0, 2.0, 5.0, 10.0)
+"""Mantissas of the distances to which the seconds are told."""
 QUALITY = tuple(AXES)[:3]
 """The axes on which samples are judged."""
 MIXTURE = "mixture"
@@ -67,25 +70,74 @@ def reached(entry: Entry, name: str, target: float) -> float | None:
     return next((p[1] for p in facts.curve(entry, name, alarms=False).points if sign * p[3] >= sign * target), None)
 
 
-def with_reach(table: Table) -> Table:
-    """The table with the seconds in which each run came as near to the data as the mixture of Gaussians.
+def round_above(value: float) -> float:
+    """The least of 1, 2 and 5 times a power of ten that is not below a positive value."""
+    unit = 10.0 ** math.floor(math.log10(value))
+    return next(float(f"{m * unit:.0e}") for m in ROUND if m * unit >= value * (1 - 1e-9))
 
-    Unchanged where that yardstick is not in it, or nothing was logged that both have.
+
+def round_levels(table: Table, name: str) -> list[float]:
+    """The round distance that every recipe came down to in all its runs, and the one that only the best did.
+
+    One where both are the same; none where a recipe logged too little to say, or more is better.
+    """
+    ends = []
+    for label in set(table.labels) - set(table.yardsticks):
+        runs = [facts.curve(e, name, alarms=False).points for e in table.of(label)]
+        if any(e.quantity(name).sign >= 0 for e in table.of(label)) or not all(runs):
+            return []
+        ends.append(max(min(p[3] for p in run) for run in runs))
+    if not ends or not 0 < min(ends) <= max(ends) < math.inf:
+        return []
+    return sorted({round_above(min(ends)), round_above(max(ends))}, reverse=True)
+
+
+def with_reach(table: Table) -> Table:
+    """The table with the seconds in which each run came as near to the data as some distances say.
+
+    They are that of the mixture of Gaussians, where that yardstick is in the table, and `round_levels`.
     """
     name = followed(table)
-    target = next((v for k, v in levels(table, name).items() if k.startswith(MIXTURE)), None) if name else None
-    if target is None:
+    if not name:
         return table
+    title = next(e for e in table.entries if name in e.quantities).quantity(name).name
+    target = next((v for k, v in levels(table, name).items() if k.startswith(MIXTURE)), None)
+    asked = {} if target is None else {REACHED: (SECONDS, target)}
+    for i, level in enumerate(round_levels(table, name)):
+        told = replace(SECONDS, title=f"Training until {title} ≤ {level:g}", rank=SECONDS.rank + 1 + i)
+        asked[f"to_{name}_{level:g}_seconds"] = told, level
 
-    def told(entry: Entry) -> Entry:
+    def with_rows(entry: Entry) -> Entry:
         if entry.yardstick:
             return entry
-        value = reached(entry, name, target)
-        note = f"by {entry.quantity(name).name}, as it was logged" if value is not None else "never as near as that"
-        row = {"value": value, "source": "log", "note": note, **SECONDS.told()}
-        return replace(entry, values={**entry.values, REACHED: row})
+        rows = {key: row(entry, name, level, seconds) for key, (seconds, level) in asked.items()}
+        return replace(entry, values={**entry.values, **rows})
 
-    return replace(table, entries=[told(e) for e in table.entries])
+    return replace(table, entries=[with_rows(e) for e in table.entries]) if asked else table
+
+
+def row(entry: Entry, name: str, level: float, seconds: Quantity) -> dict[str, Any]:
+    """Seconds of a run's training until a logged number was as good as `level`, as a row of its values."""
+    value = reached(entry, name, level)
+    note = f"by {entry.quantity(name).name}, as it was logged" if value is not None else "never as near as that"
+    return {"value": value, "source": "log", "note": note, **seconds.told()}
+
+
+def over_minutes(table: Table) -> tuple[str, dict[str, list[list[tuple[float, float]]]]]:
+    """The name of what is followed, and its (minutes, value) of every run by recipe, at the seeds' mean minutes.
+
+    Looks before the first step are left out. Empty where nothing is logged.
+    """
+    name = followed(table)
+    if not name:
+        return "", {}
+    title = next(e for e in table.entries if name in e.quantities).quantity(name).name
+    found = {}
+    for label in table.contestants:
+        runs = [facts.curve(e, name, alarms=False).points for e in table.of(label)]
+        minutes = {p[0]: p[1] / 60 for p in charts.mean_curve(runs) if p[1] > 0}
+        found[label] = [[(minutes[p[0]], p[3]) for p in run if p[0] in minutes] for run in runs]
+    return title, found
 
 
 def figures(table: Table) -> list[Figure]:

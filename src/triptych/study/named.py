@@ -1,7 +1,8 @@
 """Named studies: plain Python functions from a scale to recipes. The first line of each says what it asks.
 
-`quick` takes minutes on two processor cores, `full` the original budgets. Nothing heavy is imported until a study
-is made, so that their names can be listed at once.
+`quick` takes minutes on two processor cores, `plain` the budgets of the recipes by their plain names (an hour, where
+there is a longer one), `full` the original budgets. Nothing heavy is imported until a study is made, so that their
+names can be listed at once.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def within(images: int, name: str, scale: Scale) -> Recipe:
     from triptych.recipes.named import get
 
     found = get(name)
-    if scale == "full":
+    if scale != "quick":
         return found
     cadence = {"log": 0, "evaluate": max(1, images // 4), "sample": 0, "checkpoint": 0}
     warmup = round(found.train.warmup * images / found.train.images)
@@ -39,10 +40,12 @@ def within(images: int, name: str, scale: Scale) -> Recipe:
 
 
 def scaled(names: tuple[str, ...], scale: Scale) -> Recipes:
-    """The recipes of the original budgets, `-full` where the plain name is that of an hour, or the `-quick` ones."""
+    """The recipes of these names, the `-quick` ones, or those of the original budgets: `-full` where there is one."""
     from triptych.recipes.named import all_recipes
 
     known = all_recipes()
+    if scale == "plain":
+        return tuple(known[name] for name in names)
     if scale == "quick":
         return tuple(known[f"{name}-quick"] for name in names)
     return tuple(known.get(f"{name}-full", known[name]) for name in names)
@@ -186,6 +189,16 @@ def three_families(scale: Scale) -> Recipes:
     return tuple(found)
 
 
+def recommended(scale: Scale) -> Recipes:
+    """The recommended GAN, discrete codes and flow of birds, CIFAR-10 and MNIST: how good after how many minutes?
+
+    All are evaluated ten times, for the curves.
+    """
+    data, kinds = ("birds", "cifar10", "mnist"), ("best", "fsq", "lcfm")
+    found = scaled(tuple(f"{kind}-{name}" for name in data for kind in kinds), scale)
+    return tuple(replace(recipe, train=replace(recipe.train, evaluate=0)) for recipe in found)
+
+
 def quickstart(scale: Scale) -> Recipes:
     """All three families on 8 Gaussians and on images drawn by the program itself: a first look in minutes."""
     from triptych.recipes.small_images import SMALL_GLYPHS
@@ -213,6 +226,7 @@ STUDIES: dict[str, tuple[Callable[[Scale], Recipes], int]] = {
     "quickstart": (quickstart, 3),
     "toys": (toys, 5),
     "three-families": (three_families, 3),
+    "recommended": (recommended, 3),
     "digits": (digits, 3),
     "faces": (faces, 3),
     "birds": (birds, 3),

@@ -15,7 +15,7 @@ from triptych.run import schema
 from triptych.study.jobs import Job, run_id
 from triptych.system import files, names
 
-Scale = Literal["quick", "full"]
+Scale = Literal["quick", "plain", "full"]
 MOST = 10_000
 """Runs of one study, and trainings at once."""
 MOST_SAMPLES = 10_000_000
