@@ -17,7 +17,7 @@ from triptych.core.columns import Columns, read_back
 from triptych.core.frame import frame
 from triptych.core.model import Stepwise
 from triptych.errors import UserError
-from triptych.run import checkpoint, given_away, json_types, plugins, schema, shown
+from triptych.run import best, checkpoint, given_away, json_types, plugins, schema, shown
 from triptych.run.addresses import local
 from triptych.run.given_away import PUBLISHED
 from triptych.system import files
@@ -196,42 +196,19 @@ class Run:
     @property
     def best(self) -> int | None:
         """Image count of the best checkpoint, where the recipe chooses one."""
-        return next((best["images"] for best in self._bests()), None)
+        return next((found["images"] for found in self._bests()), None)
 
     def _bests(self) -> list[dict[str, Any]]:
         """The best so far as each checkpoint has it, the newest first, of those that are still there."""
         bests = [self.best_at(images, note) for images, note in self.notes()]
-        return [best for best in bests if best is not None and best["images"] in self.checkpoints()]
+        return [found for found in bests if found is not None and found["images"] in self.checkpoints()]
 
     def best_at(self, images: int, note: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The best so far when the checkpoint at `images` was written: images, metric and value.
-
-        Version 0.1 kept it in a file of its own, one kill behind: there the log has the last word.
-        """
+        """The best so far when the checkpoint at `images` was written: images, metric and value."""
         if "best" in note:
             return note["best"]
-        best, saved = None, self.checkpoints()
-        file = self.folder / "best.json"
-        if self.recipe.train.best and file.exists():
-            best = json_types.verified(
-                file, files.read_object(file), {"best": schema.NOTE["best"]}, ("images", "value")
-            )
-            best = best if schema.NOTE["best"](best) and best["images"] <= images else None
-        for line in self.lines():
-            if 0 < line["images"] <= images and line["images"] in saved:
-                best = self.better(best, line["images"], line)
-        return best
-
-    def better(self, best: dict[str, Any] | None, images: int, line: Mapping[str, Any]) -> dict[str, Any] | None:
-        """`best`, or the checkpoint at `images` where its line of the log is better by the recipe's metric."""
-        name = self.recipe.train.best.removeprefix("-")
-        value = line.get(name) if name else None
-        if value is None or not json_types.is_number(value):
-            return best
-        sign = -1 if self.recipe.train.best.startswith("-") else 1
-        if best is None or sign * value < sign * best["value"]:
-            return {"images": images, "metric": name, "value": value}
-        return best
+        old = self.folder / "best.json"
+        return best.of_0_1(old, self.recipe.train.best, self.lines(), self.checkpoints(), images)
 
     def save(self, images: int, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
         """Write a checkpoint, then drop the old ones. A full disk leaves the previous one whole.
@@ -250,9 +227,9 @@ class Run:
         self.prune(images, note.get("best"), later=False)
         (self.folder / "best.json").unlink(missing_ok=True)  # of version 0.1; the note has it now
 
-    def prune(self, images: int, best: Mapping[str, Any] | None, *, later: bool) -> None:
-        """Drop the checkpoints that are not needed beside that at `images`, and halves that a kill left."""
-        keep, at = self.recipe.train.keep, None if best is None else best["images"]
+    def prune(self, images: int, chosen: Mapping[str, Any] | None, *, later: bool) -> None:
+        """Drop the checkpoints not needed beside that at `images` and the best one, and halves that a kill left."""
+        keep, at = self.recipe.train.keep, None if chosen is None else chosen["images"]
         checkpoint.prune(self.folder, images, at, later=later, keep=keep)
 
     def read(self, images: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -366,7 +343,7 @@ class Run:
         return state
 
     def _read_best(self) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
-        bests = list(dict.fromkeys(best["images"] for best in self._bests()))
+        bests = list(dict.fromkeys(found["images"] for found in self._bests()))
         if not bests:
             self.newest()  # without any checkpoint that is the message
             raise UserError(

@@ -22,6 +22,7 @@ from triptych.evaluate.while_training import (
 )
 from triptych.figures import classes, columns, planes, tiles
 from triptych.models import code_density, latent_space
+from triptych.run.best import better
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink
 from triptych.system import device
@@ -280,7 +281,7 @@ class Checkpoint(Observer):
             self.sink.text(
                 "eval.json was of earlier weights and is now eval-old.json; `triptych evaluate` makes a new one"
             )
-        state.best = self.run.better(state.best, state.images, line)
+        state.best = better(self.run.recipe.train.best, state.best, state.images, line)
         state.averages.reestimate()
         self.run.save(state.images, state.contents().pack(), state.note() | {"passing": passing})
         self.run.set_status(images=state.images, seconds=state.seconds, alarms=state.alarms)
