@@ -220,6 +220,22 @@ def test_controls_are_not_made_of_vectors_of_few_or_where_features_cost_minutes(
     )
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: contrasts.Contrasts(contrasts.Net(1).eval(), "contrasts:test"),
+        lambda: self_trained.Offline(self_trained.Classifier(1, 3).eval(), "classifier", "classifier:test"),
+    ],
+)
+def test_an_extractor_put_on_another_device_leaves_the_first_where_it_was(make):
+    first = make()
+    before = first(drawn(4).x)["features"]
+    other = first.on(torch.device("meta"))
+    assert other.device.type == "meta"
+    assert {w.device.type for w in other.net.parameters()} == {"meta"}
+    torch.testing.assert_close(first(drawn(4).x)["features"], before, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(("sign", "within", "above"), [(-1, ["near"], ["near"]), (1, ["far"], ["far"])])
 def test_directions_of_controls(sign, within, above):
     told = judged({"n": 9, "floor": 1.0, "samples": 1.0 - 0.2 * sign, "values": {"near": 0.9, "far": 1.1}}, sign)

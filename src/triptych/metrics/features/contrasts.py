@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -123,7 +124,7 @@ class Contrasts(Extractor):
         return {"features": through(self.net, examples, self.device).cpu()}
 
     def on(self, device: torch.device) -> Contrasts:
-        return replace(self, net=self.net.to(device), device=device)
+        return replace(self, net=deepcopy(self.net).to(device), device=device)
 
     def name(self, base: str) -> str:
         return f"{base}_second" if self.seed else base

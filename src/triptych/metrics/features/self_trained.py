@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import warnings
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -73,7 +74,7 @@ class Offline(Extractor):
         return {"features": features.cpu()} | ({"logits": out.cpu()} if self.kind == "classifier" else {})
 
     def on(self, device: torch.device) -> Offline:
-        return replace(self, net=self.net.to(device), device=device)
+        return replace(self, net=deepcopy(self.net).to(device), device=device)
 
 
 def prepare(images: Tensor) -> Tensor:
