@@ -151,7 +151,8 @@ def main() -> None:
 def keep(data: str, program: str, minutes: float, seed: int, told: dict, values: dict) -> None:
     """Add this run to the record of the data set."""
     file = RESULTS / f"peers-{data}.json"
-    runs = json.loads(file.read_text(encoding="utf-8"))["details"]["runs"] if file.is_file() else {}
+    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"details": {"runs": {}}, "notes": ""}
+    runs = earlier["details"]["runs"]
     runs.setdefault(program, {})[str(seed)] = {"minutes": minutes, **told, "values": values}
     said = {}
     for name, seeds in runs.items():
@@ -168,6 +169,7 @@ def keep(data: str, program: str, minutes: float, seed: int, told: dict, values:
         f"{', '.join(text for _, text in sorted(said.values()))} ({' or '.join(map(str, counts))} seed(s) each)",
         ours < theirs if counts[0] >= 3 else None,  # fewer seeds say little
         {"runs": runs},
+        earlier["notes"],  # written by hand
     )
 
 
