@@ -67,16 +67,23 @@ def test_seconds_until_a_round_distance_that_all_and_that_only_the_best_came_dow
     made = effort.with_reach(
         table(
             entry("near", [(10, 1.0), (20, 0.3), (30, 0.08)]),
-            entry("near", [(10, 0.5), (20, 0.04), (30, 0.06)], seed=1),
+            entry("near", [(10, 0.9), (20, 0.04), (30, 0.06)], seed=1),
             entry("far", [(10, 1.0), (20, 0.7), (30, 0.45)]),
         )
     )
     assert effort.round_levels(made, "distance") == [0.5, 0.1]
-    assert made.numbers("near", "to_distance_0.5_seconds") == [19.5, 10.0]
+    assert made.numbers("near", "to_distance_0.5_seconds") == [19.5, 19.5]
     assert made.numbers("far", "to_distance_0.5_seconds") == [29.0]
     assert made.numbers("near", "to_distance_0.1_seconds") == [29.0, 19.5]
     assert made.numbers("far", "to_distance_0.1_seconds") == []
     assert made.quantity("to_distance_0.1_seconds").name == "Training until Distance ≤ 0.1 (s)"
+
+
+def test_no_round_distance_that_a_run_had_before_its_first_step() -> None:
+    made = table(entry("near", [(10, 1.0), (20, 0.3)]), entry("far", [(10, 0.45), (20, 0.44)]))
+    assert effort.round_levels(made, "distance") == []
+    made = table(entry("near", [(10, 1.0), (20, 0.3), (30, 0.04)]), entry("far", [(10, 0.45), (20, 0.44)]))
+    assert effort.round_levels(made, "distance") == [0.05]
 
 
 def test_no_round_distance_where_a_run_logged_none() -> None:

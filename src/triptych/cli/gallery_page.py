@@ -145,7 +145,7 @@ def kept_curves(study: str, table: Table, docs: Path) -> list[str]:
     if not any(len(curve) > 1 for curves in runs.values() for curve in curves):
         return []
     file = f"{study}-{table.data}-minutes.png".replace(" ", "").replace("/", "-")
-    panels_of({name: runs}, docs / "figures" / file, xlabel="minutes of training", powers=[name])
+    panels_of({name: runs}, docs / "figures" / file, xlabel="minutes of training", powers=[name], log_x=True)
     return [f"![{name} over minutes of training](figures/{file})", ""]
 
 

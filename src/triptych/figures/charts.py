@@ -14,6 +14,7 @@ from triptych.figures.canvas import DASHES, PALETTE, _canvas, _save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 Curve = Sequence[tuple[float, float]]
 
@@ -30,11 +31,17 @@ def curves(series: Mapping[str, Sequence[Curve]], path: str | Path, *, ylabel: s
 
 
 def panels(
-    charts: Mapping[str, Mapping[str, Sequence[Curve]]], path: str | Path, *, xlabel: str, powers: Sequence[str] = ()
+    charts: Mapping[str, Mapping[str, Sequence[Curve]]],
+    path: str | Path,
+    *,
+    xlabel: str,
+    powers: Sequence[str] = (),
+    log_x: bool = False,
 ) -> Path:
     """Several charts of `curves` side by side, by their y label; a label keeps its colour in all of them.
 
-    Those named in `powers` span powers of ten: their axis is logarithmic on both sides of 0, linear below 0.001.
+    Those named in `powers` span powers of ten: their axis is logarithmic, on both sides of 0 where some y are not
+    positive, linear below 0.001 then. With `log_x` every x axis is logarithmic, too, and its x positive.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -45,9 +52,27 @@ def panels(
     for i, (ylabel, series) in enumerate(charts.items()):
         axes = figure.add_subplot(1, len(charts), i + 1)
         _draw_curves(axes, series, ylabel, xlabel, order)
+        if log_x:
+            axes.set_xscale("log")
+            _plain_numbers(axes.xaxis)
         if ylabel in powers:
-            axes.set_yscale("symlog", linthresh=1e-3)
+            ys = [y for seeds in series.values() for curve in seeds for _, y in curve if math.isfinite(y)]
+            if min(ys, default=0) > 0:
+                axes.set_yscale("log")
+                _plain_numbers(axes.yaxis)
+            else:
+                axes.set_yscale("symlog", linthresh=1e-3)
     return _save(figure, path)
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Ticks of a logarithmic axis at 1, 2 and 5 times a power of ten, in digits; at the powers alone where many fit."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _draw_curves(

@@ -79,17 +79,20 @@ def round_above(value: float) -> float:
 def round_levels(table: Table, name: str) -> list[float]:
     """The round distance that every recipe came down to in all its runs, and the one that only the best did.
 
-    One where both are the same; none where a recipe logged too little to say, or more is better.
+    One where both are the same, and none where a run is as near before its first step; none at all where a recipe logged
+    too little to say, or more is better.
     """
-    ends = []
-    for label in set(table.labels) - set(table.yardsticks):
+    ends, starts = [], []
+    for label in table.contestants:
         runs = [facts.curve(e, name, alarms=False).points for e in table.of(label)]
         if any(e.quantity(name).sign >= 0 for e in table.of(label)) or not all(runs):
             return []
         ends.append(max(min(p[3] for p in run) for run in runs))
+        starts += [p[3] for run in runs for p in run if p[0] == 0]
     if not ends or not 0 < min(ends) <= max(ends) < math.inf:
         return []
-    return sorted({round_above(min(ends)), round_above(max(ends))}, reverse=True)
+    found = sorted({round_above(min(ends)), round_above(max(ends))}, reverse=True)
+    return [level for level in found if level < min(starts, default=math.inf)]
 
 
 def with_reach(table: Table) -> Table:
