@@ -79,8 +79,8 @@ def round_above(value: float) -> float:
 def round_levels(table: Table, name: str) -> list[float]:
     """The round distance that every recipe came down to in all its runs, and the one that only the best did.
 
-    One where both are the same, and none where a run is as near before its first step; none at all where a recipe logged
-    too little to say, or more is better.
+    One where both are the same, and without those that a run had before its first step; none at all where a recipe
+    logged too little to say, or more is better.
     """
     ends, starts = [], []
     for label in table.contestants:
