@@ -55,12 +55,30 @@ def test_plane_counts_what_lies_outside_and_leaves_the_random_state_alone(tmp_pa
 
 
 def test_band_uses_shared_finite_points_only():
-    x, mean, reach = charts.band([[(0, 1.0), (1, 2.0), (2, float("nan"))], [(0, 3.0), (1, 2.0), (2, 5.0), (3, 1.0)]])
+    x, mean, low, high = charts.band(
+        [[(0, 1.0), (1, 2.0), (2, float("nan"))], [(0, 3.0), (1, 2.0), (2, 5.0), (3, 1.0)]]
+    )
     assert x.tolist() == [0, 1]
     assert mean.tolist() == [2, 2]
-    assert reach[0] == pytest.approx(12.706 * 1.0, rel=1e-3)
-    assert reach[1] == 0
+    assert (high - mean)[0] == pytest.approx(12.706 * 1.0, rel=1e-3)
+    assert (mean - low).tolist() == pytest.approx((high - mean).tolist())
+    assert high[1] == 2
     assert np.isnan(charts.band([[(0, 1.0)]])[2]).all()
+
+
+def test_a_band_of_logarithms_stays_positive():
+    _, mean, low, high = charts.band([[(0, 1.0)], [(0, 100.0)]], log=True)
+    assert mean[0] == pytest.approx(10)
+    assert 0 < low[0] < 10 < high[0]
+    assert low[0] * high[0] == pytest.approx(100)
+
+
+def test_axes_of_powers_of_ten_are_logarithmic_where_they_can_be(tmp_path):
+    """The ticks are numbers in digits; a curve that goes below 0 is drawn, too."""
+    up, down = {"a": [[(0.1, 1.0), (4.0, 0.02)]]}, {"a": [[(0.1, 1.0), (4.0, -0.02)]]}
+    for i, series in enumerate((up, down)):
+        out = charts.panels({"d": series}, tmp_path / f"{i}.png", xlabel="minutes", powers=["d"], log_x=True)
+        assert out.stat().st_size > 2_000
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp"])

@@ -41,7 +41,8 @@ def panels(
     """Several charts of `curves` side by side, by their y label; a label keeps its colour in all of them.
 
     Those named in `powers` span powers of ten: their axis is logarithmic, on both sides of 0 where some y are not
-    positive, linear below 0.001 then. With `log_x` every x axis is logarithmic, too, and its x positive.
+    positive, linear below 0.001 then. With `log_x` every x axis is logarithmic, too, and its x positive. On a logarithmic
+    axis of y the mean over seeds is the geometric one, and the band the interval of the logarithms.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -51,17 +52,17 @@ def panels(
     order = list(dict.fromkeys(label for chart in charts.values() for label in chart))
     for i, (ylabel, series) in enumerate(charts.items()):
         axes = figure.add_subplot(1, len(charts), i + 1)
-        _draw_curves(axes, series, ylabel, xlabel, order)
+        ys = [y for seeds in series.values() for curve in seeds for _, y in curve if math.isfinite(y)]
+        powers_of_ten = ylabel in powers and min(ys, default=0) > 0
+        _draw_curves(axes, series, ylabel, xlabel, order, log=powers_of_ten)
         if log_x:
             axes.set_xscale("log")
             _plain_numbers(axes.xaxis)
-        if ylabel in powers:
-            ys = [y for seeds in series.values() for curve in seeds for _, y in curve if math.isfinite(y)]
-            if min(ys, default=0) > 0:
-                axes.set_yscale("log")
-                _plain_numbers(axes.yaxis)
-            else:
-                axes.set_yscale("symlog", linthresh=1e-3)
+        if powers_of_ten:
+            axes.set_yscale("log")
+            _plain_numbers(axes.yaxis)
+        elif ylabel in powers:
+            axes.set_yscale("symlog", linthresh=1e-3)
     return _save(figure, path)
 
 
@@ -76,15 +77,21 @@ def _plain_numbers(axis: Axis) -> None:
 
 
 def _draw_curves(
-    axes: Axes, series: Mapping[str, Sequence[Curve]], ylabel: str, xlabel: str, order: Sequence[str] = ()
+    axes: Axes,
+    series: Mapping[str, Sequence[Curve]],
+    ylabel: str,
+    xlabel: str,
+    order: Sequence[str] = (),
+    *,
+    log: bool = False,
 ) -> None:
     for label, seeds in series.items():
         i = (order or list(series)).index(label)
-        x, mean, half_width = band(seeds)
+        x, mean, low, high = band(seeds, log=log)
         color, dash = PALETTE[i % len(PALETTE)], DASHES[(i // len(PALETTE)) % len(DASHES)]
         axes.plot(x, mean, label=label, linewidth=1.6, color=color, linestyle=dash)
-        if np.isfinite(half_width).any():
-            axes.fill_between(x, mean - half_width, mean + half_width, color=color, alpha=0.18, linewidth=0)
+        if np.isfinite(low).any():
+            axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)
     axes.spines[["top", "right"]].set_visible(False)
@@ -93,18 +100,20 @@ def _draw_curves(
         axes.legend(frameon=False, fontsize=8)
 
 
-def band(seeds: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """x, mean over seeds and half-width of its 95 % interval, (k,) each; the half-width is NaN with one seed.
+def band(seeds: Sequence[Curve], *, log: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """x, mean over seeds, and both ends of its 95 % interval, (k,) each; the ends are NaN with one seed.
 
-    Only the x at which every seed has a finite value count.
+    Only the x at which every seed has a finite value count. With `log` the mean is the geometric one, and the interval
+    that of the logarithms, of which there are none where a y is not positive.
     """
-    tables = [{x: y for x, y in curve if math.isfinite(y)} for curve in seeds]
+    tables = [{x: math.log(y) if log else y for x, y in curve if math.isfinite(y)} for curve in seeds]
     shared = sorted(set.intersection(*(set(t) for t in tables))) if tables else []
     values = np.array([[t[x] for x in shared] for t in tables], float).reshape(len(tables), len(shared))
     if not len(shared):
-        return np.zeros(0), np.zeros(0), np.zeros(0)
+        return np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0)
     mean = values.mean(axis=0)
-    if len(tables) < 2:
-        return np.array(shared, float), mean, np.full(len(shared), np.nan)
-    se = values.std(axis=0, ddof=1) / math.sqrt(len(tables))
-    return np.array(shared, float), mean, student(len(tables) - 1) * se
+    reach = np.full(len(shared), np.nan)
+    if len(tables) > 1:
+        reach = student(len(tables) - 1) * values.std(axis=0, ddof=1) / math.sqrt(len(tables))
+    drawn = (mean, mean - reach, mean + reach)
+    return np.array(shared, float), *(map(np.exp, drawn) if log else drawn)
