@@ -41,8 +41,8 @@ def panels(
     """Several charts of `curves` side by side, by their y label; a label keeps its colour in all of them.
 
     Those named in `powers` span powers of ten: their axis is logarithmic, on both sides of 0 where some y are not
-    positive, linear below 0.001 then. With `log_x` every x axis is logarithmic, too, and its x positive. On a logarithmic
-    axis of y the mean over seeds is the geometric one, and the band the interval of the logarithms.
+    positive, linear below 0.001 then. With `log_x` every x axis is logarithmic, too, and its x positive. On a
+    logarithmic axis of y the mean over seeds is the geometric one, and the band the interval of the logarithms.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
