@@ -115,5 +115,5 @@ def band(seeds: Sequence[Curve], *, log: bool = False) -> tuple[np.ndarray, np.n
     reach = np.full(len(shared), np.nan)
     if len(tables) > 1:
         reach = student(len(tables) - 1) * values.std(axis=0, ddof=1) / math.sqrt(len(tables))
-    drawn = (mean, mean - reach, mean + reach)
-    return np.array(shared, float), *(map(np.exp, drawn) if log else drawn)
+    x, low, high = np.array(shared, float), mean - reach, mean + reach
+    return (x, np.exp(mean), np.exp(low), np.exp(high)) if log else (x, mean, low, high)
