@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from triptych.core import Sampler
+from triptych.core.model import Cost
 from triptych.errors import UserError
 from triptych.metrics.disentanglement import beta_vae_score, dci, mig, sap
 from triptych.metrics.linear_models import lasso
-from triptych.metrics.path_length import path_length
+from triptych.metrics.path_length import PathLength, path_length
 from triptych.metrics.separability import separability
 from triptych.models.latent_space import slerp
 
@@ -130,6 +131,14 @@ def test_path_length_of_a_linear_map():
     assert error < 1
     arc, _ = path_length(Scaled(2.0), lambda x: x, n=1000, epsilon=1e-2)
     assert arc > length  # an arc is longer than its chord
+
+
+@pytest.mark.parametrize(("passes", "points"), [(1, 2000), (4, 2000), (16, 500), (1000, 250)])
+def test_path_length_takes_fewer_steps_where_a_sample_takes_many_passes(passes, points):
+    class Slow(Scaled):
+        cost = Cost(sample=passes)
+
+    assert PathLength().afford(Slow(1.0)) == points
 
 
 def test_slerp_keeps_unit_length_and_meets_its_ends():

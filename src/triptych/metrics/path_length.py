@@ -11,9 +11,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from triptych.core import Comparison, Latent, Metric, Quantity, Value
-from triptych.core.model import decoded, given_to
+from triptych.core import Comparison, Latent, Metric, Model, Quantity, Value
+from triptych.core.model import affordable, decoded, given_to
 from triptych.models.latent_space import slerp
+
+PASSES = 8_000
+"""Through the networks that the starts of the steps may take; their ends take as many again."""
+FEW = 250
+"""Points at least."""
 
 
 @torch.no_grad()
@@ -63,6 +68,7 @@ class PathLength(Metric):
         )
     }
     points: int = 2000
+    """steps of a code; fewer where a sample takes many passes"""
     epsilon: float = 1e-4
     seed: int = 0
 
@@ -82,9 +88,14 @@ class PathLength(Metric):
         def features(x: Tensor) -> Tensor:
             return extractor(x)["features"].cpu()
 
-        length = path_length(model, features, self.points, self.epsilon, path, self.seed)
+        points = self.afford(model)
+        length = path_length(model, features, points, self.epsilon, path, self.seed)
         note = f"{path}, ε = {self.epsilon:g}, outer 1 % left out; any extractor's own scale"
         number = comparison.value(
             length, extractor=extractor.id, resize=extractor.resize, dtype="float32", seed=self.seed, note=note
         )
-        return {"path_length": dataclasses.replace(number, n=self.points, n_real=None)}
+        return {"path_length": dataclasses.replace(number, n=points, n_real=None)}
+
+    def afford(self, model: Model) -> int:
+        """How many steps are taken: two thousand for one pass a sample, five hundred for sixteen."""
+        return affordable(self.points, model.cost.sample, PASSES, FEW)
