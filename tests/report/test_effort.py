@@ -79,11 +79,11 @@ def test_seconds_until_a_round_distance_that_all_and_that_only_the_best_came_dow
     assert made.quantity("to_distance_0.1_seconds").name == "Training until Distance ≤ 0.1 (s)"
 
 
-def test_no_round_distance_that_a_run_had_before_its_first_step() -> None:
-    made = table(entry("near", [(10, 1.0), (20, 0.3)]), entry("far", [(10, 0.45), (20, 0.44)]))
-    assert effort.round_levels(made, "distance") == []
-    made = table(entry("near", [(10, 1.0), (20, 0.3), (30, 0.04)]), entry("far", [(10, 0.45), (20, 0.44)]))
-    assert effort.round_levels(made, "distance") == [0.05]
+def test_no_distance_that_a_run_had_before_its_first_step() -> None:
+    """A round one, or the mixture's."""
+    near, far = entry("near", [(10, 1.0), (20, 0.3), (30, 0.04)]), entry("far", [(10, 0.45), (20, 0.44)])
+    made = effort.with_reach(table(near, far, entry("mixture-x", [(1, 0.6)])))
+    assert [m for m in made.metrics if m.startswith("to_")] == ["to_distance_0.05_seconds"]
 
 
 def test_no_round_distance_where_a_run_logged_none() -> None:

@@ -29,7 +29,7 @@ def carry_out(out: Path, seeds: int | None, scale: Scale) -> list[Reading]:
     if seeds > MOST_SEEDS:
         raise UserError(f"study 'parallel-lines' takes at most {MOST_SEEDS:,} seeds; give fewer")
     check_places(out)
-    full = scale == "full"
+    full = scale != "quick"
     offsets = [0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, *([3.0, 4.0] if full else [])]
     steps = 2_000 if full else 300
     found = []

@@ -47,6 +47,11 @@ def followed(table: Table) -> str:
     )
 
 
+def quantity_of(table: Table, name: str) -> Quantity:
+    """What a logged number of a table is."""
+    return next(e for e in table.entries if name in e.quantities).quantity(name)
+
+
 def of_yardstick(entry: Entry, name: str) -> float | None:
     """The number that a yardstick has: by its log as for everybody, else by its evaluation."""
     logged = [line[name] for line in entry.lines if number(line.get(name))]
@@ -79,36 +84,42 @@ def round_above(value: float) -> float:
 def round_levels(table: Table, name: str) -> list[float]:
     """The round distance that every recipe came down to in all its runs, and the one that only the best did.
 
-    One where both are the same, and without those that a run had before its first step; none at all where a recipe
-    logged too little to say, or more is better.
+    One where both are the same; none where a recipe logged too little to say, or more is better.
     """
-    ends, starts = [], []
+    ends = []
     for label in table.contestants:
         runs = [facts.curve(e, name, alarms=False).points for e in table.of(label)]
         if any(e.quantity(name).sign >= 0 for e in table.of(label)) or not all(runs):
             return []
         ends.append(max(min(p[3] for p in run) for run in runs))
-        starts += [p[3] for run in runs for p in run if p[0] == 0]
     if not ends or not 0 < min(ends) <= max(ends) < math.inf:
         return []
-    found = sorted({round_above(min(ends)), round_above(max(ends))}, reverse=True)
-    return [level for level in found if level < min(starts, default=math.inf)]
+    return sorted({round_above(min(ends)), round_above(max(ends))}, reverse=True)
+
+
+def had(table: Table, name: str, level: float) -> bool:
+    """Whether a run was as good as `level` before its first step: then its seconds say nothing."""
+    sign = quantity_of(table, name).sign
+    points = [p for e in table.entries if not e.yardstick for p in facts.curve(e, name, alarms=False).points]
+    return any(sign * p[3] >= sign * level for p in points if p[0] == 0)
 
 
 def with_reach(table: Table) -> Table:
     """The table with the seconds in which each run came as near to the data as some distances say.
 
-    They are that of the mixture of Gaussians, where that yardstick is in the table, and `round_levels`.
+    They are that of the mixture of Gaussians, where that yardstick is in the table, and `round_levels`, without those
+    that a run had before its first step.
     """
     name = followed(table)
     if not name:
         return table
-    title = next(e for e in table.entries if name in e.quantities).quantity(name).name
+    title = quantity_of(table, name).name
     target = next((v for k, v in levels(table, name).items() if k.startswith(MIXTURE)), None)
     asked = {} if target is None else {REACHED: (SECONDS, target)}
     for i, level in enumerate(round_levels(table, name)):
         told = replace(SECONDS, title=f"Training until {title} ≤ {level:g}", rank=SECONDS.rank + 1 + i)
         asked[f"to_{name}_{level:g}_seconds"] = told, level
+    asked = {key: (seconds, level) for key, (seconds, level) in asked.items() if not had(table, name, level)}
 
     def with_rows(entry: Entry) -> Entry:
         if entry.yardstick:
@@ -134,7 +145,7 @@ def over_minutes(table: Table) -> tuple[str, dict[str, list[list[tuple[float, fl
     name = followed(table)
     if not name:
         return "", {}
-    title = next(e for e in table.entries if name in e.quantities).quantity(name).name
+    title = quantity_of(table, name).name
     found = {}
     for label in table.contestants:
         runs = [facts.curve(e, name, alarms=False).points for e in table.of(label)]
@@ -152,7 +163,7 @@ def over_seconds(table: Table) -> Figure | None:
     name = followed(table)
     if not name:
         return None
-    quantity = next(e for e in table.entries if name in e.quantities).quantity(name)
+    quantity = quantity_of(table, name)
     series = {}
     for label in table.contestants:
         runs = [facts.curve(e, name, alarms=False) for e in table.of(label)]
