@@ -1,6 +1,7 @@
 """A study that has so many minutes."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,9 +9,9 @@ from triptych.core.contract import Contract
 from triptych.errors import UserError
 from triptych.recipes import get
 from triptych.study import Study
-from triptych.study.budgets import contract_of, find_budgets, with_budgets
+from triptych.study.budgets import Budgets, contract_of, find_budgets, with_budgets
 from triptych.study.from_file import read_study
-from triptych.study.jobs import Outcome
+from triptych.study.jobs import Outcome, run_id
 
 TWO = Study("s", (get("gan-8gaussians"), get("vae-8gaussians")), seeds=3, minutes=12.0, yardsticks=False)
 
@@ -39,6 +40,15 @@ def test_all_seeds_of_a_recipe_have_one_budget_which_is_kept(tmp_path):
     assert len(asked) == 2
     find_budgets(TWO, Contract("minutes", 8.0), tmp_path, told, work)
     assert asked[2:] == [8.0, 8.0]
+
+
+def test_a_run_of_another_budget_has_as_many_figures_as_it_had():
+    made = get("gan-8gaussians")
+    seldom = replace(made, train=replace(made.train, images=1_000, sample=50, evaluate=250, log=3, checkpoint=0))
+    budgets = Budgets(Contract("images", 9_000), {run_id(seldom, 0): 9_000})
+    train = with_budgets(Study("s", (seldom,)), budgets).recipes[0].train
+    assert (train.sample, train.evaluate, train.log, train.checkpoint) == (450, 2_250, 27, 0)
+    assert train.warmup == seldom.train.warmup
 
 
 def test_a_recipe_that_does_not_fit_is_named(tmp_path):

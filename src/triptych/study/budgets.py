@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from triptych.core import Recipe
+from triptych.core import Recipe, Train
 from triptych.core.contract import Contract
 from triptych.errors import UserError
 from triptych.study.jobs import Job, Outcome, run_id
 from triptych.study.study import Study
+
+CADENCES = ("log", "evaluate", "sample", "checkpoint")
+"""Fields of Train that say how many images lie between two of a kind; 0 is a share of the budget by itself."""
 
 Work = Callable[[list[Job]], Iterator[Outcome[Job]]]
 """How every one of the jobs ended, as they come."""
@@ -68,7 +71,14 @@ def whole(recipe: Recipe, images: int) -> int:
 def with_budgets(study: Study, budgets: Budgets) -> Study:
     """The study with these budgets in its recipes."""
     recipes = tuple(
-        replace(recipe, train=replace(recipe.train, images=budgets.images[run_id(recipe, 0)]))
-        for recipe in study.recipes
+        replace(recipe, train=over(recipe.train, budgets.images[run_id(recipe, 0)])) for recipe in study.recipes
     )
     return replace(study, recipes=recipes, minutes=None, contract=None)
+
+
+def over(train: Train, images: int) -> Train:
+    """The same over another budget. Cadences keep their share of it, so that a run has as many figures of samples,
+    evaluations and checkpoints as it had."""
+    cadences = {name: getattr(train, name) for name in CADENCES}
+    shares = {name: max(1, every * images // train.images) for name, every in cadences.items() if every}
+    return replace(train, images=images, **shares)
