@@ -104,3 +104,13 @@ def make_run(
 
 def named(recipe: Recipe, name: str) -> Recipe:
     return replace(recipe, name=name)
+
+
+def study_of(folder: Path, *runs) -> Path:
+    """A study.json in `folder` of these runs and of a lost one."""
+    rows = [{"run": r.name, "recipe": r.recipe.name, "seed": r.seed, "state": "done", "message": ""} for r in runs]
+    rows.append({"run": "lost", "recipe": "lost", "seed": 0, "state": "failed", "message": "no"})
+    files.write_json(
+        folder / "study.json", {"name": "tiny", "about": "Who?", "seeds": 2, "samples": None, "runs": rows}
+    )
+    return folder

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_runs import make_run, picture_recipe, toy_recipe
+from fake_runs import make_run, picture_recipe, study_of, toy_recipe
 from PIL import Image
 
 from triptych.cli import gallery, gallery_page, main
@@ -17,13 +17,6 @@ from triptych.study import named, strip
 from triptych.system.files import write_json
 
 VALUES = {"high_quality": 0.9, "frechet": {"value": 0.5, "floor": 0.1, "better": "lower", "title": "Fréchet distance"}}
-
-
-def study_of(folder: Path, *runs) -> Path:
-    rows = [{"run": r.name, "recipe": r.recipe.name, "seed": r.seed, "state": "done", "message": ""} for r in runs]
-    rows.append({"run": "lost", "recipe": "lost", "seed": 0, "state": "failed", "message": "no"})
-    write_json(folder / "study.json", {"name": "tiny", "about": "Who?", "seeds": 2, "samples": None, "runs": rows})
-    return folder
 
 
 def with_pictures(run, *folders: str):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from triptych.cli import gallery_zoo
+from triptych.cli import gallery_figures, gallery_zoo
 from triptych.cli.docs_tables import copy, markdown, verdicts_of
 from triptych.core.statistics import format_number
 from triptych.figures.charts import panels as panels_of
@@ -78,9 +78,9 @@ def section(folder: Path, docs: Path) -> str:
     told = read_study_json(folder)
     entries, _ = gather([folder])
     made = [effort.with_reach(table) for table in tables(entries)]
-    name = title(folder)
+    name, kept = title(folder), folder.resolve().parent.name == KEPT
     parts = [f"## {name}", "", told["about"], "", f"    {command(told, made)}"]
-    if folder.resolve().parent.name == KEPT:
+    if kept:
         parts += [f"    triptych report {KEPT}/{name}        # its page, without training"]
     note = printable(str(told.get("note", "")))
     parts += ["", *([note, ""] if note else []), *otherwise(told, made)]
@@ -89,7 +89,10 @@ def section(folder: Path, docs: Path) -> str:
         if not cards:
             continue  # a set that no recipe was trained on
         shown = [(card, file) for card in cards if (file := kept_picture(name, table, card, docs)) is not None]
+        labels = [card.label for card in cards]
         parts += [f"### {table.data}", "", *panels(table, shown), *kept_curves(name, table, docs)]
+        parts += gallery_figures.over_training(name, table, labels, docs)
+        parts += gallery_figures.walks(table, labels, docs) if kept else []
         parts += ["<details><summary>All numbers, and what is certain</summary>", ""]
         parts += [*verdicts_of(table, made), "", markdown(table), "", "</details>", ""]
     return "\n".join(parts)
@@ -174,7 +177,7 @@ def panels(table: Table, shown: Sequence[tuple[Card, str]]) -> list[str]:
 
 def line(table: Table, card: Card) -> str:
     """The number line of one panel."""
-    told = [card.time]
+    told = [f"{card.time} on {table.of(card.label)[0].env.get('processor', 'an unknown processor')}"]
     for metric in leading_few(table, ABREAST):
         found, floor = table.estimate(card.label, metric), table.floor(metric)
         if found is not None:

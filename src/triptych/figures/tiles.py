@@ -51,6 +51,29 @@ def labelled(sheet: Image.Image, labels: Sequence[str]) -> Image.Image:
     return wide
 
 
+def board(rows: Sequence[Sequence[Image.Image]], labels: Sequence[str], heads: Sequence[str]) -> Image.Image:
+    """Rows of pictures with a label left of each row and a heading over each column, cells as large as the largest.
+
+    A row may be shorter than `heads`; its last picture then stands in the last column.
+    """
+    font, gap = ImageFont.load_default(size=LETTERS), 4 * GAP
+    lines = [line for label in labels for line in label.split("\n")]
+    left, top = gap + max(math.ceil(font.getlength(line)) for line in lines) + gap, LETTERS + gap
+    width, height = (max(picture.size[i] for row in rows for picture in row) for i in (0, 1))
+    across, down = width + gap, height + gap
+    sheet = Image.new("RGB", (left + len(heads) * across - gap, top + len(rows) * down - gap), "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, head in enumerate(heads):
+        draw.text((left + column * across + width / 2, top / 2), head, fill="black", font=font, anchor="mm")
+    for down_to, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        y = top + down_to * down
+        draw.multiline_text((gap, y + height / 2), label, fill="black", font=font, anchor="lm", spacing=gap)
+        for i, picture in enumerate(row):
+            column = i if i < len(row) - 1 else len(heads) - 1
+            sheet.paste(picture, (left + column * across, y))
+    return sheet
+
+
 def tile(images: Tensor, columns: int | None = None) -> Image.Image:
     """The image that `grid` writes, of public images (n, c, h, w)."""
     if images.dim() != 4 or not len(images):

@@ -156,10 +156,10 @@ def picture(file: Path, entry: Entry, omitted: list[str], *, small: bool = False
     return {"uri": f"data:image/{kind};base64,{base64.b64encode(raw).decode()}", "width": size[0], "height": size[1]}
 
 
-def corner(image: Image.Image, entry: Entry) -> Image.Image:
-    """The first 4 × 4 pictures of a grid; other figures at half size."""
+def corner(image: Image.Image, entry: Entry, side: int = 4) -> Image.Image:
+    """The first `side` × `side` pictures of a grid; other figures at half size."""
     shape = entry.env.get("shape", [])
     if len(shape) != 3 or not all(shape):
         return image.resize((max(1, image.width // 2), max(1, image.height // 2)), Image.Resampling.LANCZOS)
     h, w = (side * max(1, SMALL // shape[2]) + GAP for side in shape[1:])
-    return image.crop((0, 0, min(image.width, 4 * w - GAP), min(image.height, 4 * h - GAP)))
+    return image.crop((0, 0, min(image.width, side * w - GAP), min(image.height, side * h - GAP)))
