@@ -34,6 +34,21 @@ def test_on_a_pipe_a_line_every_half_minute_says_how_long_it_will_take(tmp_path,
     assert len(lines) == 2
 
 
+def test_what_is_trained_and_being_evaluated_is_told_apart(tmp_path, monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
+    one, other = (Job(toy_recipe("gan-x"), seed, tmp_path / str(seed)) for seed in range(2))
+    for job in (one, other):
+        job.path.mkdir()
+    files.write_json(tmp_path / "0" / "status.json", {"state": "done"})
+    files.write_json(tmp_path / "1" / "status.json", {"state": "running"})
+    with display.display([one, other], 0, 2, shown=True) as show:
+        now[0] = 31.0
+        show({one.path: one, other.path: other}, None)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("after")]
+    assert line == "after 31 s: 0 of 2 runs done; training gan-x seed 1 (0%); evaluating gan-x seed 0"
+
+
 def test_models_that_are_fitted_in_closed_form_tell_nothing_of_the_time_left(tmp_path, monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr(display.time, "monotonic", lambda: now[0])

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,7 @@ def display(jobs: list[Job], done: int, workers: int, *, shown: bool) -> Iterato
         left = ""
         if made and first is not None:
             left = f"; about {duration((now - first) * (trained - made) / made)} left"
-        at_work = ", ".join(f"{j.recipe.name} seed {j.seed} ({shares[p]:.0%})" for p, j in active.items())
-        return f"after {duration(now - began)}: {counted} of {total} runs done; training {at_work}{left}"
+        return f"after {duration(now - began)}: {counted} of {total} runs done; {doing(active, shares)}{left}"
 
     def show(active: dict[Path, Job], outcome: Outcome[Job] | None) -> None:
         nonlocal counted, known, due, first
@@ -84,6 +83,22 @@ def display(jobs: list[Job], done: int, workers: int, *, shown: bool) -> Iterato
 
     with bar:
         yield show
+
+
+def doing(active: Mapping[Path, Job], shares: Mapping[Path, float]) -> str:
+    """What is being trained, and how far it is, then what is trained and being evaluated.
+
+    The first evaluation on a set of pictures trains the set's extractors, which may take longer than the run did.
+    """
+    training, judged = [], []
+    for path, job in active.items():
+        name = f"{job.recipe.name} seed {job.seed}"
+        if job.state == "done":
+            judged.append(name)
+        else:
+            training.append(f"{name} ({shares[path]:.0%})")
+    parts = {"training": training, "evaluating": judged}
+    return "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts.items() if names)
 
 
 def trains(job: Job) -> bool:
