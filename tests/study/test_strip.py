@@ -124,6 +124,28 @@ def test_a_study_under_a_contract_has_its_command_and_its_curves(tmp_path):
     assert "≤ 0.2" in text
 
 
+def test_a_part_of_a_kept_study_lacks_nothing_that_another_part_has(tmp_path):
+    """Another part under another contract is no part of it."""
+    one = next(r for r in named.get("recommended", "quick").recipes if r.name == "best-mnist-quick")
+    study = tmp_path / "gallery" / "digits"
+    study_of(study, make_run(study / "r0", one, 0, values=VALUES))
+    contract = {"equal": "seconds", "budget": 240}
+    told = json.loads((study / "study.json").read_text()) | {"name": "recommended", "contract": contract}
+    write_json(study / "study.json", told)
+    row = {"run": "b", "recipe": "best-birds-quick", "seed": 0, "state": "done", "message": ""}
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "gallery" / "birds").mkdir()
+    missing = []
+    for theirs in (contract, None):
+        other = {"name": "recommended", "contract": theirs, "runs": [row]}
+        write_json(tmp_path / "gallery" / "birds" / "study.json", other)
+        text = gallery_page.write(tmp_path / "docs" / "gallery.md", "said", [study])
+        missing.append(next(line for line in text.splitlines() if line.startswith("Not trained")))
+    whole = "fsq-mnist-quick, lcfm-mnist-quick, all of birds, all of cifar10."
+    assert missing[1].endswith(whole)
+    assert missing[0].endswith("fsq-birds-quick, fsq-mnist-quick, lcfm-birds-quick, lcfm-mnist-quick, all of cifar10.")
+
+
 def test_a_part_of_a_study_says_what_it_lacks_and_shows_no_set_without_a_recipe(tmp_path):
     """One recipe of `toys` on one set and a yardstick on another: what has no recipe at all is named as a set."""
     one = next(r for r in named.get("toys", "full").recipes if r.name == "gan-8gaussians")

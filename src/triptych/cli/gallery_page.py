@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -83,7 +83,7 @@ def section(folder: Path, docs: Path) -> str:
     if kept:
         parts += [f"    triptych report {KEPT}/{name}        # its page, without training"]
     note = printable(str(told.get("note", "")))
-    parts += ["", *([note, ""] if note else []), *otherwise(told, made)]
+    parts += ["", *([note, ""] if note else []), *otherwise(told, made, beside(folder, told) if kept else ())]
     for table in made:
         cards = [card for card in picture_row(table, (), []).cards if card.label not in table.yardsticks]
         if not cards:
@@ -108,15 +108,26 @@ def command(told: Mapping[str, Any], made: Sequence[Table]) -> str:
     return shell(*words, "--seeds", str(told.get("seeds", 3)))
 
 
-def otherwise(told: Mapping[str, Any], made: Sequence[Table]) -> list[str]:
-    """What is said where the named study has other recipes or budgets by now, or more of them."""
+def beside(folder: Path, told: Mapping[str, Any]) -> set[str]:
+    """Recipes of other parts of the same study that lie beside it, each a section of its own."""
+    own = folder.resolve()
+    parts = [read_study_json(p.parent) for p in own.parent.glob("*/study.json") if p.parent != own]
+    same = [part for part in parts if part["name"] == told["name"] and part["contract"] == told["contract"]]
+    return {row["recipe"] for part in same for row in part["runs"]}
+
+
+def otherwise(told: Mapping[str, Any], made: Sequence[Table], elsewhere: Collection[str]) -> list[str]:
+    """What is said where the named study has other recipes or budgets by now, or more of them.
+
+    Those of `elsewhere` are shown, in another section.
+    """
     if told["name"] not in named.studies():
         return []
     scale = scale_of(told, made)
     if scale is None:
         return ["Some budgets of the study are others today.", ""]
     own, recipes = trained(told, made), named.get(told["name"], scale).recipes
-    left = [r for r in recipes if key(told, r.name, r.train.images) not in own]
+    left = [r for r in recipes if key(told, r.name, r.train.images) not in own and r.name not in elsewhere]
     begun = {r.data.name for r in recipes if r not in left}
     missing = sorted({r.name for r in left if r.data.name in begun})
     missing += [f"all of {data}" for data in sorted({r.data.name for r in left} - begun)]
