@@ -182,18 +182,21 @@ def test_the_recipe_is_called_after_the_data(tmp_path):
     assert recommend(DataSpec(str(tmp_path / "mine.npy")))[0].name == "mine"
 
 
-def test_narrower_variants_take_the_settings_of_the_short_recipes(tmp_path):
+def test_narrower_variants_take_the_settings_of_the_recipe_for_an_hour(tmp_path):
     pictures(tmp_path, *[(70, 70)] * 4)
     recipe, _ = recommend(DataSpec(str(tmp_path)))
     variants = narrower(recipe, (3, 64, 64))
     assert [v.model.width for v in variants] == [128, 64, 32]
     assert {v.model.latent for v in variants} == {64}
     assert {v.data for v in variants} == {recipe.data}
-    short = get("best-celeba64-quick").train
-    assert all((v.train.batch, v.train.lr, v.train.ema) == (short.batch, short.lr, short.ema) for v in variants[1:])
+    hour = get("best-celeba64").train
+    assert all((v.train.batch, v.train.lr, v.train.ema) == (hour.batch, hour.lr, hour.ema) for v in variants[1:])
     assert all(v.train.flip for v in variants)
+    small = narrower(get("best-birds-full"), (3, 32, 32))
+    assert [v.model.width for v in small] == [96, 48, 24]
+    assert {type(v.model) for v in small} == {type(get("best-birds").model)}
     digits = get("best-mnist")
-    assert narrower(digits, (1, 28, 28)) == [digits]  # its short recipe has networks of the same width
+    assert narrower(digits, (1, 28, 28)) == [digits]  # there is none of more than an hour
 
 
 @pytest.mark.parametrize(("images", "width"), [([300_000], 128), ([100_000, 400_000], 64), ([9, 20, 40], 32)])

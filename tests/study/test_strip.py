@@ -35,7 +35,7 @@ def toys(tmp_path) -> Path:
 def test_a_page_is_made_of_what_is_left(toys, tmp_path):
     assert gallery.main(["strip", str(toys), str(tmp_path / "g")]) == 0
     names = {p.suffix for p in (tmp_path / "g").rglob("*") if p.is_file()}
-    assert names == {".json", ".jsonl", ".png"}
+    assert names <= {".json", ".jsonl", ".png", ".webp"}
     assert not list((tmp_path / "g").rglob("checkpoints"))
     assert len(list((tmp_path / "g" / "gan-0" / "samples").iterdir())) > 1
     assert len(list((tmp_path / "g" / "gan-1" / "samples").iterdir())) == 1
@@ -68,7 +68,7 @@ def test_real_pictures_with_terms_stay_out(data, kept, tmp_path):
     (memory.path / "recipe.json").write_text(json.dumps(told))
     with_pictures(memory, "samples")
     strip.strip(study_of(tmp_path / "s", gan, memory), tmp_path / "g")
-    left = {p.parent.relative_to(tmp_path / "g").as_posix() for p in (tmp_path / "g").rglob("*.png")}
+    left = {p.parent.relative_to(tmp_path / "g").as_posix() for p in (tmp_path / "g").rglob("0*.*")}
     made = {"gan/samples", "gan/interpolation"}
     assert left == (made | {"gan/neighbours", "gan/reconstructions", "memory/samples"} if kept else made)
 
@@ -183,3 +183,15 @@ def test_the_studies_of_the_write_ups_have_every_recipe_of_their_figures():
         assert {f"vae-celeba64{short}", f"glow-celeba64{short}"} <= set(of_page)
         for data in ("8gaussians", "25gaussians", "swissroll"):
             assert {f"{k}-{data}" for k in ("gan", "wgan", "wgan-gp", "vae", "spline")} <= set(of_page)
+
+
+def test_a_page_shows_the_webp_of_a_run_without_weights(tmp_path):
+    run = make_run(tmp_path / "s" / "gan", picture_recipe(), pictures=False, values=VALUES)
+    (run.path / "samples").mkdir(exist_ok=True)
+    Image.effect_noise((300, 300), 80).save(run.path / "samples" / "000010000.png")
+    strip.strip(study_of(tmp_path / "s", run), tmp_path / "g")
+    (kept,) = (tmp_path / "g" / "gan" / "samples").iterdir()
+    assert kept.suffix == ".webp"
+    assert kept.stat().st_size < (run.path / "samples" / "000010000.png").stat().st_size
+    assert main(["report", str(tmp_path / "g"), "--out", str(tmp_path / "g.html")]) == 0
+    assert "data:image/webp;base64," in (tmp_path / "g.html").read_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 from triptych.figures import tiles
 from triptych.figures.canvas import open_picture, save_picture
 from triptych.report.entries import Entry
-from triptych.report.pictures import corner, epoch, moment, pngs, spread
+from triptych.report.pictures import corner, epoch, moment, sheets_of, spread
 from triptych.report.table import Table, short_names
 
 MOMENTS = 6
@@ -29,7 +29,7 @@ def over_training(study: str, table: Table, labels: Sequence[str], docs: Path) -
     rows, named, heads, names = [], [], list[str](), short_names(table)
     for label in labels:
         entry = table.of(label)[0]
-        kept = [(at, file) for file in pngs(entry, "samples") if (at := moment(file)) is not None]
+        kept = [(at, file) for file in sheets_of(entry, "samples") if (at := moment(file)) is not None]
         if len(entry.env.get("shape", ())) != 3 or len(kept) < 3:
             continue
         last, shown = kept[-1][0], spread([file for _, file in kept], MOMENTS)
@@ -64,7 +64,7 @@ def sheet(entry: Entry, kind: str) -> Path | None:
     """The newest sheet of that kind; of points and tables none."""
     if len(entry.env.get("shape", ())) != 3:
         return None
-    found = pngs(entry, "interpolation") if kind == "linear" else pngs(entry, kind)
+    found = sheets_of(entry, "interpolation") if kind == "linear" else sheets_of(entry, kind)
     if kind == "linear":
         found = [file for file in found if file.stem == kind]
     return found[-1] if found else None

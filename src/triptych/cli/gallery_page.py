@@ -15,6 +15,7 @@ from triptych.report import effort
 from triptych.report.cards import Card, picture_row
 from triptych.report.entries import gather, read_study_json
 from triptych.report.matrix import leading_few
+from triptych.report.pictures import sheets_of
 from triptych.report.table import Table, tables
 from triptych.study import named
 from triptych.study.study import Scale
@@ -165,10 +166,10 @@ def kept_curves(study: str, table: Table, docs: Path) -> list[str]:
 
 def kept_picture(study: str, table: Table, card: Card, docs: Path) -> str | None:
     """The newest samples of a recipe's first seed, copied; their path from the page. None where there are none."""
-    found = sorted((table.of(card.label)[0].path / "samples").glob("*.png"))
+    found = sheets_of(table.of(card.label)[0], "samples")
     if not found:
         return None
-    name = f"{study}-{table.data}-{card.label}.png".replace(" ", "").replace("/", "-")
+    name = f"{study}-{table.data}-{card.label}{found[-1].suffix}".replace(" ", "").replace("/", "-")
     copy(found[-1], docs / "figures" / name)
     return f"figures/{name}"
 

@@ -175,14 +175,12 @@ def called(where: str) -> str:
 def narrower(recipe: Recipe, shape: Shape) -> list[Recipe]:
     """The recommended `recipe` for images of that shape, and after it the same with ever narrower networks.
 
-    Those have the settings of the short recipes, which are meant for them.
+    Those are down to the networks of the recipe for an hour, and have its settings, which are meant for them.
     """
-    found, short = [recipe], all_recipes().get(f"{nearest_recipe(shape).name}-quick")
-    if short is None:
-        return found
-    own = {k: getattr(short.train, k) for k in ("batch", "lr", "ema", "best")}
+    found, hour = [recipe], nearest_recipe(shape)
+    own = {k: getattr(hour.train, k) for k in ("batch", "lr", "ema", "best")}
     width: int = vars(recipe.model)["width"]
-    while width // 2 >= vars(short.model)["width"]:
+    while width // 2 >= vars(hour.model)["width"]:
         width //= 2
         model = with_sizes(recipe.model, width=width)
         found.append(replace(recipe, model=model, train=replace(recipe.train, **own)))

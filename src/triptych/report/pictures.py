@@ -23,6 +23,8 @@ STRIP = 6
 """Moments of training shown in a strip."""
 SHEETS = 12
 """Sheets of one kind of walk that are shown of a run."""
+ENDINGS = (".png", ".webp")
+"""Of the pictures in a run's folder."""
 WIDEST = 4_096
 """Pixels of a side on the page; larger pictures are shrunk."""
 
@@ -31,7 +33,7 @@ def pictures(table: Table, omitted: list[str]) -> list[dict[str, Any]]:
     """Per label: the newest samples of every seed, and a strip over training of the first."""
     found = []
     for label in table.labels:
-        shown = [(e, sheets) for e in table.of(label) if (sheets := pngs(e, "samples"))]
+        shown = [(e, sheets) for e in table.of(label) if (sheets := sheets_of(e, "samples"))]
         newest = [
             (e, sheets, picture(sheets[-1], e, omitted, small=i > 0 or typed(e))) for i, (e, sheets) in enumerate(shown)
         ]
@@ -39,7 +41,7 @@ def pictures(table: Table, omitted: list[str]) -> list[dict[str, Any]]:
         if not newest:
             continue
         first, sheets, shot = newest[0]
-        again, cool, near = (pngs(first, kind) for kind in ("reconstructions", "cooled", "neighbours"))
+        again, cool, near = (sheets_of(first, kind) for kind in ("reconstructions", "cooled", "neighbours"))
         strip = [(moment(f), picture(f, first, omitted, small=True)) for f in spread(sheets, STRIP)]
         found.append(
             {
@@ -68,15 +70,18 @@ def typed(entry: Entry) -> bool:
 def real_picture(table: Table, omitted: list[str]) -> dict[str, Any] | None:
     """Real examples, as the first run that kept some drew them; None where none has."""
     for entry in table.entries:
-        if sheets := pngs(entry, "real"):
+        if sheets := sheets_of(entry, "real"):
             return picture(sheets[0], entry, omitted)
     return None
 
 
-def pngs(entry: Entry, kind: str) -> list[Path]:
-    """The pictures in one folder of a run, by name; none where the folder is a link to elsewhere."""
+def sheets_of(entry: Entry, kind: str) -> list[Path]:
+    """The pictures in one folder of a run, by name; none where the folder is a link to elsewhere.
+
+    A run has them as PNG, one without weights as WebP, too.
+    """
     folder = entry.path / kind
-    return [] if folder.is_symlink() else sorted(folder.glob("*.png"))
+    return [] if folder.is_symlink() else sorted(file for end in ENDINGS for file in folder.glob(f"*{end}"))
 
 
 def moment(file: Path) -> int | None:
@@ -95,7 +100,7 @@ def walks(table: Table, kind: str, omitted: list[str]) -> list[dict[str, Any]]:
     found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for label in table.labels:
         for entry in table.of(label):
-            sheets = pngs(entry, kind)
+            sheets = sheets_of(entry, kind)
             for file in sheets[:SHEETS]:
                 if (shot := picture(file, entry, omitted)) is not None:
                     found.setdefault(file.stem, []).append((label, shot))
@@ -139,12 +144,12 @@ def picture(file: Path, entry: Entry, omitted: list[str], *, small: bool = False
     try:
         if file.is_symlink():
             raise UserError(f"{file} is a link to elsewhere; put the picture itself there")
-        opened = open_picture(file, formats=("PNG",))
+        opened = open_picture(file)
         raw = files.read_bytes(file)
     except (UserError, OSError) as e:
         omitted.append(str(e))
         return None
-    size, kind = opened.size, "png"
+    size, kind = opened.size, str(opened.format).lower()
     if small or len(raw) > HEAVY or max(size) > WIDEST:
         image = opened if opened.mode == "RGB" else opened.convert("RGB")
         image = corner(image, entry) if small else image

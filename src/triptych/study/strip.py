@@ -43,17 +43,17 @@ class Thrift:
     """whether there are samples of the other seeds"""
     side: int
     """pixels of the longer side, at most"""
-    colours: int = 0
-    """of a palette; 0: all"""
+    quality: int
+    """of a WebP, in percent"""
 
 
 STEPS = (
-    Thrift(6, True, 2_000),
-    Thrift(6, True, 1_000, 128),
-    Thrift(4, True, 640, 64),
-    Thrift(3, False, 560, 64),
-    Thrift(2, False, 480, 32),
-    Thrift(1, False, 420, 32),
+    Thrift(6, True, 2_000, 90),
+    Thrift(6, True, 1_000, 80),
+    Thrift(4, True, 640, 75),
+    Thrift(3, False, 560, 75),
+    Thrift(2, False, 480, 70),
+    Thrift(1, False, 420, 70),
 )
 """The first that keeps the limit is taken."""
 
@@ -109,7 +109,8 @@ def one(run: Path, out: Path, thrift: Thrift, *, leading: bool) -> None:
         if picked:
             (out / folder).mkdir()
         for file in (found[i] for i in picked):
-            files.write_bytes(out / folder / file.name, smaller(file, thrift))
+            ending, packed = smaller(file, thrift)
+            files.write_bytes(out / folder / f"{file.stem}{ending}", packed)
 
 
 def plain(name: str, told: dict[str, Any]) -> dict[str, Any]:
@@ -126,16 +127,14 @@ def spread(n: int, most: int) -> Sequence[int]:
     return [n - 1] if most == 1 else [round(i * (n - 1) / (most - 1)) for i in range(most)]
 
 
-def smaller(file: Path, thrift: Thrift) -> bytes:
-    """A PNG within the side, in few colours; as it was where that is no smaller."""
+def smaller(file: Path, thrift: Thrift) -> tuple[str, bytes]:
+    """The ending and the bytes of a picture within the side, as WebP; as it was where that is no smaller."""
     raw = files.read_bytes(file)
     picture = open_picture(file, formats=("PNG",)).convert("RGB")
     picture.thumbnail((thrift.side, thrift.side), Image.Resampling.LANCZOS)
-    if thrift.colours:
-        picture = picture.quantize(thrift.colours)
     packed = io.BytesIO()
-    picture.save(packed, "PNG", optimize=True)
-    return min(raw, packed.getvalue(), key=len)
+    picture.save(packed, "WEBP", quality=thrift.quality, method=6)
+    return (".png", raw) if len(raw) <= packed.tell() else (".webp", packed.getvalue())
 
 
 def fill(study: Path) -> list[Path]:
