@@ -15,7 +15,9 @@ def test_every_entry_has_its_picture_and_its_command(tmp_path):
     text = gallery_zoo.section(PLACE, tmp_path)
     for name, entry in zoo.index(PLACE).items():
         assert f"`zoo:{name}`" in text
-        assert (tmp_path / "figures" / f"zoo-{name}.png").stat().st_size > 1_000
+        (picture,) = (tmp_path / "figures").glob(f"zoo-{name}.*")
+        assert picture.stat().st_size > 1_000
+        assert f"(figures/{picture.name})" in text
         if "non-commercial" in entry["licence"]:
             assert f"weights: {entry['licence']}" in text
 

@@ -60,6 +60,7 @@ def line(entry: Mapping[str, Any], folder: Path) -> str:
 
 def picture(entry: Path, docs: Path) -> str:
     """The samples of an entry, copied; their path from the page."""
-    name = f"zoo-{entry.name}.png"
-    copy(max((entry / "samples").glob("*.png")), docs / "figures" / name)
+    file = max((entry / "samples").iterdir())
+    name = f"zoo-{entry.name}{file.suffix}"
+    copy(file, docs / "figures" / name)
     return f"figures/{name}"

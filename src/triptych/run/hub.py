@@ -19,7 +19,7 @@ from triptych.system.files import making_folder
 
 PREFIX = "hub:"
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
-FETCHED = ("*.json", "metrics.jsonl", "model.safetensors", "README.md", "samples/*.png")
+FETCHED = ("*.json", "metrics.jsonl", "model.safetensors", "README.md", "samples/*.png", "samples/*.webp")
 
 
 def is_address(place: str | Path) -> bool:

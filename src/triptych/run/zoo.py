@@ -26,7 +26,9 @@ FORMAT = 1
 """Of index.json."""
 INDEX = "index.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
-FILE = re.compile(r"(recipe|env|status|eval)\.json|metrics\.jsonl|card\.md|model\.safetensors|samples/\d{9,18}\.png")
+FILE = re.compile(
+    r"(recipe|env|status|eval)\.json|metrics\.jsonl|card\.md|model\.safetensors|samples/\d{9,18}\.(png|webp)"
+)
 FIXED = ("recipe.json", "env.json", "model.safetensors")
 """Files of a copy that no command changes: they are checked each time."""
 LIMIT = 16 << 20
