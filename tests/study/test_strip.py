@@ -193,5 +193,7 @@ def test_a_page_shows_the_webp_of_a_run_without_weights(tmp_path):
     (kept,) = (tmp_path / "g" / "gan" / "samples").iterdir()
     assert kept.suffix == ".webp"
     assert kept.stat().st_size < (run.path / "samples" / "000010000.png").stat().st_size
+    strip.strip(tmp_path / "g", tmp_path / "again")
+    assert [p.name for p in (tmp_path / "again" / "gan" / "samples").iterdir()] == [kept.name]
     assert main(["report", str(tmp_path / "g"), "--out", str(tmp_path / "g.html")]) == 0
     assert "data:image/webp;base64," in (tmp_path / "g.html").read_text()

@@ -64,7 +64,7 @@ def sheet(entry: Entry, kind: str) -> Path | None:
     """The newest sheet of that kind; of points and tables none."""
     if len(entry.env.get("shape", ())) != 3:
         return None
-    found = sheets_of(entry, "interpolation") if kind == "linear" else sheets_of(entry, kind)
+    found = sheets_of(entry, kind)
     if kind == "linear":
-        found = [file for file in found if file.stem == kind]
+        found = [file for file in sheets_of(entry, "interpolation") if file.stem == kind]
     return found[-1] if found else None

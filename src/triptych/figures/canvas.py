@@ -28,6 +28,8 @@ PIXEL_LIMIT = 64_000_000
 """Pixels of the largest image of a run that is opened: a grid of 8,000 × 8,000."""
 FILE_LIMIT = 256 << 20
 """Bytes of its file."""
+ENDINGS = (".png", ".webp")
+"""Of the pictures in a run's folder."""
 
 
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:

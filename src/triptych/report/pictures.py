@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from triptych.errors import UserError
-from triptych.figures.canvas import open_picture
+from triptych.figures.canvas import ENDINGS, open_picture
 from triptych.figures.tiles import GAP, SMALL
 from triptych.report.entries import Entry
 from triptych.report.table import Table
@@ -23,8 +23,6 @@ STRIP = 6
 """Moments of training shown in a strip."""
 SHEETS = 12
 """Sheets of one kind of walk that are shown of a run."""
-ENDINGS = (".png", ".webp")
-"""Of the pictures in a run's folder."""
 WIDEST = 4_096
 """Pixels of a side on the page; larger pictures are shrunk."""
 

@@ -15,7 +15,7 @@ from PIL import Image
 from triptych.data.terms import free
 from triptych.errors import UserError
 from triptych.figures import tiles
-from triptych.figures.canvas import open_picture
+from triptych.figures.canvas import ENDINGS, open_picture
 from triptych.models.latent_space import public
 from triptych.run import data as run_data
 from triptych.run import schema
@@ -101,7 +101,7 @@ def one(run: Path, out: Path, thrift: Thrift, *, leading: bool) -> None:
     if recipe["objective"]["type"] == "ClosedForm" and not showing:
         return  # a memoriser's samples are real examples
     for folder in (*MADE, *(SHOWING if showing else ())):
-        found = sorted((run / folder).glob("*.png"))
+        found = sorted(file for end in ENDINGS for file in (run / folder).glob(f"*{end}"))
         if not leading and folder != "samples":
             continue
         most = 1 if folder == "reconstructions" else thrift.moments
@@ -130,11 +130,11 @@ def spread(n: int, most: int) -> Sequence[int]:
 def smaller(file: Path, thrift: Thrift) -> tuple[str, bytes]:
     """The ending and the bytes of a picture within the side, as WebP; as it was where that is no smaller."""
     raw = files.read_bytes(file)
-    picture = open_picture(file, formats=("PNG",)).convert("RGB")
+    picture = open_picture(file).convert("RGB")
     picture.thumbnail((thrift.side, thrift.side), Image.Resampling.LANCZOS)
     packed = io.BytesIO()
     picture.save(packed, "WEBP", quality=thrift.quality, method=6)
-    return (".png", raw) if len(raw) <= packed.tell() else (".webp", packed.getvalue())
+    return (file.suffix, raw) if len(raw) <= packed.tell() else (".webp", packed.getvalue())
 
 
 def fill(study: Path) -> list[Path]:
