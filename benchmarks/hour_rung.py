@@ -9,7 +9,9 @@ The curve by images and by seconds of training is in the record.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from common import record
 
@@ -22,6 +24,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--metric", default="kernel_v1")
     parser.add_argument("--target", type=float, required=True)
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="other evaluations of the run, in files")
     parser.add_argument("--note", default="")
     options = parser.parse_args()
     run, found = Run(options.run), read_json(options.run / "eval.json")
@@ -40,9 +43,18 @@ def main() -> None:
         f"at most {options.target:g}",
         f"{value:.4f} (real against real {floor:.4f}) after {run.status['seconds'] / 60:.0f} min",
         value <= options.target,
-        {"values": {k: metrics[k]["value"] for k in shown if k in metrics}, "curve": curve},
+        {
+            "values": {k: metrics[k]["value"] for k in shown if k in metrics},
+            "also": {file.stem: told(read_json(file), shown) for file in options.also},
+            "curve": curve,
+        },
         options.note,
     )
+
+
+def told(found: dict[str, Any], shown: Sequence[str]) -> dict[str, Any]:
+    """Value, number of samples and standard error of some metrics of an evaluation."""
+    return {k: {part: found[k][part] for part in ("value", "n", "se")} for k in shown if k in found}
 
 
 if __name__ == "__main__":

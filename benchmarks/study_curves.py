@@ -14,7 +14,7 @@ from typing import Any
 
 from common import record, spread
 
-from triptych.core.statistics import estimate, format_number
+from triptych.core.statistics import format_number
 from triptych.report import effort
 from triptych.report.entries import gather, read_study_json
 from triptych.report.matrix import leading_few
@@ -37,12 +37,15 @@ def main() -> None:
 
 def write(study: Path, told: dict[str, Any], table: Table, note: str) -> None:
     """The record of one data set."""
-    name = effort.followed(table)
+    name, curves = effort.followed(table), effort.over_minutes(table)[1]
     metrics = [*dict.fromkeys([*leading_few(table, 3), *(m for m in SHOWN if m in table.metrics)])]
     contract = told.get("contract") or {}
     budget = f"{contract['budget']:g} {contract['equal']} each" if contract else "the recipes' own budgets"
     seeds = max(len(table.of(label)) for label in table.contestants)
-    runs = {label: numbers(table, label, name, metrics) for label in table.contestants}
+    runs = {
+        label: numbers(table, label, metrics) | {"curve": {"of": name, "minutes_and_value": curves.get(label, [])}}
+        for label in table.contestants
+    }
     lead = metrics[0]
     measured = ", ".join(f"{label} {told_value(table, label, lead)}" for label in table.contestants)
     floor = table.floor(lead)
@@ -60,21 +63,19 @@ def write(study: Path, told: dict[str, Any], table: Table, note: str) -> None:
 
 def told_value(table: Table, label: str, metric: str) -> str:
     found = table.estimate(label, metric)
-    return "–" if found is None else str(estimate(found.values))
+    return "–" if found is None else str(found)
 
 
-def numbers(table: Table, label: str, name: str, metrics: list[str]) -> dict[str, Any]:
-    """Of one recipe: values over the seeds, seconds until round distances, and every run's curve."""
+def numbers(table: Table, label: str, metrics: list[str]) -> dict[str, Any]:
+    """Of one recipe: values over the seeds, and seconds until round distances."""
     entries = table.of(label)
     until = {m: table.numbers(label, m) for m in table.metrics if m.startswith("to_")}
-    _, curves = effort.over_minutes(table)
     return {
         "seeds": [e.seed for e in entries],
         "images": [e.recipe["train"]["images"] for e in entries],
         "training_seconds": [e.training for e in entries],
         "values": {m: over_seeds(found) for m in metrics if (found := table.numbers(label, m))},
         "seconds_until": until,
-        "curve": {"of": name, "minutes_and_value": curves.get(label, [])},
     }
 
 

@@ -39,9 +39,14 @@ def over_training(study: str, table: Table, labels: Sequence[str], docs: Path) -
         named.append(f"{names[label]}\nto epoch {epoch(entry, last)}" if epoch(entry, last) else names[label])
     if not rows:
         return []
-    file = f"{study}-{table.data}-training.webp".replace(" ", "").replace("/", "-")
+    file = named_after(study, table, "training.webp")
     save_picture(tiles.board(rows, named, heads), docs / "figures" / file, quality=85)
     return [f"![samples over training](figures/{file})", ""]
+
+
+def named_after(study: str, table: Table, what: str) -> str:
+    """The file of a figure of a study's data set."""
+    return f"{study}-{table.data}-{what}".replace(" ", "").replace("/", "-")
 
 
 def walks(table: Table, labels: Sequence[str], docs: Path) -> list[str]:

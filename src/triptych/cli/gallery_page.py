@@ -159,7 +159,7 @@ def kept_curves(study: str, table: Table, docs: Path) -> list[str]:
     name, runs = effort.over_minutes(table)
     if not any(len(curve) > 1 for curves in runs.values() for curve in curves):
         return []
-    file = f"{study}-{table.data}-minutes.png".replace(" ", "").replace("/", "-")
+    file = gallery_figures.named_after(study, table, "minutes.png")
     panels_of({name: runs}, docs / "figures" / file, xlabel="minutes of training", powers=[name], log_x=True)
     return [f"![{name} over minutes of training](figures/{file})", ""]
 
@@ -169,7 +169,7 @@ def kept_picture(study: str, table: Table, card: Card, docs: Path) -> str | None
     found = sheets_of(table.of(card.label)[0], "samples")
     if not found:
         return None
-    name = f"{study}-{table.data}-{card.label}{found[-1].suffix}".replace(" ", "").replace("/", "-")
+    name = gallery_figures.named_after(study, table, f"{card.label}{found[-1].suffix}")
     copy(found[-1], docs / "figures" / name)
     return f"figures/{name}"
 

@@ -32,6 +32,11 @@ ENDINGS = (".png", ".webp")
 """Of the pictures in a run's folder."""
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder of a run, by name: a run has them as PNG, one without weights as WebP, too."""
+    return sorted(file for end in ENDINGS for file in folder.glob(f"*{end}"))
+
+
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of its own, outside pyplot: no window, no global state, safe in threads."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

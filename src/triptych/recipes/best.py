@@ -19,6 +19,7 @@ AUGMENTED = replace(PLAIN, augment=("color", "translation", "cutout"))
 WORDS = "relativistic, R1 + R2"
 PYRAMID = PyramidGAN(width=24)
 HOUR = 700_000
+"""Pictures that the pyramid is shown in about an hour of one core."""
 Nets = ResNetGAN | PyramidGAN
 
 
@@ -61,8 +62,8 @@ def of_64_pixels(images: int) -> Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    # In five minutes the narrow nets of the study come as far on birds; in fifteen the pyramid is ahead. On CIFAR-10
-    # they stood still after 100,000 pictures and drew hatching (single runs, seeds 1 and 100).
+    # On birds the narrow nets of the study are a little nearer after ten minutes of a slow core, the pyramid after
+    # twenty (seed 0). On CIFAR-10 they stood still after 100,000 pictures and drew hatching (seeds 1 and 100).
     **budgets(BIRDS, "birds", (NARROW, 160_000)),
     **budgets(DataSpec("cifar10"), "CIFAR-10", (PYRAMID, 50_000)),
     "best-birds64": of_64_pixels(faces.HOUR),

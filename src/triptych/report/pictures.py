@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from triptych.errors import UserError
-from triptych.figures.canvas import ENDINGS, open_picture
+from triptych.figures.canvas import open_picture, pictures_in
 from triptych.figures.tiles import GAP, SMALL
 from triptych.report.entries import Entry
 from triptych.report.table import Table
@@ -74,12 +74,9 @@ def real_picture(table: Table, omitted: list[str]) -> dict[str, Any] | None:
 
 
 def sheets_of(entry: Entry, kind: str) -> list[Path]:
-    """The pictures in one folder of a run, by name; none where the folder is a link to elsewhere.
-
-    A run has them as PNG, one without weights as WebP, too.
-    """
+    """The pictures in one folder of a run, by name; none where the folder is a link to elsewhere."""
     folder = entry.path / kind
-    return [] if folder.is_symlink() else sorted(file for end in ENDINGS for file in folder.glob(f"*{end}"))
+    return [] if folder.is_symlink() else pictures_in(folder)
 
 
 def moment(file: Path) -> int | None:

@@ -15,7 +15,7 @@ from PIL import Image
 from triptych.data.terms import free
 from triptych.errors import UserError
 from triptych.figures import tiles
-from triptych.figures.canvas import ENDINGS, open_picture
+from triptych.figures.canvas import open_picture, pictures_in
 from triptych.models.latent_space import public
 from triptych.run import data as run_data
 from triptych.run import schema
@@ -101,7 +101,7 @@ def one(run: Path, out: Path, thrift: Thrift, *, leading: bool) -> None:
     if recipe["objective"]["type"] == "ClosedForm" and not showing:
         return  # a memoriser's samples are real examples
     for folder in (*MADE, *(SHOWING if showing else ())):
-        found = sorted(file for end in ENDINGS for file in (run / folder).glob(f"*{end}"))
+        found = pictures_in(run / folder)
         if not leading and folder != "samples":
             continue
         most = 1 if folder == "reconstructions" else thrift.moments
