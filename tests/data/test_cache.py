@@ -202,9 +202,8 @@ def test_a_kept_extractor_is_read_without_a_lock(pets: Path, monkeypatch: pytest
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(
-        "triptych.metrics.features.self_trained.exclusive", refused
-    )  # another person's cache, to read only
+    for lock in ("exclusive", "hold"):  # another person's cache, to read only
+        monkeypatch.setattr(f"triptych.metrics.features.kept.{lock}", refused)
     assert self_trained.extractor_for(d, kind="autoencoder").id == one.id
 
 

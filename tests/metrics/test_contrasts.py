@@ -16,8 +16,10 @@ from triptych.metrics import negatives
 from triptych.metrics.comparison import Comparison, pick
 from triptych.metrics.distortions import bent, blended, blurred, coarse, noisy, pale, recompressed, scrambled, shuffled
 from triptych.metrics.features import contrasts, self_trained
+from triptych.metrics.features.kept import make_missing
 from triptych.metrics.frechet import Frechet, frechet_from_features
 from triptych.metrics.neighbours import Neighbours, prdc
+from triptych.system.locks import hold
 
 
 def g(seed=0):
@@ -104,6 +106,23 @@ def test_a_net_is_made_once_for_each_seed(cache, monkeypatch):
     monkeypatch.setattr(contrasts, "make", lambda *a: contrasts.Net(1))
     with pytest.warns(UserWarning, match="cannot be used"):
         assert contrasts.extractor_for(data) is not None
+
+
+def test_what_another_process_is_making_is_left_to_it(cache, monkeypatch):
+    """So that two processes that begin at once make different nets."""
+    monkeypatch.setattr(contrasts, "STEPS", 1)
+    data = drawn(600, fingerprint="e")
+    nets = [contrasts.kept(data, seed) for seed in (0, 1, 2)]
+    with hold(nets[0].file.with_suffix(".lock")):
+        make_missing(nets)
+    assert [net.file.exists() for net in nets] == [False, True, True]
+    state = torch.get_rng_state()
+    make_missing(nets)
+    assert nets[0].file.exists()
+    assert torch.equal(torch.get_rng_state(), state)
+    monkeypatch.setattr(contrasts, "make", None)
+    make_missing(nets)
+    assert len({net.get().id for net in nets}) == 3
 
 
 def test_a_set_of_few_pictures_has_none(cache):

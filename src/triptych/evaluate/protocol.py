@@ -23,6 +23,7 @@ from triptych.evaluate.options import Features
 from triptych.metrics.comparison import Comparison, pick
 from triptych.metrics.features import contrasts, self_trained
 from triptych.metrics.features import extractor as features
+from triptych.metrics.features.kept import make_missing
 from triptych.metrics.frechet import Frechet, frechet_distance, moments
 from triptych.system.device import pick_device
 from triptych.system.progress import Count
@@ -145,15 +146,16 @@ def own_extractors(
     A set that is too small to train any has random features alone.
     """
     bar = progress and progress("training the extractor")
-    older = self_trained.extractor_for(train, held_out, progress=bar)
+    older = self_trained.kept(train, held_out, progress=bar)
     nets = []
-    for seed in seeds:
+    for seed in seeds if len(train) >= self_trained.FEW else ():
         bar = progress and progress(f"training the extractor that tells faults, seed {seed}")
-        nets.append(contrasts.extractor_for(train, seed, bar))
-    found = [net for net in nets if net is not None]
-    if not found:
-        return Extractors(own=older)
-    return Extractors(own=found[0], beside=(*found[1:], dataclasses.replace(older, beside=True)))
+        nets.append(contrasts.kept(train, seed, bar))
+    make_missing((older, *nets))
+    if not nets:
+        return Extractors(own=older.get())
+    own, *others = (net.get() for net in nets)
+    return Extractors(own=own, beside=(*others, dataclasses.replace(older.get(), beside=True)))
 
 
 def strangers(real: Data) -> Data | None:

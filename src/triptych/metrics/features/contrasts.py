@@ -11,7 +11,6 @@ Two nets of different seeds are made of a set: what only one of them sees is a m
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -23,13 +22,10 @@ from torch import Tensor, nn
 
 from triptych.core import Data, Extractor
 from triptych.metrics.distortions import bent, blended, blurred, coarse, noisy, pale, scrambled, shuffled
+from triptych.metrics.features.kept import Kept
 from triptych.metrics.features.self_trained import CPU, FEW, SIDE, Residual, prepare, through
-from triptych.system.cache import ADVICE, root
-from triptych.system.files import writing
-from triptych.system.locks import exclusive
+from triptych.system.cache import root
 from triptych.system.progress import Count as Progress
-from triptych.system.refusals import system_errors
-from triptych.system.tensor_files import unpack
 
 VERSION = 1
 SEEDS = (0, 1)
@@ -138,16 +134,7 @@ def extractor_for(train: Data, seed: int = 0, progress: Progress | None = None) 
 
     None where the set has fewer than `FEW` examples: a net trained on them would memorise them.
     """
-    if len(train) < FEW:
-        return None
-    with torch.random.fork_rng(devices=[]):
-        if not train.fingerprint:
-            return finish(make(train, seed, progress), seed)
-        file = place(train, seed)
-        if (kept := from_file(train, seed, file)) is not None:  # also from a cache that may only be read
-            return kept
-        with system_errors(file, ADVICE), exclusive(file.with_suffix(".lock")):
-            return from_file(train, seed, file) or made(train, seed, file, progress)
+    return None if len(train) < FEW else kept(train, seed, progress).get()
 
 
 def cached(train: Data, seed: int = 0) -> bool:
@@ -155,34 +142,19 @@ def cached(train: Data, seed: int = 0) -> bool:
     return len(train) < FEW or place(train, seed).exists()
 
 
+def kept(train: Data, seed: int, progress: Progress | None = None) -> Kept[Contrasts]:
+    """The net of a set that has enough examples, as it is kept."""
+    return Kept(
+        place(train, seed) if train.fingerprint else None,
+        lambda: Net(train.shape[0]),
+        lambda: (make(train, seed, progress), {}),
+        lambda net, about: finish(net, seed),
+    )
+
+
 def place(train: Data, seed: int) -> Path:
     key = hashlib.sha256(f"{train.fingerprint}|{len(train)}|{seed}|{VERSION}".encode()).hexdigest()[:20]
     return root() / "extractors" / f"contrasts-{key}.safetensors"
-
-
-def from_file(train: Data, seed: int, file: Path) -> Contrasts | None:
-    """A kept net; None, with a warning where it is damaged, when it must be made."""
-    from safetensors import SafetensorError
-
-    if not file.exists():
-        return None
-    try:
-        net = Net(train.shape[0])
-        net.load_state_dict(unpack(file.read_bytes())[0])
-    except (SafetensorError, RuntimeError, OSError) as e:
-        warnings.warn(f"the kept extractor {file} cannot be used ({e}); made anew", stacklevel=2)
-        return None
-    return finish(net, seed)
-
-
-def made(train: Data, seed: int, file: Path, progress: Progress | None) -> Contrasts:
-    """Train, and keep."""
-    from safetensors.torch import save
-
-    net = make(train, seed, progress)
-    with writing(file, ADVICE) as f:
-        f.write(save({k: v.contiguous() for k, v in net.state_dict().items()}))
-    return finish(net, seed)
 
 
 def finish(net: Net, seed: int) -> Contrasts:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -22,13 +21,10 @@ from torch import Tensor, nn
 
 from triptych.core import Data, Extractor
 from triptych.core.features import grey_levels
-from triptych.system.cache import ADVICE, root
+from triptych.metrics.features.kept import Kept, Made
+from triptych.system.cache import root
 from triptych.system.device import exact_float32
-from triptych.system.files import sweep_legacy, writing
-from triptych.system.locks import exclusive
 from triptych.system.progress import Count as Progress
-from triptych.system.refusals import system_errors
-from triptych.system.tensor_files import unpack
 
 VERSION = 1
 SIDE = 64
@@ -199,17 +195,7 @@ def extractor_for(
     `kind` defaults to a classifier where `train` has labels of at least two classes, else an autoencoder; random
     features where it has fewer than `FEW` examples.
     """
-    kind = kind or kind_for(train)
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn even where kept ones replace them
-        if kind == "random":
-            return finish(RandomFeatures(train.shape[0]), kind, {})
-        if not train.fingerprint:
-            return finish(*make(train, test, kind, progress))
-        file = place(train, kind)
-        if (kept := from_file(train, kind, file)) is not None:  # also from a cache that may only be read
-            return kept
-        with system_errors(file, ADVICE), exclusive(file.with_suffix(".lock")):
-            return from_file(train, kind, file) or made(train, test, kind, file, progress)
+    return kept(train, test, kind, progress).get()
 
 
 def cached(train: Data) -> bool:
@@ -239,31 +225,17 @@ def build(train: Data, kind: Kind) -> Classifier | Autoencoder:
     return Autoencoder(train.shape[0], min(SIDE, max(train.shape[1:])))
 
 
-def from_file(train: Data, kind: Kind, file: Path) -> Offline | None:
-    """A kept extractor; None, with a warning where it is damaged, when it must be made."""
-    from safetensors import SafetensorError
-
-    if not file.exists():
-        return None
-    try:
-        state, about = unpack(file.read_bytes())
-        net = build(train, kind)
-        net.load_state_dict(state)
-    except (SafetensorError, RuntimeError, OSError) as e:
-        warnings.warn(f"the kept extractor {file} cannot be used ({e}); made anew", stacklevel=2)
-        return None
-    return finish(net, kind, about)
-
-
-def made(train: Data, test: Data | None, kind: Kind, file: Path, progress: Progress | None) -> Offline:
-    """Train, and keep."""
-    from safetensors.torch import save
-
-    net, kind, about = make(train, test, kind, progress)
-    sweep_legacy(file.parent)
-    with writing(file, ADVICE) as f:
-        f.write(save({k: v.contiguous() for k, v in net.state_dict().items()}, about))
-    return finish(net, kind, about)
+def kept(
+    train: Data, test: Data | None = None, kind: Kind | None = None, progress: Progress | None = None
+) -> Kept[Offline]:
+    """The extractor of `extractor_for`, as it is kept; random features are drawn each time."""
+    what = kind or kind_for(train)
+    return Kept(
+        place(train, what) if train.fingerprint and what != "random" else None,
+        lambda: build(train, what),
+        lambda: make(train, test, what, progress),
+        lambda net, about: finish(net, what, about),
+    )
 
 
 def finish(net: nn.Module, kind: Kind, about: Mapping[str, str]) -> Offline:
@@ -275,13 +247,13 @@ def finish(net: nn.Module, kind: Kind, about: Mapping[str, str]) -> Offline:
     return Offline(net, kind, f"{kind}:{h.hexdigest()[:12]}", accuracy, int(about.get("accuracy_n", 0)))
 
 
-def make(
-    train: Data, test: Data | None, kind: Kind, progress: Progress | None
-) -> tuple[Classifier | Autoencoder, Kind, dict[str, str]]:
-    """Train on `EXAMPLES` examples, one-cycle AdamW, fixed seed.
+def make(train: Data, test: Data | None, kind: Kind, progress: Progress | None) -> Made:
+    """Random features, or a net trained on `EXAMPLES` examples, one-cycle AdamW, fixed seed.
 
     A classifier is tested on the test split, else on a tenth of the training examples that it never sees.
     """
+    if kind == "random":
+        return RandomFeatures(train.shape[0]), {}
     with torch.enable_grad():
         torch.manual_seed(VERSION)
         g = torch.Generator().manual_seed(VERSION)
@@ -316,7 +288,7 @@ def make(
             assert y is not None
             right = sum((net(prepare(a))[1].argmax(1) == b).sum().item() for a, b in batches(x, y))
             about = {"accuracy": str(right / len(x)), "accuracy_n": str(len(x))}
-    return net, kind, about
+    return net, about
 
 
 @torch.no_grad()
