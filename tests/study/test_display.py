@@ -1,5 +1,7 @@
 """What a study says of its progress where there is no terminal."""
 
+import os
+import time
 from dataclasses import replace
 
 import pytest
@@ -8,6 +10,7 @@ from fake_runs import toy_recipe
 from triptych.core.statistics import duration
 from triptych.recipes.yardsticks import ONCE
 from triptych.study import display
+from triptych.study.executor import log_of
 from triptych.study.jobs import Job, Outcome
 from triptych.system import files
 
@@ -47,6 +50,21 @@ def test_what_is_trained_and_being_evaluated_is_told_apart(tmp_path, monkeypatch
         show({one.path: one, other.path: other}, None)
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("after")]
     assert line == "after 31 s: 0 of 2 runs done; training gan-x seed 1 (0%); evaluating gan-x seed 0"
+
+
+def test_an_evaluation_says_how_far_it_is(tmp_path, monkeypatch):
+    """Extractors are trained there, which takes minutes."""
+    job = Job(toy_recipe("gan-x"), 0, tmp_path / "run")
+    job.path.mkdir()
+    files.write_json(job.path / "status.json", {"state": "done"})
+    log = log_of(job.path)
+    log.parent.mkdir()
+    log.write_text("warning: older\ntraining the extractor: 30 of 500\n\n", encoding="utf-8")
+    said = "evaluating gan-x seed 0 (training the extractor: 30 of 500)"
+    assert display.doing({job.path: job}, {job.path: 1.0}) == said
+    long_ago = time.time() - 1_000
+    os.utime(log, (long_ago, long_ago))
+    assert display.doing({job.path: job}, {job.path: 1.0}) == "evaluating gan-x seed 0"
 
 
 def test_models_that_are_fitted_in_closed_form_tell_nothing_of_the_time_left(tmp_path, monkeypatch, capsys):

@@ -30,6 +30,15 @@ def test_on_a_pipe_a_line_every_half_minute(monkeypatch, capsys):
     ]
 
 
+def test_a_line_says_the_time_left_by_the_rate_where_nobody_else_knows_it(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.Progress("training the extractor", 500, unit="") as bar:
+        now[0] = 40.0
+        bar.update(100)
+    assert capsys.readouterr().err == "training the extractor: 100 of 500, about 3 min left\n"
+
+
 def test_who_wants_silence_has_it(monkeypatch, capsys):
     with progress.Progress("gan-x", 10_000, shown=False) as bar:
         monkeypatch.setattr(progress.time, "monotonic", lambda: 1e9)

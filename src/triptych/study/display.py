@@ -14,6 +14,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from triptych.core.statistics import duration
+from triptych.study.executor import last_line, log_of
 from triptych.study.jobs import Job, Outcome, Show
 from triptych.system import progress
 from triptych.system.console import console, in_notebook, printable, say
@@ -88,17 +89,28 @@ def display(jobs: list[Job], done: int, workers: int, *, shown: bool) -> Iterato
 def doing(active: Mapping[Path, Job], shares: Mapping[Path, float]) -> str:
     """What is being trained, and how far it is, then what is trained and being evaluated.
 
-    The first evaluation on a set of pictures trains the set's extractors, which may take longer than the run did.
+    The first evaluation on a set of pictures trains the set's extractors, which may take longer than the run did: the
+    last line of its log says how far that is.
     """
     training, judged = [], []
     for path, job in active.items():
         name = f"{job.recipe.name} seed {job.seed}"
         if job.state == "done":
-            judged.append(name)
+            judged.append(name + lately(log_of(path)))
         else:
             training.append(f"{name} ({shares[path]:.0%})")
     parts = {"training": training, "evaluating": judged}
     return "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts.items() if names)
+
+
+def lately(log: Path) -> str:
+    """The last line of a log that was written to within the last minute, in brackets."""
+    try:
+        age = time.time() - log.stat().st_mtime
+    except OSError:
+        return ""
+    said = last_line(log) if age < 2 * progress.EVERY else ""
+    return f" ({printable(said)})" if said else ""
 
 
 def trains(job: Job) -> bool:

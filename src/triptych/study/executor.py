@@ -105,11 +105,16 @@ def log_of(path: Path) -> Path:
     return path.parent / "logs" / f"{path.name}.txt"
 
 
-def last_words(log: Path) -> str:
-    """The last line of a log, to be printed behind its name."""
+def last_line(log: Path) -> str:
+    """The last line of a log that is not empty, cut to 200 letters; empty where there is none."""
     try:
         lines = files.read_bytes(log, 64 << 20).decode("utf-8", "backslashreplace").split("\n")
     except (OSError, UserError):
         return ""
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return f", at its end: {last[:200]}" if last else ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:200]
+
+
+def last_words(log: Path) -> str:
+    """The last line of a log, to be printed behind its name."""
+    last = last_line(log)
+    return f", at its end: {last}" if last else ""

@@ -176,7 +176,7 @@ def judge(path: Path, samples: int | None, device: str) -> None:
     if isinstance(model, Sampler) and len(model.shape) == 3:
         neighbours.write_neighbours(path, model=model)
     if not (path / "eval.json").exists():
-        of_run.evaluate_run(path, samples=Samples(n=samples), model=model, device=device)
+        of_run.evaluate_run(path, samples=Samples(n=samples), model=model, device=device, progress=True)
 
 
 TASKS: dict[str, Callable[[dict[str, Any], Path], str]] = {"train": train_and_judge, "pace": pace, "shard": shard}

@@ -54,6 +54,7 @@ class Progress:
         """`live` names the fields of the log that `show` shows, the most telling first."""
         out = console(stderr=True)
         self._shown, self._live = shown, live
+        self._before, self._began = done, time.monotonic()
         self._bars = shown and (out.is_terminal or in_notebook())
         self._due = time.monotonic() + (0.0 if self._bars else EVERY)
         self._title, self._total, self._unit = printable(title), total, unit
@@ -91,8 +92,10 @@ class Progress:
         self._due = time.monotonic() + (0.1 if self._bars else EVERY)
         self._bar.update(self._task, completed=done, left=left)
         if not self._bars and done < self._total:
+            if left is None and done > self._before:  # as the bar does
+                left = (time.monotonic() - self._began) * (self._total - done) / (done - self._before)
             rest = "" if left is None else f", about {duration(left)} left"
-            self.say(f"{self._title}: {done:,} of {self._total:,} {self._unit}{rest}")
+            self.say(f"{self._title}: {done:,} of {self._total:,} {self._unit}".rstrip() + rest)
 
     def show(self, line: dict[str, Any]) -> None:
         """A few numbers of the newest log line."""
