@@ -90,6 +90,17 @@ def test_animation(tmp_path, name):
         tiles.animate(frames, tmp_path / "a.mp4")
 
 
+def test_an_animation_is_no_picture_of_a_folder(tmp_path):
+    """It was taken for the newest samples, and its first frame shown, which is noise."""
+    frames = [figures.grid(torch.rand(4, 3, 16, 16), tmp_path / f"{i}.png") for i in range(3)]
+    tiles.animate(frames, tmp_path / "animation.webp")
+    still = tmp_path / "still.webp"
+    for lossless in (True, False):  # a picture with an alpha channel has the same kind of header
+        for mode in ("RGB", "RGBA"):
+            Image.new(mode, (9, 9), 0).save(still, lossless=lossless)
+            assert canvas.pictures_in(tmp_path) == [*frames, still]
+
+
 def test_a_picture_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch):
     grey, path = torch.full((4, 1, 16, 16), 0.5), tmp_path / "a.png"
     figures.grid(grey, path)

@@ -17,6 +17,7 @@ from triptych.cli import main
 from triptych.cli.options import parse_recipe
 from triptych.core import DataSpec, Recipe, Train, encode
 from triptych.errors import UserError
+from triptych.figures import tiles
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.objectives.autoencoder import VAE
 from triptych.objectives.gan import GAN
@@ -26,6 +27,7 @@ from triptych.report import write_report
 from triptych.report.axes import gate, judge_axes
 from triptych.report.entries import gather
 from triptych.report.facts import cost
+from triptych.report.pictures import pictures
 from triptych.report.significance import judge
 from triptych.report.table import tables
 from triptych.report.terminal import grid
@@ -50,6 +52,14 @@ def group(tmp_path, name, values, metric="high_quality", **more):
 def only_table(runs):
     (table,) = tables(gather([r.path for r in runs])[0])
     return table
+
+
+def test_the_newest_samples_are_shown_and_not_the_animation_beside_them(tmp_path):
+    run = make_run(tmp_path / "a", picture_recipe("gan-x"), values={"modes": 9})
+    sheets = sorted((run.path / "samples").glob("*.png"))
+    tiles.animate([sheets[-1], sheets[-1]], run.path / "samples" / "animation.webp")
+    (shown,) = pictures(only_table([run]), [])
+    assert shown["images"] == int(sheets[-1].stem)
 
 
 def test_a_real_difference_is_called_real(tmp_path):

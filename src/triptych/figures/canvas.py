@@ -30,11 +30,29 @@ FILE_LIMIT = 256 << 20
 """Bytes of its file."""
 ENDINGS = (".png", ".webp")
 """Of the pictures in a run's folder."""
+FILM = "animation.webp"
+"""The samples of a run over training; a still picture where all are alike."""
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures in a folder of a run, by name: a run has them as PNG, one without weights as WebP, too."""
-    return sorted(file for end in ENDINGS for file in folder.glob(f"*{end}"))
+    """The pictures in a folder of a run, by name: a run has them as PNG, one without weights as WebP, too.
+
+    Animations, which lie beside them, are left out.
+    """
+    return sorted(file for end in ENDINGS for file in folder.glob(f"*{end}") if not animated(file))
+
+
+def animated(file: Path) -> bool:
+    """Whether a file is the film of a run, or another animated WebP, by the flag in its header."""
+    if file.name == FILM:
+        return True
+    if file.suffix != ".webp":
+        return False
+    try:
+        head = read_bytes(file, FILE_LIMIT)[:21]
+    except (OSError, UserError):
+        return False
+    return len(head) == 21 and head[12:16] == b"VP8X" and bool(head[20] & 2)
 
 
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:

@@ -21,6 +21,7 @@ from triptych.evaluate.while_training import (
     samples_along,
 )
 from triptych.figures import classes, columns, planes, tiles
+from triptych.figures.canvas import FILM
 from triptych.models import code_density, latent_space
 from triptych.run.best import better
 from triptych.run.folder import Run
@@ -314,7 +315,7 @@ class Film(Observer):
     def end(self, state: State) -> None:
         pictures = sorted((self.run.path / "samples").glob("*.png"))
         if state.finished and len(pictures) > 1:
-            tiles.animate(pictures, self.run.path / "samples" / "animation.webp")
+            tiles.animate(pictures, self.run.path / "samples" / FILM)
 
 
 class Curve(Observer):
