@@ -6,6 +6,7 @@ import types
 import numpy as np
 import pytest
 from fake_runs import make_run, toy_recipe
+from PIL import Image
 
 from triptych.core.frame import frame
 from triptych.errors import UserError
@@ -53,6 +54,18 @@ def test_a_run_gives_its_log_and_shows_itself(tmp_path, no_pandas):
     png = run._repr_png_()
     assert png is not None
     assert png.startswith(b"\x89PNG")
+
+
+def test_a_run_of_the_zoo_shows_itself_whose_samples_are_webp(tmp_path):
+    run = make_run(tmp_path / "a", toy_recipe())
+    for file in (run.path / "samples").glob("*.png"):
+        with Image.open(file) as picture:
+            picture.save(file.with_suffix(".webp"))
+        file.unlink()
+    png = run._repr_png_()
+    assert png is not None
+    assert png.startswith(b"\x89PNG")
+    assert "data:image/png;base64," in run._repr_html_()
 
 
 def test_a_run_without_pictures_shows_its_numbers(tmp_path):

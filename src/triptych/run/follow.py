@@ -10,6 +10,7 @@ from PIL import Image
 
 from triptych.core.statistics import estimate
 from triptych.errors import UserError
+from triptych.figures.canvas import pictures_in
 from triptych.run import schema
 from triptych.run.addresses import local
 from triptych.run.folder import Run
@@ -84,7 +85,7 @@ class _Followed:
 
     def new_pictures(self) -> Iterator[Path]:
         for series in SERIES:
-            for file in sorted((self.run.path / series).glob("*.png")):
+            for file in pictures_in(self.run.path / series):
                 if file.stem.isdecimal() and file not in self.pictures:
                     self.pictures.add(file)
                     yield file

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from triptych.core.statistics import duration, format_number
+from triptych.figures.canvas import open_picture, pictures_in
 from triptych.run import schema
 from triptych.system import files
 from triptych.system.console import printable
@@ -19,8 +21,14 @@ MOST = 8
 
 def newest(folder: Path) -> bytes | None:
     """The newest picture of samples, as a PNG file's bytes; None where there is none."""
-    sheets = [] if (folder / "samples").is_symlink() else sorted((folder / "samples").glob("*.png"))
-    return files.read_bytes(sheets[-1]) if sheets and not sheets[-1].is_symlink() else None
+    sheets = [] if (folder / "samples").is_symlink() else pictures_in(folder / "samples")
+    if not sheets or sheets[-1].is_symlink():
+        return None
+    if sheets[-1].suffix == ".png":
+        return files.read_bytes(sheets[-1])
+    made = io.BytesIO()
+    open_picture(sheets[-1]).save(made, "PNG")
+    return made.getvalue()
 
 
 def html(folder: Path, status: Mapping[str, Any]) -> str:
