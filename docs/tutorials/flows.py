@@ -56,4 +56,4 @@ for t in (0.3, 0.7, 1.0):
 # Affine couplings are smooth maps that keep space connected: eight separate islands stay joined by bridges of low
 # density. Splines bend more sharply per layer; compare `realnvp-8gaussians` and `spline-8gaussians`.
 #
-# ![Densities of flows](../figures/flow-density.png)
+# ![Nine models on 8 Gaussians: affine couplings and splines among them](../figures/contest-8gaussians.png)

@@ -56,6 +56,6 @@ for d in (2, 100, 3_072):
     print(d, "distance of samples from the most likely point:", round(z.norm(dim=1).mean().item(), 1))
 
 # %% [markdown]
-# A flow trained on digits gives plain grey pictures more bits of likelihood than digits, for this reason
-# ([benchmarks](../../benchmarks/README.md) has the numbers). To compare models of one family by likelihood on the same
+# A flow trained on digits finds a plain black picture far more likely than any digit: 0.05 bits per dimension against
+# 1.13, fewer being more likely ([benchmarks](../../benchmarks/README.md) has the numbers). To compare models of one family by likelihood on the same
 # data is sound; to detect odd data by it is not.

@@ -35,7 +35,9 @@ def list_sets() -> None:
         table.add_row(name, source.summary, source.state(), str(source.card.get("licence", "")))
     out = console()
     out.print(table)
-    out.print("\nBeside these: any folder, zip or tar of pictures, and .npy .npz .csv .tsv .txt files.")
+    out.print(
+        "\nBeside these: any folder, zip or tar of pictures, hf:OWNER/NAME, and .npy .npz .parquet .csv .tsv .txt files."
+    )
 
 
 def prepare(

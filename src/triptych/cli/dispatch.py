@@ -65,7 +65,7 @@ COMMANDS = {
     "report": from_function("report", report.report),
     "push": from_function("push", push.push),
     "track": from_function("track", track.track),
-    "zoo": Command("List trained runs, and add to them: `triptych zoo [list|add RUN NAME]`.", zoo),
+    "zoo": Command("List trained runs, and add to them: `triptych zoo [list|add RUN NAME|remove NAME]`.", zoo),
     "completion": from_function("completion", completion),
     "data": Command("List, describe and prepare data sets: `triptych data list|info|prepare|merge`.", data),
 }

@@ -44,7 +44,7 @@ def sample(
         Path | None,
         arg(help="grid.png, a folder (one PNG per sample), x.npy, or x.csv (vectors); default: inside the run folder"),
     ] = None,
-    temperature: Annotated[float, arg(help="factor on the noise")] = 1.0,
+    temperature: Annotated[float, arg(help="factor on the noise; of discrete codes, on the spread")] = 1.0,
     batch: Annotated[int, arg(help="samples decoded at once; matters with --bn train only")] = 256,
     bn: Bn = "eval",
     which: Which = "last",

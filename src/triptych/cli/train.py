@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def recipes() -> None:
-    """Every named recipe, a line each: by data, the recommended ones first; what it takes one core of this machine."""
+    """Every named recipe, a line each, with its time on one core here: by data, the recommended ones first."""
     from triptych.core.statistics import duration
     from triptych.recipes.named import all_recipes
     from triptych.recipes.times import measured, minutes_here
@@ -166,7 +166,8 @@ With --data WHERE and no recipe, the recommended one for those images, or that t
 
 `triptych train RECIPE --help` lists every option of that recipe. --objective NAME and --model NAME put another part in
 place of the recipe's own, with its own defaults, where the two fit; `triptych parts` lists them. --codes prior,
-gaussian, mixture or flow says what an autoencoder is sampled from (short for --model.codes). --like RUN takes
+gaussian, mixture or flow says what an autoencoder is sampled from (short for --model.codes). --unconditional leaves the
+classes of a folder aside. --like RUN takes
 recipe, seed and examples of a run: on the same machine the same training to the last bit.
 """
 

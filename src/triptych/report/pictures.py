@@ -115,7 +115,7 @@ def walks(table: Table, kind: str, omitted: list[str]) -> list[dict[str, Any]]:
         ),
         "sweep": (
             "One latent dimension at a time",
-            "Each row moves one number of z from low to high, −2.5 to 2.5 as a rule, the others held.",
+            "Each row moves one latent dimension from low to high, −2.5 to 2.5 as a rule, the others held.",
         ),
     }
     return [

@@ -137,7 +137,7 @@ def latent_collapsed(line: dict[str, Any]) -> str:
     if line["active_units"] > 0 and not (variational and line["kl"] <= 0.01):
         return ""
     fix = "lower --objective.beta, or raise it gradually" if variational else "lower --train.lr"
-    return f"latent collapse: no number of z depends on the example; {fix}"
+    return f"latent collapse: no latent dimension depends on the example; {fix}"
 
 
 def memorised(samples: Tensor, data: Data, test: Data) -> str:
