@@ -112,6 +112,18 @@ def test_separability_of_planes_and_of_nothing():
     assert abs(chance["linear_accuracy"] - 0.5) < 0.06
 
 
+def test_examples_in_the_order_of_their_classes_are_judged_as_in_any_other():
+    """Folders are read a class after the other: what planes were fitted to was the first classes alone."""
+    z = noise(d=4)
+    label = torch.bucketize(z[:, 0].contiguous(), torch.tensor([-0.7, 0.0, 0.7]))
+    order = label.argsort()
+    mixed, sorted_ = separability(z, label), separability(z[order], label[order])
+    assert sorted_["linear_accuracy"] == pytest.approx(mixed["linear_accuracy"], abs=0.03)
+    assert sorted_["separability"] == pytest.approx(mixed["separability"], abs=0.05)
+    a, b = dci(z, {"x": z[:, 0]}), dci(z[order], {"x": z[order, 0]})
+    assert b["dci_informativeness"] == pytest.approx(a["dci_informativeness"], abs=0.02)
+
+
 class Scaled(Sampler):
     """G(z) = s z."""
 

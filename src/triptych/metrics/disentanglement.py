@@ -18,7 +18,7 @@ from triptych.core import Comparison, Encoder, Metric, Quantity, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
 from triptych.metrics.comparison import counted
-from triptych.metrics.linear_models import chosen_lasso, linear_accuracy, standard
+from triptych.metrics.linear_models import chosen_lasso, linear_accuracy, mixed, standard
 
 BINS = 20
 Factors = Mapping[str, Tensor]
@@ -127,11 +127,12 @@ def dci(codes: Tensor, factors: Factors) -> dict[str, float]:
     a factor that the codes do not predict has no importances, rather than a few by chance. `dci_disentanglement` is
     1 − the entropy of a code's importances over factors, weighted by the code's share; `dci_completeness` 1 − the
     entropy of a factor's importances over codes; both in [0, 1], and both of what is predicted at all:
-    `dci_informativeness` says how much, 1 − RMSE / σ on the last quarter of the examples.
+    `dci_informativeness` says how much, 1 − RMSE / σ on a random quarter of the examples.
     Source: Eastwood and Williams 2018, section 2.
     """
     z, factors = varying(codes, factors)
-    z = standard(z)
+    order = mixed(len(z))
+    z, factors = standard(z[order]), {name: v[order] for name, v in factors.items()}
     importance, fit = [], []
     tested = slice(len(z) * 3 // 4, None)
     for v in factors.values():
@@ -178,9 +179,7 @@ def beta_vae_score(codes: Tensor, factors: Factors, points: int = 1000, pairs: i
         other = order[low + (torch.rand(points, pairs, generator=g) * (high - low)).long()]
         features.append((z[one] - z[other]).abs().mean(1))
         labels.append(torch.full((points,), k))
-    x, y = torch.cat(features), torch.cat(labels)
-    mixed = torch.randperm(len(x), generator=g)
-    return linear_accuracy(x[mixed], y[mixed])
+    return linear_accuracy(torch.cat(features), torch.cat(labels))
 
 
 def quantile_bins(v: Tensor, bins: int = 10) -> Tensor:

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Encoder, Latent, Metric, Quantity, Value
-from triptych.errors import UserError
+from triptych.errors import TooFew
 from triptych.metrics.arrays import rows
 from triptych.metrics.comparison import counted
 from triptych.metrics.disentanglement import discrete, entropy
-from triptych.metrics.linear_models import linear_accuracy, logistic
+from triptych.metrics.linear_models import linear_accuracy, logistic, mixed
 
 
 def separability(codes: Tensor, labels: Tensor) -> dict[str, float]:
@@ -27,7 +27,8 @@ def separability(codes: Tensor, labels: Tensor) -> dict[str, float]:
     binary attributes).
     """
     z = rows(codes, "codes", least=8)
-    y = discrete(labels, len(labels))
+    y, order = discrete(labels, len(labels)), mixed(len(z))
+    z, y = z[order], y[order]
     half, entropies = len(z) // 2, []
     for k in range(int(y.max()) + 1):
         own = (y == k).long()
@@ -37,7 +38,7 @@ def separability(codes: Tensor, labels: Tensor) -> dict[str, float]:
         table = torch.bincount(2 * side + own[half:], minlength=4).double().view(2, 2) / (len(z) - half)
         entropies.append((entropy(table.flatten()) - entropy(table.sum(1))).item())
     if not entropies:
-        raise UserError("the labels are all of one class; separability needs two")
+        raise TooFew("separability: half of the examples are of one class; it needs more of another")
     return {"separability": math.exp(sum(entropies) / len(entropies)), "linear_accuracy": linear_accuracy(z, y)}
 
 

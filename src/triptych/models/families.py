@@ -129,14 +129,18 @@ class FlowModel(Conditional, Sampler, Encoder, Density):
 
 def over_classes(model: Conditional, log_p: Callable[[], Tensor]) -> Tensor:
     """log Σ_c p(c) exp log_p (n,), where log_p is what a call gives given each class; of no classes the call's own."""
-    if not model.classes:
-        return log_p()
-    parts = []
+    return joint(model, log_p).logsumexp(1) if model.classes else log_p()
+
+
+def joint(model: Conditional, log_p: Callable[[], Tensor]) -> Tensor:
+    """log p(c) + log_p given c for each of the classes, (n, K); what is drawn on the way is the same for all of them."""
+    parts, devices = [], [model.device] if model.device.type == "cuda" else []
     for c in range(model.classes):
-        with given(torch.full((1,), c, device=model.device)):
+        again = torch.random.fork_rng(devices) if c + 1 < model.classes else nullcontext()
+        with again, given(torch.full((1,), c, device=model.device)):
             parts.append(log_p())
     found = torch.stack(parts, 1)
-    return (found + model.frequencies.log().to(found)).logsumexp(1)
+    return found + model.frequencies.log().to(found)
 
 
 class Autoencoder(Observed):
