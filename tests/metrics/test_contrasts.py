@@ -18,7 +18,7 @@ from triptych.metrics.distortions import bent, blended, blurred, coarse, noisy, 
 from triptych.metrics.features import contrasts, self_trained
 from triptych.metrics.features.kept import make_missing
 from triptych.metrics.frechet import Frechet, frechet_from_features
-from triptych.metrics.neighbours import Neighbours, prdc
+from triptych.metrics.neighbours import Neighbours, prdc, with_errors
 from triptych.system.locks import hold
 
 
@@ -276,6 +276,25 @@ def test_precision_above_the_real_floor_raises_a_warning():
     honest = Comparison(Data("real", real), Data("samples", torch.randn(400, 8, generator=g(2))))
     assert not Neighbours().evaluated(honest)["precision"].beyond
     assert not honest.warnings
+
+
+def test_honest_samples_are_seldom_denser_than_real_ones():
+    """Of many dimensions one in four were, when the chance of a mean count was taken for that of a share."""
+    flagged = 0
+    for seed in range(25):
+        real, fake, other = torch.randn(3, 300, 64, generator=g(seed)).unbind()
+        (value, error), (floor, _) = (with_errors(real, x, 5)["density"] for x in (fake, other))
+        found = Value(value, 300, floor=floor, floor_n=300, se=error, better="higher")
+        flagged += beyond(found)
+        assert beyond(dataclasses.replace(found, value=floor + 1))
+    assert flagged <= 2  # of 60 one is, so that more happen once in 150 times
+
+
+@pytest.mark.parametrize("d", [2, 16])
+def test_the_error_of_density_covers_its_spread(d):
+    found = [with_errors(*torch.randn(2, 200, d, generator=g(seed)).unbind(), 5)["density"] for seed in range(40)]
+    values, errors = (torch.tensor(column) for column in zip(*found, strict=True))
+    assert 0.6 < errors.mean() / values.std() < 2.2  # the standard deviation of 40 is off by a third once in 300 times
 
 
 def test_a_value_beyond_a_floor_of_fewer_examples_says_nothing():

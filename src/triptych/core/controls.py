@@ -29,6 +29,8 @@ class Beside(Protocol):
     @property
     def floor_n(self) -> int | None: ...
     @property
+    def se(self) -> float | None: ...
+    @property
     def better(self) -> str: ...
 
 
@@ -59,12 +61,13 @@ def told(value: float | None, floor: float | None, cause: str) -> str:
 
 
 def beyond(found: Beside) -> bool:
-    """Whether a share or mean count is better than its floor by more than chance, for higher is better.
+    """Whether a share, or a number with a standard error, is better than its floor by more than chance.
 
-    Not where the floor is of fewer examples than the value.
+    For higher is better, and not where the floor is of fewer examples than the value.
     """
     value, floor = found.value, found.floor
     if value is None or floor is None or found.better != "higher" or (found.floor_n or 0) < found.n:
         return False
-    chance = 3 * math.sqrt(2 * max(floor * (1 - floor), 0.01) / found.n)
+    error = math.sqrt(max(floor * (1 - floor), 0.01) / found.n) if found.se is None else found.se
+    chance = 3 * math.sqrt(2) * error
     return value - floor > BEYOND * abs(floor) + chance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from triptych.core import Comparison, Metric, Quantity, Value
+from triptych.core.metric import Number, first
 from triptych.metrics.arrays import at_least, pair
 
 BLOCK = 2048
@@ -31,13 +33,23 @@ def prdc(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, k: int = 5) -> dict
     One far real example can lift precision to 1 by itself: read the four together. Memory is O(n + m) beside a
     few blocks of distances. Sources: Kynkäänniemi et al. 2019, section 2; Naeem et al. 2020, section 3.
     """
+    return {name: first(number) for name, number in with_errors(real, fake, k).items()}
+
+
+def with_errors(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, k: int) -> dict[str, Number]:
+    """`prdc`, and density with its standard error.
+
+    It is a mean over fake and over real examples, whose balls all fake share: the error of a statistic of two samples,
+    Hoeffding 1948, by its first projections.
+    """
     at_least(1, k=k)
     real, fake = pair(real, fake, least=k + 1, keep_floats=True)
     centre = real.mean(0, dtype=torch.float64)  # smaller norms, smaller rounding errors
     real_radius, fake_radius = radii(real, k, centre), radii(fake, k, centre)
+    n, m = len(real), len(fake)
     inside_real = torch.zeros(len(fake), dtype=torch.int64)
     inside_fake = torch.zeros(len(real), dtype=torch.bool)
-    covered = torch.zeros(len(real), dtype=torch.bool)
+    held = torch.zeros(len(real), dtype=torch.int64)
     for i in range(0, len(real), BLOCK):
         for j in range(0, len(fake), BLOCK):
             a, b = slice(i, i + BLOCK), slice(j, j + BLOCK)
@@ -45,13 +57,13 @@ def prdc(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, k: int = 5) -> dict
             distance -= slack
             in_real = distance <= real_radius[a, None]
             inside_real[b] += in_real.sum(0)
-            covered[a] |= in_real.any(1)
+            held[a] += in_real.sum(1)
             inside_fake[a] |= (distance <= fake_radius[None, b]).any(1)
     return {
         "precision": share(inside_real > 0),
         "recall": share(inside_fake),
-        "density": inside_real.double().mean().item() / k,
-        "coverage": share(covered),
+        "density": (inside_real.double().mean().item() / k, math.hypot(error(inside_real), error(held) * n / m) / k),
+        "coverage": share(held > 0),
     }
 
 
@@ -93,6 +105,11 @@ def squared_distances(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def share(hits: Tensor) -> float:
     return hits.double().mean().item()
+
+
+def error(counts: Tensor) -> float:
+    """Standard error of the mean of counts (n,)."""
+    return counts.double().std().item() / len(counts) ** 0.5
 
 
 CAUSE = (
@@ -159,8 +176,8 @@ class Neighbours(Metric):
             found |= comparison.measure(self.four, space, note=f"k = {self.k}", controlled=True)
         return found
 
-    def four(self, x: Tensor, y: Tensor) -> dict[str, float]:
-        return prdc(x, y, self.k)
+    def four(self, x: Tensor, y: Tensor) -> dict[str, Number]:
+        return with_errors(x, y, self.k)
 
     def along(self, comparison: Comparison) -> dict[str, float]:
         found: dict[str, float] = {}
