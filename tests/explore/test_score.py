@@ -1,6 +1,7 @@
 """Scores of examples and their p values, from the command line and of made-up models."""
 
 import csv
+import dataclasses
 import json
 
 import pytest
@@ -9,8 +10,11 @@ from fake_runs import make_run, toy_recipe
 
 from triptych.cli import main
 from triptych.core import Data, DataSpec, Density, Recipe, Train
+from triptych.data import load
 from triptych.explore import score
+from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import RealNVP
+from triptych.objectives.autoencoder import VAE
 from triptych.objectives.flow import NLL
 
 FLOW = Recipe(DataSpec("8gaussians"), RealNVP(layers=2, width=8), NLL(), Train(images=1000), name="flow")
@@ -40,6 +44,16 @@ def test_a_constant_picture_that_is_likelier_than_examples_is_warned_of(tmp_path
     assert "by nll a constant picture" in found.warnings[0]
     assert found.p["nll"].min() >= 1 / 61
     assert set(found.scores) == {"nll", "atypicality"}
+
+
+def test_a_vae_of_classes_scores_more_examples_than_a_batch(tmp_path):
+    """The labels of all of them were given to every batch."""
+    recipe = Recipe(DataSpec("8gaussians"), MLPAutoencoder(latent=2, width=8, classes=8), VAE(), Train(images=1000))
+    run = make_run(tmp_path / "r", recipe, pictures=False, classes=tuple("abcdefgh"))
+    data = load("8gaussians")
+    some = dataclasses.replace(data, x=data.x[:1_500], labels=data.labels[:1_500])
+    found = score.strangeness(run, run.load(device="cpu"), some, None, 0)
+    assert len(found["reconstruction"]) == 1_500
 
 
 def test_half_of_the_held_out_examples_calibrates_the_other(tmp_path, capsys):

@@ -9,7 +9,7 @@ import torch
 from triptych.core import Data, Metric, discover
 from triptych.core.features import Extractors
 from triptych.errors import UserError
-from triptych.metrics.classes import InceptionScore, inception_score, stacked_modes
+from triptych.metrics.classes import Classes, InceptionScore, inception_score, stacked_modes
 from triptych.metrics.comparison import Comparison, subset
 from triptych.metrics.features import extractor, self_trained
 from triptych.metrics.features.extractor import Inception, read_statistics, write_statistics
@@ -273,3 +273,16 @@ def test_codes_are_made_once_and_fewer_are_the_first_of_more(monkeypatch):
     for examples, codes in ((few, comparison.codes(30, 0)[1]), (whole, all_of_them)):
         torch.testing.assert_close(codes, plain(model, examples.x))
     assert not torch.equal(comparison.codes(30, 1)[1], first)
+
+
+def test_an_even_share_is_asked_of_samples_where_the_data_are_even():
+    """A model that has the shares of uneven data is no worse for it."""
+
+    def told(*shares):
+        return torch.eye(3)[torch.arange(3).repeat_interleave(torch.tensor(shares))] * 9
+
+    even, uneven = told(33, 33, 34), told(80, 15, 5)
+    found = Classes().compare(even, uneven)
+    assert found["class_deviation"] == pytest.approx(1.4)
+    assert found["class_histogram"] == pytest.approx(0.47, abs=0.01)
+    assert "class_deviation" not in Classes().compare(uneven, uneven)

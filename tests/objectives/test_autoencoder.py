@@ -10,7 +10,7 @@ from triptych.errors import UserError
 from triptych.models import VAEModel
 from triptych.models.autoencoders import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
 from triptych.objectives.autoencoder import AE, VAE
-from triptych.objectives.collapse import collapse_panel
+from triptych.objectives.collapse import collapse_panel, decompose
 from triptych.objectives.likelihoods import discretised_logistic
 from triptych.objectives.posterior import kl_to_prior
 from triptych.recipes.autoencoders import STUDY
@@ -256,3 +256,12 @@ def test_collapse_panel_of_a_known_posterior() -> None:
     assert found["total_correlation"] == pytest.approx(correlation, abs=0.1)
     assert found["marginal_kl"] == pytest.approx(correlation, abs=0.15)
     assert found["mutual_info"] == pytest.approx(2 * kl - correlation, abs=0.15)
+
+
+def test_dimensions_of_another_width_than_the_priors_are_no_total_correlation():
+    """They carry nothing of x, and were taken to follow the prior."""
+    g = torch.Generator().manual_seed(0)
+    mu = torch.cat([torch.randn(4_000, 2, generator=g), torch.zeros(4_000, 4)], 1)
+    log_sigma = torch.tensor([0.5] * 2 + [0.2] * 4).log().expand_as(mu)
+    torch.manual_seed(0)
+    assert abs(decompose(mu, log_sigma)["total_correlation"]) < 0.2

@@ -13,6 +13,7 @@ from torch import Tensor
 from triptych.core import Clock, Data, DataSpec, Recipe, Train
 from triptych.core.labels import given
 from triptych.data import load
+from triptych.data.batches import Batches
 from triptych.errors import UserError
 from triptych.metrics.bayes import OwnClassifier
 from triptych.metrics.comparison import Comparison
@@ -120,6 +121,21 @@ def test_which_labels_are_kept_depends_on_the_seed_alone() -> None:
 
 
 SHORT = Train(images=1_280, batch=64, checkpoint=640, evaluate=1_280, sample=1_280, ema=0.9)
+
+
+def test_the_classifiers_loss_is_a_mean_over_the_labels_that_there_are() -> None:
+    """Of small classes one label is more than the share, and counted three times too much."""
+    model, objective = made(), Semi(labelled=0.02)
+    y = torch.arange(K).repeat_interleave(15)
+    data = Data("small", torch.randn(len(y), 3, dtype=torch.float64), labels=y)
+    model.know_classes(data)
+    seen = objective.visible(data, 0)
+    batches = Batches(seen, len(y), 0, torch.device("cpu"))
+    move = next(objective.step(model, batches, Clock(0, 0, 0.0)))
+    known = seen.labels >= 0
+    log_q = model.told(seen.x)[known].gather(1, seen.labels[known][:, None])
+    assert int(known.sum()) == K
+    torch.testing.assert_close(move.logs["classifier_loss"], -log_q.mean())
 
 
 def test_a_resumed_run_is_the_same_to_the_last_bit(tmp_path: Path) -> None:

@@ -78,8 +78,8 @@ def strangeness(run: Run, model: Model, data: Data, typical: float | None, seed:
     if isinstance(model, Encoder) and not isinstance(model, Density):
         parts = []
         for i in range(0, len(data), 1024):
-            x = latent_space.public(data, range(i, min(i + 1024, len(data))))
-            own = latent_space.labels_for(model, data, range(len(data)))
+            some = range(i, min(i + 1024, len(data)))
+            x, own = latent_space.public(data, some), latent_space.labels_for(model, data, some)
             y = latent_space.decode(model, latent_space.encode(model, x, y=own), y=own)
             parts.append((x.cpu() - y.cpu()).double().square().flatten(1).mean(1))
         found["reconstruction"] = torch.cat(parts)

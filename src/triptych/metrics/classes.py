@@ -18,6 +18,8 @@ from triptych.metrics.features.extractor import Inception
 
 TRUSTED = 0.9
 """A classifier of less accuracy says little about samples."""
+EVEN = 0.5
+"""Largest relative deviation of a class's share, of data whose classes count as even."""
 
 
 def class_shares(logits: Tensor) -> Tensor:
@@ -32,7 +34,8 @@ class Classes(Metric):
     - `confident`: share of samples whose most probable class has more than `confidence`. Its floor is the real
       reference's share;
     - `class_histogram`: total variation distance between the histograms of most probable classes, in [0, 1];
-    - `class_deviation`: largest relative deviation of a class's share from uniform (0.4: some class 40 % off).
+    - `class_deviation`: largest relative deviation of a class's share from uniform (0.4: some class 40 % off), where
+      the data's own classes are even.
     """
 
     quantities: ClassVar[Mapping[str, Quantity]] = {
@@ -55,7 +58,7 @@ class Classes(Metric):
             "lower",
             axis="coverage",
             rank=37,
-            about="The largest relative difference of a class's share from the data's.",
+            about="The largest relative difference of a class's share from an even one.",
         ),
     }
     confidence: float = 0.9
@@ -83,11 +86,16 @@ class Classes(Metric):
 
     def compare(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         p, q = class_shares(real), class_shares(fake)
-        return {
+        found = {
             "confident": (fake.softmax(1).amax(1) > self.confidence).double().mean().item(),
             "class_histogram": (p - q).abs().sum().item() / 2,
-            "class_deviation": (q * len(q) - 1).abs().max().item(),
         }
+        return found | ({"class_deviation": deviation(q)} if deviation(p) <= EVEN else {})
+
+
+def deviation(shares: Tensor) -> float:
+    """The largest relative difference of a class's share from an even one."""
+    return (shares * len(shares) - 1).abs().max().item()
 
 
 @dataclass(frozen=True)

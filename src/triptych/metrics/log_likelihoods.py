@@ -205,18 +205,19 @@ def gaussian_bits(train: Data, test: Data, seed: int = 0, most: int = 20_000) ->
     """Bits per dimension of held-out images under one full-covariance Gaussian: what a model must beat."""
     g = torch.Generator().manual_seed(seed)
 
-    def dequantised(data: Data) -> Tensor:  # (n, d); in place, as these are the largest arrays of an evaluation
-        grey = subset(data, most, seed).x.flatten(1)
-        return torch.rand(grey.shape, generator=g).add_(grey).div_(256)
+    def grey(data: Data) -> Tensor:
+        return subset(data, most, seed).x.flatten(1)
 
-    x = dequantised(train)
+    # (n, d); in place, as these are the largest arrays of an evaluation
+    x = grey(train).float().add_(0.5).div_(256)
     mean = x.mean(0)
     x -= mean
     cov = rows(x.T @ x / len(x), "rows of the covariance")
     del x
-    cov.diagonal().add_(1 / 12 / 256**2)
+    cov.diagonal().add_(1 / 12 / 256**2)  # of the dequantisation's noise
     factor = torch.linalg.cholesky(cov)
-    y = dequantised(test).sub_(mean)
+    levels = grey(test)
+    y = torch.rand(levels.shape, generator=g).add_(levels).div_(256).sub_(mean)
     d = y.shape[1]
     z = torch.linalg.solve_triangular(factor, y.double().T, upper=False)
     log_p = -0.5 * (z.square().sum(0).mean() + d * math.log(2 * math.pi)) - factor.diagonal().log().sum()

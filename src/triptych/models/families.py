@@ -133,7 +133,7 @@ def over_classes(model: Conditional, log_p: Callable[[], Tensor]) -> Tensor:
 
 
 def joint(model: Conditional, log_p: Callable[[], Tensor]) -> Tensor:
-    """log p(c) + log_p given c for each of the classes, (n, K); what is drawn on the way is the same for all of them."""
+    """log p(c) + log_p given c for each of the classes, (n, K); what is drawn on the way is the same for all."""
     parts, devices = [], [model.device] if model.device.type == "cuda" else []
     for c in range(model.classes):
         again = torch.random.fork_rng(devices) if c + 1 < model.classes else nullcontext()

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from triptych.core import Shape, to_inner
+from triptych.core import Data, Shape, to_inner
 from triptych.core.checks import check_examples
 from triptych.core.labels import Asked
 from triptych.core.model import Classifier
@@ -28,6 +28,13 @@ class SemiVAEModel(VAEModel, Classifier):
         """`classifier`: inner examples (n, *shape) to logits (n, K); the others, and `more`, as of a `VAEModel`."""
         super().__init__(shape, latent, encoder, decoder, **more)
         self.classifier = classifier
+        self.class_sizes: list[int] = []
+        """training examples of each class; empty until `know_classes`"""
+
+    def know_classes(self, data: Data) -> None:
+        super().know_classes(data)
+        if data.labels is not None:
+            self.class_sizes = data.labels.bincount(minlength=self.classes).tolist()
 
     @property
     def players(self) -> dict[str, nn.Module]:

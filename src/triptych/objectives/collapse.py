@@ -83,7 +83,7 @@ def decompose(mu: Tensor, log_sigma: Tensor, points: int = POINTS) -> dict[str, 
     log_pair = -0.5 * quadratic - log_sigma.double().sum(1) - 0.5 * z.shape[1] * math.log(2 * math.pi)
     log_q = torch.logsumexp(log_pair, 1).float() - math.log(m)
     # Dimensions that follow the prior factorise in q(z): leaving them out of the product changes nothing.
-    used = active(mu, above=ACTIVE / 4)
+    used = active(mu, above=ACTIVE / 4) | (kl_to_prior(mu, log_sigma).mean(0) > USED)
     log_product = torch.zeros(m, device=mu.device)
     inverse = (-log_sigma).exp()
     # a row a dimension: each pass over the pairs then reads one stretch of memory, and writes where the last one wrote

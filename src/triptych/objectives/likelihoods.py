@@ -110,7 +110,10 @@ class Bounded(Objective):
         return self.log_likelihood(x.expand(k, *x.shape).flatten(0, 1), y, model).view(k, -1)
 
     def bits_per_dim(self, elbo: float, x: Tensor) -> float:
-        """An upper bound on bits per dimension; a density on [-1, 1] counts bins of width 2/256."""
+        """−ELBO in bits per dimension; a density on [-1, 1] counts bins of width 2/256.
+
+        An upper bound where `observed` adds noise to grey levels, and otherwise while σ is wider than half of one.
+        """
         bits = -elbo / (x[0].numel() * math.log(2))
         return bits + 7 if x.dim() == 4 and self.likelihood.startswith("gaussian") else bits
 

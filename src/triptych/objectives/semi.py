@@ -36,9 +36,13 @@ def with_labels_of(data: Data, share: float, seed: int) -> Data:
     labels = torch.full_like(data.labels, UNKNOWN)
     for c in data.labels.unique():
         own = order[data.labels[order] == c]
-        kept = own[: max(1, round(share * len(own)))]
-        labels[kept] = c
+        labels[own[: kept(len(own), share)]] = c
     return dataclasses.replace(data, labels=labels, distribution=None)
+
+
+def kept(n: int, share: float) -> int:
+    """How many of n examples of a class keep their label."""
+    return max(1, round(share * n))
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,11 @@ class Semi(Variational):
         super().prepare(model, data)
         centre(model.classifier, data)
 
+    def share(self, model: SemiVAEModel) -> float:
+        """Share of the training examples that have a label: more than `labelled` where classes are small."""
+        sizes = [n for n in model.class_sizes if n]
+        return sum(kept(n, self.labelled) for n in sizes) / sum(sizes) if sizes else self.labelled
+
     def weights(self, log_q: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Weight of each class in the bound of each example, and which of them are computed, (n, K) both.
 
@@ -150,7 +159,7 @@ class Semi(Variational):
         mu, log_sigma = coded.mu[first].detach(), coded.log_sigma[first].detach()
         model.observe(mu, log_sigma.exp().square().mean(0), self.error(recon) / x[0].numel())
         log_q = coded.log_q.gather(1, y.clamp_min(0)[:, None])[:, 0]
-        cross = -(log_q * (y >= 0)).mean() / self.labelled  # in expectation the mean over those with a label
+        cross = -(log_q * (y >= 0)).mean() / self.share(model)  # in expectation the mean over those with a label
         loss = -self.bound(x, coded, model).mean() + self.alpha * cross
         logs = {"loss": loss, "recon": recon, "kl": coded.total(coded.kl).mean(), "beta_eff": 1.0}
         yield Move(PLAYERS, loss, logs | {"classifier_loss": cross, "entropy": coded.entropy.mean()})
