@@ -1,5 +1,6 @@
 """One comparison: features made once, floors from disjoint real sets, caches, offline extractors, statistics files."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,7 +11,7 @@ from triptych.core import Data, Metric, discover
 from triptych.core.features import Extractors
 from triptych.errors import UserError
 from triptych.metrics.classes import Classes, InceptionScore, inception_score, stacked_modes
-from triptych.metrics.comparison import Comparison, subset
+from triptych.metrics.comparison import Comparison, mixed, subset
 from triptych.metrics.features import extractor, self_trained
 from triptych.metrics.features.extractor import Inception, read_statistics, write_statistics
 from triptych.metrics.frechet import Frechet, FrechetInfinity, frechet_infinity, moments
@@ -275,14 +276,28 @@ def test_codes_are_made_once_and_fewer_are_the_first_of_more(monkeypatch):
     assert not torch.equal(comparison.codes(30, 1)[1], first)
 
 
-def test_an_even_share_is_asked_of_samples_where_the_data_are_even():
+def test_an_even_share_is_asked_of_samples_where_the_data_are_even(monkeypatch):
     """A model that has the shares of uneven data is no worse for it."""
+    monkeypatch.setattr("triptych.metrics.classes.TRUSTED", 0.0)
+    examples = striped(300)
+    even = torch.arange(300) % 2
+    for labels, there in ((even, True), ((torch.arange(300) % 10 > 0).long(), False)):
+        real = dataclasses.replace(examples, labels=labels, fingerprint="")
+        extractors = Extractors(own=self_trained.finish(self_trained.Classifier(1, 2), "classifier", {"accuracy": "1"}))
+        found = Classes()(Comparison(real, striped(300, seed=1), extractors=extractors))
+        assert ("class_deviation" in found) == there
+        assert "class_histogram" in found
 
-    def told(*shares):
-        return torch.eye(3)[torch.arange(3).repeat_interleave(torch.tensor(shares))] * 9
 
-    even, uneven = told(33, 33, 34), told(80, 15, 5)
-    found = Classes().compare(even, uneven)
-    assert found["class_deviation"] == pytest.approx(1.4)
-    assert found["class_histogram"] == pytest.approx(0.47, abs=0.01)
-    assert "class_deviation" not in Classes().compare(uneven, uneven)
+def test_numbers_of_the_log_are_of_all_classes_where_these_lie_one_after_the_other():
+    """A folder's first class alone was looked at, and honest samples were ten times as diverse, or collapsed."""
+    y = torch.arange(4).repeat_interleave(100)
+    x = torch.randn(400, 2) * (1 + 9 * (y[:, None] > 1))
+    by_class = Data("folder", x, labels=y)
+    some = mixed(by_class, 40)
+    assert len(some) == 40
+    assert len(some.labels.unique()) == 4
+    order = torch.randperm(400, generator=torch.Generator().manual_seed(1))
+    shuffled = Data("set", x[order], labels=y[order])
+    assert mixed(shuffled, 40) is shuffled
+    assert mixed(Data("table", x), 40).x.std() > 2 * x[:40].std()

@@ -36,7 +36,7 @@ def list_sets() -> None:
     out = console()
     out.print(table)
     out.print(
-        "\nBeside these: folders, zip and tar files of pictures, .npy .npz .parquet .csv .tsv .txt files, and hf:OWNER/NAME."
+        "\nBeside these: any folder, zip or tar of pictures; .npy .npz .parquet .csv .tsv .txt files; hf:OWNER/NAME."
     )
 
 

@@ -16,7 +16,7 @@ from triptych.core.model import affordable, class_count
 from triptych.errors import NotFinite
 from triptych.evaluate.options import Features
 from triptych.evaluate.protocol import draw, halves, load_inception, own_extractors
-from triptych.metrics.comparison import Comparison, fresh
+from triptych.metrics.comparison import Comparison, fresh, mixed
 from triptych.metrics.features import contrasts, self_trained
 from triptych.system.progress import bars
 
@@ -155,7 +155,7 @@ def during_training(
     real = test if test is not None else data
     try:
         if not extractors.of_features and data.distribution is None and data.typed is None:
-            return {"diversity": diversity(real.x, draw(model, min(n, FEW), seed, real).x)}
+            return {"diversity": diversity(mixed(real, FEW).x, draw(model, min(n, FEW), seed, real).x)}
         if data.is_images:
             real = halves(real)[0]
         elif data.distribution is not None:
@@ -166,7 +166,7 @@ def during_training(
     if comparison.non_finite_samples:
         return {"nonfinite_samples": float(comparison.non_finite_samples)}
     comparison.warnings.clear()  # a generator begins with one sample for all codes: its alarms are the trainer's
-    found = {"diversity": diversity(real.x, comparison.fake.x)}
+    found = {"diversity": diversity(mixed(real, FEW).x, comparison.fake.x)}
     for metric in discover("metrics", Metric).values():
         if isinstance(model, metric.needs):
             found |= metric().along(comparison)  # pyright: ignore[reportAbstractUsage]

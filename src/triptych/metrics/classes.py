@@ -82,15 +82,18 @@ class Classes(Metric):
                 # the floor is the reference itself: the other real set may be what the classifier was trained on
                 swapped = dataclasses.replace(space, floor_a=space.floor_b, floor_b=space.floor_a)
                 found |= comparison.measure(self.compare, swapped, of="logits", note=note)
+        y = comparison.real.labels
+        if y is not None and deviation(y.bincount() / len(y)) > EVEN:
+            found = {name: value for name, value in found.items() if value.quantity != "class_deviation"}
         return found
 
     def compare(self, real: Tensor, fake: Tensor) -> dict[str, float]:
         p, q = class_shares(real), class_shares(fake)
-        found = {
+        return {
             "confident": (fake.softmax(1).amax(1) > self.confidence).double().mean().item(),
             "class_histogram": (p - q).abs().sum().item() / 2,
+            "class_deviation": deviation(q),
         }
-        return found | ({"class_deviation": deviation(q)} if deviation(p) <= EVEN else {})
 
 
 def deviation(shares: Tensor) -> float:

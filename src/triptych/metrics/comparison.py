@@ -182,6 +182,25 @@ def subset(data: Data, n: int, seed: int) -> Data:
     return pick(data, torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:n], "subset")
 
 
+def mixed(data: Data, n: int) -> Data:
+    """The data, where their first n examples are a sample of them, else n drawn at random: for numbers of the log.
+
+    Folders are read a class after the other, and tables as they were sorted.
+    """
+    if data.distribution is not None or not in_blocks(data):
+        return data
+    return pick(data, torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:n], "mixed")
+
+
+def in_blocks(data: Data) -> bool:
+    """Whether examples of a class lie together; of a set without labels nothing is known, and that is taken for yes."""
+    if data.labels is None or len(data.labels) < 2:
+        return True
+    chance = (data.labels.bincount() / len(data.labels)).square().sum().item()
+    alike = (data.labels[1:] == data.labels[:-1]).double().mean().item()
+    return alike > (1 + chance) / 2
+
+
 def fresh(data: Data, n: int, seed: int, *, labelled: bool = False) -> Data:
     """n new draws of a toy set's distribution; `labelled`: the same points, with the part that each is of, if any."""
     labels = None

@@ -13,7 +13,7 @@ from triptych.core import Comparison, Data, Metric, Quantity, Value
 from triptych.core.columns import Columns
 from triptych.core.features import Space
 from triptych.core.marginals import PAIRED, associations, marginals, pairs
-from triptych.metrics.comparison import subset
+from triptych.metrics.comparison import mixed, subset
 from triptych.metrics.features.extractor import Identity
 
 
@@ -79,7 +79,9 @@ class TypedColumns(Metric):
         columns = typed_of(comparison)
         if columns is None:
             return {}
-        found = distances(columns, comparison.real.x[: self.logged], comparison.fake.x[: self.logged])
+        found = distances(
+            columns, mixed(comparison.real, self.logged).x[: self.logged], comparison.fake.x[: self.logged]
+        )
         return {k: v for k, v in found.items() if self.quantities[k].logged}
 
 

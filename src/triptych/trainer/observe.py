@@ -22,6 +22,7 @@ from triptych.evaluate.while_training import (
 )
 from triptych.figures import classes, columns, planes, tiles
 from triptych.figures.canvas import FILM
+from triptych.metrics.comparison import mixed
 from triptych.models import code_density, latent_space
 from triptych.run.best import better
 from triptych.run.folder import Run
@@ -144,7 +145,7 @@ class Evaluate(Observer):
     def __call__(self, state: State, line: dict[str, Any]) -> None:
         train, model = state.train, state.model
         clock = Clock(state.step, state.images, min(state.images / train.images, 1.0))
-        batches = InOrder(state.held_out, max(train.batch, 256), model.device, VALIDATED)
+        batches = InOrder(mixed(state.held_out, VALIDATED), max(train.batch, 256), model.device, VALIDATED)
         with device.evaluation_mode(model, state.seed), compilation.eager(model):
             with state.averages.applied() if state.objective.validates_averages else nullcontext():
                 found = state.objective.validate(model, batches, clock)
