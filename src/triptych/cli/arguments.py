@@ -157,8 +157,8 @@ def one_line(said: str, name: str) -> str:
     mixed = re.match(r"Error parsing (\S+): no type matching (.+?) could be instantiated from \[(.*?)\]", what)
     if mixed:
         option, kinds, given = mixed.groups()
-        known = [KINDS.get(k, k.strip("{}")) for k in kinds.split("|") if k != "{None}"]
-        return f"{option} is {listed(given)}; give {' or '.join(known)}, or None"
+        known = [KINDS.get(k, k.strip("{}")) for k in kinds.split("|")]
+        return f"{option} is {listed(given)}; give {' or '.join(known)}"
     several = re.match(r"Error parsing (\S+): Could not parse arguments \[(.*?)\] into tuple type", what)
     if several:
         option, given = several[1], listed(several[2])

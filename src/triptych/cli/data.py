@@ -62,6 +62,8 @@ def prepare(
     if shard is not None:
         if on != "local" or shards is not None:
             raise UserError("--shard prepares one part, here; leave it out where --on or --shards ask for all")
+        if export is not None:
+            raise UserError("--export writes the whole set; leave it to `triptych data merge`")
         one_shard(data, preparation, shard)
         return
     if export is not None:
@@ -151,6 +153,8 @@ def info(
 
     if sheet is not None and sheet.suffix.lower() not in SHEETS:
         raise UserError(f"{sheet} has no picture's suffix; give --sheet NAME.png")
+    if sheet is not None and Path(data).is_dir() and sheet.resolve().is_relative_to(Path(data).resolve()):
+        raise UserError(f"{sheet} lies in the collection, and would be one of its pictures; write to another place")
     parts = splits(data, preparation)
     first = next(iter(parts.values()))
     if "folder" in first.about:

@@ -66,10 +66,13 @@ def evaluate(
     from triptych.evaluate.curve import judge_checkpoints
     from triptych.evaluate.of_run import evaluate_run
     from triptych.run.folder import Run
+    from triptych.system.counts import check_count
 
     n = samples.n
     if n is not None and n < 2:
         raise UserError(f"{n} examples were asked for; every metric needs at least 2: give -n 2 or more")
+    if n is not None:
+        check_count(n, "examples")
     if bool(runs) == (fake is not None or real is not None):
         raise UserError("give either run folders, or --real A --fake B")
     if curve and not runs:
@@ -90,6 +93,9 @@ def evaluate(
             raise UserError(f"--out names one file, for {len(runs)} runs; leave it out: each gets an eval.json")
         if features.save_stats is not None and len(runs) > 1:
             raise UserError(f"--save-stats names one file, for {len(runs)} runs; give one run")
+        opened = [Run(run) for run in runs]  # one that is not there stops before the others' work
+        if curve and any(len(run.shape()) != 3 for run in opened):
+            raise UserError("--curve is of checkpoints of runs on images; leave it out")
         results = []
         for run in runs:
             results.append(evaluate_run(run, **chosen, device=device, out=out, progress=True))

@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from triptych.cli.explore import RunFolder, Which
 from triptych.system.console import say
+from triptych.system.shell import shell
 
 if TYPE_CHECKING:
     from triptych.run.folder import Run
@@ -56,4 +57,4 @@ def push(
 def without_numbers(run: Run) -> None:
     """A remark on a card that has none."""
     if not (run.path / "eval.json").exists():
-        say(f"note: the card has no numbers; `triptych evaluate {run.path}` makes them", stderr=True)
+        say(f"note: the card has no numbers; `{shell('triptych', 'evaluate', str(run.path))}` makes them", stderr=True)

@@ -24,9 +24,9 @@ def study(
     out: Annotated[Path | None, arg(help="folder of the runs and the report; default: runs/NAME-SCALE")] = None,
     seeds: Annotated[int | None, arg(help="trainings of each recipe; default: the study's own number")] = None,
     scale: Annotated[
-        Literal["quick", "plain", "full"],
-        arg(help="of a named study: minutes on two cores, the budgets of plain names, or the original ones"),
-    ] = "quick",
+        Literal["quick", "plain", "full"] | None,
+        arg(help="of a named study: minutes on two cores (default), the budgets of plain names, or the original ones"),
+    ] = None,
     jobs: Annotated[int | None, arg(help="trainings at once; default: one per core, one on a GPU")] = None,
     device: Annotated[str, arg(help="auto, cpu, cuda or mps")] = "auto",
     track: Track = (),
@@ -78,7 +78,7 @@ def named_studies() -> str:
 def contrast(
     name: str,
     out: Path | None,
-    scale: Scale,
+    asked_scale: Scale | None,
     jobs: int | None,
     device: str = "auto",
     asked: Mapping[str, Any] | None = None,
@@ -110,6 +110,10 @@ def contrast(
 
     trackers.by_name(track)  # one that is not here is said before any work
     given = {k: v for k, v in (asked or {}).items() if v is not None}
+    from_file = name.endswith((".yaml", ".yml", ".py"))
+    if from_file and asked_scale is not None:
+        raise UserError("--scale is of named studies, and a file has its own recipes; leave it out")
+    scale = asked_scale or "quick"
     if name == named.LINES:
         if given.keys() - {"seeds"} or head_start:
             raise UserError(f"{name} trains no generator; of a study's settings it takes --seeds alone")
@@ -117,7 +121,6 @@ def contrast(
         return []
     if name.endswith(".py") and not trust and Path(name).is_file():
         say(f"running {Path(name).absolute()}: a .py study is a program; --trust leaves this line out", stderr=True)
-    from_file = name.endswith((".yaml", ".yml", ".py"))
     study = read_study(name) if from_file else named.get(name, scale)
     if given.keys() & {"minutes", "contract"}:  # what the file says of budgets is replaced
         study = replace(study, minutes=None, contract=None)

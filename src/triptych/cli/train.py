@@ -72,6 +72,8 @@ def train(argv: Sequence[str]) -> None:
     if options.save_recipe is not None:
         from triptych.run import recipe_file
 
+        if options.minutes is not None:
+            raise UserError("a recipe holds no minutes; leave --minutes out, or give --train.images for its budget")
         recipe_file.write(options.save_recipe, chosen, options.seed, field_docs)
         say(f"written: {options.save_recipe}; `{shell('triptych', 'train', str(options.save_recipe))}` trains it")
         return
@@ -256,12 +258,14 @@ def finished(run: Run) -> None:
     hidden = {"images", "step", "seconds", "evaluating"}
     out.print("  " + "  ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in hidden))
     if "minutes" in run.env:
-        out.print(f"  `triptych resume {run.path} --minutes {2 * run.env['minutes']:g}` goes on from here")
+        again = shell("triptych", "resume", str(run.path), "--minutes", f"{2 * run.env['minutes']:g}")
+        out.print(f"  `{again}` goes on from here")
     for alarm in status["alarms"]:
         out.print(f"  alarm: {alarm}")
     if len(run.shape()) == 3 and not any(name in last for name in of_features()):
         why = "too few examples" if few(run.env) else "it was too short for them"
-        curve = "" if few(run.env) else f"; `triptych evaluate {run.path} --curve` makes them of the checkpoints"
+        later = shell("triptych", "evaluate", str(run.path), "--curve")
+        curve = "" if few(run.env) else f"; `{later}` makes them of the checkpoints"
         out.print(f"  {', '.join(of_features())} were left out on the way ({why}){curve}")
     if (run.path / "curve.png").is_file():
         out.print(f"  curve: {run.path / 'curve.png'}")

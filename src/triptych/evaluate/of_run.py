@@ -33,6 +33,7 @@ from triptych.metrics.comparison import Comparison, fresh, numbered_alike
 from triptych.metrics.features.extractor import Inception
 from triptych.models.latent_space import use_batch_statistics
 from triptych.run import data as run_data
+from triptych.run import schema
 from triptych.run.folder import Run
 from triptych.system.files import write_json
 from triptych.system.progress import bars
@@ -91,6 +92,7 @@ def evaluate_run(
     """
     for file in filter(None, (out, features.save_stats)):
         refuse_unwritable(file, folder=False)
+        schema.refuse_own(Path(file))
     run = Run(path)
     run.sweep_parts()
     model = run.load(samples.which, device) if model is None else model.eval()

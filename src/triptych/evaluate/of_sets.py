@@ -32,6 +32,7 @@ from triptych.evaluate.protocol import (
 )
 from triptych.metrics.comparison import Comparison, numbered_alike, subset
 from triptych.metrics.features.extractor import Inception
+from triptych.run import schema
 from triptych.system.device import pick_device
 from triptych.system.progress import bars
 from triptych.system.refusals import refuse_unwritable
@@ -61,8 +62,11 @@ def evaluate_sets(
     """
     for file in filter(None, (out, features.save_stats)):
         refuse_unwritable(file, folder=False)
+        schema.refuse_own(Path(file))
     if reference.data is not None:
         raise UserError("--data is the real side of a run; give --real FOLDER")
+    if samples.which != "last" or samples.solver is not None or samples.steps is not None:
+        raise UserError("--which, --solver and --steps are of runs; drop them")
     if real is None and features.stats is None:
         raise UserError("there is no real side; give --real FOLDER or --stats FILE.npz")
     if real is None and features.save_stats is not None:

@@ -25,6 +25,7 @@ from triptych.metrics.features import contrasts, self_trained
 from triptych.metrics.features import extractor as features
 from triptych.metrics.features.kept import make_missing
 from triptych.metrics.frechet import Frechet, frechet_distance, moments
+from triptych.system.counts import check_count
 from triptych.system.device import pick_device
 from triptych.system.progress import Count
 
@@ -52,8 +53,7 @@ def draw(model: Sampler, n: int, seed: int, real: Data) -> Data:
 
     Of a model with classes they have labels: drawn at its frequencies, and numbered as the classes of `real` are.
     """
-    if n < 1:
-        raise UserError(f"{n} samples were asked for; give at least 1")
+    check_count(n, "samples")
     labels, classes = None, real.classes
     if isinstance(model, Conditional) and model.classes:
         labels, classes = draw_labels(model.frequencies, n, seed), model.class_names or real.classes
@@ -187,7 +187,7 @@ def load_inception(chosen: Features, *, images: bool, device: str = "auto") -> f
     asked = chosen.inception
     if not images:
         if chosen.needed:
-            raise UserError("the examples are vectors and Inception takes pictures; drop --inception and --stats")
+            raise UserError("Inception takes pictures, and these are vectors; drop --inception, --stats, --save-stats")
         return None
     path = None if asked == "download" else asked
     try:

@@ -25,6 +25,7 @@ from triptych.metrics.neighbours import nearest
 from triptych.models import latent_space
 from triptych.run import data as run_data
 from triptych.run.folder import Which
+from triptych.system.counts import check_count
 from triptych.system.csv_files import csv_text
 from triptych.system.device import check_seed
 from triptych.system.files import write_json, write_text
@@ -110,6 +111,7 @@ def write_copies(
 ) -> tuple[Copies, list[Path]]:
     """Test n samples of a run; write copies.json and the worst pairs (.png, or .csv of tables) into the run folder."""
     check_seed(seed)
+    check_count(n, "samples")
     found, model = opened(run, which, device=device)
     if not isinstance(model, Sampler):
         raise UserError(f"{found.path} holds {type(model).__name__}, which cannot sample; choose another run")

@@ -14,6 +14,7 @@ from triptych.explore.output import opened, train_data
 from triptych.figures import tiles
 from triptych.models import latent_space
 from triptych.run.folder import Which
+from triptych.system.counts import check_count
 from triptych.system.device import check_seed
 
 
@@ -35,8 +36,7 @@ def write_neighbours(
     found, model = opened(run, which, device=device, model=model)
     if not isinstance(model, Sampler) or len(model.shape) != 3:
         raise UserError(f"{found.path} makes no images; nearest neighbours are drawn for runs that sample images")
-    if n < 1:
-        raise UserError(f"{n} samples were asked for; give at least 1")
+    check_count(n, "samples")
     train, x = train_data(found, data), model.sample(n, seed=seed).cpu()
     index, distance = nearest(x, train)
     both = tiles.pairs(x, latent_space.public(train, index.tolist()))

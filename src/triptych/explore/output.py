@@ -22,6 +22,7 @@ from triptych.figures import columns, planes, tiles
 from triptych.models import latent_space
 from triptych.run import data as run_data
 from triptych.run.folder import Run, Which
+from triptych.system.counts import check_count
 from triptych.system.files import making_folder, write_text, writing
 
 BatchNorm = Literal["eval", "train"]
@@ -124,8 +125,8 @@ def examples(found: Run, where: str | None, n: int | None, announce: Callable[[s
     Without `where` the run's held-out ones. At `where` there may be the same examples, moved, or another set, prepared
     as the run's own were: then the first n of all it has, and `announce` is told.
     """
-    if n is not None and n < 1:
-        raise UserError(f"{n} examples were asked for; give at least 1")
+    if n is not None:
+        check_count(n, "examples")
     there = run_data.own_or_other(found, where)
     source = there.held_out() if there.own else there.whole()
     if not source.is_images and not there.own and (found.typed() is not None or source.shape == found.shape()):

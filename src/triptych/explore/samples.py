@@ -18,6 +18,7 @@ from triptych.models.families import Autoencoder, codes_of_data
 from triptych.models.flows.continuous import choose_guidance
 from triptych.models.second_stage import FlowOfCodes
 from triptych.run.folder import Which
+from triptych.system.counts import check_count
 from triptych.system.device import check_seed
 
 
@@ -58,8 +59,8 @@ def write_samples(
     the numbers that a model is conditioned on; none: rows of the training data. `data` says where the run's own
     examples are, if they have moved: for those codes, for the names of columns and for what points are drawn over.
     """
-    if n < 1 or batch < 1:
-        raise UserError(f"{n} samples in batches of {batch} were asked for; both must be at least 1")
+    check_count(n, "samples")
+    check_count(batch, "samples at once")
     check_seed(seed)
     if not 0 < temperature < math.inf:
         raise UserError(f"the temperature is {temperature}; it must be above 0")

@@ -30,6 +30,7 @@ from triptych.models.observed import Observed
 from triptych.objectives.likelihoods import Bounded
 from triptych.run import data as run_data
 from triptych.run.folder import Run, Which
+from triptych.system.counts import check_count
 from triptych.system.csv_files import csv_text
 from triptych.system.device import check_seed
 from triptych.system.files import write_text
@@ -149,6 +150,7 @@ def write_scores(
     target = Path(out) if out is not None else Path(run) / "score.csv"
     if target.suffix != ".csv":
         raise UserError(f"--out {target.name} is no table; give a name that ends in .csv")
+    check_count(n, "examples")
     found, model = opened(run, which, device=device)
     own = run_data.own(found)
     held_out = own.test()

@@ -19,10 +19,14 @@ from triptych.figures import planes, tiles
 from triptych.models import latent_space
 from triptych.run import data as run_data
 from triptych.run.folder import Which
+from triptych.system.counts import MOST, check_count
 from triptych.system.device import check_seed
 
 FINE = 8
 """Points of a curve in the plane from one of its codes to the next."""
+
+SHEET = 100_000
+"""Most pictures of a sheet of interpolations or a traversal."""
 
 
 def write_interpolation(
@@ -56,8 +60,9 @@ def write_interpolation(
     check_seed(seed)
     if rows < 1 or steps < 2:
         raise UserError(f"{rows} interpolations of {steps} steps show nothing; use at least 1 and 2")
-    if any(i < 0 for i in through):
-        raise UserError(f"there is no sample {min(through)}; samples are counted from 0")
+    check_count(rows * steps, "pictures of a sheet", SHEET)
+    if any(not 0 <= i < MOST for i in through):
+        raise UserError(f"there is no sample {max(through, key=abs)}; samples are counted from 0 to {MOST - 1:,}")
     found, model = opened(run, which, bn=bn, device=device, model=model)
     space = latent_space.latent_of(model)
     folder = Path(out) if out is not None else found.path / "interpolation"
@@ -139,6 +144,7 @@ def write_sweep(
     space = latent_space.latent_of(model)
     if columns < 2 or rows < 1:
         raise UserError(f"a latent traversal of {rows} rows and {columns} columns shows nothing; use at least 1 and 2")
+    check_count(columns * rows, "pictures of a sheet", SHEET)
     there = run_data.own(found, data) if real is not None or model.shape == (2,) else None
     codes = latent_space.codes_of(space)
     numbers = numbers_asked(model, classes)

@@ -21,6 +21,7 @@ from triptych.run import best, checkpoint, given_away, json_types, plugins, sche
 from triptych.run.addresses import local
 from triptych.run.given_away import PUBLISHED
 from triptych.system import files
+from triptych.system.shell import shell
 
 Which = Literal["last", "best"]
 
@@ -69,7 +70,9 @@ class Run:
         """A new run folder, which appears whole or not at all. UserError when the place is taken."""
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            hint = f"`triptych resume {path}` continues it, " if (path / "recipe.json").exists() else ""
+            hint = (
+                f"`{shell('triptych', 'resume', str(path))}` continues it, " if (path / "recipe.json").exists() else ""
+            )
             raise UserError(f"{path} exists already; {hint}--out NAME starts elsewhere")
         asked: dict[str, Any] = {"format": schema.FORMAT, "recipe": encode(recipe), "seed": seed}
         if needs := plugins.needed(recipe):
@@ -222,7 +225,7 @@ class Run:
             reason = e.__cause__ if isinstance(e.__cause__, OSError) else e
             raise UserError(
                 f"the checkpoint at {images} images could not be written ({reason}); free some disk, then "
-                f"`triptych resume {self.path}` continues from the one before"
+                f"`{shell('triptych', 'resume', str(self.path))}` continues from the one before"
             ) from e
         self.prune(images, note.get("best"), later=False)
         (self.folder / "best.json").unlink(missing_ok=True)  # of version 0.1; the note has it now
@@ -245,7 +248,8 @@ class Run:
         """Images, tensors and note of the last sound checkpoint; damaged ones after it are named on standard error."""
         saved = self.checkpoints()
         if not saved:
-            raise UserError(f"{self.path} has no checkpoint yet; `triptych resume {self.path}` goes on with it")
+            again = shell("triptych", "resume", str(self.path))
+            raise UserError(f"{self.path} has no checkpoint yet; `{again}` goes on with it")
         return checkpoint.newest(self.folder, self.path, saved)
 
     @property

@@ -23,6 +23,7 @@ from triptych.run.folder import Run, Which
 from triptych.run.given_away import LEFT_OUT, PUBLISHED
 from triptych.run.plugins import needed
 from triptych.system import files
+from triptych.system.shell import shell
 
 KEPT = (
     *("triptych", "python", "torch", "numpy", "device", "processor", "precision", "threads", "seed"),
@@ -47,7 +48,9 @@ def write(run: Run, folder: Path, name: str, which: Which = "last", licence: str
 def check_done(run: Run) -> None:
     """UserError for a run that is not at its end."""
     if run.status["state"] != "done":
-        raise UserError(f"{run.path} is {run.status['state']}; `triptych resume {run.path}` finishes it")
+        raise UserError(
+            f"{run.path} is {run.status['state']}; `{shell('triptych', 'resume', str(run.path))}` finishes it"
+        )
 
 
 def stored(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -86,6 +86,13 @@ def check_places(folder: Path) -> None:
                     _refuse(Path(entry.path), "is no ordinary file")
 
 
+def refuse_own(file: Path) -> None:
+    """UserError for a place to write to that is a file which a run is made of: the run could not be read any more."""
+    parts = ("recipe.json", "env.json", "status.json", "metrics.jsonl")
+    if file.name in parts and (file.parent / "recipe.json").exists():
+        raise UserError(f"{file} is a part of the run in {file.parent}; write to another place")
+
+
 def _refuse(path: Path, what: str) -> None:
     raise UserError(f"{path} {what}, which a run folder does not have in this place; remove it, or put a copy there")
 

@@ -19,6 +19,9 @@ from triptych.study.jobs import Job, Outcome, Show
 from triptych.system import progress
 from triptych.system.console import console, in_notebook, printable, say
 
+TAIL = 1 << 18
+"""Bytes at a log's end in which its newest whole line lies: that of an evaluation may hold thousands of numbers."""
+
 
 @contextmanager
 def display(jobs: list[Job], done: int, workers: int, *, shown: bool) -> Iterator[Show[Job]]:
@@ -122,7 +125,7 @@ def images_so_far(path: Path) -> int:
     """Images of the newest whole log line of a run at work."""
     try:
         with (path / "metrics.jsonl").open("rb") as f:
-            f.seek(max(0, f.seek(0, os.SEEK_END) - 4096))
+            f.seek(max(0, f.seek(0, os.SEEK_END) - TAIL))
             lines = f.read().split(b"\n")
         return int(json.loads(lines[-2])["images"])
     except (OSError, ValueError, IndexError, KeyError, TypeError, RecursionError):

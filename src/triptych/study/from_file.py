@@ -55,7 +55,7 @@ def from_python(path: Path) -> Study:
         raise UserError(f"{path.name}: {e}") from e
     except SyntaxError as e:
         raise UserError(f"{path.name} line {e.lineno}: {e.msg}; correct it") from e
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         lines = [f.lineno for f in traceback.extract_tb(e.__traceback__) if f.filename == str(path)]
         where = f" line {lines[-1]}" if lines else ""
         raise UserError(f"{path.name}{where}: {type(e).__name__}: {e}; correct it") from e

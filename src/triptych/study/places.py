@@ -12,11 +12,15 @@ from triptych.study.local import Local
 from triptych.study.on_ray import OnRay
 from triptych.study.on_slurm import OnSlurm
 from triptych.study.slurm import Slurm
+from triptych.study.study import MOST
+from triptych.system.counts import counted
 
 
 @contextmanager
 def executor(on: str, slurm: Slurm, jobs: int | None, device: str, folder: Path) -> Iterator[Executor]:
     """`local`, `ray`, `ray://HOST:PORT` or `slurm`; closed afterwards."""
+    if jobs is not None and not 1 <= jobs <= MOST:
+        raise UserError(f"--jobs is {counted(jobs)}; give at least 1, and at most {MOST:,}")
     kind, _, address = on.partition("://")
     if kind == "ray":
         found: Executor = OnRay(address, jobs, device)

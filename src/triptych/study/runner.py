@@ -20,9 +20,10 @@ from triptych.study.display import display
 from triptych.study.executor import Executor
 from triptych.study.jobs import Job, Outcome
 from triptych.study.local import Local
-from triptych.study.study import MOST, Study, counted
+from triptych.study.study import MOST, Study
 from triptych.system import files, names
 from triptych.system.console import say
+from triptych.system.counts import counted
 from triptych.system.refusals import system_errors
 
 ELSEWHERE = "give --out another place"
@@ -51,7 +52,7 @@ def run_study(
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is not a folder; give --out another name")
     names.encodable(out)
-    earlier = recorded(out)
+    earlier = recorded(out, study.name)
     with system_errors(out, ELSEWHERE):
         out.mkdir(parents=True, exist_ok=True)
     executor, told = executor or Local(jobs, device), dict[str, Any]()
@@ -111,14 +112,19 @@ def fitted(
     return budgets.with_budgets(study, found), found.told()
 
 
-def recorded(out: Path) -> dict[str, object]:
-    """study.json of an earlier call, empty where there is none; UserError for a file of that name that is not ours."""
+def recorded(out: Path, name: str) -> dict[str, object]:
+    """study.json of an earlier call, empty where there is none.
+
+    UserError for a file of that name that is not ours, and for that of another study, which would be lost.
+    """
     file = out / "study.json"
     if not os.path.lexists(file):
         return {}
     told = files.read_object(file)
     if not isinstance(told.get("runs"), list):
         raise UserError(f"{file} is there and was not written by triptych; {ELSEWHERE}")
+    if told.get("name") != name:
+        raise UserError(f"{out} holds the study {str(told.get('name'))!r}, and this is {name!r}; {ELSEWHERE}")
     return told
 
 

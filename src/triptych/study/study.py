@@ -14,6 +14,7 @@ from triptych.errors import UserError
 from triptych.run import schema
 from triptych.study.jobs import Job, run_id
 from triptych.system import files, names
+from triptych.system.counts import counted
 
 Scale = Literal["quick", "plain", "full"]
 MOST = 10_000
@@ -97,8 +98,3 @@ class Study:
                     common | {"metric": metric} | {k: v.get(k) for k in ("value", "floor", "n")} | {"run": str(folder)}
                 )
         return frame(rows)
-
-
-def counted(n: int) -> str:
-    """A number for a message, however long it is."""
-    return f"{n:,}" if abs(n) < 10**18 else "more than 10^18"

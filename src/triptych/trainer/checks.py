@@ -18,6 +18,7 @@ from triptych.errors import NoSplit, UserError
 from triptych.models.build import build, build_for
 from triptych.run.folder import Run
 from triptych.system import device
+from triptych.system.counts import counted
 from triptych.trainer.classes import undecided, with_classes
 from triptych.trainer.quantities import logged
 
@@ -161,12 +162,18 @@ def check_checkpoints(run: Run) -> None:
         )
 
 
+MOST_IMAGES = 10**15
+"""Of a budget: no training comes to so many."""
+
+
 def check_train(train: Train) -> None:
     """UserError for settings no training can run with."""
     for name in ("images", "batch", "lr", "critic_lr"):
         value = getattr(train, name)
         if value is not None and not 0 < value < math.inf:
             raise UserError(f"train.{name} is {value}; it must be a finite number above 0")
+    if train.images > MOST_IMAGES:
+        raise UserError(f"train.images is {counted(train.images)}; it must be at most {MOST_IMAGES:,}")
     if train.batch > LARGEST:
         raise UserError(f"train.batch is {train.batch}; it must be at most {LARGEST:,}")
     check_divides(train)

@@ -268,7 +268,11 @@ def budget_for(
     return images, pace
 
 
+MOST_MINUTES = 5_256_000
+"""Ten years."""
+
+
 def check_minutes(minutes: float) -> None:
     """UserError for a time that no training can take."""
-    if not 0 < minutes < math.inf:
-        raise UserError(f"--minutes is {minutes:g}; it must be a finite number above 0")
+    if not 0 < minutes <= MOST_MINUTES:
+        raise UserError(f"--minutes is {minutes:g}; it must be above 0, and at most {MOST_MINUTES:,}: ten years")

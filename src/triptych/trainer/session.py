@@ -12,6 +12,7 @@ from triptych.run.folder import Run
 from triptych.run.sinks import JSONLines, PictureFiles, Sink, Sinks, Terminal
 from triptych.system import device
 from triptych.system.progress import Progress
+from triptych.system.shell import shell
 from triptych.trainer import compilation
 from triptych.trainer.checks import enough_memory
 from triptych.trainer.observe import Bar, standard
@@ -54,7 +55,7 @@ def session(
                 if not state.finished:
                     run.set_status(images=state.images, seconds=state.seconds, note="interrupted")
                     place = f"terminated at {state.images} images"
-                    out.text(f"{place}; `triptych resume {run.path}` goes on from there")
+                    out.text(f"{place}; `{shell('triptych', 'resume', str(run.path))}` goes on from there")
         except KeyboardInterrupt:
             _last_status(run, state, note="interrupted")
             raise

@@ -317,7 +317,7 @@ def _rows(name: str, sides: Tensor | None, split: Split, n: int) -> slice | Tens
     if split == "all" or (sides is None and split == "train"):
         return None
     if sides is None or (split == "test" and not (sides == 1).any()):
-        raise NoSplit(f"{name} has no test split; set one aside with --holdout 0.1 or use split all")
+        raise NoSplit(f"{name} has no test split; use split all, or train with --holdout 0.1")
     rows = torch.nonzero(sides == (1 if split == "test" else 0)).flatten()
     if not len(rows):
         raise UserError(f"{name} has no {split} example of {n}; choose another --holdout")

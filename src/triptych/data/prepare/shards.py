@@ -85,7 +85,7 @@ def gather(home: Path, mark: str, partial: Path, name: str) -> None:
         return
     sets = sorted((home / "shards").glob(f"{mark}-*"))
     if not sets:
-        raise UserError(f"{name} has no shards in {home}; make them with `triptych data prepare {name} --shard 1/4`")
+        raise UserError(f"{name} has no shards in {home}; make them by `data prepare --shard 1/4` and so on")
     found = {folder: int(folder.name.rpartition("-")[2]) for folder in sets}
     lacking = {f: [i for i in range(1, n + 1) if not (f / str(i) / DONE).is_file()] for f, n in found.items()}
     folder = min(lacking, key=lambda f: len(lacking[f]))
@@ -93,7 +93,7 @@ def gather(home: Path, mark: str, partial: Path, name: str) -> None:
         missing, n = lacking[folder][0], found[folder]
         raise UserError(
             f"shard {missing} of {n} of {name} is not prepared; "
-            f"run `triptych data prepare {name} --shard {missing}/{n}`"
+            f"run `triptych data prepare` as for the others, with --shard {missing}/{n}"
         )
     parts = [folder / str(i) for i in range(1, found[folder] + 1)]
     told = [read_object(part / DONE) for part in parts]

@@ -207,7 +207,7 @@ def _side(path: Path, x: torch.Tensor, split: Split, holdout: float, sides: np.n
         marks = [int(digest(row.numpy().tobytes())[:16], 16) / 2.0**64 < holdout for row in x]
         rows = torch.nonzero(torch.tensor(marks) == (split == "test")).flatten()
     elif split == "test":
-        raise NoSplit(f"{path} has no test split; set one aside with --holdout 0.1 or use split all")
+        raise NoSplit(f"{path} has no test split; use split all, or train with --holdout 0.1")
     else:
         return slice(None)
     if not len(rows):

@@ -159,8 +159,17 @@ def _rows(lines: Iterable[str], form: Form) -> Iterator[tuple[int, list[str]]]:
     if form.separator == " ":
         yield from ((n, line.split()) for n, line in enumerate(lines, 1) if line.strip())
         return
-    reader = csv.reader(lines, delimiter=form.separator)
-    for cells in reader:
+    reader, began = csv.reader(lines, delimiter=form.separator, strict=True), 1
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as e:
+            if "unexpected end" in str(e):
+                raise csv.Error(f"a cell from line {began} on begins with a quote that is closed nowhere") from e
+            raise
+        if cells is None:
+            return
+        began = reader.line_num + 1
         if any(cell.strip() for cell in cells):
             yield reader.line_num, cells
 

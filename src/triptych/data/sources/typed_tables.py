@@ -98,7 +98,7 @@ def rounded(columns: Columns, values: Sequence[np.ndarray], x: Tensor) -> list[s
 def _side(path: Path, values: Sequence[np.ndarray], split: Split, holdout: float) -> Any:
     """Rows of a split, by a hash of what a row holds, so that equal ones are on one side."""
     if split == "test" and not holdout:
-        raise NoSplit(f"{path} has no test split; set one aside with --holdout 0.1 or use split all")
+        raise NoSplit(f"{path} has no test split; use split all, or train with --holdout 0.1")
     if split == "all" or not holdout:
         return slice(None)
     whole = np.stack(values, 1)

@@ -97,7 +97,7 @@ def refuse_unlearnable(path: Path, a: np.ndarray, columns: tuple[str, ...]) -> N
         beyond = "" if not np.isfinite(a[row, column]) else " (beyond what float32 holds)"
         raise UserError(
             f"{path} has {int(bad.any(1).sum()):,} row(s) with NaN or infinite values, the first is row {row + 1} in "
-            f"{name_of(columns, column)}{beyond}; drop or fill them{hint(path) if not beyond else ''}"
+            f"{name_of(columns, column)}{beyond}; drop or fill them{'' if beyond or np.isinf(a).any() else hint(path)}"
         )
     constant = np.flatnonzero(a.max(0) == a.min(0))
     if len(constant):

@@ -1,0 +1,21 @@
+"""How many of something: within what is possible, and in words that a line can hold."""
+
+from __future__ import annotations
+
+from triptych.errors import UserError
+
+MOST = 10_000_000
+"""Samples, examples or pictures that are made at a time."""
+
+
+def check_count(n: int, what: str, most: int = MOST) -> None:
+    """UserError for fewer than one of `what`, and for more than fit into memory or a file."""
+    if n < 1:
+        raise UserError(f"{counted(n)} {what} were asked for; give at least 1")
+    if n > most:
+        raise UserError(f"{counted(n)} {what} were asked for; give at most {most:,}")
+
+
+def counted(n: int) -> str:
+    """A number for a message, however long it is."""
+    return f"{n:,}" if abs(n) < 10**18 else "more than 10^18"
