@@ -38,7 +38,7 @@ def main() -> None:
     ]
     name, recipe = run.recipe.name, run.recipe
     record(
-        f"hour-{name.removesuffix('-quick')}",
+        f"hour-{name.removesuffix('-quick')}" + (f"-seed{run.seed}" if run.seed else ""),
         f"{recipe.data.name}: {name}, {recipe.train.images:,} images, seed {run.seed}: {options.metric}",
         f"at most {options.target:g}",
         f"{value:.4f} (real against real {floor:.4f}) after {run.status['seconds'] / 60:.0f} min",

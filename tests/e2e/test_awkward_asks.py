@@ -51,6 +51,22 @@ def test_a_quote_that_is_closed_nowhere_swallows_no_rows(tmp_path, capsys):
     assert "101" in capsys.readouterr().out
 
 
+def test_rows_of_empty_cells_are_said_to_be_left_out(tmp_path, capsys):
+    table = tmp_path / "t.csv"
+    table.write_text("x,c\n" + "".join(f"{i / 7:.3f},{'rb'[i % 2]}\n" for i in range(30)) + ",\n,\n")
+    assert main(["data", "info", str(table)]) == 0
+    out = capsys.readouterr()
+    assert "rows of empty cells left out: 2, the first in line 32" in out.out + out.err
+
+
+@pytest.mark.parametrize("cell", ["{:,}", "${}", "{}.5 %", "{} €"])
+@pytest.mark.parametrize("rows", [12, 300])
+def test_numbers_as_spreadsheets_show_them_are_no_names(tmp_path, cell, rows, capsys):
+    table = tmp_path / "t.csv"
+    table.write_text("a,b\n" + "".join(f'"{cell.format(1000 + 7 * i)}",{i / 3:.4f}\n' for i in range(rows)))
+    assert "plain numbers" in refused(capsys, "data", "info", table, "--columns", "auto")
+
+
 def test_an_evaluation_is_not_written_over_the_run_itself(run, capsys):
     before = (run / "recipe.json").read_bytes()
     said = refused(capsys, "evaluate", run, "--out", run / "recipe.json", "-n", "50")

@@ -27,6 +27,8 @@ DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", 
 TIMES = (" %H:%M:%S", " %H:%M", "T%H:%M:%S", "T%H:%M", "T%H:%M:%SZ")
 DATES = (*DAYS, *(day + time for day in DAYS for time in TIMES))
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]\d{1,2}:\d{2}(:\d{2}Z?)?)?")
+DRESSED = re.compile(r"[$€£¥]?\s?[+-]?(\d+|\d{1,3}([,' ]\d{3})+)([.,]\d+)?\s?[%$€£¥]?")
+"""A number as spreadsheets show it."""
 NORMAL = 1.3489795  # quartiles of a Gaussian lie so many standard deviations apart
 
 
@@ -130,6 +132,13 @@ def _found(place: Place, name: str, there: list[tuple[int, str]]) -> str:
     if 2 * len(dates) > len(there):
         i, cell = next(one for one in there if not DATE.fullmatch(one[1]))
         raise UserError(f"{place.of(i, name)} is {cell[:40]!r}, not a date as the others are; repair it")
+    dressed = [one for one in there if DRESSED.fullmatch(one[1])]
+    if 2 * len(dressed) > len(there):
+        i, cell = next(one for one in dressed if not NUMBER.fullmatch(one[1]))
+        raise UserError(
+            f"{place.of(i, name)} is {cell[:40]!r}, a number with signs or separators; write plain numbers, or take "
+            f"the column as names with --columns '{name}=category'"
+        )
     different = len({cell for _, cell in there})
     if different > CATEGORIES or (different > FEW and 2 * different > len(there)):
         raise UserError(

@@ -95,7 +95,7 @@ def read_cells(path: Path) -> Cells:
         first = [start.form.number(cell) if start.form.is_number(cell) else math.nan for cell in cells[0]]
         if start.nameless and _counts(np.array(first)[:, None].repeat(start.width, 1)):
             raise UserError(f"{path}: {COUNTS}")
-        return Cells(columns, cells, lines, start.taken, start.form)
+        return Cells(columns, cells, lines, start.told(), start.form)
 
 
 @contextmanager
@@ -154,12 +154,15 @@ def _lines(f: IO[str]) -> Iterator[str]:
             yield line
 
 
-def _rows(lines: Iterable[str], form: Form) -> Iterator[tuple[int, list[str]]]:
-    """Number of the line and cells of every row that is not blank."""
+def _rows(lines: Iterable[str], form: Form, blank: list[int] | None = None) -> Iterator[tuple[int, list[str]]]:
+    """Number of the line and cells of every row that has any cell which is not blank.
+
+    Of a whole file `blank` takes the lines of the others, and a quote that is not closed is an error.
+    """
     if form.separator == " ":
         yield from ((n, line.split()) for n, line in enumerate(lines, 1) if line.strip())
         return
-    reader, began = csv.reader(lines, delimiter=form.separator, strict=True), 1
+    reader, began = csv.reader(lines, delimiter=form.separator, strict=blank is not None), 1
     while True:
         try:
             cells = next(reader, None)
@@ -172,6 +175,8 @@ def _rows(lines: Iterable[str], form: Form) -> Iterator[tuple[int, list[str]]]:
         began = reader.line_num + 1
         if any(cell.strip() for cell in cells):
             yield reader.line_num, cells
+        elif cells and blank is not None:
+            blank.append(reader.line_num)
 
 
 @dataclass(frozen=True)
@@ -183,8 +188,15 @@ class _Start:
     rows: Iterator[tuple[int, list[str]]]
     width: int
     taken: list[str]
+    blank: list[int]
+    """lines of rows whose cells are all empty, once the rows are read"""
     nameless: bool
     """whether the first column has no name"""
+
+    def told(self) -> list[str]:
+        """What was taken for what, and what was left out."""
+        n = len(self.blank)
+        return self.taken + ([f"rows of empty cells left out: {n:,}, the first in line {self.blank[0]}"] if n else [])
 
 
 def _begin(path: Path, f: IO[str]) -> _Start:
@@ -193,7 +205,8 @@ def _begin(path: Path, f: IO[str]) -> _Start:
         raise UserError(f"{path} is empty; give a table with a row per example")
     form = form_of(first)
     f.seek(0)
-    rows = _rows(f, form)
+    blank: list[int] = []
+    rows = _rows(f, form, blank)
     line, cells = next(rows)
     cells = [cells[0].lstrip("\ufeff# "), *cells[1:]]
     numbers = [form.is_number(c) for c in cells]
@@ -215,7 +228,7 @@ def _begin(path: Path, f: IO[str]) -> _Start:
     else:
         columns = tuple(c.strip() or f"column {j}" for j, c in enumerate(cells, 1))
         taken.append(f"first row taken as header: {', '.join(columns[:8])}{', ...' if len(columns) > 8 else ''}")
-    return _Start(form, columns, rows, len(cells), taken, nameless)
+    return _Start(form, columns, rows, len(cells), taken, blank, nameless)
 
 
 def _check_width(path: Path, line: int, row: list[str], start: _Start) -> None:
@@ -236,7 +249,7 @@ def _read(path: Path, f: IO[str]) -> Text:
     x = np.frombuffer(read, np.float64).reshape(-1, width) if read else np.empty((0, width))
     if start.nameless and _counts(x):
         raise UserError(f"{path}: {COUNTS}")
-    return Text(x, columns, start.taken)
+    return Text(x, columns, start.told())
 
 
 COUNTS = "the first column has no name and counts the rows; drop it (pandas: index=False), or name it"
