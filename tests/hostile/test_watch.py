@@ -22,7 +22,7 @@ ACTS = {
     "Path.home().joinpath('.profile').write_text('x')": "changed home/.profile",
     "pickle.loads(b'cfractions\\nFraction\\n.')": 'act ["pickle"',
     "socket.socket().connect_ex(('127.0.0.1', 9))": 'act ["network"',
-    "raise SystemExit(70)": "ended with status 70",
+    "os._exit(70)": "ended with status 70",
     "os.kill(os.getpid(), 9)": "ended with status -9",
     "print('\\x1b[31mred')": "escape character",
     "traceback.print_stack(); print('Traceback (most recent call last)', file=sys.stderr)": "traceback",

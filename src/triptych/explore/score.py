@@ -150,7 +150,8 @@ def write_scores(
     target = Path(out) if out is not None else Path(run) / "score.csv"
     if target.suffix != ".csv":
         raise UserError(f"--out {target.name} is no table; give a name that ends in .csv")
-    check_count(n, "examples")
+    if n is not None:
+        check_count(n, "examples")
     found, model = opened(run, which, device=device)
     own = run_data.own(found)
     held_out = own.test()

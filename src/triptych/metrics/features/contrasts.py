@@ -103,7 +103,7 @@ class Heads(nn.Module):
 class Contrasts(Extractor):
     """One of the two nets of a set."""
 
-    net: Net = field(repr=False)
+    net: nn.Module = field(repr=False)
     id: str
     seed: int = 0
     resize: str = f"area-{SIDE}"
@@ -157,7 +157,7 @@ def place(train: Data, seed: int) -> Path:
     return root() / "extractors" / f"contrasts-{key}.safetensors"
 
 
-def finish(net: Net, seed: int) -> Contrasts:
+def finish(net: nn.Module, seed: int) -> Contrasts:
     h = hashlib.sha256()
     for k, v in sorted(net.state_dict().items()):
         h.update(k.encode() + v.contiguous().numpy().tobytes())
