@@ -92,6 +92,7 @@ def test_an_interrupt_is_told_what_is_true(tmp_path, monkeypatch, capsys, argv, 
     monkeypatch.setattr(*where, stop)
     if "RUN" in argv:
         monkeypatch.setattr("triptych.evaluate.of_run.evaluate_run", stop)
+        make_run(tmp_path / "RUN", toy_recipe(), pictures=False)
     monkeypatch.chdir(tmp_path)
     assert main(argv) == 130
     err = capsys.readouterr().err

@@ -157,8 +157,9 @@ def one_line(said: str, name: str) -> str:
     mixed = re.match(r"Error parsing (\S+): no type matching (.+?) could be instantiated from \[(.*?)\]", what)
     if mixed:
         option, kinds, given = mixed.groups()
-        known = [KINDS.get(k, k.strip("{}")) for k in kinds.split("|")]
-        return f"{option} is {listed(given)}; give {' or '.join(known)}"
+        known = [KINDS.get(k, k.strip("{}")) for k in kinds.split("|") if k != "{None}"]
+        none = ", or None" if "{None}" in kinds.split("|") else ""
+        return f"{option} is {listed(given)}; give {' or '.join(known)}{none}"
     several = re.match(r"Error parsing (\S+): Could not parse arguments \[(.*?)\] into tuple type", what)
     if several:
         option, given = several[1], listed(several[2])

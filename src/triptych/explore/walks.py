@@ -61,8 +61,8 @@ def write_interpolation(
     if rows < 1 or steps < 2:
         raise UserError(f"{rows} interpolations of {steps} steps show nothing; use at least 1 and 2")
     check_count(rows * steps, "pictures of a sheet", SHEET)
-    if any(not 0 <= i < MOST for i in through):
-        raise UserError(f"there is no sample {max(through, key=abs)}; samples are counted from 0 to {MOST - 1:,}")
+    if not_there := [i for i in through if not 0 <= i < MOST]:
+        raise UserError(f"there is no sample {not_there[0]}; samples are counted from 0 to {MOST - 1:,}")
     found, model = opened(run, which, bn=bn, device=device, model=model)
     space = latent_space.latent_of(model)
     folder = Path(out) if out is not None else found.path / "interpolation"
