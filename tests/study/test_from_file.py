@@ -111,7 +111,7 @@ def test_a_study_stays_in_its_folder(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     file = write(tmp_path, GOOD.replace("name: mine", f"name: {name}"))
     with pytest.raises(UserError, match="give one plain name"):
-        contrast(str(file), None, "quick", 1)
+        contrast(str(file), None, None, 1)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["s.yaml"]
 
 
@@ -181,7 +181,7 @@ def test_what_a_python_study_runs_is_said_before_it_is_run(tmp_path, capsys, mon
     file = write(tmp_path, "print('acts')\nraise RuntimeError('enough')\n", "s.py")
     for trust in (False, True):
         with pytest.raises(UserError, match="enough"):
-            contrast("s.py", None, "quick", 1, trust=trust)
+            contrast("s.py", None, None, 1, trust=trust)
         out, err = capsys.readouterr()
         assert out == "acts\n"
         assert err == ("" if trust else f"running {file}: a .py study is a program; --trust leaves this line out\n")
