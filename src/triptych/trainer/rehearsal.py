@@ -275,4 +275,4 @@ MOST_MINUTES = 5_256_000
 def check_minutes(minutes: float) -> None:
     """UserError for a time that no training can take."""
     if not 0 < minutes <= MOST_MINUTES:
-        raise UserError(f"--minutes is {minutes:g}; it must be above 0, and at most {MOST_MINUTES:,}: ten years")
+        raise UserError(f"--minutes is {minutes:g}; it must be a finite number above 0, at most {MOST_MINUTES:,}")
