@@ -18,7 +18,7 @@ from triptych.core import Comparison, Encoder, Metric, Quantity, Value
 from triptych.errors import UserError
 from triptych.metrics.arrays import rows
 from triptych.metrics.comparison import counted
-from triptych.metrics.linear_models import chosen_lasso, linear_accuracy, mixed, standard
+from triptych.metrics.linear_models import chosen_lasso, linear_accuracy, random_order, standard
 
 BINS = 20
 Factors = Mapping[str, Tensor]
@@ -131,7 +131,7 @@ def dci(codes: Tensor, factors: Factors) -> dict[str, float]:
     Source: Eastwood and Williams 2018, section 2.
     """
     z, factors = varying(codes, factors)
-    order = mixed(len(z))
+    order = random_order(len(z))
     z, factors = standard(z[order]), {name: v[order] for name, v in factors.items()}
     importance, fit = [], []
     tested = slice(len(z) * 3 // 4, None)

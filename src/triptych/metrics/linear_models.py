@@ -48,14 +48,14 @@ def lasso(x: Tensor, y: Tensor, penalty: float, steps: int = 500, start: Tensor 
     return w
 
 
-def mixed(n: int) -> Tensor:
+def random_order(n: int) -> Tensor:
     """A fixed random order of n examples. In their own a part of them may be all of one class, as folders are read."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(0))
 
 
 def linear_accuracy(x: Tensor, y: Tensor) -> float:
     """Held-out accuracy of multinomial logistic regression, trained on a random half of x (n, d), y (n,)."""
-    order, half = mixed(len(x)), len(x) // 2
+    order, half = random_order(len(x)), len(x) // 2
     x, y = x[order], y[order]
     told = logistic(x[:half], y[:half])(x[half:]).argmax(1)
     return (told == y[half:]).double().mean().item()

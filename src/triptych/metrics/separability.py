@@ -15,7 +15,7 @@ from triptych.errors import TooFew
 from triptych.metrics.arrays import rows
 from triptych.metrics.comparison import counted
 from triptych.metrics.disentanglement import discrete, entropy
-from triptych.metrics.linear_models import linear_accuracy, logistic, mixed
+from triptych.metrics.linear_models import linear_accuracy, logistic, random_order
 
 
 def separability(codes: Tensor, labels: Tensor) -> dict[str, float]:
@@ -27,7 +27,7 @@ def separability(codes: Tensor, labels: Tensor) -> dict[str, float]:
     binary attributes).
     """
     z = rows(codes, "codes", least=8)
-    y, order = discrete(labels, len(labels)), mixed(len(z))
+    y, order = discrete(labels, len(labels)), random_order(len(z))
     z, y = z[order], y[order]
     half, entropies = len(z) // 2, []
     for k in range(int(y.max()) + 1):
