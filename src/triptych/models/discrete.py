@@ -40,13 +40,26 @@ class CodePredictor(nn.Module):
     """p(k) of codes k (n, T, d) of `levels` values: place by place, and at a place number by number.
 
     A causal transformer tells of the places before; in its output every number of a place has units of its own, which
-    also see the numbers before it (a perceptron masked as in Germain et al. 2015).
+    also see the numbers before it (a perceptron masked as in Germain et al. 2015). What is drawn leaves out values
+    less likely than `min_p` times the likeliest; log p does not.
     """
 
-    def __init__(self, tokens: int, numbers: int, levels: int, width: int, depth: int, heads: int) -> None:
+    def __init__(
+        self,
+        tokens: int,
+        numbers: int,
+        levels: int,
+        width: int,
+        depth: int,
+        heads: int,
+        dropout: float = 0.0,
+        min_p: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.numbers, self.levels = numbers, levels
-        self.trunk = TokenTransformer(numbers * levels, numbers * UNITS, tokens, width, depth, heads, causal=True)
+        self.numbers, self.levels, self.min_p = numbers, levels, min_p
+        self.trunk = TokenTransformer(
+            numbers * levels, numbers * UNITS, tokens, width, depth, heads, causal=True, dropout=dropout
+        )
         seen = torch.arange(numbers).repeat_interleave(levels) + 1
         self.own = MaskedLinear(seen, torch.arange(numbers).repeat_interleave(UNITS))
         self.leave = nn.Parameter(torch.randn(numbers, UNITS, levels) / math.sqrt(UNITS))
@@ -83,7 +96,11 @@ class CodePredictor(nn.Module):
             weight, bias = self.own.weight[units, : j * self.levels], self.own.bias[units]
             own = F.linear(seen, weight, bias) if j else bias
             logits = F.silu(h[:, units] + own) @ self.leave[j] / temperature
-            reached = logits.float().softmax(-1).cumsum(-1)[:, :-1]
+            p = logits.float().softmax(-1)
+            if self.min_p:
+                p = torch.where(p >= self.min_p * p.amax(-1, keepdim=True), p, 0.0)
+                p = p / p.sum(-1, keepdim=True)
+            reached = p.cumsum(-1)[:, :-1]
             k = (u[:, j, None] >= reached).sum(-1)
             seen = torch.cat([seen, F.one_hot(k, self.levels).to(seen.dtype)], 1)
             row.append(k)
@@ -227,6 +244,10 @@ class FSQTransformer(ModelSpec):
     """channels of the transformer"""
     prior_depth: int = 4
     """blocks of the transformer, of four heads"""
+    dropout: float = 0.0
+    """part of what the transformer's blocks add that is left out while it trains"""
+    min_p: float = 0.0
+    """samples leave out values of a number less likely than this share of its likeliest (min-p sampling)"""
     scale: Scale = "set"
     """a learned scale of p(x|z) for the whole set, or from the decoder for each pixel or each picture"""
 
@@ -234,6 +255,10 @@ class FSQTransformer(ModelSpec):
         super().__post_init__()
         if self.levels < 2:
             raise UserError("model.levels is 1: such codes say nothing; give 2 or more")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"model.dropout is {self.dropout:g}; give a share from 0 to below 1")
+        if not 0 <= self.min_p < 1:
+            raise UserError(f"model.min_p is {self.min_p:g}; give a share from 0 to below 1")
         if self.prior_width % 4:
             raise UserError(f"model.prior_width is {self.prior_width}; four heads share it: give a multiple of 4")
 
@@ -261,7 +286,9 @@ class FSQTransformer(ModelSpec):
         for a, b in pairwise(widths[::-1]):
             up += [PlainUp(a, b), Residual(b)]
         up += [*to_pixels(widths[0], 2, outputs(shape, self.scale)[0])]
-        predictor = CodePredictor(self.side**2, self.codes, self.levels, self.prior_width, self.prior_depth, 4)
+        predictor = CodePredictor(
+            self.side**2, self.codes, self.levels, self.prior_width, self.prior_depth, 4, self.dropout, self.min_p
+        )
         return DiscreteAutoencoder(
             shape, grid, self.levels, nn.Sequential(*down), nn.Sequential(*up), predictor, self.scale
         )

@@ -42,7 +42,8 @@ def discrete(data: DataSpec, model: FSQTransformer, images: int, quick: int) -> 
     colour = data.name != "mnist"
     train = replace(HOUR, images=images, lr=1e-3, clip=50.0, flip=colour)
     long = Recipe(data, model, CODES, train, about=CODES_WORDS)
-    narrow = replace(model, width=32, prior_width=96, prior_depth=3)
+    # too short to learn the examples by heart
+    narrow = replace(model, width=32, prior_width=96, prior_depth=3, dropout=0.0)
     train = replace(MINUTES, images=quick, evaluate=quick // 2, clip=50.0, flip=colour)
     return long, replace(long, model=narrow, train=train, about=f"{CODES_WORDS}; narrow")
 
@@ -52,8 +53,8 @@ PAIRS = {
     "hvae-cifar10": hierarchical(CIFAR10, 1_400_000, 70_000),
     "hvae-birds": hierarchical(BIRDS, 1_400_000, 70_000),
     "hvae-celeba64": hierarchical(CELEBA64, 1_000_000, 48_000, patch=4),
-    "fsq-mnist": discrete(MNIST, replace(GRID, side=7, codes=2), 1_800_000, 90_000),
-    "fsq-cifar10": discrete(CIFAR10, GRID, 1_200_000, 100_000),
+    "fsq-mnist": discrete(MNIST, replace(GRID, side=7, codes=2, dropout=0.1, min_p=0.1), 1_800_000, 90_000),
+    "fsq-cifar10": discrete(CIFAR10, replace(GRID, min_p=0.1), 1_200_000, 100_000),
     "fsq-birds": discrete(BIRDS, GRID, 1_200_000, 100_000),
     "fsq-birds64": discrete(replace(BIRDS, resolution=64), replace(GRID, codes=16), 650_000, 60_000),
     "fsq-celeba64": discrete(CELEBA64, replace(GRID, codes=16), 650_000, 60_000),

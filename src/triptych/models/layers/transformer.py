@@ -54,17 +54,22 @@ class SelfAttention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a perceptron four times as wide, each added to its normalised input."""
+    """Attention and a perceptron four times as wide, each added to its normalised input.
 
-    def __init__(self, width: int, heads: int, *, causal: bool) -> None:
+    While it trains, a share `dropout` of what is added is left out.
+    """
+
+    def __init__(self, width: int, heads: int, *, causal: bool, dropout: float = 0.0) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads, causal=causal)
         self.mlp = nn.Sequential(nn.LayerNorm(width), Linear(width, 4 * width), nn.GELU(), Linear(4 * width, width))
+        # none at 0, which would draw random numbers all the same
+        self.dropped = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.norm(x))
-        return x + self.mlp(x)
+        x = x + self.dropped(self.attention(self.norm(x)))
+        return x + self.dropped(self.mlp(x))
 
     def after(self, x: Tensor, seen: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """`forward` for one more token."""
@@ -95,11 +100,14 @@ class TokenTransformer(nn.Module):
         *,
         causal: bool,
         classes: int = 0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.enter = Linear(inputs, width)
         self.positions = nn.Parameter(0.02 * torch.randn(tokens, width))
-        self.blocks = nn.ModuleList(TransformerBlock(width, heads, causal=causal) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(width, heads, causal=causal, dropout=dropout) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(width)
         self.leave = Linear(width, outputs)
         nn.init.zeros_(self.leave.weight)
