@@ -147,6 +147,12 @@ def seconds_an_image_of_stage(state: State, seconds: float, clock: Callable[[], 
     return sum(s for s, _ in warm) / sum(n for _, n in warm)
 
 
+LOOKING = 1 / 3
+"""Share of a time to train in that looks may take, before there are fewer of them."""
+EVALUATIONS = range(9, 2, -1)
+"""How many there are then, in place of ten: as many as leave the rest of the time to the steps, if any do."""
+
+
 @dataclass(frozen=True)
 class Pace:
     """What a training takes on this machine, as far as it was rehearsed."""
@@ -166,14 +172,31 @@ class Pace:
             total += seconds * observer.calls(since, train.images, train.batch)
         return total
 
-    def images(self, train: Train, seconds: float, since: int = 0) -> int:
-        """The largest budget, in whole batches after `since`, that takes at most so many seconds; `since` for none."""
+    def images(self, train: Train, seconds: float, since: int = 0, evaluations: int = 0) -> int:
+        """The largest budget, in whole batches after `since`, that takes at most so many seconds; `since` for none.
+
+        With `evaluations` these are spread over it, whatever the cadence of `train`.
+        """
         low, high = 0, max(1, int(seconds / self.image / train.batch) + 1)
         while high - low > 1:
             middle = (low + high) // 2
-            longer = replace(train, images=since + middle * train.batch)
+            longer = spread(train, since + middle * train.batch, evaluations)
             low, high = (middle, high) if self.seconds(longer, since) <= seconds else (low, middle)
         return since + low * train.batch
+
+    def fitting(self, train: Train, seconds: float) -> Train:
+        """A whole training of so many seconds. One whose evaluations would take too much of it has fewer of them."""
+        for evaluations in (0,) if train.evaluate else (0, *EVALUATIONS):
+            found = spread(train, self.images(train, seconds, evaluations=evaluations), evaluations)
+            if found.images * self.image >= (1 - LOOKING) * seconds:
+                break
+        return found
+
+
+def spread(train: Train, images: int, evaluations: int) -> Train:
+    """Another budget; with `evaluations` one of so many parts, each of which ends with one."""
+    every = max(images // evaluations, 1) if evaluations else train.evaluate
+    return replace(train, images=images, evaluate=every)
 
 
 def rehearse_steps(
@@ -248,24 +271,29 @@ def budget_for(
     env: dict[str, Any],
     since: int = 0,
     extractors: Extractors = Extractors(),  # noqa: B008
-) -> tuple[int, Pace]:
-    """The images that a training may see in so many minutes from now, looks and this rehearsal counted, and its pace.
+) -> tuple[Train, Pace]:
+    """What a training may see in so many minutes from now, looks and this rehearsal counted, and its pace.
 
-    UserError where not even a step fits between a first and a last look.
+    One that goes on keeps its evaluations where they are. UserError where not even a step fits between a first and a
+    last look.
     """
     check_minutes(minutes)
     began = time.perf_counter()
     pace = rehearse(recipe, data, test, device, env, minutes, since, extractors)
     spent = time.perf_counter() - began
-    images = pace.images(recipe.train, 60 * minutes - spent, since)
-    if images <= since:
+    seconds = 60 * minutes - spent
+    if since:
+        train = replace(recipe.train, images=pace.images(recipe.train, seconds, since))
+    else:
+        train = pace.fitting(recipe.train, seconds)
+    if train.images <= since:
         once = replace(recipe.train, images=since + recipe.train.batch)
         least = (spent + pace.seconds(once, since)) / 60
         raise UserError(
             f"--minutes {minutes:g} is too short here: one evaluation takes {sum(pace.looks):.1f} s, and a training "
             f"begins and ends with one; give at least {math.ceil(13 * least) / 10:g}"
         )
-    return images, pace
+    return train, pace
 
 
 MOST_MINUTES = 5_256_000

@@ -106,9 +106,14 @@ def prepared(
     if minutes is None:
         return Prepared(plan, env, None, extractors)
     with enough_memory(), runtime.threads(env["threads"]):
-        images, pace = budget_for(minutes, recipe, *plan.examples, plan.target, env, extractors=extractors)
-    plan.recipe = replace(recipe, train=replace(recipe.train, images=images))
+        train, pace = budget_for(minutes, recipe, *plan.examples, plan.target, env, extractors=extractors)
+    plan.recipe = replace(recipe, train=train)
     check(plan)
+    if announce is not None and train.evaluate != recipe.train.evaluate:
+        announce(
+            f"evaluated every {train.evaluate:,} images, since it takes {sum(pace.looks):.0f} s each time; "
+            "--train.evaluate sets another number"
+        )
     return Prepared(plan, env | {"minutes": minutes, "command": command(encode(plan.recipe), seed)}, pace, extractors)
 
 
@@ -237,7 +242,8 @@ def restored(run: Run, device: str | None, more: More, where: str | None, announ
     if more.minutes is not None:
         with enough_memory(), runtime.threads(env["threads"]):
             done = max([*saved, 0])
-            images, _ = budget_for(more.minutes, run.recipe, train, test, target, env, done, features)
+            longer, _ = budget_for(more.minutes, run.recipe, train, test, target, env, done, features)
+            images = longer.images
     torch.manual_seed(run.seed)
     model = build_for(run.recipe.model, train)
     if images is not None:

@@ -27,6 +27,9 @@ EXACT = 64
 USUAL = 130.0
 """Evaluations of the velocity that an adaptive solution takes, about: the price of a likelihood depends on nothing that
 was asked before, so that a resumed training looks at as many examples."""
+EARLY = 1.25
+"""Exponent of the times of a picture's steps. Eight of Heun's are as good as 32 with it; with times as those of vectors
+the kernel distance was 2.5 times as large."""
 ROUGH = 1e-3
 """Tolerance of likelihoods that are only looked at: maps of the plane."""
 
@@ -95,8 +98,13 @@ class Carried(Scaled, Encoder):
         return torch.where(left > NEAREST, v + (inside - guess) / left.clamp_min(NEAREST), v)
 
     def times(self) -> list[float]:
-        """`steps` + 1 times from 0 to 1, denser towards 1, where details are decided."""
-        return [1 - (1 - i / self.steps) ** 2 for i in range(self.steps + 1)]
+        """`steps` + 1 times from 0 to 1: of vectors denser towards 1, where narrow modes are decided.
+
+        Of pictures a little denser towards 0: how bright and how colourful a picture is as a whole stands out from the
+        noise of thousands of pixels early, and with few steps there all samples come out pale.
+        """
+        even = [i / self.steps for i in range(self.steps + 1)]
+        return [s**EARLY for s in even] if len(self.shape) == 3 else [1 - (1 - s) ** 2 for s in even]
 
     def adapted(self, field: ode.Field, x: Tensor, beside: Tensor, *, back: bool) -> tuple[Tensor, float]:
         """`ode.adaptive` from one end of time to the other; its steps are in s, where t = 1 − (1 − s)², as in `times`.
