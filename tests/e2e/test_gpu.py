@@ -116,7 +116,7 @@ def test_second_gradients_of_convolutions_are_those_of_float64(kind, k, stride):
         (slope,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
         return [slope, *torch.autograd.grad(slope.square().mean(), [w, b])]
 
-    with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True):
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False, deterministic=True):
         found = slopes(*(t.to("cuda", kind) for t in (x, w, b)))
     for a, want in zip(found, slopes(*(t.to(kind).double() for t in (x, w, b))), strict=True):
         gap = (a.cpu().double() - want).norm() / want.norm()

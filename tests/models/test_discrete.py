@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -120,6 +121,33 @@ def test_a_low_temperature_draws_the_likeliest_codes() -> None:
     assert cold > model.log_prior(model.drawn(500, torch.Generator().manual_seed(0), 1.0)).mean()
 
 
+def test_unlikely_values_are_left_out_of_samples_and_of_nothing_else() -> None:
+    """Pearson's χ² of what is left at a level of 1e-6, number by number, each given the one before."""
+    model, n, least = enumerable(), 20_000, 0.5
+    z = all_codes(model)
+    whole = model.log_prior(z)
+    model.predictor.min_p = least
+    assert torch.equal(model.log_prior(z), whole)
+    p = model.predictor(model.values(z)).exp().detach()[:, 0]  # (9, two numbers, 3): the second given the first
+    kept = torch.where(p >= least * p.amax(-1, keepdim=True), p, 0.0)
+    chance = (kept / kept.sum(-1, keepdim=True)).gather(-1, model.values(z)[:, 0, :, None])[..., 0].prod(1)
+    assert 0 < (chance == 0).sum() < 9
+    drawn = model.prior(n, torch.Generator().manual_seed(0))
+    counts = torch.stack([(drawn == one).all(1).sum() for one in z]).float()
+    assert not counts[chance == 0].any()
+    some = chance > 0
+    assert ((counts - n * chance)[some].square() / (n * chance[some])).sum().item() < 40
+
+
+def test_dropout_is_there_while_training_alone() -> None:
+    model = made(replace(SMALL, dropout=0.5))
+    z = model.prior(4, torch.Generator().manual_seed(0))
+    assert torch.equal(model.log_prior(z), model.log_prior(z))
+    assert torch.equal(model.log_prior(z), made().log_prior(z))
+    model.train()
+    assert not torch.equal(model.log_prior(z), model.log_prior(z))
+
+
 def test_the_bound_is_below_the_sum_over_all_codes() -> None:
     model, objective = enumerable(), FSQ(likelihood="logistic")
     model.noise.fill_(0.2)
@@ -161,7 +189,8 @@ def test_bfloat16_moves_the_losses_by_little() -> None:
 @pytest.mark.parametrize("cut", [64, 160], ids=["in the first stage", "in the second"])
 def test_a_run_cut_in_either_stage_goes_on_as_if_it_had_not_been(cut: int, tmp_path) -> None:
     train = Train(images=256, batch=32, checkpoint=32, evaluate=256, sample=256, ema=0.9, keep="all")
-    recipe = Recipe(DataSpec("glyphs", resolution=16, channels=1), SMALL, FSQ(share=0.4), train, "coded")
+    data = DataSpec("glyphs", resolution=16, channels=1)
+    recipe = Recipe(data, replace(SMALL, dropout=0.2), FSQ(share=0.4), train, "coded")
     whole = fit(recipe, 0, tmp_path / "whole", "cpu", progress=False)
     # the same run as it stood when it was cut: later checkpoints had not been written, nor its end
     parted = fit(recipe, 0, tmp_path / "cut", "cpu", progress=False)
@@ -181,6 +210,8 @@ def test_a_run_cut_in_either_stage_goes_on_as_if_it_had_not_been(cut: int, tmp_p
     [
         (lambda: FSQTransformer(levels=1), "such codes say nothing"),
         (lambda: FSQTransformer(prior_width=6), "four heads share it"),
+        (lambda: FSQTransformer(dropout=1.0), "model.dropout is 1; give a share from 0 to below 1"),
+        (lambda: FSQTransformer(min_p=-0.1), "model.min_p is -0.1; give a share from 0 to below 1"),
         (lambda: FSQTransformer().build((1, 28, 28)), "28 px cannot be halved to codes of side 8"),
         (lambda: FSQTransformer().build((2,)), "needs square images"),
         (lambda: FSQ(share=1.0), "both stages need a part"),

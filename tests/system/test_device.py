@@ -7,7 +7,7 @@ import torch
 
 from triptych.errors import UserError
 from triptych.models.gans.mlp import MLPGAN
-from triptych.system.device import check_seed, evaluation_mode, random_state, set_random_state
+from triptych.system.device import check_seed, evaluation_mode, exact_float32, random_state, set_random_state
 
 
 @pytest.fixture
@@ -59,3 +59,16 @@ def test_seeds(seed, fine):
     else:
         with pytest.raises(UserError, match=r"at least 0 and below 2\*\*63"):
             check_seed(seed)
+
+
+def test_whole_float32_is_without_tf32_and_still_cudnns(monkeypatch):
+    """It was convolved without cuDNN, many times slower: `torch.backends.cudnn.flags` turns off what it is not told."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    cudnn = torch.backends.cudnn
+    before = cudnn.enabled, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark
+    assert before[:2] == (True, True)
+    with exact_float32():
+        assert (cudnn.enabled, cudnn.allow_tf32) == (True, False)
+        assert (cudnn.deterministic, cudnn.benchmark) == before[2:]
+        assert not torch.backends.cuda.matmul.allow_tf32
+    assert (cudnn.enabled, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark) == before

@@ -62,10 +62,11 @@ def exact_float32() -> Iterator[None]:
     if not torch.cuda.is_available():
         yield
         return
-    matmul = torch.backends.cuda.matmul.allow_tf32
+    matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn
     torch.backends.cuda.matmul.allow_tf32 = False
     try:
-        with torch.backends.cudnn.flags(allow_tf32=False, deterministic=torch.backends.cudnn.deterministic):
+        # what is not named here would be set to its default, and cuDNN's is off
+        with cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False):
             yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = matmul
