@@ -307,7 +307,6 @@ def test_few_steps_keep_how_different_in_brightness_pictures_are() -> None:
     one = torch.full((d,), d**-0.5)
 
     def network(seen: Tensor, t: Tensor) -> Tensor:
-        r = ((1 - t) ** 2 + t**2).sqrt()
         along = (seen @ one)[:, None] * one
 
         def part(x: Tensor, variance: float) -> Tensor:

@@ -79,6 +79,39 @@ def test_the_largest_budget_that_fits_is_found(seconds, since):
     assert more > seconds - 2.5  # a cadence may move by an image, and a call with it
 
 
+@pytest.mark.parametrize(
+    ("look_takes", "evaluations"), [(0.1, 10), (1.0, 10), (3.0, 10), (3.5, 8), (5.0, 5), (8.0, 3), (15.0, 3)]
+)
+def test_evaluations_that_would_take_over_a_third_of_the_time_are_fewer(look_takes, evaluations):
+    """A first one stands before the training besides."""
+    train = Train(images=1, batch=64)
+    pace = Pace(1e-3, (look_takes,), lambda train: [Observer(train.evaluate or max(train.images // 10, 1))])
+    found = pace.fitting(train, 100.0)
+    assert pace.seconds(found) <= 100.0
+    assert found.images // (found.evaluate or found.images // 10) == evaluations
+    assert (found.evaluate == 0) == (evaluations == 10)
+    if evaluations > 3:
+        assert found.images * pace.image > 100 * 2 / 3 - 0.2
+
+
+def test_a_cadence_that_was_asked_for_stays():
+    pace = Pace(1e-3, (5.0,), lambda train: [Observer(train.evaluate)])
+    assert pace.fitting(Train(images=1, batch=64, evaluate=6_400), 100.0).evaluate == 6_400
+
+
+def test_fewer_evaluations_are_said_and_in_the_recipe(tiny, steady, tmp_path, monkeypatch):
+    def rehearse(recipe, *rest):
+        return Pace(1e-3, (1.0,), lambda train: [Observer(train.evaluate or max(train.images // 10, 1))])
+
+    monkeypatch.setattr(rehearsal, "rehearse", rehearse)
+    said = []
+    ready = start.prepared(tiny, 0, "cpu", 0.25, said.append)
+    evaluate = ready.plan.recipe.train.evaluate
+    assert ready.plan.recipe.train.images // evaluate == 3  # and one before: four seconds of fifteen
+    assert any(f"evaluated every {evaluate:,} images, since it takes 1 s each time" in line for line in said)
+    assert f"--train.evaluate {evaluate}" in ready.env["command"]
+
+
 def test_a_budget_in_minutes_is_one_in_images_from_then_on(tiny, steady, tmp_path):
     run = fit(tiny, 3, tmp_path / "a", "cpu", progress=False, minutes=0.25)
     images = Run(run.path).recipe.train.images
