@@ -287,3 +287,23 @@ def test_a_flow_of_pictures_ends_with_samples_at_a_lower_temperature_and_the_rep
         assert picture.convert("RGB").tobytes() == want.convert("RGB").tobytes()
     page = write_report([run.path], tmp_path / "report.html").read_text(encoding="utf-8")
     assert "samples at a lower temperature" in page
+
+
+def test_pictures_of_a_folder_of_classes_show_all_of_them(tmp_path: Path) -> None:
+    """They are read a class after the other, and the first were shown."""
+    for grey, name in ((20, "dark"), (200, "light")):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(80):
+            Image.new("L", (8, 8), grey + i // 4).save(tmp_path / "set" / name / f"{i}.png")
+    data = DataSpec(str(tmp_path / "set"), resolution=8, channels=1)
+    train = Train(images=32, batch=16, evaluate=32, sample=32, checkpoint=32)
+    run = trainer.fit(
+        Recipe(data, MLPAutoencoder(width=8, depth=1), VAE(), train, "v"), 0, tmp_path / "run", progress=False
+    )
+    (real,) = (run.path / "real").iterdir()
+    (*_, reconstructed) = sorted((run.path / "reconstructions").glob("*.png"))
+    for file in (real, reconstructed):
+        seen = Image.open(file).convert("L").histogram()
+        dark, light = sum(seen[20:40]), sum(seen[200:220])
+        assert dark and light, file
+        assert 0.2 < dark / (dark + light) < 0.8

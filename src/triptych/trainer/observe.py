@@ -191,7 +191,8 @@ class Draw(Observer):
     def __call__(self, state: State, line: dict[str, Any]) -> None:
         model, data, sink = state.model, state.data, self.sink
         if data.is_images and state.images == 0:
-            sink.images("real", 0, tiles.tile(latent_space.public(state.held_out, range(min(64, len(state.held_out))))))
+            shown = mixed(state.held_out, 64)  # of a folder with classes as sub-folders the first are of one class
+            sink.images("real", 0, tiles.tile(latent_space.public(shown, range(min(64, len(shown))))))
         with device.evaluation_mode(model, state.seed), compilation.eager(model), state.averages.applied():
             if class_count(model) and data.is_images:
                 if state.images == 0 and (left_out := classes.said(class_count(model))):
@@ -207,9 +208,9 @@ class Draw(Observer):
             elif isinstance(model, Sampler) and data.typed is not None:
                 sink.images("samples", state.images, columns.sheet_image(model.sample(2_000, seed=0), state.held_out))
             if isinstance(model, Encoder) and not isinstance(model, Density) and data.is_images:
-                rows = range(min(36, len(state.held_out)))
-                x = latent_space.public(state.held_out, rows)
-                y = latent_space.labels_for(model, state.held_out, rows)
+                shown = mixed(state.held_out, 36)
+                rows = range(min(36, len(shown)))
+                x, y = latent_space.public(shown, rows), latent_space.labels_for(model, shown, rows)
                 pairs = tiles.pairs(x, latent_space.decode(model, latent_space.encode(model, x, y=y), y=y))
                 sink.images("reconstructions", state.images, tiles.tile(pairs, columns=12))
 
