@@ -42,6 +42,11 @@ TRIALS: dict[str, dict[str, dict[str, Any]]] = {
         "rate 1e-3": {"train.lr": 1e-3},
         "8 numbers a place": {"model.codes": 8},
     },
+    "fsq-mnist": {
+        "dropout 0.1": {"model.dropout": 0.1, "model.min_p": 0.0},
+        "dropout 0.2, share 0.2": {"model.dropout": 0.2, "objective.share": 0.2, "model.min_p": 0.0},
+        "3 levels, dropout 0.1": {"model.levels": 3, "model.dropout": 0.1, "model.min_p": 0.0},
+    },
     "hvae-mnist-quick": {
         "as it is": {},
         "rate 1e-3": {"train.lr": 1e-3},
@@ -62,11 +67,11 @@ def changed(recipe: Recipe, values: dict[str, Any], share: float) -> Recipe:
     return recipe
 
 
-def trained(folder: Path, recipe: Recipe, seed: int) -> tuple[Run, float]:
+def trained(folder: Path, recipe: Recipe, seed: int, device: str) -> tuple[Run, float]:
     """The run, and the processor seconds that it took; those of a run that was cut are kept beside it."""
     began, kept = time.process_time(), folder.with_suffix(".seconds")
     before = float(kept.read_text(encoding="utf-8")) if kept.exists() else 0.0
-    run = resume(folder, progress=False) if folder.exists() else fit(recipe, seed, folder, "cpu", progress=False)
+    run = resume(folder, progress=False) if folder.exists() else fit(recipe, seed, folder, device, progress=False)
     seconds = before + time.process_time() - began
     kept.write_text(str(seconds), encoding="utf-8")
     return run, seconds
@@ -110,6 +115,7 @@ def main() -> None:
     parser.add_argument("--trials", action="store_true", help="the variants of the recipes on another seed")
     parser.add_argument("--share", type=float, default=SHARE, help="part of the recipe's budget that a trial has")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--runs", type=Path, default=Path("runs/strong-vae"))
     parser.add_argument("--note", default="")
     args = parser.parse_args()
@@ -122,7 +128,7 @@ def main() -> None:
         for words, values in (TRIALS[name] if args.trials else {"as it is": {}}).items():
             recipe = changed(base, values, args.share) if args.trials else base
             folder = args.runs / f"{name}-{seed}-{words.replace(' ', '_') if args.trials else 'whole'}"
-            run, seconds = trained(folder, recipe, seed)
+            run, seconds = trained(folder, recipe, seed, args.device)
             more = {"seconds": seconds, "images": run.status["images"], "values": values, "state": run.status["state"]}
             rows[words] = judged(run, judge, real, 1.0) | more
             model = run.load(device="cpu")
