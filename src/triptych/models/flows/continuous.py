@@ -100,11 +100,11 @@ class Carried(Scaled, Encoder):
     def times(self) -> list[float]:
         """`steps` + 1 times from 0 to 1: of vectors denser towards 1, where narrow modes are decided.
 
-        Of pictures a little denser towards 0: how bright and how colourful a picture is as a whole stands out from the
-        noise of thousands of pixels early, and with few steps there all samples come out pale.
+        Of pictures and of spatial codes a little denser towards 0: how bright and how colourful a picture is as a whole
+        stands out from the noise of thousands of pixels early, and with few steps there all samples come out pale.
         """
         even = [i / self.steps for i in range(self.steps + 1)]
-        return [s**EARLY for s in even] if len(self.shape) == 3 else [1 - (1 - s) ** 2 for s in even]
+        return [s**EARLY for s in even] if len(self.moved) == 3 else [1 - (1 - s) ** 2 for s in even]
 
     def adapted(self, field: ode.Field, x: Tensor, beside: Tensor, *, back: bool) -> tuple[Tensor, float]:
         """`ode.adaptive` from one end of time to the other; its steps are in s, where t = 1 − (1 − s)², as in `times`.
