@@ -28,8 +28,8 @@ USUAL = 130.0
 """Evaluations of the velocity that an adaptive solution takes, about: the price of a likelihood depends on nothing that
 was asked before, so that a resumed training looks at as many examples."""
 EARLY = 1.25
-"""Exponent of the times of a picture's steps. On pixels eight of Heun's are as good as 32 with it, and the kernel distance
-is less than half of that with the times of vectors; on codes it is two thirds."""
+"""Exponent of the times of a picture's steps. On pixels eight of Heun's are as good as 32 with it, and the kernel
+distance is less than half of that with the times of vectors; on codes it is two thirds."""
 ROUGH = 1e-3
 """Tolerance of likelihoods that are only looked at: maps of the plane."""
 
