@@ -305,5 +305,4 @@ def test_pictures_of_a_folder_of_classes_show_all_of_them(tmp_path: Path) -> Non
     for file in (real, reconstructed):
         seen = Image.open(file).convert("L").histogram()
         dark, light = sum(seen[20:40]), sum(seen[200:220])
-        assert dark and light, file
         assert 0.2 < dark / (dark + light) < 0.8

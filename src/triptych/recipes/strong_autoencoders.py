@@ -42,7 +42,7 @@ def discrete(data: DataSpec, model: FSQTransformer, images: int, quick: int) -> 
     colour = data.name != "mnist"
     train = replace(HOUR, images=images, lr=1e-3, clip=50.0, flip=colour)
     long = Recipe(data, model, CODES, train, about=CODES_WORDS)
-    # too short to learn the examples by heart
+    # too short to overfit
     narrow = replace(model, width=32, prior_width=96, prior_depth=3, dropout=0.0)
     train = replace(MINUTES, images=quick, evaluate=quick // 2, clip=50.0, flip=colour)
     return long, replace(long, model=narrow, train=train, about=f"{CODES_WORDS}; narrow")
