@@ -292,7 +292,7 @@ def test_steps_and_solvers_that_there_are_not(solver: str | None, steps: int | N
         choose_steps(plane(), solver, steps)
 
 
-def test_few_steps_keep_how_different_in_brightness_pictures_are() -> None:
+def test_few_steps_keep_how_different_in_brightness_pictures_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of Gaussian pictures with a brightness of their own the network is known, and any loss is one of the steps.
 
     Eight steps with the times of vectors left a sixth of the deviation; with those of pictures half is left at least,
@@ -315,7 +315,7 @@ def test_few_steps_keep_how_different_in_brightness_pictures_are() -> None:
 
         return part(along, shared * d + 1 - shared) + part(seen - along, 1 - shared)
 
-    model.network = network  # type: ignore[method-assign]
+    monkeypatch.setattr(model, "network", network)
     z = torch.randn(500, d)
 
     def brightness(steps: int) -> float:

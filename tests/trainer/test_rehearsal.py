@@ -94,6 +94,16 @@ def test_evaluations_that_would_take_over_a_third_of_the_time_are_fewer(look_tak
         assert found.images * pace.image > 100 * 2 / 3 - 0.2
 
 
+@pytest.mark.parametrize("since", [0, 640])
+def test_a_training_that_goes_on_is_given_what_its_own_evaluations_leave(since, tiny, monkeypatch):
+    """Also one of which nothing was saved: its recipe stays as it is."""
+    pace = Pace(1e-3, (1.0,), lambda train: [Observer(train.evaluate or max(train.images // 10, 1))])
+    monkeypatch.setattr(rehearsal, "rehearse", lambda *rest: pace)
+    train, _ = rehearsal.budget_for(0.25, tiny, load_spec(tiny.data), None, torch.device("cpu"), {}, since)
+    assert train.evaluate == tiny.train.evaluate
+    assert pace.seconds(train, since) <= 15.0
+
+
 def test_a_cadence_that_was_asked_for_stays():
     pace = Pace(1e-3, (5.0,), lambda train: [Observer(train.evaluate)])
     assert pace.fitting(Train(images=1, batch=64, evaluate=6_400), 100.0).evaluate == 6_400
@@ -108,7 +118,7 @@ def test_fewer_evaluations_are_said_and_in_the_recipe(tiny, steady, tmp_path, mo
     ready = start.prepared(tiny, 0, "cpu", 0.25, said.append)
     evaluate = ready.plan.recipe.train.evaluate
     assert ready.plan.recipe.train.images // evaluate == 3  # and one before: four seconds of fifteen
-    assert any(f"evaluated every {evaluate:,} images, since it takes 1 s each time" in line for line in said)
+    assert any(f"evaluated every {evaluate:,} images, since an evaluation takes 1 s" in line for line in said)
     assert f"--train.evaluate {evaluate}" in ready.env["command"]
 
 

@@ -269,26 +269,27 @@ def budget_for(
     test: Data | None,
     device: torch.device,
     env: dict[str, Any],
-    since: int = 0,
+    since: int | None = None,
     extractors: Extractors = Extractors(),  # noqa: B008
 ) -> tuple[Train, Pace]:
     """What a training may see in so many minutes from now, looks and this rehearsal counted, and its pace.
 
-    One that goes on keeps its evaluations where they are. UserError where not even a step fits between a first and a
+    One that goes on, `since` so many images, keeps its evaluations where they are. UserError where not even a step fits between a first and a
     last look.
     """
     check_minutes(minutes)
     began = time.perf_counter()
-    pace = rehearse(recipe, data, test, device, env, minutes, since, extractors)
+    done = since or 0
+    pace = rehearse(recipe, data, test, device, env, minutes, done, extractors)
     spent = time.perf_counter() - began
     seconds = 60 * minutes - spent
-    if since:
-        train = replace(recipe.train, images=pace.images(recipe.train, seconds, since))
-    else:
+    if since is None:
         train = pace.fitting(recipe.train, seconds)
-    if train.images <= since:
-        once = replace(recipe.train, images=since + recipe.train.batch)
-        least = (spent + pace.seconds(once, since)) / 60
+    else:
+        train = replace(recipe.train, images=pace.images(recipe.train, seconds, since))
+    if train.images <= done:
+        once = replace(recipe.train, images=done + recipe.train.batch)
+        least = (spent + pace.seconds(once, done)) / 60
         raise UserError(
             f"--minutes {minutes:g} is too short here: one evaluation takes {sum(pace.looks):.1f} s, and a training "
             f"begins and ends with one; give at least {math.ceil(13 * least) / 10:g}"

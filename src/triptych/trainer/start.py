@@ -111,7 +111,7 @@ def prepared(
     check(plan)
     if announce is not None and train.evaluate != recipe.train.evaluate:
         announce(
-            f"evaluated every {train.evaluate:,} images, since it takes {sum(pace.looks):.0f} s each time; "
+            f"evaluated every {train.evaluate:,} images, since an evaluation takes {sum(pace.looks):.0f} s; "
             "--train.evaluate sets another number"
         )
     return Prepared(plan, env | {"minutes": minutes, "command": command(encode(plan.recipe), seed)}, pace, extractors)
