@@ -274,8 +274,8 @@ def budget_for(
 ) -> tuple[Train, Pace]:
     """What a training may see in so many minutes from now, looks and this rehearsal counted, and its pace.
 
-    One that goes on, `since` so many images, keeps its evaluations where they are. UserError where not even a step fits between a first and a
-    last look.
+    One that goes on, `since` so many images, keeps its evaluations where they are. UserError where not even a step
+    fits between a first and a last look.
     """
     check_minutes(minutes)
     began = time.perf_counter()

@@ -107,7 +107,7 @@ class Carried(Scaled, Encoder):
         return [s**EARLY for s in even] if len(self.moved) == 3 else [1 - (1 - s) ** 2 for s in even]
 
     def adapted(self, field: ode.Field, x: Tensor, beside: Tensor, *, back: bool) -> tuple[Tensor, float]:
-        """`ode.adaptive` from one end of time to the other; its steps are in s, where t = 1 − (1 − s)², as the times of vectors.
+        """`ode.adaptive` from one end of time to the other; its steps are in s, where t = 1 − (1 − s)², as of vectors.
 
         A fifth fewer evaluations for the same error than with steps in t.
         """
