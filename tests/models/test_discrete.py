@@ -13,7 +13,7 @@ from triptych.errors import UserError
 from triptych.metrics.comparison import Comparison
 from triptych.metrics.likelihood import Likelihood
 from triptych.models import discrete
-from triptych.models.discrete import CodePredictor, DiscreteAutoencoder, FSQTransformer
+from triptych.models.discrete import NEAR, CodePredictor, DiscreteAutoencoder, FSQTransformer
 from triptych.objectives.discrete import FSQ
 from triptych.run.folder import load
 from triptych.system.device import place
@@ -63,18 +63,31 @@ def test_probabilities_of_all_codes_sum_to_one() -> None:
     assert model.log_prior(all_codes(model)).exp().sum().item() == pytest.approx(1, abs=1e-5)
 
 
-def test_a_number_depends_on_those_before_it_alone() -> None:
+def test_places_enter_with_the_last_one_and_with_those_near_that_come_before() -> None:
+    """Of a grid of 3 × 3; 9 is no place."""
+    assert discrete.entering(3).tolist() == [[9], *([i] for i in range(8))]
+    table = discrete.entering(3, NEAR)
+    assert table.shape == (9, 6)
+    assert set(table[0].tolist()) == {9}
+    assert table[4].tolist() == [3, 9, 0, 1, 2, 9]  # left and last; two to the left; the three above; two above
+    assert table[8].tolist() == [7, 6, 4, 5, 9, 2]
+    assert table[3].tolist() == [2, 9, 9, 0, 1, 9]  # at the left edge the last one is the end of the row above
+    assert all(0 <= j < i or j == 9 for i, row in enumerate(table.tolist()) for j in row)
+
+
+@pytest.mark.parametrize("near", [(), NEAR])
+def test_a_number_depends_on_those_before_it_alone(near: tuple[tuple[int, int], ...]) -> None:
     torch.manual_seed(0)
-    net = CodePredictor(tokens=3, numbers=2, levels=4, width=8, depth=2, heads=2)
+    net = CodePredictor(discrete.entering(2, near), numbers=2, levels=4, width=8, depth=2, heads=2)
     torch.nn.init.normal_(net.trunk.leave.weight)
-    k = torch.randint(4, (1, 3, 2))
+    k = torch.randint(4, (1, 4, 2))
     whole = net(k)[0].flatten(0, 1)
-    for at in range(6):
+    for at in range(8):
         other = k.clone().flatten()
         other[at] = (other[at] + 1) % 4
-        moved = (net(other.view(1, 3, 2))[0].flatten(0, 1) - whole).abs().amax(1) > 1e-6
+        moved = (net(other.view(1, 4, 2))[0].flatten(0, 1) - whole).abs().amax(1) > 1e-6
         assert not moved[: at + 1].any()
-        assert at == 5 or moved[at + 1 :].any()
+        assert at == 7 or moved[at + 1 :].any()
 
 
 def test_draws_follow_the_probabilities() -> None:
@@ -87,9 +100,10 @@ def test_draws_follow_the_probabilities() -> None:
     assert ((counts - n * p).square() / (n * p)).sum().item() < 42.7
 
 
-def test_codes_are_drawn_alike_to_the_last_bit_whatever_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("near", [False, True])
+def test_codes_are_drawn_alike_to_the_last_bit_whatever_the_batch(monkeypatch: pytest.MonkeyPatch, near: bool) -> None:
     monkeypatch.setattr(discrete, "CHUNK", 16)
-    model, n = made(), 40
+    model, n = made(replace(SMALL, near=near)), 40
     z = model.prior(n, torch.Generator().manual_seed(1))
     x = model.sample(n, seed=1, batch=n)
     torch.testing.assert_close(x, model.decode(z))
@@ -110,7 +124,9 @@ def test_a_loop_with_room_for_all_places_draws_what_a_growing_cache_does(monkeyp
         return carry, torch.stack(rows)
 
     monkeypatch.setattr(discrete, "scan", plain)
-    predictor = made(FSQTransformer(width=8, side=4, codes=3, levels=3, prior_width=8, prior_depth=2)).predictor
+    predictor = made(
+        FSQTransformer(width=8, side=4, codes=3, levels=3, prior_width=8, prior_depth=2, near=True)
+    ).predictor
     u = torch.rand(20, 16, 3, generator=torch.Generator().manual_seed(0))
     assert torch.equal(predictor.scanned(u, 0.9), predictor.generate(u, 0.9))
 

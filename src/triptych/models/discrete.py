@@ -7,6 +7,7 @@ Sources: van den Oord et al. 2017, "Neural Discrete Representation Learning", fo
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -34,19 +35,38 @@ UNITS = 32
 """Hidden units behind the distribution of each number of a code."""
 CHUNK = 256
 """Codes drawn at once, whatever the batch: so that they are the same to the last bit."""
+NEAR = ((0, -2), (-1, -1), (-1, 0), (-1, 1), (-2, 0))
+"""Rows and columns from a place of the grid to those near it that come before."""
+
+
+def entering(side: int, near: Sequence[tuple[int, int]] = ()) -> Tensor:
+    """Of each of the T places of a square grid, (T, m): the places whose codes enter there; T stands for none.
+
+    They are the place before, in the order of reading, and those that are `near`.
+    """
+    tokens = side * side
+    rows = []
+    for i in range(tokens):
+        around = [(i // side + down, i % side + right) for down, right in near]
+        rows.append(
+            [i - 1 if i else tokens, *(r * side + c if 0 <= r and 0 <= c < side else tokens for r, c in around)]
+        )
+    return torch.tensor(rows)
 
 
 class CodePredictor(nn.Module):
     """p(k) of codes k (n, T, d) of `levels` values: place by place, and at a place number by number.
 
-    A causal transformer tells of the places before; in its output every number of a place has units of its own, which
-    also see the numbers before it (a perceptron masked as in Germain et al. 2015). What is drawn leaves out values
-    less likely than `min_p` times the likeliest; log p does not.
+    A causal transformer tells of the places before, whose codes enter it as the table `enters` (T, m) says; in its
+    output every number of a place has units of its own, which also see the numbers before it (a perceptron masked as in
+    Germain et al. 2015). What is drawn leaves out values less likely than `min_p` times the likeliest; log p does not.
     """
+
+    enters: Tensor
 
     def __init__(
         self,
-        tokens: int,
+        enters: Tensor,
         numbers: int,
         levels: int,
         width: int,
@@ -57,8 +77,10 @@ class CodePredictor(nn.Module):
     ) -> None:
         super().__init__()
         self.numbers, self.levels, self.min_p = numbers, levels, min_p
+        tokens, m = enters.shape
+        self.register_buffer("enters", enters, persistent=False)
         self.trunk = TokenTransformer(
-            numbers * levels, numbers * UNITS, tokens, width, depth, heads, causal=True, dropout=dropout
+            m * numbers * levels, numbers * UNITS, tokens, width, depth, heads, causal=True, dropout=dropout
         )
         seen = torch.arange(numbers).repeat_interleave(levels) + 1
         self.own = MaskedLinear(seen, torch.arange(numbers).repeat_interleave(UNITS))
@@ -71,7 +93,7 @@ class CodePredictor(nn.Module):
     def forward(self, k: Tensor) -> Tensor:
         """log p of every value of every number, given all before it, (n, T, d, levels)."""
         seen = self.one_hot(k)
-        before = torch.cat([torch.zeros_like(seen[:, :1]), seen[:, :-1]], 1)
+        before = F.pad(seen, (0, 0, 0, 1))[:, self.enters].flatten(2)
         h = F.silu(self.trunk(before) + self.own(seen)).unflatten(-1, (self.numbers, UNITS))
         return torch.einsum("ntdu,dul->ntdl", h, self.leave).float().log_softmax(-1)
 
@@ -80,16 +102,19 @@ class CodePredictor(nn.Module):
         if torch.compiler.is_compiling():
             return self.scanned(u, temperature)
         cache: Cache = []
-        token = u.new_zeros(len(u), 1, self.numbers * self.levels, dtype=self.leave.dtype)
-        rows = []
+        seen, rows = self.nothing(u), []
         for i in range(u.shape[1]):
-            h, cache = self.trunk.after(token, i, cache)
-            token, k = self.place(h[:, 0], u[:, i], temperature)
+            h, cache = self.trunk.after(seen[:, self.enters[i]].flatten(1)[:, None], i, cache)
+            seen[:, i], k = self.place(h[:, 0], u[:, i], temperature)
             rows.append(k)
         return torch.stack(rows, 1)
 
+    def nothing(self, u: Tensor) -> Tensor:
+        """Room for the one-hot codes of every place, and for those of none, which stay 0: (n, T + 1, d · levels)."""
+        return u.new_zeros(u.shape[0], u.shape[1] + 1, self.numbers * self.levels, dtype=self.leave.dtype)
+
     def place(self, h: Tensor, u: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        """One place: its token (n, 1, d · levels) and codes (n, d), for what the trunk says of it (n, d · units)."""
+        """One place: its codes one-hot (n, d · levels) and as they are (n, d), for the trunk's (n, d · units) of it."""
         seen, row = h.new_zeros(h.shape[0], 0), []
         for j in range(self.numbers):
             units = slice(j * UNITS, (j + 1) * UNITS)
@@ -104,22 +129,24 @@ class CodePredictor(nn.Module):
             k = (u[:, j, None] >= reached).sum(-1)
             seen = torch.cat([seen, F.one_hot(k, self.levels).to(seen.dtype)], 1)
             row.append(k)
-        return seen[:, None], torch.stack(row, 1)
+        return seen, torch.stack(row, 1)
 
     def scanned(self, u: Tensor, temperature: float) -> Tensor:
         """`generate` in a graph for other programs: one place as the body of a loop, whose cache has room for all."""
         tokens, now = u.shape[1], torch.eye(u.shape[1], dtype=torch.bool, device=u.device)
         until = torch.ones_like(now).tril()
-        token = u.new_zeros(u.shape[0], 1, self.numbers * self.levels)
 
         def one(carry: list[Tensor], at: list[Tensor]) -> tuple[list[Tensor], Tensor]:
-            h, keys, values = self.trunk.among(carry[0], at[1], at[2], at[3], carry[1], carry[2])
-            token, k = self.place(h[:, 0], at[0], temperature)
-            return [token, keys, values], k
+            seen, keys, values = carry
+            token = seen[:, at[4]].flatten(1)[:, None]
+            h, keys, values = self.trunk.among(token, at[1], at[2], at[3], keys, values)
+            new, k = self.place(h[:, 0], at[0], temperature)
+            seen = torch.where(F.pad(at[2], (0, 1))[:, None], new[:, None], seen)
+            return [seen, keys, values], k
 
         empty = self.trunk.room(u.shape[0], tokens)
-        every = [u.transpose(0, 1), self.trunk.positions, now, until]
-        return scan(one, [token, empty, empty.clone()], every)[1].transpose(0, 1)
+        every = [u.transpose(0, 1), self.trunk.positions, now, until, self.enters]
+        return scan(one, [self.nothing(u), empty, empty.clone()], every)[1].transpose(0, 1)
 
 
 def spread(codes: int) -> nn.GroupNorm:
@@ -244,6 +271,8 @@ class FSQTransformer(ModelSpec):
     """channels of the transformer"""
     prior_depth: int = 4
     """blocks of the transformer, of four heads"""
+    near: bool = False
+    """codes enter the transformer with those near them, above and to the left, not with the last one alone"""
     dropout: float = 0.0
     """part of what the transformer's blocks add that is left out while it trains"""
     min_p: float = 0.0
@@ -286,8 +315,9 @@ class FSQTransformer(ModelSpec):
         for a, b in pairwise(widths[::-1]):
             up += [PlainUp(a, b), Residual(b)]
         up += [*to_pixels(widths[0], 2, outputs(shape, self.scale)[0])]
+        enters = entering(self.side, NEAR if self.near else ())
         predictor = CodePredictor(
-            self.side**2, self.codes, self.levels, self.prior_width, self.prior_depth, 4, self.dropout, self.min_p
+            enters, self.codes, self.levels, self.prior_width, self.prior_depth, 4, self.dropout, self.min_p
         )
         return DiscreteAutoencoder(
             shape, grid, self.levels, nn.Sequential(*down), nn.Sequential(*up), predictor, self.scale

@@ -22,8 +22,8 @@ MINUTES = replace(HOUR, warmup=3_000, ema=0.99)
 LADDER = VAE(likelihood="gaussian-learned")
 GROUPS = HierarchicalVAE()
 LADDER_WORDS = "hierarchical VAE, sigma learned"
-CODES = FSQ(likelihood="gaussian-learned", share=0.3)
-GRID = FSQTransformer(codes=12)
+CODES = FSQ(likelihood="gaussian-learned", share=0.2)
+GRID = FSQTransformer(codes=12, near=True)
 CODES_WORDS = "discrete codes (FSQ), then a transformer that draws them"
 
 
@@ -40,7 +40,7 @@ def hierarchical(data: DataSpec, images: int, quick: int, patch: int = 2) -> tup
 def discrete(data: DataSpec, model: FSQTransformer, images: int, quick: int) -> tuple[Recipe, Recipe]:
     """The recipe of about an hour of two cores, and with narrow networks that of five minutes of one."""
     colour = data.name != "mnist"
-    train = replace(HOUR, images=images, lr=1e-3, clip=50.0, flip=colour)
+    train = replace(HOUR, images=images, clip=50.0, flip=colour)
     long = Recipe(data, model, CODES, train, about=CODES_WORDS)
     # too short to overfit
     narrow = replace(model, width=32, prior_width=96, prior_depth=3, dropout=0.0)
