@@ -47,6 +47,14 @@ TRIALS: dict[str, dict[str, dict[str, Any]]] = {
         "dropout 0.2, share 0.2": {"model.dropout": 0.2, "objective.share": 0.2, "model.min_p": 0.0},
         "3 levels, dropout 0.1": {"model.levels": 3, "model.dropout": 0.1, "model.min_p": 0.0},
     },
+    **{
+        name: {
+            "as it is": {},
+            "the last code alone enters": {"model.near": False},
+            "share 0.3": {"objective.share": 0.3},
+        }
+        for name in ("fsq-birds-quick", "fsq-cifar10-quick")
+    },
     "hvae-mnist-quick": {
         "as it is": {},
         "rate 1e-3": {"train.lr": 1e-3},
