@@ -45,6 +45,15 @@ def test_a_page_is_made_of_what_is_left(toys, tmp_path):
     assert (tmp_path / "s.csv").read_text().replace("/s/", "/g/") == (tmp_path / "g.csv").read_text()
 
 
+def test_a_recipe_whose_first_seed_is_missing_has_its_pictures_too(tmp_path):
+    """Whatever the others' seeds are."""
+    other = replace(toy_recipe(), name="other")
+    made = [make_run(tmp_path / "s" / f"{r.name}-{i}", r, i) for r, i in ((toy_recipe(), 0), (other, 1), (other, 2))]
+    strip.strip(study_of(tmp_path / "s", *made), tmp_path / "g")
+    kept = [len(list((tmp_path / "g" / run.path.name / "samples").iterdir())) for run in made]
+    assert kept[0] == kept[1] > kept[2] == 1
+
+
 def test_what_is_too_large_is_made_thriftier_or_refused(toys, tmp_path):
     whole, size = strip.strip(toys, tmp_path / "a")
     less, smaller = strip.strip(toys, tmp_path / "b", limit=size - 1)

@@ -38,7 +38,7 @@ class Thrift:
     """How pictures are kept."""
 
     moments: int
-    """of the samples of the first seed"""
+    """of the samples of a recipe's first seed"""
     others: bool
     """whether there are samples of the other seeds"""
     side: int
@@ -72,14 +72,14 @@ def strip(study: Path, out: Path, limit: int = LIMIT, note: str = "") -> tuple[T
         raise UserError(f"{out} exists already; remove it, or give another place")
     told |= {"note": note} if note else {}
     done = [row for row in runs if row["state"] == "done" and (study / Path(row["run"]).name).is_dir()]
-    first = min((row["seed"] for row in done), default=0)
+    first = {row["recipe"]: row["seed"] for row in sorted(done, key=lambda row: -row["seed"])}
     size = 0
     for thrift in STEPS:
         with files.making_folder(out) as part:
             files.write_text(part / "study.json", files.json_text({**told, "runs": done}) + "\n")
             for row in done:
                 name = Path(row["run"]).name
-                one(study / name, part / name, thrift, leading=row["seed"] == first)
+                one(study / name, part / name, thrift, leading=row["seed"] == first[row["recipe"]])
             size = sum(p.stat().st_size for p in part.rglob("*") if p.is_file())
         if size <= limit:
             return thrift, size
