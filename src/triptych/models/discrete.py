@@ -49,7 +49,7 @@ def entering(side: int, near: Sequence[tuple[int, int]] = ()) -> Tensor:
     for i in range(tokens):
         around = [(i // side + down, i % side + right) for down, right in near]
         rows.append(
-            [i - 1 if i else tokens, *(r * side + c if 0 <= r and 0 <= c < side else tokens for r, c in around)]
+            [i - 1 if i else tokens, *(r * side + c if r >= 0 and 0 <= c < side else tokens for r, c in around)]
         )
     return torch.tensor(rows)
 
