@@ -213,6 +213,20 @@ def test_different_data_and_evaluators_stand_apart_with_the_reason(tmp_path):
     assert text.count("A table of its own") == 3
 
 
+def test_averages_of_fewer_examples_share_a_table_with_those_of_more(tmp_path):
+    """A model whose samples or likelihoods cost much is given fewer; distances depend on how many they are."""
+    few, many = {"value": 90.0, "n": 500, "se": 3.0}, {"value": 100.0, "n": 2000, "se": 1.0}
+    runs = [
+        make_run(tmp_path / "a", picture_recipe(), values={"path_length": many, "nll": many, "frechet_cnn": 3}),
+        make_run(tmp_path / "b", picture_recipe(), 1, values={"path_length": few, "nll": few, "frechet_cnn": 3}),
+        make_run(tmp_path / "c", picture_recipe(), 2, values={"frechet_cnn": few}),
+    ]
+    found = tables(gather([r.path for r in runs])[0])
+    assert [[e.path.name for e in t.entries] for t in found] == [["a", "b"], ["c"]]
+    assert "frechet_cnn with sample count 500" in found[1].reason
+    assert found[0].about("path_length") == "n = 500 to 2,000"
+
+
 def test_runs_without_results_are_shown_as_such(tmp_path):
     runs = [
         make_run(tmp_path / "a", toy_recipe(), values={"modes": 20, "nll": {"value": None, "note": "no density"}}),

@@ -136,12 +136,16 @@ def otherwise(told: Mapping[str, Any], made: Sequence[Table], elsewhere: Collect
 
 
 def scale_of(told: Mapping[str, Any], made: Sequence[Table]) -> Scale | None:
-    """The scale of the named study that has every recipe of these runs, with its budget; None for none."""
-    own = trained(told, made)
+    """The scale of the named study that has every recipe of these runs, with its budget; None for none.
+
+    Of several the one whose whole study is the shortest, or the fullest of those as short.
+    """
+    own, most = trained(told, made), dict[Scale, int]()
     for scale in reversed(get_args(Scale)):
-        if own <= {key(told, r.name, r.train.images) for r in named.get(told["name"], scale).recipes}:
-            return scale
-    return None
+        recipes = named.get(told["name"], scale).recipes
+        if own <= {key(told, r.name, r.train.images) for r in recipes}:
+            most[scale] = sum(r.train.images for r in recipes)
+    return min(most, key=lambda scale: most[scale], default=None)
 
 
 def trained(told: Mapping[str, Any], made: Sequence[Table]) -> set[tuple[str, int]]:

@@ -55,6 +55,9 @@ class Quantity:
     """nats, bits, of 1,000; empty for a pure number"""
     comparable: str = ""
     """what two models must share, beside data and evaluator, for their numbers to be compared"""
+    average: bool = False
+    """whether it is a mean over examples or draws, the same in expectation however many: of different numbers of them
+    two values are compared all the same, which those of a distance are not"""
     variant: str = ""
     """which one, where a metric makes several of one quantity: of which features, by which bound"""
     axis: Axis = ""
@@ -105,7 +108,7 @@ class Quantity:
         return dataclasses.replace(self, variant=", ".join(filter(None, [self.variant, variant])))
 
 
-TOLD = ("title", "better", "neither", "unit", "comparable", "variant", "axis", "rank", "companion")
+TOLD = ("title", "better", "neither", "unit", "comparable", "average", "variant", "axis", "rank", "companion")
 """Fields of a quantity that go into files."""
 
 

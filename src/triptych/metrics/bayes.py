@@ -56,6 +56,7 @@ class Bayes(Metric):
         "bayes_accuracy": Quantity(
             "Accuracy of the classifier by Bayes' rule",
             "higher",
+            average=True,
             rank=54,
             about="How often the class under which a held-out example is most probable is its label.",
         ),

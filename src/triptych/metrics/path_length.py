@@ -64,6 +64,7 @@ class PathLength(Metric):
             "Path length",
             "lower",
             comparable="kind of path (straight, or along the sphere)",
+            average=True,
             about="How far pictures move for a small step of the code.",
         )
     }

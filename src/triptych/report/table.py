@@ -117,10 +117,12 @@ class Table:
 
     def about(self, metric: str) -> str:
         """Sample counts and extractor of a metric, for its column."""
-        told = next(e.values[metric] for e in self.entries if metric in e.values)
+        all_told = [e.values[metric] for e in self.entries if metric in e.values]
+        told = all_told[0]
         if told.get("source") == "log":
             return "from the log"
-        parts = [f"n = {told['n']:,}"] if isinstance(told.get("n"), int) else []
+        counts = sorted({n for one in all_told if isinstance(n := one.get("n"), int)})
+        parts = [f"n = {' to '.join(f'{n:,}' for n in dict.fromkeys([counts[0], counts[-1]]))}"] if counts else []
         parts += [
             str(told[k]).partition(":")[0]
             for k in ("extractor", "resize", "how")
@@ -133,14 +135,16 @@ def evaluator(told: Mapping[str, Any]) -> tuple[Any, ...]:
     """What two values of one metric must share to be compared.
 
     A known distribution's reference ends in the count and seed of fresh points (`2500:1:...`), which need not agree.
+    Nor need the number of examples of an average: a model whose samples or likelihoods cost much is given fewer.
     """
     real = str(told.get("reference") or "")
     head, _, mark = real.rpartition(" ")
-    same = (told.get(k) or "" for k in ("n", "extractor", "resize", "dtype", "how"))  # an absent `how` is a plain one
+    n = "" if told.get("average") else told.get("n") or ""
+    same = (told.get(k) or "" for k in ("extractor", "resize", "dtype", "how"))  # an absent `how` is a plain one
     card = told.get("card") or {}
     # K, the draws behind an importance-weighted bound: with more of them the same model has another number
     kind = f"{card.get('estimator')}, K = {card.get('draws')}" if card else ""
-    return (*same, kind, head if ":" in mark else real)
+    return (n, *same, kind, head if ":" in mark else real)
 
 
 def tables(entries: Sequence[Entry]) -> list[Table]:
