@@ -69,6 +69,7 @@ class Value:
     neither: str = ""
     unit: str = ""
     comparable: str = ""
+    average: bool = False
     axis: Axis = ""
     rank: int = 50
     companion: str = ""

@@ -157,6 +157,7 @@ QUANTITY: dict[str, Check] = {
     "better": lambda v: v in ("lower", "higher", ""),
     "axis": lambda v: v == "" or (is_text(v) and v in AXES),
     "rank": is_count,
+    "average": lambda v: isinstance(v, bool),
 }
 """What a number is, beside its value or for the lines of the log."""
 COLUMN = both(
