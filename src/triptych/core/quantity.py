@@ -56,8 +56,8 @@ class Quantity:
     comparable: str = ""
     """what two models must share, beside data and evaluator, for their numbers to be compared"""
     average: bool = False
-    """whether it is a mean over examples or draws, the same in expectation however many: of different numbers of them
-    two values are compared all the same, which those of a distance are not"""
+    """whether it is a mean over examples or draws, whose expectation does not depend on how many there are: two values
+    are compared although these numbers differ"""
     variant: str = ""
     """which one, where a metric makes several of one quantity: of which features, by which bound"""
     axis: Axis = ""
