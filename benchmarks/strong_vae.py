@@ -29,6 +29,7 @@ from triptych.metrics.features.self_trained import Offline, extractor_for
 from triptych.metrics.frechet import frechet_from_features
 from triptych.metrics.kernel import kernel_distance
 from triptych.metrics.log_likelihoods import variational
+from triptych.models.discrete import CodePredictor, FSQTransformer
 from triptych.models.observed import Observed
 from triptych.objectives.likelihoods import Bounded
 from triptych.recipes import get
@@ -76,8 +77,13 @@ def changed(recipe: Recipe, values: dict[str, Any], share: float) -> Recipe:
 
 
 def trained(folder: Path, recipe: Recipe, seed: int, device: str) -> tuple[Run, float]:
-    """The run, and the processor seconds that it took; those of a run that was cut are kept beside it."""
+    """The run, and the processor seconds that it took; those of a run that was cut are kept beside it.
+
+    A run that is done stays as it is, also one of an earlier recipe that differed in how samples are drawn.
+    """
     began, kept = time.process_time(), folder.with_suffix(".seconds")
+    if folder.exists() and Run(folder).status["state"] == "done":
+        return Run(folder), float(kept.read_text(encoding="utf-8"))
     before = float(kept.read_text(encoding="utf-8")) if kept.exists() else 0.0
     run = resume(folder, progress=False) if folder.exists() else fit(recipe, seed, folder, device, progress=False)
     seconds = before + time.process_time() - began
@@ -85,10 +91,20 @@ def trained(folder: Path, recipe: Recipe, seed: int, device: str) -> tuple[Run, 
     return run, seconds
 
 
-def judged(run: Run, judge: Offline, real: Data, temperature: float) -> dict[str, Any]:
-    """Distances and the bound in bits, and of digits the share that the classifier is sure of."""
-    model, objective = run.load(device="cpu"), run.recipe.objective
+def drawn_as(run: Run, recipe: Recipe) -> Observed:
+    """The run's model, its samples drawn as the recipe says now: min-p is of sampling, training knows nothing of it."""
+    model = run.load(device="cpu")
     assert isinstance(model, Observed)
+    if isinstance(recipe.model, FSQTransformer):
+        for part in model.modules():
+            if isinstance(part, CodePredictor):
+                part.min_p = recipe.model.min_p
+    return model
+
+
+def judged(run: Run, recipe: Recipe, judge: Offline, real: Data, temperature: float) -> dict[str, Any]:
+    """Distances and the bound in bits, and of digits the share that the classifier is sure of."""
+    model, objective = drawn_as(run, recipe), run.recipe.objective
     assert isinstance(model, Sampler)
     assert isinstance(objective, Bounded)
     fake = Data("samples", to_bytes(model.sample(SAMPLES, seed=run.seed, temperature=temperature)))
@@ -138,8 +154,9 @@ def main() -> None:
             folder = args.runs / f"{name}-{seed}-{words.replace(' ', '_') if args.trials else 'whole'}"
             run, seconds = trained(folder, recipe, seed, args.device)
             more = {"seconds": seconds, "images": run.status["images"], "values": values, "state": run.status["state"]}
-            rows[words] = judged(run, judge, real, 1.0) | more
-            model = run.load(device="cpu")
+            rows[words] = judged(run, recipe, judge, real, 1.0) | more
+            model = drawn_as(run, recipe)
+            assert isinstance(model, Sampler)
             tiles.grid(model.sample(64, seed=seed), folder.with_suffix(".png"), columns=8)
             print(name, words, json.dumps(rows[words]), flush=True)
         if args.trials:

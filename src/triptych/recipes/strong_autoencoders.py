@@ -54,7 +54,7 @@ PAIRS = {
     "hvae-cifar10": hierarchical(CIFAR10, 1_400_000, 70_000),
     "hvae-birds": hierarchical(BIRDS, 1_400_000, 70_000),
     "hvae-celeba64": hierarchical(CELEBA64, 1_000_000, 48_000, patch=4),
-    "fsq-mnist": discrete(MNIST, replace(GRID, side=7, codes=2, dropout=0.1, min_p=0.1), 1_800_000, 90_000),
+    "fsq-mnist": discrete(MNIST, replace(GRID, side=7, codes=2, dropout=0.1, min_p=0.15), 1_800_000, 90_000),
     "fsq-cifar10": discrete(CIFAR10, replace(GRID, min_p=0.1), 1_200_000, 100_000),
     "fsq-birds": discrete(BIRDS, GRID, 1_200_000, 100_000),
     "fsq-birds64": discrete(replace(BIRDS, resolution=64), replace(GRID, codes=16), 650_000, 60_000),
