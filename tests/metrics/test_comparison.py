@@ -9,6 +9,7 @@ import torch
 
 from triptych.core import Data, Metric, discover
 from triptych.core.features import Extractors
+from triptych.data import load
 from triptych.errors import UserError
 from triptych.metrics.classes import Classes, InceptionScore, inception_score, stacked_modes
 from triptych.metrics.comparison import Comparison, mixed, subset
@@ -79,6 +80,14 @@ def test_floor_is_the_metric_between_disjoint_real_sets(cache):
     assert value.floor is not None
     assert value.floor > 0
     assert value.reference == "noise train r"
+
+
+def test_floor_of_a_known_distribution_is_of_as_many_examples_as_there_are_samples():
+    real, fake = subset(load("8gaussians"), 400, 0), Data("samples", torch.randn(30, 2))
+    left, right = Comparison(real, fake).floor_sides
+    assert (len(left), len(right)) == (400, 30)
+    found = Frechet()(Comparison(real, fake))["frechet"]
+    assert (found.n, found.n_real, found.floor_n) == (30, 400, 30)
 
 
 def test_names_tell_inception_from_others(cache):

@@ -103,8 +103,9 @@ def evaluate(
             console().print(f"written: {out or run / 'eval.json'}")
             if curve:
                 console().print(f"written: {judge_checkpoints(Run(run), reference.data, device, progress=True)}")
-        if len(results) > 1:
-            compare(results)
+        for results_of_one in by_reference(results).values():
+            if len(results_of_one) > 1:
+                compare(results_of_one)
         return
     if fake is None:
         raise UserError("there is no generated side; give --fake FOLDER")
@@ -142,17 +143,29 @@ def show(result: Evaluation) -> None:
     out.print(table)
     if own:
         out.print(f"{', '.join(own)}: {OWN}", soft_wrap=True)
-    first = next((v.reference for v in result.values() if v.reference), "")
-    if first:
-        out.print(f"real side: {first}; the floor is the same metric between two sets of real examples", soft_wrap=True)
+    if real := reference_of(result):
+        out.print(f"real side: {real}; the floor is the same metric between two sets of real examples", soft_wrap=True)
     for note in result.notes:
         out.print(f"note: {note}", soft_wrap=True)
     for warning in result.warnings:
         say(f"warning: {' '.join(warning.split())}", stderr=True)
 
 
+def reference_of(result: Evaluation) -> str:
+    """The real side of an evaluation, in words; empty where no metric has one."""
+    return next((v.reference for v in result.values() if v.reference), "")
+
+
+def by_reference(results: list[Evaluation]) -> dict[str, list[Evaluation]]:
+    """Evaluations by their real side: distances from different sets cannot be compared, nor have they one floor."""
+    found: dict[str, list[Evaluation]] = {}
+    for result in results:
+        found.setdefault(reference_of(result), []).append(result)
+    return found
+
+
 def compare(results: list[Evaluation]) -> None:
-    """Metrics by rows, runs by columns, the first run's floor last."""
+    """Metrics by rows, runs by columns, the first run's floor last; all have the same real side."""
     table = Table(box=None, pad_edge=False)
     table.add_column("metric", no_wrap=True)
     for result in results:
@@ -163,6 +176,7 @@ def compare(results: list[Evaluation]) -> None:
         floor = next((v.floor for v in found if v is not None and v.floor is not None), None)
         table.add_row(name, *("" if v is None else value(v) for v in found), number(floor))
     console().print(table)
+    console().print(f"real side: {reference_of(results[0])}", soft_wrap=True)
 
 
 def value(v: Value) -> str:

@@ -51,7 +51,7 @@ class Comparison(metric.Comparison):
     def _floor_sides(self) -> tuple[Data, Data]:
         n = len(self.fake)
         if self.real.distribution is not None:
-            return self.real, fresh(self.real, len(self.real), self.seed + 2, labelled=self.real.labels is not None)
+            return self.real, fresh(self.real, n, self.seed + 2, labelled=self.real.labels is not None)
         if self.extra_real is not None and len(self.extra_real) >= min(n, len(self.real) // 2):
             return self.real, subset(self.extra_real, n, self.seed)
         half = len(self.real) // 2
