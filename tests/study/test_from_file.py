@@ -7,6 +7,8 @@ import pytest
 
 from triptych.cli.study import contrast
 from triptych.errors import UserError
+from triptych.models.autoencoders import MLPAutoencoder
+from triptych.objectives.autoencoder import IWAE
 from triptych.recipes import get
 from triptych.recipes.override import with_field
 from triptych.study import Study
@@ -43,6 +45,14 @@ def test_yaml_study(tmp_path):
     assert vae == get("vae-8gaussians")
 
 
+def test_a_recipe_may_have_another_objective_or_network(tmp_path):
+    entry = "  - {recipe: vae-8gaussians, objective.samples: 5, network: MLPAutoencoder, objective: IWAE}\n"
+    (recipe,) = read_study(write(tmp_path, f"recipes:\n{entry}")).recipes
+    assert recipe.name == "vae-8gaussians-iwae-mlpautoencoder"
+    assert recipe.objective == IWAE(samples=5)
+    assert recipe.model == MLPAutoencoder()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "said"),
     [
@@ -58,6 +68,8 @@ def test_yaml_study(tmp_path):
         ("objective.gp: 2", "objective.clip: 2", 6, "unknown"),
         ("[0.7, 0.9]", "[0.7]", 7, "list of 2"),
         ("train.flip: true", "train.flip: 3", 7, "true or false"),
+        ("train.images: 1e4", "objective: Hing", 4, "did you mean Hinge"),
+        ("train.images: 1e4", "network: MLPGUN", 4, "did you mean MLPGAN"),
         ("name: mine", "name: [mine", 2, "YAML"),
         ("    objective.gp: 2", "    train.images: 2", 6, "twice"),
     ],

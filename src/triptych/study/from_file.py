@@ -12,6 +12,7 @@ YAML:
       - recipe: wgan-gp-25gaussians
         train.images: 200_000
       - {recipe: gan-25gaussians, objective.label_smoothing: [0.7, 0.9]}
+      - {recipe: gan-25gaussians, objective: Hinge}  # or a network, by name
 
 Python: a file that sets `study = Study(...)`.
 """
@@ -28,11 +29,13 @@ import yaml
 from triptych.core import Recipe, plugins
 from triptych.core.contract import Contract
 from triptych.errors import UserError
-from triptych.recipes.override import with_field
+from triptych.recipes.override import with_field, with_parts
 from triptych.study.study import Study
 from triptych.system.yaml_files import Reader
 
 KEYS = ("name", "seeds", "about", "samples", "minutes", "contract", "yardsticks", "plugins", "recipes")
+PARTS = ("objective", "network")
+"""What a recipe may have another of, by name, as `triptych train` has options for."""
 
 
 def read_study(path: str | Path) -> Study:
@@ -138,6 +141,12 @@ class _Reader(Reader):
             recipe = get(str(self.value(entry["recipe"])))
         except UserError as e:
             raise self.wrong(entry["recipe"], str(e)) from e
+        parts = {key: str(self.value(entry.pop(key))) for key in PARTS if key in entry}
+        if parts:
+            try:
+                recipe = with_parts(recipe, **{"objective": None, "network": None, **parts})
+            except UserError as e:
+                raise self.wrong(node, str(e)) from e
         for key, value in entry.items():
             if key != "recipe":
                 try:
