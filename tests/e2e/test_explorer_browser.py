@@ -209,7 +209,7 @@ def test_the_page_decodes_as_the_command_does_in_chromium(chromium, pages, runs,
 def test_a_seed_of_the_page_is_a_seed_of_the_command(chromium, pages, runs):
     page = chromium(pages["pictures"].as_uri(), 1280)
     want = Run(runs[1]).load().sample(64, seed=7).flatten()
-    got = page.evaluate("triptych.codes(1, 7).then(z => triptych.decode('vae-mnist', z)).then(x => [...x])")
+    got = page.evaluate("triptych.codes('vae-mnist', 7).then(z => triptych.decode(1, z)).then(x => [...x])")
     assert np.abs(np.array(got) - want.numpy()).max() <= 1e-4
 
 
@@ -299,6 +299,7 @@ def test_a_class_is_picked_by_the_keyboard_and_decoded_as_the_command_does(chrom
     got = page.evaluate(f"triptych.decode('cgan', {codes}, [2, 0, 1]).then(x => [...x])")
     assert np.abs(np.array(got).reshape(want.shape) - want).max() <= 1 / 255
     refused = "e => e.message"
+    assert "cgan takes codes of 4 numbers; 3 were given" in page.evaluate(f"triptych.decode(0, [1, 2, 3]).catch({refused})")
     assert "has no class 3; it has 0 to 2" in page.evaluate(f"triptych.decode(0, {codes}, 3).catch({refused})")
     assert "gan takes no class and no numbers" in page.evaluate(f"triptych.decode(3, {codes}, 0).catch({refused})")
 

@@ -223,6 +223,16 @@ class Page {
   }
 
   /**
+   * @param {number | string} model its place on the page, from 0, or its name
+   * @returns {Card}
+   */
+  called(model) {
+    const card = this.cards.find((/** @type {Card} */ c) => c.index === model || c.model.name === model);
+    if (!card) throw new Error(`the page has no model ${model}`);
+    return card;
+  }
+
+  /**
    * What a model makes of codes, (n, latent): pixels in [0, 1], or points.
    * @param {number | string} model its place on the page, from 0, or its name
    * @param {ArrayLike<number>} z
@@ -230,21 +240,22 @@ class Page {
    *   or one for each code
    */
   async decode(model, z, y) {
-    const card = this.cards.find((/** @type {Card} */ c) => c.index === model || c.model.name === model);
-    if (!card) throw new Error(`the page has no model ${model}`);
-    if (y !== undefined && !isConditioned(card.model)) throw new Error(`${card.model.name} takes no class and no numbers`);
+    const card = this.called(model);
+    const { latent, name } = card.model;
+    if (!z.length || z.length % latent) throw new Error(`${name} takes codes of ${latent} numbers; ${z.length} were given`);
+    if (y !== undefined && !isConditioned(card.model)) throw new Error(`${name} takes no class and no numbers`);
     const slot = `asked ${Math.random()}`;
-    const made = await card.run(card.here.graph, Float32Array.from(z), [card.model.latent], slot, 0, y);
+    const made = await card.run(card.here.graph, Float32Array.from(z), [latent], slot, 0, y);
     return made ? made.rows : null;
   }
 
   /**
    * Codes of a seed's samples by a model, (n, latent), as they are drawn.
-   * @param {number} model
+   * @param {number | string} model its place on the page, from 0, or its name
    * @param {number} seed
    */
   async codes(model, seed) {
-    const card = this.cards[model];
+    const card = this.called(model);
     await card.prepare({ ...this.state, place: { ...firstPlace(), seed } });
     return card.base(seed);
   }
