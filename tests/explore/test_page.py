@@ -38,7 +38,7 @@ STATIC = Path(str(resources.files("triptych.explore") / "static"))
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toys")
-    values = {"modes": {"value": 20.0, "floor": 25.0, "title": "Modes found", "rank": 1}, "nll": {"value": None}}
+    values = {"modes": {"value": 20.0, "floor": 25.0, "title": "Modes found", "rank": 1, "unit": "of 25"}, "nll": {"value": None}}
     first = make_run(folder / "a", toy_recipe(), values=values, alarms=("<script>alarm</script>",), points=2)
     second = make_run(folder / "b", named(toy_recipe(), "</script>"), 1, points=2)
     return [first.path, second.path]
@@ -60,9 +60,9 @@ def unpacked(text, name):
 def test_it_carries_models_numbers_and_data(text, toys):
     one, two = about(text)
     assert [one["name"], two["name"]] == ["gan-25gaussians", "</script>"]
-    assert one["numbers"] == [{"title": "Modes found", "value": "20", "floor": "25"}]
+    assert one["numbers"] == [{"title": "Modes found (of 25)", "value": "20", "floor": "25"}]
     assert one["verdict"] == [
-        "Modes found: 20, real against real 25",
+        "Modes found (of 25): 20, real against real 25",
         "state: done",
         "alarm: <script>alarm</script>",
     ]

@@ -224,12 +224,18 @@ def numbers(run: Run) -> list[dict[str, str]]:
     """Rows of a table: what it is, its value, and the same between two sets of real examples."""
     return [
         {
-            "title": printable(e["title"]) + (f" ({printable(e['variant'])})" if e.get("variant") else ""),
+            "title": printable(e["title"]) + marks(e),
             "value": format_number(e["value"]) + (f" ± {format_number(e['se'])}" if "se" in e else ""),
             "floor": format_number(e["floor"]) if "floor" in e else "",
         }
         for e in evaluated(run)
     ]
+
+
+def marks(entry: dict[str, Any]) -> str:
+    """What stands behind a number's title: whose features it is of, and its unit."""
+    found = ", ".join(printable(entry[key]) for key in ("variant", "unit") if entry.get(key))
+    return f" ({found})" if found else ""
 
 
 def verdict(run: Run) -> list[str]:
