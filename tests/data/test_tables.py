@@ -150,6 +150,14 @@ def test_whole_numbers_beyond_float64(tmp_path: Path) -> None:
     assert len(data.load(tmp_path / "t.npy").x[:, 0].unique()) == 60
 
 
+def test_whole_numbers_that_float64_would_change_are_refused_in_text(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,y\n" + "".join(f"{10**18 + 123 * i},{i % 7}\n" for i in range(60)))
+    with pytest.raises(UserError, match=r"line 3: id is 1000000000000000123, a whole number .* 'id=category'"):
+        data.load(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("id,y\n" + "".join(f"{2**60 + 2**20 * i},{i % 7}\n" for i in range(60)))
+    assert len(data.load(tmp_path / "t.csv").x[:, 0].unique()) == 60
+
+
 def test_ordinary_tables_are_as_they_were(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(3, 2, (2000, 3))
     np.save(tmp_path / "t.npy", x)

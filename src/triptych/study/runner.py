@@ -27,6 +27,8 @@ from triptych.system.counts import counted
 from triptych.system.refusals import system_errors
 
 ELSEWHERE = "give --out another place"
+BEFORE = ("logs", "slurm")
+"""Folders that executors make before anything runs."""
 
 
 def run_study(
@@ -115,10 +117,13 @@ def fitted(
 def recorded(out: Path, name: str) -> dict[str, object]:
     """study.json of an earlier call, empty where there is none.
 
-    UserError for a file of that name that is not ours, and for that of another study, which would be lost.
+    UserError for a file of that name that is not ours, for that of another study, which would be lost, and for a folder
+    of anything but runs: a run, or pictures that would be other data with a study among them.
     """
     file = out / "study.json"
     if not os.path.lexists(file):
+        if strange := next(filter(is_strange, sorted(out.iterdir()) if out.is_dir() else ()), None):
+            raise UserError(f"{out} is no study, and {strange.name} is in it; {ELSEWHERE}")
         return {}
     told = files.read_object(file)
     if not isinstance(told.get("runs"), list):
@@ -126,6 +131,11 @@ def recorded(out: Path, name: str) -> dict[str, object]:
     if told.get("name") != name:
         raise UserError(f"{out} holds the study {str(told.get('name'))!r}, and this is {name!r}; {ELSEWHERE}")
     return told
+
+
+def is_strange(entry: Path) -> bool:
+    """Whether something in a folder is neither a run, nor hidden, nor what a study has before its study.json."""
+    return not (entry.name.startswith(".") or entry.name in BEFORE or (entry / "recipe.json").is_file())
 
 
 def evaluated_otherwise(todo: list[Job]) -> None:

@@ -26,6 +26,8 @@ LINE = 1 << 26  # characters of a row that the separator is told by
 LOOK = 20  # rows that the separator is told by
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 COMMA = re.compile(r"[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+BEYOND = 2.0**53
+"""From here on float64 skips whole numbers."""
 MISSING = {"", "na", "n/a", "null", "none", "?", "-", "#n/a"}
 
 
@@ -244,12 +246,27 @@ def _read(path: Path, f: IO[str]) -> Text:
         _check_width(path, line, cells, start)
         for j, cell in enumerate(cells):
             if not form.is_number(cell):
-                raise NotNumbers(no_number(path, line, columns[j] if columns else f"column {j + 1}", cell, form))
-            read.append(form.number(cell))
+                raise NotNumbers(no_number(path, line, named(columns, j), cell, form))
+            read.append(value := form.number(cell))
+            if abs(value) >= BEYOND and lost(cell, value):
+                raise UserError(
+                    f"{path}, line {line}: {named(columns, j)} is {cell.strip()[:40]}, a whole number of more digits than "
+                    f"are kept; drop the column, or take it with --columns '{named(columns, j)}=category'"
+                )
     x = np.frombuffer(read, np.float64).reshape(-1, width) if read else np.empty((0, width))
     if start.nameless and _counts(x):
         raise UserError(f"{path}: {COUNTS}")
     return Text(x, columns, start.told())
+
+
+def named(columns: tuple[str, ...], j: int) -> str:
+    return columns[j] if columns else f"column {j + 1}"
+
+
+def lost(cell: str, value: float) -> bool:
+    """Whether a whole number is another one as float64."""
+    text = cell.strip()
+    return text.lstrip("+-").isdecimal() and int(text) != int(value)
 
 
 COUNTS = "the first column has no name and counts the rows; drop it (pandas: index=False), or name it"
