@@ -26,6 +26,7 @@ METRICS = {  # name: quantity, extractor
     "recall_v1": (RECALL, "offline-v1:2"),
     "nll": (NLL, None),
 }
+GAUSSIAN = {"objective": {"type": "ClosedForm"}, "model": {"type": "MixtureOfGaussians", "components": 1}}
 
 
 def entry(label: str, seed: int, values: dict[str, float], floors: dict[str, float]) -> Entry:
@@ -34,7 +35,7 @@ def entry(label: str, seed: int, values: dict[str, float], floors: dict[str, flo
         | METRICS[k][0].told()
         for k, v in values.items()
     }
-    kind = {"objective": {"type": "ClosedForm"}} if label == "gaussian" else {}
+    kind = GAUSSIAN if "gaussian" in label else {}
     recipe = {"name": label, "data": {"name": "birds"}, **kind}
     return Entry(Path(f"{label}-{seed}"), recipe, seed, {}, {"state": "done"}, [], told, evaluated=True, label=label)
 
@@ -148,6 +149,13 @@ def test_a_recipe_further_away_than_one_gaussian_has_learned_nothing():
     assert (found := gate(nearer)) is not None
     assert found.learned
     assert found.best == "c"
+
+
+def test_the_gaussian_is_known_by_its_model_whatever_it_is_called():
+    rows = {"a": {"frechet": HIGH}, "b": {"frechet": HIGH}, "gaussian-birds (fit=pad)": {"frechet": LOW}}
+    found = gate(table(rows, {"frechet": 1.0}))
+    assert found is not None
+    assert not found.learned
 
 
 def test_without_a_yardstick_or_a_floor_there_is_no_gate():

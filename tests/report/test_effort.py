@@ -28,8 +28,8 @@ def entry(label: str, lines: list[tuple[float, float]], seed: int = 0, **values:
         k: {"value": v, "source": "eval", **QUANTITIES.get(k, Quantity("Passes", neither="a price")).told()}
         for k, v in values.items()
     }
-    kind = "ClosedForm" if label.startswith("mixture") else "GAN"
-    recipe = {"data": {"name": "x"}, "objective": {"type": kind}}
+    mixture = {"model": {"type": "MixtureOfGaussians", "components": 0}, "objective": {"type": "ClosedForm"}}
+    recipe = {"data": {"name": "x"}, **(mixture if label.startswith("mixture") else {"objective": {"type": "GAN"}})}
     return Entry(Path(label), recipe, seed, {}, {}, logged, told, evaluated=True, label=label, quantities=QUANTITIES)
 
 

@@ -184,7 +184,7 @@ def gate(table: Table) -> Gate | None:
     """
     for witness in witnesses_of(table, "distance"):
         for metric in witness.metrics:
-            floor, yardstick = table.floor(metric), table.estimate("gaussian", metric)
+            floor, yardstick = table.floor(metric), table.estimate(table.gaussian, metric)
             found = {k: e.mean for k in table.contestants if (e := table.estimate(k, metric))}
             if table.quantity(metric).better != "lower" or floor is None or yardstick is None or not found:
                 continue

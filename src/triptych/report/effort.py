@@ -20,8 +20,6 @@ ROUND = (1.0, 2.0, 5.0, 10.0)
 """Mantissas of the distances to which the seconds are told."""
 QUALITY = tuple(AXES)[:3]
 """The axes on which samples are judged."""
-MIXTURE = "mixture"
-"""How the recipes of that yardstick begin."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def with_reach(table: Table) -> Table:
     if not name:
         return table
     title = quantity_of(table, name).name
-    target = next((v for k, v in levels(table, name).items() if k.startswith(MIXTURE)), None)
+    target = levels(table, name).get(table.mixture)
     asked = {} if target is None else {REACHED: (SECONDS, target)}
     for i, level in enumerate(round_levels(table, name)):
         told = replace(SECONDS, title=f"Training until {title} ≤ {level:g}", rank=SECONDS.rank + 1 + i)

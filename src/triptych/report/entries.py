@@ -78,6 +78,12 @@ class Entry:
         return (self.recipe.get("objective") or {}).get("type") == "ClosedForm"
 
     @property
+    def gaussians(self) -> int | None:
+        """Of a yardstick that is a mixture of Gaussians, of how many: 0 where the data chose; None for all else."""
+        model = self.recipe.get("model") or {}
+        return model.get("components", 0) if self.yardstick and model.get("type") == "MixtureOfGaussians" else None
+
+    @property
     def state(self) -> str:
         return self.status.get("state", "running")
 
@@ -215,11 +221,12 @@ def contract_words(told: Mapping[str, Any]) -> str:
 
 
 def labelled(entries: Sequence[Entry]) -> list[Entry]:
-    """Every entry with the name of its recipe, and where one name has several recipes, what differs."""
+    """Every entry with the name of its recipe, and where one name has several recipes on one set, what differs."""
     own = [flat(e.recipe) for e in entries]
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    # by fingerprint, too: sets of one name that were prepared differently are tables of their own, which say so
+    groups: dict[tuple[str, tuple[str, str]], list[dict[str, Any]]] = {}
     for entry, fields in zip(entries, own, strict=True):
-        groups.setdefault((entry.name, entry.data[0]), []).append(fields)
+        groups.setdefault((entry.name, entry.data), []).append(fields)
     differing = {
         key: {k for t in twins for k in t if k not in ("about", "name") and t[k] != twins[0].get(k, MISSING)}
         | {k for t in twins for k in twins[0].keys() - t.keys() - {"about", "name"}}
@@ -227,7 +234,7 @@ def labelled(entries: Sequence[Entry]) -> list[Entry]:
     }
     out = []
     for entry, fields in zip(entries, own, strict=True):
-        told = [k for k in fields if k in differing[entry.name, entry.data[0]]]
+        told = [k for k in fields if k in differing[entry.name, entry.data]]
         extra = ", ".join(f"{k.removeprefix('objective.')}={plain(fields[k])}" for k in told)
         out.append(replace(entry, label=f"{entry.name} ({extra})" if extra else entry.name))
     return out

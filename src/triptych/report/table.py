@@ -39,6 +39,16 @@ class Table:
         """What was fitted in closed form, for scale: no test is made of it, and it is in no ranking."""
         return list(dict.fromkeys(e.label for e in self.entries if e.yardstick))
 
+    @property
+    def gaussian(self) -> str:
+        """The yardstick that is one Gaussian; empty where none is."""
+        return next((e.label for e in self.entries if e.gaussians == 1), "")
+
+    @property
+    def mixture(self) -> str:
+        """The yardstick that is a mixture of several Gaussians; empty where none is."""
+        return next((e.label for e in self.entries if e.gaussians not in (None, 1)), "")
+
     def of(self, label: str) -> list[Entry]:
         return sorted((e for e in self.entries if e.label == label), key=lambda e: e.seed)
 
