@@ -113,6 +113,28 @@ def test_negative_controls_have_columns_of_their_own(tmp_path):
     assert "negative control" in page
 
 
+def test_one_recipe_alone_has_no_scale_and_neither_have_yardsticks_and_controls_beside_it(tmp_path):
+    value = far(2.0)["far"] | {"controls": {"n": 10, "floor": 1.0, "samples": 2.0, "values": {"blurred": 7.5}}}
+    table, runs = table_of(tmp_path, {"gan-25gaussians": {"far": value}, "gaussian": far(1.5)}, pictures=False)
+    found = matrix(table, [])
+    (row,) = next(g for g in found.groups if g.axis == "distance").rows
+    assert [c.text for c in row.aside[1:]] == ["7.50"]
+    assert [c.shade for c in (*row.cells, *row.aside)] == [None] * 3
+    page = write_report([r.path for r in runs], tmp_path / "r.html").read_text(encoding="utf-8")
+    assert 'class="swatch s5"' not in page
+    assert "Bold" not in page
+
+
+def test_a_tie_of_all_is_no_best(tmp_path):
+    good = {"better": "higher", "title": "Good", "axis": "fidelity", "rank": 1}
+    told = {k: {"good": {"value": v, **good}} for k, v in (("a", 0.0), ("b", 0.0), ("c", 0.0))}
+    (row,) = (r for g in matrix(table_of(tmp_path / "1", told)[0], []).groups for r in g.rows if r.metric == "good")
+    assert [c.best for c in row.cells] == [False, False, False]
+    told["c"] = {"good": {"value": -1.0, **good}}
+    (row,) = (r for g in matrix(table_of(tmp_path / "2", told)[0], []).groups for r in g.rows if r.metric == "good")
+    assert sorted(c.best for c in row.cells) == [False, True, True]
+
+
 def test_what_is_not_defined_is_an_empty_cell_with_its_reason(tmp_path):
     nll = {"value": None, "note": "no density"}
     table, runs = table_of(tmp_path, {"gan-a": far(2.0) | {"nll": nll}, "gan-b": far(3.0) | {"nll": {"value": 1.0}}})

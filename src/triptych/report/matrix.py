@@ -77,7 +77,7 @@ class Cell:
     text: str = ""
     half_width: str = ""
     shade: int | None = None
-    """0 (as good as real) to 5; None where nothing is shaded"""
+    """0 (as good as real) to 5; None where nothing is shaded, as where only one recipe has a number"""
     why: str = ""
     """why there is no number, or by how many seeds it is"""
     best: bool = False
@@ -136,6 +136,16 @@ class Matrix:
         """Whether any recipe is better than another on any axis."""
         return any(w.clear or w.probable for g in self.groups for w in g.wins)
 
+    @property
+    def shaded(self) -> bool:
+        """Whether any number has a shade, as where two recipes share a metric."""
+        return any(c.shade is not None for g in self.groups for r in g.rows for c in (*r.cells, *r.aside))
+
+    @property
+    def bold(self) -> bool:
+        """Whether any number is the best of its row."""
+        return any(c.best for g in self.groups for r in g.rows for c in r.cells)
+
 
 def matrix(table: Table, verdicts: Sequence[AxisVerdict]) -> Matrix:
     """Rows of every metric that has a number; what no recipe has a number for is left out."""
@@ -177,25 +187,24 @@ def row(table: Table, metric: str, labels: Sequence[str], yardsticks: Sequence[s
     quantity, floor = table.quantity(metric), table.floor(metric)
     means = {k: e.mean for k in (*labels, *yardsticks) if (e := table.estimate(k, metric))}
     own = [means[k] for k in labels if k in means]
-    sign, every = quantity.sign, spread(table, metric, labels)
+    sign, found = quantity.sign, spread(table, metric, labels)
+    every = [v for values in found.values() for v in values]
     near = floor if floor is not None else max(every, key=lambda v: sign * v, default=0.0)
     far = min([*every, near], key=lambda v: sign * v)
-    cells = [cell(table, metric, k) for k in (*labels, *yardsticks)]
-    if sign and len(every) > 1:
-        cells = [
-            replace(c, shade=shade(means[k], near, far, sign)) if k in means else c
-            for k, c in zip((*labels, *yardsticks), cells, strict=True)
-        ]
-        best = max((sign * v for v in own), default=math.nan)
-        cells = [
-            replace(c, best=len(own) > 1 and k in labels and k in means and sign * means[k] == best)
-            for k, c in zip((*labels, *yardsticks), cells, strict=True)
-        ]
-    found = controls_of(table, metric)
+    best = max((sign * v for v in own), default=math.nan) if len(set(own)) > 1 else math.nan
+
+    def shaded(value: float) -> int | None:
+        # the scale ends at the worst recipe: one alone would be its own worst
+        return shade(value, near, far, sign) if sign and len(found) > 1 else None
+
+    cells = [
+        replace(c, shade=shaded(means[k]), best=k in labels and sign * means[k] == best) if k in means else c
+        for k in (*labels, *yardsticks)
+        for c in [cell(table, metric, k)]
+    ]
+    values = controls_of(table, metric)
     spoilt = [
-        Cell(format_number(found[k]), shade=shade(found[k], near, far, sign) if sign else None)
-        if k in found
-        else Cell(why="not measured")
+        Cell(format_number(values[k]), shade=shaded(values[k])) if k in values else Cell(why="not measured")
         for k in controls
     ]
     said = Cell("" if floor is None else format_number(floor))
@@ -213,13 +222,16 @@ def row(table: Table, metric: str, labels: Sequence[str], yardsticks: Sequence[s
     )
 
 
-def spread(table: Table, metric: str, labels: Sequence[str]) -> list[float]:
-    """Means of a metric, and of its variants by the same features, which share a scale: a likelihood and its bounds."""
+def spread(table: Table, metric: str, labels: Sequence[str]) -> dict[str, list[float]]:
+    """Means of a metric by recipe, and of its variants by the same features, which share a scale: a likelihood and its
+    bounds."""
 
     def kind(m: str) -> tuple[str, str, str]:
         return table.quantity(m).title, table.quantity(m).unit, table.features(m)
 
-    return [e.mean for m in table.metrics if kind(m) == kind(metric) for k in labels if (e := table.estimate(k, m))]
+    akin = [m for m in table.metrics if kind(m) == kind(metric)]
+    found = {k: [e.mean for m in akin if (e := table.estimate(k, m))] for k in labels}
+    return {k: means for k, means in found.items() if means}
 
 
 def cell(table: Table, metric: str, label: str) -> Cell:
