@@ -4,6 +4,7 @@ import random
 
 import pytest
 from fake_runs import make_run, picture_recipe, toy_recipe
+from PIL import Image
 
 from triptych.explore import walks
 from triptych.report import write_report
@@ -18,12 +19,16 @@ def page_file(tmp_path_factory):
     runs = []
     for name, level in (("gan-25gaussians", 0.5), ("wgan-gp-25gaussians", 0.9)):
         for seed in range(2):
-            values = {
+            missing = {} if name == "gan-25gaussians" else {"recall": {"value": 0.5 + 0.01 * seed}}
+            values = missing | {
                 "high_quality": {"value": level + rng.gauss(0, 0.02), "floor": 0.989},
                 "nll": {"value": None if name == "gan-25gaussians" else 2.5},
             }
             runs.append(make_run(out / f"{name}-{seed}", toy_recipe(name), seed, values=values, points=6))
     runs.append(make_run(out / "digits", picture_recipe(), alarms=("the critic wins every time",), points=6))
+    for kind in ("reconstructions", "cooled", "neighbours"):
+        (runs[-1].path / kind).mkdir()
+        Image.new("RGB", (804, 80)).save(runs[-1].path / kind / "000010000.png")
     for run in (runs[0], runs[-1]):
         walks.write_interpolation(run.path, rows=3)
         walks.write_sweep(run.path, rows=3)
@@ -72,7 +77,7 @@ def test_accessible(opened, axe):
     assert found == []
 
 
-REACHED = "a[href], summary, .plot, td.none"
+REACHED = 'a[href], summary, .plot, td.none[tabindex="0"]'
 
 
 @pytest.mark.parametrize("opened", [(1280, "light")], indirect=True)
@@ -108,6 +113,42 @@ def test_the_reason_for_an_empty_cell_is_shown_on_focus(opened):
     assert cell.locator(".why").evaluate("e => getComputedStyle(e).opacity") == "0"
     cell.focus()
     assert cell.locator(".why").evaluate("e => getComputedStyle(e).opacity") == "1"
+
+
+@pytest.mark.parametrize("opened", [(1280, "light")], indirect=True)
+def test_empty_cells_are_one_stop_of_a_table_and_arrows_go_between_them(opened):
+    counts = opened.evaluate(
+        "[...document.querySelectorAll('table')].map(t => [...t.querySelectorAll('td.none')])"
+        ".filter(c => c.length).map(c => [c.length, c.filter(e => e.tabIndex === 0).length])"
+    )
+    assert max(n for n, _ in counts) > 1
+    assert {stops for _, stops in counts} == {1}
+    cells = opened.locator("table").first.locator("td.none")
+    focused = "e => e === document.activeElement"
+    cells.first.focus()
+    for key in ("ArrowRight", "End"):
+        opened.keyboard.press(key)
+        assert cells.last.evaluate(focused)
+    opened.keyboard.press("ArrowUp")
+    assert cells.first.evaluate(focused)
+    assert [cells.nth(i).evaluate("e => e.tabIndex") for i in range(cells.count())] == [0, -1]
+
+
+@pytest.mark.parametrize("opened", [(360, "light")], indirect=True)
+def test_names_of_metrics_stay_in_front_of_what_is_scrolled_below_them(opened):
+    front = opened.evaluate("""() => {
+        const scroll = document.querySelector(".scroll");
+        const cell = scroll.querySelector("td.none");
+        scroll.style.width = "13rem";
+        cell.scrollIntoView({ block: "center" });
+        cell.focus();
+        const name = cell.closest("tr").querySelector("th");
+        scroll.scrollLeft += cell.getBoundingClientRect().left - name.getBoundingClientRect().left;
+        const box = name.getBoundingClientRect();
+        return [0.1, 0.3, 0.5, 0.7].map((x) => document.elementFromPoint(box.left + x * box.width, box.top + 8))
+            .every((e) => name.contains(e));
+    }""")
+    assert front
 
 
 def test_the_page_stands_without_scripts(browser, page_file):

@@ -1,5 +1,6 @@
 "use strict";
-// Reads the means of a chart at the pointer, or at the arrow keys. The chart says everything without it.
+// What the page says without it, sooner at hand: the means of a chart at the pointer or the arrow keys, and one tab stop
+// for the empty cells of a table, between which the arrow keys go.
 const [WIDTH, LEFT, RIGHT] = [380, 48, 10];
 for (const plot of document.querySelectorAll(".plot")) {
   const lines = [...plot.querySelectorAll("path.line")].map((line) => ({
@@ -38,5 +39,28 @@ for (const plot of document.querySelectorAll(".plot")) {
     event.preventDefault();
     at = Math.min(Math.max(at + step, 0), steps.length - 1);
     show(steps[at]);
+  });
+}
+for (const table of document.querySelectorAll("table.matrix")) {
+  const cells = [...table.querySelectorAll("td.none")];
+  for (const cell of cells) cell.tabIndex = cell === cells[0] ? 0 : -1;
+  table.addEventListener("keydown", (event) => {
+    const from = cells.indexOf(event.target);
+    const column = cells.filter((cell) => from >= 0 && cell.cellIndex === cells[from].cellIndex);
+    const beside = (list, step) => list[list.indexOf(cells[from]) + step];
+    const to = {
+      ArrowLeft: () => beside(cells, -1),
+      ArrowRight: () => beside(cells, 1),
+      ArrowUp: () => beside(column, -1) ?? beside(cells, -1),
+      ArrowDown: () => beside(column, 1) ?? beside(cells, 1),
+      Home: () => cells[0],
+      End: () => cells[cells.length - 1],
+    }[event.key];
+    if (from < 0 || !to) return;
+    event.preventDefault();
+    for (const cell of cells) cell.tabIndex = -1;
+    const next = to() ?? cells[from];
+    next.tabIndex = 0;
+    next.focus();
   });
 }
