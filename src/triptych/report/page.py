@@ -201,16 +201,19 @@ def intervals(table: Table) -> list[tuple[str, str]]:
 
 
 def curves(table: Table) -> list[dict[str, str]]:
-    """Charts of each logged number over images and over seconds, those of the evaluations first."""
+    """Charts of each logged number over images and over seconds, those of the evaluations first.
+
+    Of what was trained: a yardstick is one point that would stretch the axes.
+    """
     known: dict[str, Quantity] = {}
-    for e in table.entries:
+    for e in (e for label in table.contestants for e in table.of(label)):
         for name in dict.fromkeys(k for line in e.lines for k in line if k not in BOOKKEEPING):
             if name not in known or not known[name].sign:
                 known[name] = e.quantity(name)
     made, noun = [], facts.noun(table)
     for name, quantity in sorted(known.items(), key=lambda told: (not told[1].sign, told[1].rank)):
         series = {}
-        for label in table.labels:
+        for label in table.contestants:
             found = [facts.curve(e, name, alarms=bool(quantity.sign)) for e in table.of(label)]
             series[label] = [c for c in found if len(c.points) > 1]
         series = {k: v for k, v in series.items() if v}

@@ -40,7 +40,9 @@ def pictures(table: Table, omitted: list[str]) -> list[dict[str, Any]]:
             continue
         first, sheets, shot = newest[0]
         again, cool, near = (sheets_of(first, kind) for kind in ("reconstructions", "cooled", "neighbours"))
-        strip = [(moment(f), picture(f, first, omitted, small=True)) for f in spread(sheets, STRIP)]
+        # a yardstick is fitted at once: it has no way to show
+        along = [] if first.yardstick else spread(sheets, STRIP)
+        strip = [(moment(f), picture(f, first, omitted, small=True)) for f in along]
         found.append(
             {
                 "label": label,
@@ -105,16 +107,16 @@ def walks(table: Table, kind: str, omitted: list[str]) -> list[dict[str, Any]]:
                 break
     told = {
         "linear": (
-            "Straight lines between codes",
+            "straight lines between codes",
             "Each row is a linear interpolation between two codes.",
         ),
-        "spherical": ("Spherical interpolations", "Each row is a spherical interpolation between two codes."),
+        "spherical": ("spherical interpolations", "Each row is a spherical interpolation between two codes."),
         "square": (
             "z[0] × z[1]",
             "z[0] grows from −1 to 1 down the rows, z[1] along the columns; all other numbers are held.",
         ),
         "sweep": (
-            "One latent dimension at a time",
+            "one latent dimension at a time",
             "Each row moves one latent dimension from low to high, −2.5 to 2.5 as a rule, the others held.",
         ),
     }

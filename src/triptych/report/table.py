@@ -10,7 +10,7 @@ from typing import Any
 from triptych.core import Quantity
 from triptych.core.quantity import read_back
 from triptych.core.statistics import Estimate, estimate
-from triptych.report.entries import Entry, number
+from triptych.report.entries import Entry, number, plain
 
 
 @dataclass
@@ -23,6 +23,13 @@ class Table:
     evaluator: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     reason: str = ""
     """Why these stand apart from the table before."""
+    prepared: str = ""
+    """What tells it from other tables of the same set, for its heading; empty where there is no other."""
+
+    @property
+    def title(self) -> str:
+        """The data set, and where there are several tables of it, what tells this one apart."""
+        return f"{self.data}, {self.prepared}" if self.prepared else self.data
 
     @property
     def labels(self) -> list[str]:
@@ -128,6 +135,7 @@ class Table:
     def about(self, metric: str) -> str:
         """Sample counts and extractor of a metric, for its column."""
         all_told = [e.values[metric] for e in self.entries if metric in e.values]
+        all_told = [told for told in all_told if number(told.get("value"))] or all_told
         told = all_told[0]
         if told.get("source") == "log":
             return "from the log"
@@ -181,7 +189,34 @@ def tables(entries: Sequence[Entry]) -> list[Table]:
             made.append(home)
         home.entries.append(replace(entry, values=kept))
         home.evaluator |= own
+    tell_apart(made)
     return made
+
+
+def tell_apart(made: Sequence[Table]) -> None:
+    """Give every table of a set that has several what its preparation differs in; tables that agree get a number."""
+    for data in {t.data for t in made}:
+        group = [t for t in made if t.data == data]
+        facts = [preparation(t.entries[0]) for t in group]
+        differing = [k for k in dict.fromkeys(k for f in facts for k in f) if len({f.get(k) for f in facts}) > 1]
+        seen: dict[str, int] = {}
+        for table, known in zip(group, facts, strict=True):
+            words = ", ".join(known[k] for k in differing if k in known)
+            seen[words] = nth = seen.get(words, 0) + 1
+            table.prepared = ", ".join(filter(None, [words, f"table {nth}" if nth > 1 else ""]))
+
+
+def preparation(entry: Entry) -> dict[str, str]:
+    """How a run's data were prepared, in words by aspect."""
+    shape, asked = entry.env.get("shape", ()), entry.recipe["data"]
+    told = {}
+    if len(shape) == 3:
+        channels, height, width = shape
+        told["size"] = f"{width} px" if width == height else f"{width} × {height} px"
+        told["channels"] = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
+    # size and channels as they came out say more than what was asked for: off for as they are
+    rest = {k: v for k, v in asked.items() if k not in ("type", "name", "resolution", "channels")}
+    return told | {k: f"{k} {plain(v)}" for k, v in rest.items()}
 
 
 def apart(made: Sequence[Table], name: str, fingerprint: str) -> str:

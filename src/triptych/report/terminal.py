@@ -50,7 +50,7 @@ def praises(table: Table, metrics: Sequence[str]) -> dict[str, str]:
 def grid(table: Table) -> Grid:
     """The recipes by rank; of the first axes the leading metric of each, mean ± 95 % interval over seeds."""
     metrics = leading_few(table, SHOWN)
-    made = Grid(title=table.data, title_style="bold", title_justify="left", box=None, pad_edge=False)
+    made = Grid(title=table.title, title_style="bold", title_justify="left", box=None, pad_edge=False)
     made.add_column("recipe")
     made.add_column("seeds", justify="right")
     for metric in metrics:

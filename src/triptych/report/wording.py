@@ -45,23 +45,27 @@ def sentence(verdict: Verdict, table: Table) -> str:
 def headline(table: Table, verdicts: Sequence[AxisVerdict], gate: Gate | None) -> str:
     """The table's verdict in one sentence: whether anything was learned, then who is ahead of whom on which axis."""
     labels, names = table.contestants, short_names(table)
-    if len(labels) < 2:
-        only = f"one recipe, {names[labels[0]]}" if labels else "no recipe"
-        return f"On {table.data} there is {only}: nothing to compare."
     if gate is not None and not gate.learned:
         name, best = table.quantity(gate.metric).name, names[gate.best]
+        who, after = f"the one recipe, {best}, has not learned the set at this budget: it is", ""
+        if len(labels) > 1:
+            who = f"none of these recipes has learned the set at this budget: the nearest, {best}, is"
+            after = " A ranking would rank failures."
         return (
-            f"On {table.data} none of these recipes has learned the set at this budget: the nearest, {best}, is "
+            f"On {table.title} {who} "
             f"{format_number(gate.ratio)} times as far from real examples as one Gaussian fitted to their mean and "
             f"covariance ({name} {format_number(gate.value)} against {format_number(gate.gaussian)}, floor "
-            f"{format_number(gate.floor)}). A ranking would rank failures."
+            f"{format_number(gate.floor)}).{after}"
         )
+    if len(labels) < 2:
+        only = f"one recipe, {names[labels[0]]}" if labels else "no recipe"
+        return f"On {table.title} there is {only}: nothing to compare."
     if not verdicts:
-        return f"On {table.data} no number is shared by two recipes: nothing to compare."
+        return f"On {table.title} no number is shared by two recipes: nothing to compare."
     most = max(len(table.of(label)) for label in labels)
     if most < 2:
         return (
-            f"On {table.data} nothing can be tested: a difference over one seed says nothing about the next one. "
+            f"On {table.title} nothing can be tested: a difference over one seed says nothing about the next one. "
             "Train at least 3 seeds of each recipe."
         )
     ahead: dict[tuple[str, tuple[str, ...]], list[str]] = {}
@@ -70,14 +74,14 @@ def headline(table: Table, verdicts: Sequence[AxisVerdict], gate: Gate | None) -
             ahead.setdefault((verdict.best, better_than), []).append(verdict.axis)
     open_ = [v.axis for v in verdicts if not v.graded("clear", v.best)]
     if not ahead:
-        return f"On {table.data} there is no clear difference between the recipes on {listed(open_)}."
+        return f"On {table.title} there is no clear difference between the recipes on {listed(open_)}."
     everybody = len(labels) - 1
     parts = [
         f"{names[best]} is clearly better than "
         f"{'all others' if len(k) == everybody > 1 else listed([names[one] for one in k])} on {listed(axes)}"
         for (best, k), axes in ahead.items()
     ]
-    told = f"On {table.data}, {'; '.join(parts)}"
+    told = f"On {table.title}, {'; '.join(parts)}"
     return f"{told}; no clear difference on {listed(open_)}." if open_ else f"{told}."
 
 
