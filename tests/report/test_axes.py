@@ -199,6 +199,6 @@ def test_where_the_best_number_is_not_the_best_recipe_both_cards_say_so():
     (verdict,) = judge_axes(made)
     (pair,) = verdict.pairs
     assert (pair.better, pair.worse, pair.grade) == ("b", "a", "probable")
-    assert standing(verdict, ("a", "b"), "a") == "best number, yet another is probably better"
+    assert standing(verdict, ("a", "b"), "a") == "best mean, yet another is probably better"
     assert standing(verdict, ("a", "b"), "b") == "probably better than the first"
     assert standing(verdict, ("b", "a"), "a") == "probably behind the first"

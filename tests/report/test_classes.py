@@ -44,7 +44,7 @@ def test_the_worst_class_of_each_recipe_is_named(tmp_path):
     runs = runs_of(tmp_path, "cgan-x", kernel({"ash": 0.2, "elm": 0.7}) | recall, kernel({"ash": 0.4, "elm": 0.9}))
     found = by_class(table_of(runs))
     assert found.sentences == (
-        "cgan-x: worst class elm by Kernel distance within classes 0.800; ash by Recall within classes 0.300.",
+        "cgan-x: worst class elm by Kernel distance within classes 0.800; class ash by Recall within classes 0.300.",
     )
     (first, second) = found.metrics
     assert [r.name for r in first.rows] == ["elm", "ash"]

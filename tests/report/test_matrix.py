@@ -83,7 +83,7 @@ def test_recipes_stand_by_rank_and_yardsticks_behind_them(tmp_path):
     cards = picture_row(table, axes, []).cards
     assert [c.name for c in cards] == ["vae", "gan", "gaussian"]
     assert cards[2].family == "yardstick"
-    assert cards[0].standing in ("best number; no clear difference", "clearly the best")
+    assert cards[0].standing in ("lowest mean, not significantly", "clearly the best")
 
 
 def test_pictures_are_ranked_by_features_before_pixels(tmp_path):

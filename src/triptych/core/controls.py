@@ -52,7 +52,7 @@ def praise(*found: Mapping[str, Any] | None) -> str:
         for kind in ("within", "above")
     )
     parts = [f"takes {within} for real"] if within else []
-    return "; ".join(parts + ([f"ranks {above} above the samples"] if above else []))
+    return " and ".join(parts + ([f"ranks {above} above the samples"] if above else []))
 
 
 def told(value: float | None, floor: float | None, cause: str) -> str:

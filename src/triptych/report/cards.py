@@ -51,6 +51,7 @@ def picture_row(table: Table, verdicts: Sequence[AxisVerdict], omitted: list[str
     names, found = short_names(table), {sheet["label"]: sheet for sheet in pictures(table, omitted)}
     order, metric = ranked(table), ranking(table)
     judged = next((v for v in verdicts if metric and v.axis == table.quantity(metric).axis), None)
+    lead = {"lower": "lowest mean", "higher": "highest mean"}.get(table.quantity(metric).better, "") if metric else ""
     shown = leading_few(table, NUMBERS)
     cards = []
     for label in (*order, *table.yardsticks):
@@ -61,7 +62,7 @@ def picture_row(table: Table, verdicts: Sequence[AxisVerdict], omitted: list[str
                 names[label],
                 "yardstick" if label in table.yardsticks else family(table.of(label)[0].env.get("parameters") or ()),
                 charts.css(table.labels.index(label)),
-                standing(judged, order, label),
+                standing(judged, order, label, lead),
                 training(table, label),
                 seeds(table, label),
                 tuple((told(table, m), "–" if e is None else format_number(e.mean)) for m, e in means),
@@ -81,8 +82,8 @@ SURE = {"clear": "clearly", "probable": "probably"}
 """What is said of a difference, by its grade, the surest first."""
 
 
-def standing(verdict: AxisVerdict | None, order: Sequence[str], label: str) -> str:
-    """What is certain of a recipe's place beside the first one."""
+def standing(verdict: AxisVerdict | None, order: Sequence[str], label: str, lead: str = "best mean") -> str:
+    """What is certain of a recipe's place beside the first one; `lead` is what puts that one first."""
     if verdict is None or len(order) < 2 or label not in order:
         return ""
     first = order[0]
@@ -91,12 +92,12 @@ def standing(verdict: AxisVerdict | None, order: Sequence[str], label: str) -> s
         if wins and all(g == "clear" for g in wins) and len(wins) == len(order) - 1:
             return "clearly the best"
         if all(p.grade == "untested" for p in verdict.pairs):
-            return "best number; nothing is tested"
+            return f"{lead}; nothing is tested"
         if sure := [SURE[p.grade] for p in verdict.pairs if p.worse == first and p.grade in SURE]:
             strongest = next(words for words in SURE.values() if words in sure)
-            return f"best number, yet another is {strongest} better"
+            return f"{lead}, yet another is {strongest} better"
         ahead = sum(g == "clear" for g in wins)
-        return f"clearly better than {ahead} of {len(order) - 1}" if ahead else "best number; no clear difference"
+        return f"clearly better than {ahead} of {len(order) - 1}" if ahead else f"{lead}, not significantly"
     pair = next((p for p in verdict.pairs if {p.better, p.worse} == {first, label}), None)
     if pair is None:
         return ""

@@ -131,7 +131,7 @@ def worst(table: Table, label: str, chosen: list[str]) -> str:
     if not by:
         return ""
     ordered = sorted(by, key=lambda c: -len(by[c]))
-    return f"{label}: worst class {'; '.join(f'{c} by {listed(by[c])}' for c in ordered)}."
+    return f"{label}: worst {'; '.join(f'class {c} by {listed(by[c])}' for c in ordered)}."
 
 
 def too_few(table: Table, label: str, chosen: list[str]) -> str:
