@@ -125,6 +125,24 @@ def test_a_chart_is_a_whole_picture_with_everything_inside(low: float) -> None:
     assert charts.log_chart({"gan": [(1.0, 2.0)]}, ["gan"], {}, "t", "seconds") == ""
 
 
+def test_names_of_lines_are_cut_to_the_room_they_have() -> None:
+    long = "mixture (data.resolution=16, data.channels=1, data.fit=pad)"
+    svg = charts.log_chart({"gan": [(1.0, 2.0), (9.0, 1.0)]}, ["gan"], {long: 0.5, f"{long}!": 0.5}, "t", "seconds")
+    root = ElementTree.fromstring(svg)
+    assert [t.text for t in root.iter("text")].count("mixture (data.resolutio…") == 2
+    assert f"{long}: 0.500" in [t.text for t in root.iter("title")]
+    assert long not in charts.interval_chart({long: [1.0, 2.0]}, [long], "t", None).partition("<text")[2]
+
+
+def test_names_of_lines_at_one_height_do_not_overprint() -> None:
+    levels = {"mixture": 0.5, "memoriser": 0.501, "mean": 0.499}
+    svg = charts.log_chart({"gan": [(1.0, 2.0), (9.0, 1.0)]}, ["gan"], levels, "t", "seconds")
+    root = ElementTree.fromstring(svg)
+    named = [t for t in root.iter("text") if t.text in levels]
+    assert len({t.attrib["x"] for t in named}) == len(named) == 2
+    assert {"mixture: 0.500", "memoriser: 0.501", "mean: 0.499"} <= {t.text for t in root.iter("title")}
+
+
 def test_ticks_of_a_logarithmic_axis() -> None:
     assert charts.log_ticks(0.9, 1100) == [1, 10, 100, 1000]
     assert charts.log_ticks(3, 60) == [5, 10, 20, 50]

@@ -24,6 +24,8 @@ WIDTH, HEIGHT = 380, 236
 LEFT, RIGHT, TOP, BOTTOM = 48, 10, 10, 34
 MOST, FEW = 100, 40
 """Points drawn of a mean, and of a run below it."""
+HALF_LINE, LINE = 24, 54
+"""Letters of a name that half the width has room for, and that all of it has."""
 DECADES = 2
 """Powers of ten that values have to span for a logarithmic axis."""
 
@@ -31,6 +33,11 @@ DECADES = 2
 def escape(text: str) -> str:
     """`text` inside SVG: nothing of it is markup or acts."""
     return escape_html(printable(text))
+
+
+def cut(text: str, most: int) -> str:
+    """`text` for a picture with room for so many letters; whole where it fits."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 def css(i: int) -> str:
@@ -209,14 +216,14 @@ def log_chart(
         low, high = low - pad, high + pad
     axes = Axes(max(xs) * 1.1, low, high, log, left=min(xs) / 1.1)
     parts = [frame(title), *grid_lines(axes, name)]
-    before = 0.0
+    ends = {f'x="{WIDTH - RIGHT}" text-anchor="end"': -math.inf, f'x="{LEFT + 2}"': -math.inf}
     for label, y in sorted(levels.items(), key=lambda level: -level[1]):
         py, text = axes.at(axes.right, y)[1], f"{label}: {format_number(y)}"
         parts.append(f'<path class="floor" d="M{LEFT} {py:.1f}H{WIDTH - RIGHT}"><title>{escape(text)}</title></path>')
-        crowded = py - before < 12  # then the word goes to the other end of its line
-        at = f'x="{LEFT + 2}"' if crowded else f'x="{WIDTH - RIGHT}" text-anchor="end"'
-        parts.append(f'<text {at} y="{py - 3:.1f}">{escape(label)}</text>')
-        before = 0.0 if crowded else py
+        # to the other end of its line where another name is as high; with both taken only the line's title tells it
+        if at := next((end for end, before in ends.items() if py - before >= 12), ""):
+            parts.append(f'<text {at} y="{py - 3:.1f}">{escape(cut(label, HALF_LINE))}</text>')
+            ends[at] = py
     for label, points in kept.items():
         look, named = css(order.index(label)), f"<title>{escape(label)}</title>"
         placed_at = [axes.at(*p) for p in points]
@@ -298,7 +305,7 @@ def interval_chart(values: Mapping[str, Sequence[float]], order: Sequence[str], 
         parts.append(f'<path class="floor" d="M{at(floor):.1f} {top}V{bottom}"><title>{text}</title></path>')
     for row, (label, v, e) in enumerate(found):
         i, y = order.index(label), top + line * row + 21
-        parts.append(f'<text x="12" y="{y - 9}">{escape(label)}</text>')
+        parts.append(f'<text x="12" y="{y - 9}">{escape(cut(label, LINE))}</text>')
         if math.isfinite(e.half_width):
             left, right = at(e.mean - e.half_width), at(e.mean + e.half_width)
             parts.append(f'<path class="line {css(i)}" d="M{left:.1f} {y}H{right:.1f}"/>')
