@@ -54,11 +54,11 @@ def test_yardsticks_keep_their_names_and_the_gate_its_say(tmp_path):
 def test_headings_say_what_tells_the_tables_of_one_set_apart(tmp_path):
     runs = runs_of(tmp_path)
     found = tables(gather([r.path for r in runs])[0])
-    assert [t.title for t in found] == ["mnist, 28 px", "mnist, 16 px"]
-    assert headline(found[1], [], None).startswith("On mnist, 16 px")
+    assert [t.title for t in found] == ["mnist (28 px)", "mnist (16 px)"]
+    assert headline(found[1], [], None).startswith("On mnist (16 px)")
     page = write_report([r.path for r in runs], tmp_path / "r.html").read_text(encoding="utf-8")
-    assert '<a href="#t1">mnist, 16 px</a>' in page
-    assert '<h2 id="t1">mnist, 16 px</h2>' in page
+    assert '<a href="#t1">mnist (16 px)</a>' in page
+    assert '<h2 id="t1">mnist (16 px)</h2>' in page
 
 
 def test_tables_of_one_set_that_were_evaluated_in_two_ways_are_numbered(tmp_path):
@@ -66,7 +66,7 @@ def test_tables_of_one_set_that_were_evaluated_in_two_ways_are_numbered(tmp_path
         make_run(tmp_path / name, picture_recipe(name), values={"far": {"value": 2.0, "n": n, **DISTANCE}}, points=3)
         for name, n in (("gan-mnist", 500), ("dcgan-mnist", 2500))
     ]
-    assert [t.title for t in tables(gather([r.path for r in made])[0])] == ["mnist", "mnist, table 2"]
+    assert [t.title for t in tables(gather([r.path for r in made])[0])] == ["mnist", "mnist (table 2)"]
     (alone,) = tables(gather([made[0].path])[0])
     assert alone.title == "mnist"
 

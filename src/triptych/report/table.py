@@ -29,7 +29,7 @@ class Table:
     @property
     def title(self) -> str:
         """The data set, and where there are several tables of it, what tells this one apart."""
-        return f"{self.data}, {self.prepared}" if self.prepared else self.data
+        return f"{self.data} ({self.prepared})" if self.prepared else self.data
 
     @property
     def labels(self) -> list[str]:

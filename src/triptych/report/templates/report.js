@@ -41,6 +41,7 @@ for (const plot of document.querySelectorAll(".plot")) {
     show(steps[at]);
   });
 }
+for (const hint of document.querySelectorAll(".by-script")) hint.hidden = false;
 for (const table of document.querySelectorAll("table.matrix")) {
   const cells = [...table.querySelectorAll("td.none")];
   for (const cell of cells) cell.tabIndex = cell === cells[0] ? 0 : -1;
