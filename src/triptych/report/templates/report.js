@@ -62,6 +62,7 @@ for (const table of document.querySelectorAll("table.matrix")) {
     for (const cell of cells) cell.tabIndex = -1;
     const next = to() ?? cells[from];
     next.tabIndex = 0;
-    next.focus();
+    next.focus({ preventScroll: true });
+    next.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
 }
