@@ -82,6 +82,12 @@ def test_noise_is_not_called_a_difference(tmp_path):
     assert "no clear difference" in headline(table, judge_axes(table), gate(table))
 
 
+def test_a_tie_of_all_has_no_best_mean(tmp_path):
+    table = only_table([*group(tmp_path, "gan-x", [0.0, 0.0]), *group(tmp_path, "wgan-gp-x", [0.0, 0.0])])
+    said = sentence(judge(table, "high_quality"), table)
+    assert said == "High-quality samples: no difference, every recipe has 0."
+
+
 def test_scattered_seeds_do_not_make_a_winner(tmp_path):
     """c is tied with everything because it scatters; a is clearly better than b."""
     runs = [

@@ -21,6 +21,9 @@ def sentence(verdict: Verdict, table: Table) -> str:
         return (
             f"{name}: cannot be tested, {seeds_missing(verdict, table)}; {verdict.best} has {format_number(best.mean)}."
         )
+    means = {e.mean for k in table.contestants if (e := table.estimate(k, verdict.metric))}
+    if len(means) == 1:
+        return f"{name}: no difference, every recipe has {format_number(best.mean)}."
     told = str(best)
     parts = []
     if verdict.worse:
