@@ -244,3 +244,75 @@ def test_a_tracker_that_is_not_installed_says_what_to_install(monkeypatch, capsy
     monkeypatch.setitem(sys.modules, "mlflow", None)
     assert main(["train", "gan-8gaussians", "--track", "mlflow"]) == 2
     assert "pip install mlflow" in capsys.readouterr().err
+
+
+OWN = '''
+from dataclasses import dataclass
+
+from triptych.run.sinks.trackers import Tracker
+
+
+@dataclass
+class Plain(Tracker):
+    """A text file of its own, which needs no library."""
+
+    digits: int = 3
+
+    def start(self):
+        self.file = (self.shown.folder.parent / f"{self.shown.name}.txt").open("w")
+
+    def scalars(self, images, step, values):
+        self.file.write(f"{images} {step:.{self.digits}f}\\n")
+
+    def close(self):
+        self.file.close()
+
+
+@dataclass(eq=False, init=False)
+class Fails(Tracker):
+    """Nobody listens."""
+
+    def start(self):
+        raise OSError("nobody listens")
+
+    def scalars(self, images, step, values):
+        pass
+
+
+@dataclass
+class Late(Tracker):
+    """Fails at the last moment."""
+
+    def scalars(self, images, step, values):
+        pass
+
+    def close(self):
+        raise OSError("line cut")
+'''
+
+
+@pytest.fixture
+def own(tmp_path) -> list[str]:
+    (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
+    return ["--plugin", str(tmp_path / "own.py")]
+
+
+def test_a_tracker_of_ones_own_is_a_plain_dataclass_without_a_library(own, tmp_path, capsys):
+    run = make_run(tmp_path / "r", toy_recipe(), pictures=False)
+    assert main([*own, "track", str(run.path), "--to", "plain"]) == 0
+    assert len((tmp_path / "r.txt").read_text().splitlines()) == len(run.lines())
+    out, err = capsys.readouterr()
+    assert f"{len(run.lines())} lines of 1 run: plain" in out
+    assert err == ""
+    assert main([*own, "train", "gan-8gaussians", *TINY, "--track", "plain", "--out", str(tmp_path / "s")]) == 0
+    assert len((tmp_path / "s.txt").read_text().splitlines()) == len(Run(tmp_path / "s").lines())
+
+
+@pytest.mark.parametrize(("name", "reason"), [("fails", "Fails (nobody listens)"), ("late", "Late (line cut)")])
+def test_a_tracker_that_failed_is_an_error_after_the_others(name, reason, own, tmp_path, capsys):
+    run = make_run(tmp_path / "r", toy_recipe(), pictures=False)
+    assert main([*own, "track", str(run.path), "--to", "plain", name]) == 2
+    out, err = capsys.readouterr()
+    assert "lines of" not in out
+    assert err.splitlines()[-1].startswith(f"error: not everything was sent: {reason} failed; ")
+    assert len((tmp_path / "r.txt").read_text().splitlines()) == len(run.lines())

@@ -39,7 +39,10 @@ def runs_in(paths: Sequence[str | Path]) -> list[Run]:
 
 
 def follow(runs: Sequence[Run], makers: Sequence[Make], say: Callable[[str], None]) -> int:
-    """Send what the runs have logged, and what those that are being trained log until they end; how many lines."""
+    """Send what the runs have logged, and what those that are being trained log until they end; how many lines.
+
+    UserError, once the others have everything, where a sink failed on the way.
+    """
     open_ = [_Followed(run, Sinks([], makers, run, say)) for run in runs]
     waiting = list(open_)
     try:
@@ -50,13 +53,16 @@ def follow(runs: Sequence[Run], makers: Sequence[Make], say: Callable[[str], Non
                 one.send()
             if waiting == open_ and at_work:
                 say(f"following {', '.join(str(one.run.path) for one in at_work)}; Ctrl-C ends that, not the training")
-            waiting = at_work
+            waiting = [one for one in at_work if one.sinks.open]
             if waiting:
                 time.sleep(POLL)
-        summarise(runs, makers, say)
+        failed = summarise(runs, makers, say)
     finally:
         for one in open_:
             one.sinks.close()
+    failed = dict.fromkeys([*(text for one in open_ for text in one.sinks.failed), *failed])
+    if failed:
+        raise UserError(f"not everything was sent: {', '.join(failed)} failed; put that right and send the runs again")
     return sum(one.lines for one in open_)
 
 
@@ -100,9 +106,13 @@ def being_trained(run: Run) -> bool:
         return False
 
 
-def summarise(runs: Sequence[Run], makers: Sequence[Make], say: Callable[[str], None]) -> None:
-    """For each recipe of several seeds one more row: the mean of every number, and its 95 % interval (low, high)."""
+def summarise(runs: Sequence[Run], makers: Sequence[Make], say: Callable[[str], None]) -> list[str]:
+    """For each recipe of several seeds one more row: the mean of every number, and its 95 % interval (low, high).
+
+    The sinks that failed at it, and why.
+    """
     groups: dict[str, list[Run]] = {}
+    failed: list[str] = []
     for run in runs:
         groups.setdefault(shown(run).group, []).append(run)
     trackers = [make for make in makers if isinstance(make, type) and issubclass(make, Tracker)]
@@ -116,6 +126,8 @@ def summarise(runs: Sequence[Run], makers: Sequence[Make], say: Callable[[str], 
         for images, step, values in means([schema.read_log(run.path)[0] for run in members]):
             sinks.scalars(images, step, values)
         sinks.close()
+        failed += sinks.failed
+    return failed
 
 
 def _made(tracker: type[Tracker], row: Shown) -> Make:

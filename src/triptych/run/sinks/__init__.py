@@ -78,7 +78,7 @@ class Terminal(Sink):
 class Sinks(Sink):
     """Several places as one. One that is not essential and fails is named once and left out from then on.
 
-    It is named in the others, or by `say` where that is given.
+    It is named in the others, or by `say` where that is given, and stands in `failed` with the reason.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class Sinks(Sink):
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.open = list(own)
+        self.failed: list[str] = []
         self.say = self.text if say is None else say
         for make in others:
             try:
@@ -124,4 +125,5 @@ class Sinks(Sink):
 
     def _left_out(self, name: str, e: Exception) -> None:
         reason = " ".join(str(e).split())[:200] or type(e).__name__
+        self.failed.append(f"{name} ({reason})")
         self.say(f"{name} failed ({reason}) and is left out from here on; the run folder has everything")

@@ -16,7 +16,7 @@ LONGEST = 500
 """Characters of a parameter's value that every store takes."""
 
 
-@dataclass(eq=False, init=False)
+@dataclass(eq=False)
 class MLflow(Tracker):
     """A run of the experiment `triptych` ($MLFLOW_EXPERIMENT_NAME), tagged with its group.
 

@@ -11,7 +11,7 @@ from triptych.run.sinks import Values
 from triptych.run.sinks.trackers import Tracker, numbers
 
 
-@dataclass(eq=False, init=False)
+@dataclass(eq=False)
 class TensorBoard(Tracker):
     """Event files in `trackers/tensorboard/GROUP/RUN` beside the run: `tensorboard --logdir` shows them.
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -47,20 +48,30 @@ def shown(run: Run) -> Shown:
     return Shown(run.name, f"{recipe.name or 'run'}-{identity(recipe)}", settings, run.path.parent / "trackers")
 
 
-class Tracker(Sink):
-    """Base of trackers. `start` is called before anything else, once."""
+@dataclass(eq=False)
+class Tracker(Sink, ABC):
+    """Abstract base of trackers, which are dataclasses made from what they show.
+
+    `start` is called before anything else, once.
+    """
 
     library: ClassVar[str] = ""
-    """the module that it needs"""
+    """the module that it needs; empty: none"""
     install: ClassVar[str] = ""
-    """what pip is given for it"""
+    """what pip is given for it; empty: the module's name"""
+    of: InitVar[Run | Shown]
+    """what it shows, from then on in `shown`: handed on here, so that a subclass may be a dataclass of any form"""
 
-    def __init__(self, run: Run | Shown) -> None:
-        self.shown = run if isinstance(run, Shown) else shown(run)
+    def __post_init__(self, of: Run | Shown) -> None:
+        self.shown = of if isinstance(of, Shown) else shown(of)
         self.start()
 
     def start(self) -> None:
         """Open what the rest writes to."""
+
+    @abstractmethod
+    def scalars(self, images: int, step: int, values: Values) -> None:
+        """As of every sink; a tracker shows numbers at least."""
 
     @classmethod
     def module(cls) -> ModuleType:
@@ -69,7 +80,7 @@ class Tracker(Sink):
             return library(cls.library)
         except ImportError as e:
             raise UserError(
-                f"--track {cls.__name__.lower()} needs {cls.library} ({e}); pip install {cls.install}"
+                f"--track {cls.__name__.lower()} needs {cls.library} ({e}); pip install {cls.install or cls.library}"
             ) from e
 
 
@@ -94,7 +105,7 @@ def by_name(names: Sequence[str]) -> list[Callable[[Run], Sink]]:
             raise UserError(
                 f"no tracker is named {name!r}; {nearest(name.lower(), known, f'there are {listed(known)}')}"
             )
-        if issubclass(sink, Tracker):
+        if issubclass(sink, Tracker) and sink.library:
             sink.module()
         found.append(sink)
     return found

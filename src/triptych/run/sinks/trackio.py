@@ -11,7 +11,7 @@ from triptych.run.sinks import Values
 from triptych.run.sinks.trackers import Tracker, numbers
 
 
-@dataclass(eq=False, init=False)
+@dataclass(eq=False)
 class Trackio(Tracker):
     """A run of the project `triptych` ($TRACKIO_PROJECT) in trackio's local store; `trackio show` shows it.
 

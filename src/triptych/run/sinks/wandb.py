@@ -11,7 +11,7 @@ from triptych.run.sinks import Values
 from triptych.run.sinks.trackers import Tracker, numbers
 
 
-@dataclass(eq=False, init=False)
+@dataclass(eq=False)
 class WandB(Tracker):
     """A run of the project `triptych` ($WANDB_PROJECT), its seeds a group.
 
