@@ -10,8 +10,9 @@ import torch
 from networks import trainable
 
 from triptych import core
-from triptych.core import Data, Move, Objective
+from triptych.core import Data, Move, Objective, encode
 from triptych.core.discovery import plugged
+from triptych.errors import UserError
 from triptych.models.gans.mlp import MLPGAN
 from triptych.trainer.contracts import check_objective, check_shares
 
@@ -85,3 +86,17 @@ def test_a_broken_promise_is_named(how: str, said: str) -> None:
     with pytest.raises(AssertionError) as e:
         check_objective(Broken(how), MLPGAN(width=8), data)
     assert said in str(e.value)
+
+
+class Undecorated(Broken):
+    """Its own field is none."""
+
+    weight: float = 1.0
+
+
+def test_an_objective_whose_fields_are_no_settings_is_refused_everywhere() -> None:
+    said = "is no dataclass, so that its own fields would be none; write @dataclass"
+    with pytest.raises(AssertionError, match=said):
+        check_objective(Undecorated(), MLPGAN(width=8), Data("points", torch.randn(64, 2)))
+    with pytest.raises(UserError, match=f"Undecorated of .* {said}"):
+        encode(Undecorated())

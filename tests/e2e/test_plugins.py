@@ -151,6 +151,17 @@ def test_a_recipe_takes_another_part_where_it_fits(tmp_path: Path, capsys: pytes
     assert sorted(tmp_path.rglob("*")) == before
 
 
+UNDECORATED = '''
+from triptych.objectives.gan import GAN
+
+
+class Undecorated(GAN):
+    """Its own field would be no setting."""
+
+    weight: float = 1.0
+    """of the loss"""
+'''
+
 BAD = {
     "import": ("import no_such_module_of_anybody\n", "ModuleNotFoundError at line 1"),
     "syntax": ("x = 1\ndef f(:\n", "SyntaxError at line 2"),
@@ -167,6 +178,17 @@ BAD = {
     "recipe's own": (strangers.NETWORK.replace("Affine", "Train"), "a part of every recipe and a network are both"),
     "twice": (strangers.NETWORK + strangers.OBJECTIVE.replace("Moments", "Affine"), "named Affine (lines "),
     "twice in a mapping": (strangers.SOURCE.replace("Noise()}", 'Noise(), "noise": Noise(8)}'), "are named noise"),
+    "undecorated": (UNDECORATED, "Undecorated of "),
+    "undecorated, of the base": (
+        strangers.OBJECTIVE.replace("@dataclass(frozen=True)\n", ""),
+        "write @dataclass(frozen",
+    ),
+    "not frozen": (strangers.OBJECTIVE.replace("(frozen=True)", ""), "is not frozen"),
+    "no step": (strangers.OBJECTIVE.replace("def step", "def stpe"), "has no step; write it"),
+    "network": (strangers.NETWORK.replace("@dataclass(frozen=True)\n", ""), "a network, Affine of "),
+    "metric": (strangers.METRIC.replace("(frozen=True)", ""), "a metric, MeanError of "),
+    "source": (strangers.SOURCE.replace("(frozen=True)", ""), "a source, Noise of "),
+    "sink": ("from triptych.run.sinks import Sink\n\nclass Mine(Sink):\n    run = 0\n", "write @dataclass above"),
     "no mapping": ("RECIPES = 3\n", "RECIPES of"),
     "no recipe": ("RECIPES = {'x': 3}\n", "holds int under 'x'"),
 }

@@ -26,7 +26,8 @@ from triptych.objectives.flow import NLL
 from triptych.objectives.gan import GAN
 from triptych.report import write_report
 from triptych.run import Run, Sink
-from triptych.run.sinks import JSONLines, Sinks
+from triptych.run.sending import Sinks
+from triptych.run.sinks import JSONLines
 from triptych.trainer.observer import Observer, look
 from triptych.trainer.state import State
 

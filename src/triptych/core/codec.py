@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from triptych.core.discovery import recipe_types
+from triptych.core.discovery import own_dataclass, recipe_types, unfinished
 from triptych.core.plugins import forgotten
 from triptych.errors import UserError
 
@@ -24,6 +24,8 @@ def encode(value: Any) -> Any:
     with it their identity.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if wrong := unfinished(type(value), settings=False):
+            raise UserError(f"{type(value).__name__} of {type(value).__module__} {wrong}")
         fields = [
             f for f in dataclasses.fields(value) if not f.metadata.get("later") or getattr(value, f.name) != f.default
         ]
@@ -97,7 +99,7 @@ def _class(name: Any) -> type:
         raise UserError("the type of a part of the recipe is not a name; restore it from a copy")
     part = recipe_types().get(name)
     found = part.value if part is not None else _loaded(Objective, name) or _loaded(ModelSpec, name)
-    if isinstance(found, type) and dataclasses.is_dataclass(found):
+    if isinstance(found, type) and own_dataclass(found):
         return found
     raise UserError(
         f"unknown type {name!r}; give --plugin the file or module that defines it (in Python: import it), "

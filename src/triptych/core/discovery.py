@@ -6,7 +6,6 @@ modules is the whole mechanism; there is no list to edit.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib
 import inspect
@@ -38,6 +37,8 @@ class Kind:
     """name of the mapping in a module; empty where each part is a class"""
     spoken: Callable[[Any], str] = lambda part: first_line(part)
     """the line that says what a part is"""
+    settings: bool = True
+    """whether a part's fields are settings that are written down: then the class is frozen"""
 
     @property
     def one(self) -> str:
@@ -59,7 +60,7 @@ KINDS = (
     Kind("metric", "metrics", "triptych.core.metric.Metric"),
     Kind("source", "data.sources", "triptych.data.source.Source"),
     Kind("data set", "data.sources", "triptych.data.source.Source", "SOURCES", lambda source: source.summary),
-    Kind("sink", "run.sinks", "triptych.run.sinks.Sink"),
+    Kind("sink", "run.sinks", "triptych.run.sinks.Sink", settings=False),
     Kind("recipe", "recipes", "triptych.core.recipe.Recipe", "RECIPES", lambda recipe: recipe.about),
     Kind("study", "study.named", "builtins.tuple", "STUDIES", lambda study: first_line(study[0])),
 )
@@ -113,12 +114,45 @@ def places(package: str) -> Iterator[tuple[ModuleType, Plugin | None]]:
             yield module, plugin
 
 
-def classes_in(module: ModuleType, base: type) -> Iterator[tuple[str, type]]:
-    """Name and class of every final dataclass that a module defines and that derives from `base`."""
+def classes_in(module: ModuleType, kind: Kind, base: type, place: str) -> Iterator[tuple[str, type]]:
+    """Name and class of every final dataclass that a module defines and that derives from `base`.
+
+    UserError for a class that is meant to be one and is none: left out in silence, or taken with fields that are no
+    settings, it would surprise later.
+    """
     for value in vars(module).values():
-        mine = inspect.isclass(value) and value.__module__ == module.__name__ and issubclass(value, base)
-        if mine and dataclasses.is_dataclass(value) and not inspect.isabstract(value):
-            yield value.__name__, value
+        if not (inspect.isclass(value) and value.__module__ == module.__name__ and issubclass(value, base)):
+            continue
+        if value is base or for_others(value):
+            continue
+        if wrong := unfinished(value, settings=kind.settings):
+            raise UserError(f"{kind.one}, {value.__name__} of {place}, {wrong}")
+        yield value.__name__, value
+
+
+def own_dataclass(cls: type) -> bool:
+    """Whether a class itself is a dataclass: of one that only inherits from one, its own annotations are no fields."""
+    return "__dataclass_fields__" in vars(cls)
+
+
+def for_others(cls: type) -> bool:
+    """Whether a class is a base of parts and no part itself: it declares abstract methods, or is undecorated and others
+    derive from it."""
+    if inspect.isabstract(cls):
+        return bool(cls.__subclasses__()) or any(name in vars(cls) for name in cls.__abstractmethods__)
+    return not own_dataclass(cls) and bool(cls.__subclasses__())
+
+
+def unfinished(cls: type, *, settings: bool = True) -> str:
+    """What a class lacks to be a part, and what to do; empty where nothing."""
+    decorator = f"@dataclass{'(frozen=True)' if settings else ''}"
+    if not own_dataclass(cls):
+        return f"is no dataclass, so that its own fields would be none; write {decorator} above it"
+    if settings and not getattr(cls, "__dataclass_params__").frozen:  # noqa: B009 - no type checker knows it
+        return f"is not frozen, so that a recipe could not rely on its fields; write {decorator} above it"
+    if inspect.isabstract(cls):
+        return f"has no {' and no '.join(sorted(cls.__abstractmethods__))}; write it"
+    return ""
 
 
 def entries_in(module: ModuleType, kind: Kind, base: type, place: str) -> Iterator[tuple[str, Any]]:
@@ -149,7 +183,9 @@ def _parts(kind: Kind, base: type) -> dict[str, Part]:
     found: dict[str, Part] = {}
     for module, plugin in places(kind.package):
         place = module.__name__ if plugin is None else plugin.place
-        for name, value in entries_in(module, kind, base, place) if kind.mapping else classes_in(module, base):
+        for name, value in (
+            entries_in(module, kind, base, place) if kind.mapping else classes_in(module, kind, base, place)
+        ):
             part = Part(kind, name, value, place, plugin)
             if name in found and found[name].value is not value:
                 raise two(found[name], part)

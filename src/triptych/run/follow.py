@@ -14,7 +14,8 @@ from triptych.figures.canvas import pictures_in
 from triptych.run import schema
 from triptych.run.addresses import local
 from triptych.run.folder import Run
-from triptych.run.sinks import Sink, Sinks
+from triptych.run.sending import Sinks
+from triptych.run.sinks import Sink
 from triptych.run.sinks.trackers import Shown, Tracker, shown
 from triptych.system.locks import try_lock
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 
 import torch
 
 from triptych.core import Clock, Data, Model, ModelSpec, Move, Objective, decode, encode
+from triptych.core.discovery import unfinished
 from triptych.core.share import Parted, Share, computing
 from triptych.data.batches import Batches
 from triptych.models.batchnorm import over_shares
@@ -20,9 +20,8 @@ def check_objective(objective: Objective, network: ModelSpec, data: Data, steps:
     gives the same losses; the objective is a frozen dataclass that a recipe's JSON can hold.
     """
     name = type(objective).__name__
-    assert dataclasses.is_dataclass(objective), f"{name} is no dataclass; its fields are its hyper-parameters"
-    frozen = getattr(type(objective), "__dataclass_params__").frozen  # noqa: B009 - no type checker knows it
-    assert frozen, f"{name} is not frozen; an objective has no state: a resumed run could not restore it"
+    wrong = unfinished(type(objective))
+    assert not wrong, f"{name} {wrong}"
     assert decode(encode(objective)) == objective, f"{name} does not survive a recipe's JSON"
     losses: list[list[float]] = []
     for _ in range(2):

@@ -22,7 +22,8 @@ from triptych.core.features import Extractors
 from triptych.errors import Diverged, UserError
 from triptych.models.build import build_for
 from triptych.run.folder import Run
-from triptych.run.sinks import JSONLines, PictureFiles, Sinks
+from triptych.run.sending import Sinks
+from triptych.run.sinks import JSONLines, PictureFiles
 from triptych.system import device as runtime
 from triptych.trainer import compilation, recorded
 from triptych.trainer.observe import standard

@@ -9,7 +9,8 @@ from typing import Any
 from triptych.core import quantity
 from triptych.errors import Diverged, UserError
 from triptych.run.folder import Run
-from triptych.run.sinks import JSONLines, PictureFiles, Sink, Sinks, Terminal
+from triptych.run.sending import Sinks
+from triptych.run.sinks import JSONLines, PictureFiles, Sink, Terminal
 from triptych.system import device
 from triptych.system.progress import Progress
 from triptych.system.shell import shell
