@@ -9,7 +9,7 @@ OBJECTIVE = '''
 
 from dataclasses import dataclass
 
-from triptych.core import Move, Objective
+from triptych.core import Move, Objective, Quantity
 from triptych.errors import UserError
 
 
@@ -17,6 +17,7 @@ from triptych.errors import UserError
 class Moments(Objective):
     """‖mean of x − mean of G(z)‖² + weight · ‖cov of x − cov of G(z)‖²: two moments matched, no critic."""
 
+    quantities = {"first": Quantity("Distance of the means, squared", neither="a part of the loss")}
     weight: float = 1.0
     """of the second moment"""
 

@@ -10,10 +10,12 @@ import torch
 from networks import trainable
 
 from triptych import core
-from triptych.core import Data, Move, Objective, encode
+from triptych.core import Data, DataSpec, Move, Objective, Recipe, Train, encode
 from triptych.core.discovery import plugged
 from triptych.errors import UserError
 from triptych.models.gans.mlp import MLPGAN
+from triptych.run import Run
+from triptych.trainer import fit
 from triptych.trainer.contracts import check_objective, check_shares
 
 OBJECTIVES = core.discover("objectives", Objective)
@@ -56,13 +58,23 @@ class Broken(Objective):
     how: str = ""
 
     def step(self, model, batches, clock):
+        if self.how == "nothing drawn":
+            yield Move(("generator", "critic"), model.critic(model.generator(model.prior(4))).mean())
+            return
         loss = model.critic(next(batches)).mean() + model.critic(model.generator(model.prior(4))).mean()
-        yield Move("generator", loss * float("nan") if self.how == "nan" else loss)
+        logs = {"my_thing": 1.0} if self.how == "log" else {}
+        yield Move("generator", loss * float("nan") if self.how == "nan" else loss, logs)
         if self.how == "still":
             return
         loss = model.critic(next(batches)).mean()
-        yield Move("critic", loss[None] if self.how == "shape" else loss + (self.how == "seed") * len(SEEN))
+        yield Move(
+            "judge" if self.how == "name" else "critic",
+            loss[None] if self.how == "shape" else loss + (self.how == "seed") * len(SEEN),
+        )
         SEEN.append(1)
+
+    def validate(self, model, batches, clock):
+        return {"held_out": 3.0} if self.how == "validated" else {}
 
 
 SEEN: list[int] = []
@@ -74,7 +86,11 @@ SEEN: list[int] = []
         ("", ""),
         ("nan", "is nan"),
         ("still", "never moves ['critic']"),
-        ("shape", "has the shape (1,)"),
+        ("shape", "has a loss of the shape (1,)"),
+        ("name", "moves 'judge', which is no player of this model; its players are"),
+        ("log", "logs 'my_thing', which is not declared"),
+        ("validated", "logs 'held_out', which is not declared"),
+        ("nothing drawn", "draws no real examples"),
         ("seed", "other losses from the same seed"),
     ],
 )
@@ -100,3 +116,30 @@ def test_an_objective_whose_fields_are_no_settings_is_refused_everywhere() -> No
         check_objective(Undecorated(), MLPGAN(width=8), Data("points", torch.randn(64, 2)))
     with pytest.raises(UserError, match=f"Undecorated of .* {said}"):
         encode(Undecorated())
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("still", "never moves the critic of this model"),
+        ("shape", "has a loss of the shape (1,)"),
+        ("name", "moves 'judge', which is no player"),
+        ("log", "logs 'my_thing', which is not declared"),
+        ("validated", "logs 'held_out', which is not declared"),
+        ("nothing drawn", "draws no real examples"),
+    ],
+)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_training_says_which_promise_was_broken(how: str, said: str, accumulate: int, tmp_path) -> None:
+    train = Train(images=640, batch=64, accumulate=accumulate)
+    recipe = Recipe(DataSpec("8gaussians"), MLPGAN(width=8), Broken(how), train)
+    with pytest.raises(UserError) as e:
+        fit(recipe, out=tmp_path / "run", device="cpu", progress=False)
+    assert str(e.value).startswith("a step of Broken" if how == "nothing drawn" else f"Broken {said}")
+    assert said in str(e.value)
+    if accumulate == 1 or how not in (
+        "shape",
+        "name",
+        "nothing drawn",
+    ):  # a batch in parts is tried before a run is made
+        assert Run(tmp_path / "run").status["state"] == "failed"

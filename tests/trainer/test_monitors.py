@@ -70,6 +70,7 @@ class Pulled(Objective):
     def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         fake = model.generator(model.prior(len(next(batches))))
         yield Move("generator", (fake - load("8gaussians").modes[0]).square().mean())
+        yield Move("critic", model.critic(fake.detach()).square().mean())
 
 
 def test_lost_modes(tmp_path):
@@ -158,6 +159,8 @@ def test_non_finite_gradient_is_recorded(tmp_path):
 @dataclass(frozen=True)
 class NoGradient(Objective):
     """A GAN whose generator's loss is a number, and its gradient is none: the slope of a root at 0."""
+
+    quantities = GAN.quantities
 
     def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
         for move in GAN().step(model, batches, clock):

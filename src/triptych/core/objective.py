@@ -42,6 +42,15 @@ class Move:
         return (self.players,) if isinstance(self.players, str) else self.players
 
 
+def wrong_move(move: Move, players: Iterable[str]) -> str:
+    """Why a move cannot be carried out in a model with these players, and what to do; empty where it can."""
+    if strange := [name for name in move.names if name not in (known := list(players))]:
+        return f"moves {strange[0]!r}, which is no player of this model; its players are {', '.join(known)}"
+    if move.loss.shape != ():
+        return f"has a loss of the shape {tuple(move.loss.shape)}; give a scalar, the mean over the batch say"
+    return ""
+
+
 def examples(model: Model, batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Batches of a stream, each with what the networks are conditioned on: labels (n,), numbers (n, k), or None.
 
@@ -68,7 +77,11 @@ class Objective(ABC):
 
     @abstractmethod
     def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        """Yield moves. Code after a `yield` runs after that player's optimiser step."""
+        """Yield moves. Code after a `yield` runs after that player's optimiser step.
+
+        Every step draws from `batches`, since the budget is counted by what is drawn; every player of the model is
+        moved, one that waits for long in a stage of its own (`stages`).
+        """
 
     def check(self, model: Model, data: Data, steps: int = 0) -> None:
         """Raise UserError when this objective cannot train this model on this data in so many steps."""

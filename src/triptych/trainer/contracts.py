@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 
 from triptych.core import Clock, Data, Model, ModelSpec, Move, Objective, decode, encode
 from triptych.core.discovery import unfinished
+from triptych.core.objective import wrong_move
 from triptych.core.share import Parted, Share, computing
-from triptych.data.batches import Batches
+from triptych.data.batches import Batches, InOrder
+from triptych.errors import UserError
 from triptych.models.batchnorm import over_shares
+from triptych.system.device import evaluation_mode
+from triptych.trainer.promises import check_declared
 
 
 def check_objective(objective: Objective, network: ModelSpec, data: Data, steps: int = 2) -> None:
     """AssertionError, saying which, where an objective breaks a promise while it trains a network on some data.
 
-    Losses are finite scalars; a move changes the parameters of its players alone; every player moves; the same seed
-    gives the same losses; the objective is a frozen dataclass that a recipe's JSON can hold.
+    Losses are finite scalars; a move changes the parameters of its players alone; every player moves; what is logged or
+    validated is declared; the same seed gives the same losses; the objective is a frozen dataclass that a recipe's JSON
+    can hold.
     """
     name = type(objective).__name__
     wrong = unfinished(type(objective))
@@ -32,13 +37,24 @@ def check_objective(objective: Objective, network: ModelSpec, data: Data, steps:
         moved: set[str] = set()
         losses.append([])
         for move, changed in moves(objective, model, data, steps):
-            assert move.loss.shape == (), f"a loss of {name} has the shape {tuple(move.loss.shape)}; give a scalar"
             assert torch.isfinite(move.loss), f"a loss of {name} is {move.loss.item()}"
             assert changed == sorted(move.names), f"a move of {name} for {move.names} changed {changed}"
+            check_logs(objective, move.logs)
             losses[-1].append(move.loss.item())
             moved |= set(move.names)
         assert moved == set(model.players), f"{name} never moves {sorted(set(model.players) - moved)}"
+        with evaluation_mode(model, 1):
+            batches = InOrder(data, 64, torch.device("cpu"), 128)
+            check_logs(objective, objective.validate(model, batches, Clock(steps, 0, 1.0, steps)))
     assert losses[0] == losses[1], f"{name} gives other losses from the same seed: is there state in it?"
+
+
+def check_logs(objective: Objective, names: Iterable[str]) -> None:
+    """AssertionError for a number that an objective does not declare."""
+    try:
+        check_declared(objective, names)
+    except UserError as e:
+        raise AssertionError(str(e)) from e
 
 
 def check_shares(objective: Objective, network: ModelSpec, data: Data) -> None:
@@ -76,8 +92,12 @@ def first_loss(objective: Objective, network: ModelSpec, data: Data, shares: int
 def moves(objective: Objective, model: Model, data: Data, steps: int) -> Iterator[tuple[Move, list[str]]]:
     """Each move of some steps, carried out by plain gradient descent, and the players whose parameters it changed."""
     batches = Batches(objective.visible(data, 0), min(32, len(data)), 0, torch.device("cpu"))
+    name, players = type(objective).__name__, list(model.players)
     for step in range(steps):
+        drawn = batches.drawn
         for move in objective.step(model, batches, Clock(step, batches.drawn, step / steps, steps)):
+            wrong = wrong_move(move, players)
+            assert not wrong, f"{name} {wrong}"
             before = {k: v.detach().clone() for k, v in model.named_parameters()}
             mine = [w for name in move.names for w in model.players[name].parameters()]
             for w, g in zip(mine, torch.autograd.grad(move.loss, mine, allow_unused=True), strict=True):
@@ -85,3 +105,4 @@ def moves(objective: Objective, model: Model, data: Data, steps: int) -> Iterato
                     w.data -= 0.01 * g
             after = model.named_parameters()
             yield move, sorted({k.split(".")[0] for k, v in after if not torch.equal(v, before[k])})
+        assert batches.drawn > drawn, f"a step of {name} draws no real examples; call next(batches)"

@@ -32,6 +32,7 @@ from triptych.system.progress import Progress
 from triptych.trainer import compilation, monitors
 from triptych.trainer.faster import Faster
 from triptych.trainer.observer import Observer
+from triptych.trainer.promises import Promises, check_declared
 from triptych.trainer.state import State
 
 VALIDATED = 10_000
@@ -50,6 +51,7 @@ def standard(run: Run, train: Train, sink: Sink) -> list[Observer]:
     draw, log = cadence(train.sample or train.checkpoint), cadence(train.log, 100)
     any_of = {evaluate, save, draw, log}
     return [
+        Promises(*any_of),
         Faster(run, sink),
         Finite(*any_of, weights=False),
         Finite(evaluate, save, weights=True),
@@ -149,6 +151,8 @@ class Evaluate(Observer):
         with device.evaluation_mode(model, state.seed), compilation.eager(model):
             with state.averages.applied() if state.objective.validates_averages else nullcontext():
                 found = state.objective.validate(model, batches, clock)
+            if state.fresh:
+                check_declared(state.objective, found)
             for name, value in found.items():
                 if isinstance(value, Undefined):
                     self.say_once(f"{name} is not defined: {value.why}")

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from triptych.core import Clock, Data, Model, Objective, Recipe, Train, encode
+from triptych.core import Clock, Data, Model, Move, Objective, Recipe, Train, encode
 from triptych.core.features import Extractors
+from triptych.core.objective import wrong_move
 from triptych.data.batches import Batches
 from triptych.errors import Diverged, UserError
 from triptych.models import batchnorm
@@ -50,6 +51,8 @@ class State:
     sums: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     """sums of the numbers for the next log line, and how many values each has"""
+    moved: set[str] = field(default_factory=set)
+    """players that were moved in this process"""
     replay: Callable[[], None] | None = None
     """a recorded step in place of an ordinary one, where there is one"""
     looks: dict[int, list[float]] = field(default_factory=dict)
@@ -166,11 +169,23 @@ class State:
 
     # ---------------------------------------------------------------------------------- what goes wrong
 
+    def check_move(self, move: Move) -> None:
+        """UserError for a move that cannot be carried out."""
+        if wrong := wrong_move(move, self.parameters):
+            raise UserError(f"{type(self.objective).__name__} {wrong}")
+
     def check_reached(self, players: Sequence[str]) -> None:
-        """RuntimeError where the backward pass of a move gave one of its players no gradient at all."""
+        """UserError where the backward pass of a move gave one of its players no gradient at all."""
         for player in players:
             if all(w.grad is None for w in self.parameters[player]):
-                raise RuntimeError(f"the loss of a move reaches no parameter of its player {player!r}")
+                name = type(self.objective).__name__
+                raise UserError(f"the loss of a move of {name} reaches no parameter of its player {player!r}; use it")
+        self.moved.update(players)
+
+    def check_drawn(self, before: int) -> None:
+        """UserError where a step drew no real examples: a training of such steps would never end."""
+        if self.images == before:
+            raise UserError(f"a step of {type(self.objective).__name__} draws no real examples; call next(batches)")
 
     def check_finite(self, value: Tensor, players: Sequence[str]) -> None:
         """Diverged where the loss or gradient norm of a move of these players is not finite.

@@ -22,6 +22,7 @@ from triptych.trainer.state import State
 
 def step(state: State) -> None:
     """Drive `objective.step` to its end: one update for each move."""
+    before = state.images
     state.set_rates()
     if state.train.accumulate > 1:
         in_parts(state)
@@ -29,6 +30,7 @@ def step(state: State) -> None:
         state.replay()
     else:
         play(state, state.batches, state.clock())
+    state.check_drawn(before)
     if state.ranks.world > 1:
         pool(state.model, [buffers(state.model)], state)
     state.advance()
@@ -43,6 +45,7 @@ def play(state: State, batches: Iterator[Tensor], clock: Any) -> None:
 
 def apply(move: Move, state: State) -> None:
     """Minimise the move's loss over its players' parameters, and nobody else's."""
+    state.check_move(move)
     loss, logs = averaged(move, state)
     state.check_finite(loss, move.names)
     moving = parameters(move, state)
@@ -102,6 +105,7 @@ def in_parts(state: State) -> None:
             with computing(share):
                 if (move := next(game, None)) is None:
                     continue
+                state.check_move(move)
                 moving = parameters(move, state)
                 if not moves:
                     for w in moving:
