@@ -320,3 +320,57 @@ def test_a_bad_installed_package_is_one_line(tmp_path: Path, value: str, text: s
     assert err.count("\n") == 1
     assert said in err
     assert not (tmp_path / "run").exists()
+
+
+FAILING = '''
+from dataclasses import dataclass
+
+from triptych.core import Metric, Quantity
+
+
+@dataclass(frozen=True)
+class Fails(Metric):
+    """Raises."""
+
+    quantities = {"fails": Quantity("What fails", "lower")}
+
+    def applies(self, comparison):
+        return ""
+
+    def __call__(self, comparison):
+        raise RuntimeError("my\\nbug")
+
+    def along(self, comparison):
+        return {"fails": 1 / 0}
+
+
+@dataclass(frozen=True)
+class Bare(Metric):
+    """A number that is no Value."""
+
+    quantities = {"bare": Quantity("A bare number", "lower")}
+
+    def applies(self, comparison):
+        return ""
+
+    def __call__(self, comparison):
+        return {"bare": 1.0}
+'''
+
+
+def test_a_metric_that_fails_loses_its_own_numbers_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text(FAILING)
+    words = ["--plugin", str(tmp_path / "mine.py")]
+    assert main(["train", "gan-8gaussians", *TINY, "--out", str(tmp_path / "run"), *words]) == 0
+    out, err = capsys.readouterr()
+    failed = f"the metric Fails of {tmp_path / 'mine.py'} failed: "
+    assert (out + err).count(f"{failed}ZeroDivisionError: division by zero (mine.py:20)") == 1, "while training, once"
+    assert main(["evaluate", str(tmp_path / "run"), "-n", "200", *words]) == 0
+    err = capsys.readouterr().err
+    assert f"warning: {failed}RuntimeError: my bug (mine.py:17)\n" in err
+    assert f"warning: the metric Bare of {tmp_path / 'mine.py'} failed: TypeError: it returns float as 'bare'; " in err
+    found = json.loads((tmp_path / "run" / "eval.json").read_text())
+    assert found["fails"]["value"] is None
+    assert "RuntimeError: my bug" in found["fails"]["note"]
+    assert found["bare"]["value"] is None
+    assert found["sliced_wasserstein"]["value"] is not None

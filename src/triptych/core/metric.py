@@ -292,7 +292,7 @@ class Metric(ABC):
 
         One that is better than real examples are is named in a warning, with the usual cause.
         """
-        found = described(self(comparison), self.quantities)
+        found = described(self(comparison), self.quantities, type(self).__name__)
         for name, value in found.items():
             cause = (self.quantities.get(name) or self.quantities[value.quantity]).beyond
             if cause and controls.beyond(value):
@@ -309,18 +309,24 @@ class Metric(ABC):
         return {}
 
 
-def described(values: Mapping[str, Value], quantities: Mapping[str, Quantity]) -> dict[str, Value]:
-    """Values with what is declared of them; UserError for one of which nothing is."""
+def described(
+    values: Mapping[str, Value], quantities: Mapping[str, Quantity], metric: str = "its metric"
+) -> dict[str, Value]:
+    """Values with what is declared of them; UserError for one of which nothing is, TypeError for what is no value."""
+    if not isinstance(values, Mapping):
+        raise TypeError(f"it returns {type(values).__name__}; return a mapping from names to values")
     found = {}
     for name, value in values.items():
+        if not isinstance(value, Value):
+            raise TypeError(f"it returns {type(value).__name__} as {name!r}; return comparison.value(number)")
         # a name that people know needs no variant behind it: fid, not fid of Inception's features
         known = quantities.get(name)
         if known is None:
             if value.quantity not in quantities:
-                raise UserError(f"{name!r} is not declared; add it to the `quantities` of its metric")
+                raise UserError(f"{name!r} is not declared; add it to the `quantities` of {metric}")
             known = quantities[value.quantity].as_variant(value.variant)
         elif value.quantity not in ("", name) and value.quantity not in quantities:
-            raise UserError(f"{value.quantity!r} is not declared; add it to the `quantities` of its metric")
+            raise UserError(f"{value.quantity!r} is not declared; add it to the `quantities` of {metric}")
         base = value.quantity or name
         fields = known.told() | {"companion": known.companion and name.replace(base, known.companion, 1)}
         beside = controls.judged(value.controls, known.sign)

@@ -7,6 +7,7 @@ import dataclasses
 from triptych.core import Metric, Value, discover
 from triptych.core.metric import described
 from triptych.errors import TooFew
+from triptych.evaluate.tried import tried
 from triptych.metrics.comparison import Comparison
 from triptych.metrics.within_classes import OfClassFeatures
 
@@ -33,8 +34,10 @@ def sorted_by_classifier(comparison: Comparison) -> dict[str, Value]:
         if not issubclass(metric, OfClassFeatures) or (one := metric()).applies(labelled):  # pyright: ignore[reportAbstractUsage]
             continue
         for space in comparison.spaces:  # features are made once, for whatever labels
+            made: dict[str, Value] = {}
             try:
-                made = described(one.measure(labelled, space), one.quantities)
+                with tried(metric, comparison.warn):
+                    made = described(one.measure(labelled, space), one.quantities)
             except TooFew as e:
                 comparison.warn(f"{name} of sorted samples is left out: {e}")
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from triptych.core.metric import described
 from triptych.core.preparation import Preparation
 from triptych.errors import NotFinite, TooFew, UserError
 from triptych.evaluate.options import Features
+from triptych.evaluate.tried import tried
 from triptych.metrics.comparison import Comparison, pick
 from triptych.metrics.features import contrasts, self_trained
 from triptych.metrics.features import extractor as features
@@ -105,18 +107,25 @@ def save_statistics(file: str | Path, real: Data, inception: features.Inception,
 def measure(comparison: Comparison) -> dict[str, Value]:
     """Every metric of `metrics/` that applies, those within classes last.
 
-    One that has too few examples for any value is named in a warning.
+    One that has too few examples for any value is named in a warning, and so is one that fails: what it declares is
+    then not defined.
     """
     found: dict[str, Value] = {}
     for name, metric in discover("metrics", Metric).items():
         if comparison.model is not None and not isinstance(comparison.model, metric.needs):
             continue
         one = metric()  # pyright: ignore[reportAbstractUsage]
+        failures: list[str] = []
         try:
-            if not one.applies(comparison):
-                found |= one.evaluated(comparison)
+            with tried(metric, failures.append):
+                if not one.applies(comparison):
+                    found |= one.evaluated(comparison)
         except TooFew as e:
             comparison.warn(f"{name} is left out: {e}")
+        for text in failures:
+            comparison.warn(text)
+            lost = [k for k, quantity in metric.quantities.items() if not quantity.features]
+            found |= described({k: comparison.value(math.nan, note=text) for k in lost}, metric.quantities)
     return dict(sorted(found.items(), key=lambda told: told[1].parts is not None))
 
 

@@ -16,6 +16,7 @@ from triptych.core.model import affordable, class_count
 from triptych.errors import NotFinite
 from triptych.evaluate.options import Features
 from triptych.evaluate.protocol import draw, halves, load_inception, own_extractors
+from triptych.evaluate.tried import tried
 from triptych.metrics.comparison import Comparison, fresh, mixed
 from triptych.metrics.features import contrasts, self_trained
 from triptych.system.progress import bars
@@ -169,7 +170,8 @@ def during_training(
     found = {"diversity": diversity(mixed(real, FEW).x, comparison.fake.x)}
     for metric in discover("metrics", Metric).values():
         if isinstance(model, metric.needs):
-            found |= metric().along(comparison)  # pyright: ignore[reportAbstractUsage]
+            with tried(metric, comparison.warn):
+                found |= metric().along(comparison)  # pyright: ignore[reportAbstractUsage]
     for text in comparison.warnings:
         tell(text)
     return found

@@ -107,6 +107,13 @@ def _in_bfloat16(forward: Any, device: str) -> Any:
     return call
 
 
+def memory_ran_out(e: BaseException) -> bool:
+    """Whether an error says that there was not enough memory, on a processor or a GPU."""
+    return isinstance(e, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(e, RuntimeError) and "can't allocate" in str(e)
+    )
+
+
 @contextmanager
 def evaluation_mode(model: Model, seed: int) -> Iterator[None]:
     """Evaluation beside training: eval mode, no gradients, its own random numbers; afterwards nothing has changed."""

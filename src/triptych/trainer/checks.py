@@ -209,7 +209,7 @@ def enough_memory() -> Iterator[None]:
     """Running out of memory, as an error that names the option that helps."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as e:
-        if isinstance(e, RuntimeError) and not isinstance(e, torch.OutOfMemoryError) and "can't allocate" not in str(e):
+    except (MemoryError, RuntimeError) as e:
+        if not device.memory_ran_out(e):
             raise
         raise UserError("memory ran out; lower --train.batch, or --model.width where the recipe has it") from e
