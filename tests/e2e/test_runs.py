@@ -238,6 +238,7 @@ def test_a_place_that_is_taken_is_refused(whole: Run) -> None:
 class Breaks(Objective):
     """A GAN whose loss is not a number from some step on."""
 
+    quantities = GAN.quantities
     at: int = 100
 
     def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:

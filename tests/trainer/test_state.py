@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych import recipes, trainer
-from triptych.core import Clock, DataSpec, Model, Move, Objective, Recipe, Sampler, Train
+from triptych.core import Clock, DataSpec, Model, Move, Objective, Quantity, Recipe, Sampler, Train
 from triptych.errors import UserError
 from triptych.models import batchnorm
 from triptych.models.autoencoders import MLPAutoencoder
@@ -71,8 +71,11 @@ def test_the_rate_of_its_own_is_the_adversarys(model: Model, rates: dict[str, fl
 class Seen(Objective):
     """Moves the generator away from where it was; validation says what weights it saw."""
 
+    quantities = {"total": Quantity("Sum of the weights", neither="it tells which they are")}
+
     def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        yield Move("generator", -model.generator(model.prior(len(next(batches)))).sum())
+        yield Move("generator", -model.generator(model.prior(len(x := next(batches)))).sum())
+        yield Move("critic", model.critic(x).square().mean())
 
     def validate(self, model: Any, batches: Iterable[Tensor], clock: Clock) -> dict[str, float]:
         return {"total": sum(w.sum().item() for w in model.generator.parameters())}
