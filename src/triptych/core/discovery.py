@@ -10,6 +10,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -286,14 +287,23 @@ def plugged(named: list[str]) -> Iterator[None]:
         plugins.set_given(before)
 
 
+def modules_inside(package: str) -> list[str]:
+    """Public names of the modules and packages that lie directly in an imported package, sorted."""
+    found = pkgutil.iter_modules(vars(sys.modules[package]).get("__path__", []))
+    return sorted(info.name for info in found if not info.name.startswith("_"))
+
+
 def handed_on(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """`__getattr__` and `__dir__` of a package that hands on names of its modules, each imported when first used.
 
-    `homes` maps a public name to the module of the package that defines it.
+    `homes` maps a public name to the module of the package that defines it. A module of the package is one of its names
+    too, as it would be once anybody had imported it.
     """
 
     def get(name: str) -> Any:
         if name not in homes:
+            if name in modules_inside(package):
+                return importlib.import_module(f"{package}.{name}")
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
 

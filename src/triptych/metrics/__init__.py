@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from triptych.core import Metric, discover
+from triptych.core.discovery import modules_inside
 
 if TYPE_CHECKING:
     from triptych.core.units import bits_per_dim as bits_per_dim
@@ -38,6 +39,8 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(FUNCTIONS[name]), name)
     if name.startswith("_"):
         raise AttributeError(name)
+    if name in modules_inside(__name__):
+        return importlib.import_module(f"{__name__}.{name}")
     found = discover("metrics", Metric)
     if name in found:
         return found[name]
