@@ -15,6 +15,7 @@ from typing import Any
 from triptych.core import Data, DataSpec, Split
 from triptych.core.discovery import parts
 from triptych.core.preparation import Preparation
+from triptych.data.entering import taken
 from triptych.data.prepare.listing import refuse_special
 from triptych.data.source import Source
 from triptych.errors import UserError, nearest
@@ -94,7 +95,7 @@ def load(name_or_path: str | Path, split: Split = "train", **options: Any) -> Da
     source, how = find(name_or_path), Preparation(**options)
     if how.columns and not source.tabular:
         raise UserError(f"only tables have columns ({source.summary}); drop --columns")
-    return source.load(str(name_or_path), split, how)
+    return taken(source, str(name_or_path), split, how)
 
 
 def load_spec(spec: DataSpec, split: Split | None = None) -> Data:

@@ -29,6 +29,8 @@ class Source(ABC):
     """Whether the program makes the examples itself, from the name and the options alone."""
     tabular: ClassVar[bool] = False
     """Whether the examples may be rows of a table, whose columns have types."""
+    sets_aside: ClassVar[bool] = False
+    """Whether `load` itself sets `how.holdout` aside, or refuses to."""
     general: ClassVar[bool] = False
     """Whether `at` takes any path, when no other class does."""
 
@@ -39,7 +41,11 @@ class Source(ABC):
 
     @abstractmethod
     def load(self, name: str, split: Split, how: Preparation) -> Data:
-        """The examples of a split; UserError where they cannot be had."""
+        """The examples of a split, in the form that `Data` says.
+
+        `errors.NoSplit` for "test" where there is no such split: then "train" is all there is, and `how.holdout` is set
+        aside of it by whoever loads it. UserError where the examples cannot be had, or prepared as `how` says.
+        """
 
     @classmethod
     def called(cls, name: str) -> Source | None:

@@ -10,6 +10,7 @@ import torch
 from triptych import data as data_sets
 from triptych.core import Data, Split, Value
 from triptych.core.preparation import Preparation
+from triptych.data.entering import taken
 from triptych.data.sources.array_files import Table
 from triptych.errors import NoSplit, UserError
 from triptych.evaluate.by_classifier import sorted_by_classifier
@@ -167,4 +168,4 @@ def examples(name: str | Path, split: Split, how: Preparation) -> Data:
     source = data_sets.find(name)
     if isinstance(source, Table):
         source = dataclasses.replace(source, learnable=False)
-    return source.load(str(name), split, how)
+    return taken(source, str(name), split, how, finite=False)

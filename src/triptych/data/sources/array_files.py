@@ -32,6 +32,7 @@ class Table(Source):
     """The array at `path`: uint8 (n, h, w), (n, h, w, c) or (n, c, h, w) are pictures, and floats in [0, 1], which
     `triptych sample` writes; (n, d) are vectors."""
 
+    sets_aside: ClassVar[bool] = True
     tabular: ClassVar[bool] = True
     path: Path
     member: str = ""

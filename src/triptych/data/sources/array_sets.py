@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from triptych.core import Data, Split
 from triptych.core.preparation import Preparation
@@ -19,6 +19,7 @@ from triptych.system.download import Remote, check_trusted, fetch
 class ArraySet(Source):
     """One file, in a collection or fetched."""
 
+    sets_aside: ClassVar[bool] = True
     title: str
     folder: str
     about: str

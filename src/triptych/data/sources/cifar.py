@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -139,6 +139,7 @@ class Batches:
 class Cifar(Source):
     """One of the two sets, in any of its versions, from a collection, a path, or fetched."""
 
+    sets_aside: ClassVar[bool] = True
     title: str
     versions: tuple[Batches, ...]
     """the first is fetched where none is here"""

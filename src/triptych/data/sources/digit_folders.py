@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -24,6 +24,7 @@ NAME = re.compile(r"(.*[-_])?(train|test)\.csv", re.IGNORECASE)
 class DigitFolder(Source):
     """A folder with a train.csv (mnist_train.csv, ...) whose rows are pictures, and perhaps a test.csv beside it."""
 
+    sets_aside: ClassVar[bool] = True
     path: Path
 
     @property

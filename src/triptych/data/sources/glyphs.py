@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -163,6 +163,7 @@ def _ink(pieces: Tensor, f: Mapping[str, Tensor], pixels: Tensor, size: int) -> 
 class Glyphs(Source):
     """Fixed train and test pictures; `render(draw_factors(...))` makes more."""
 
+    sets_aside: ClassVar[bool] = True
     drawn = True
 
     train: int = 20_000

@@ -27,6 +27,7 @@ PREFIX = "hf:"
 class Hub(Source):
     """The pictures of a Hub data set. The columns are guessed from their types, and printed."""
 
+    sets_aside: ClassVar[bool] = True
     encoded: ClassVar[bool] = True
     repo: str
 

@@ -22,6 +22,7 @@ from triptych.system.download import Remote, fetch
 class Pictures(Source):
     """Whatever pictures are at `path`."""
 
+    sets_aside: ClassVar[bool] = True
     encoded: ClassVar[bool] = True
     general: ClassVar[bool] = True
     path: Path
@@ -44,6 +45,7 @@ class Pictures(Source):
 class Known(Source):
     """A published collection: in its folder of one of the collections, or fetched where that is allowed."""
 
+    sets_aside: ClassVar[bool] = True
     encoded: ClassVar[bool] = True
     title: str
     folder: str

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -115,6 +115,7 @@ def read_pair(files: Mapping[str, Path], side: str, place: Path, classes: int = 
 class Idx(Source):
     """A set of idx files in a folder of one of the collections, at a given path, or fetched."""
 
+    sets_aside: ClassVar[bool] = True
     title: str
     folder: str
     classes: tuple[str, ...]
@@ -229,6 +230,7 @@ class Idx(Source):
 class Derived(Source):
     """Abstract base of the sets made from an idx set."""
 
+    sets_aside: ClassVar[bool] = True
     base: Idx
 
     @property

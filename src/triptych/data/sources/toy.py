@@ -11,7 +11,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -259,6 +259,7 @@ def spiral(m: int = 16) -> Mixture:
 class Toy(Source):
     """Fixed train and test draws of a known distribution; `Data.sample` makes fresh ones."""
 
+    sets_aside: ClassVar[bool] = True
     drawn = True
 
     distribution: Distribution
