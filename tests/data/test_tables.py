@@ -55,6 +55,12 @@ def test_what_was_taken_for_the_header_is_said(tmp_path: Path, capsys: pytest.Ca
     assert "first row taken as header: a, b" in capsys.readouterr().out
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b,a\n1,2,3\n4,5,6\n")
+    with pytest.raises(UserError, match="line 1 names two columns 'a'; give every column a name of its own"):
+        data.load(tmp_path / "t.csv")
+
+
 def test_numbers_are_plain_numbers(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'1_000', not a number"):
         loaded(tmp_path / "t.csv", f"a,b\n{BODY}1_000,2\n")

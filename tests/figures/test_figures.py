@@ -43,6 +43,13 @@ def test_large_pictures_are_not_enlarged():
     assert tiles.tile(torch.zeros(4, 3, 80, 80)).size == (162, 162)
 
 
+def test_labels_have_letters_beyond_english_ones():
+    sheet = tiles.tile(torch.zeros(2, 1, 64, 64), columns=1)
+    one, other = (tiles.labelled(sheet, [word, ""]) for word in ("Ä", "Ж"))
+    missing = tiles.labelled(sheet, ["\ue000", ""])  # of nobody's alphabet: the box that stands for what a font lacks
+    assert len({picture.tobytes() for picture in (one, other, missing)}) == 3
+
+
 def test_plane_counts_what_lies_outside_and_leaves_the_random_state_alone(tmp_path):
     data = Data("dots", torch.randn(500, 2, generator=torch.Generator().manual_seed(0)))
     model = MLPGAN(width=8).build((2,))

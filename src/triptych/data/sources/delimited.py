@@ -229,6 +229,8 @@ def _begin(path: Path, f: IO[str]) -> _Start:
         rows = itertools.chain([(line, cells)], rows)
     else:
         columns = tuple(c.strip() or f"column {j}" for j, c in enumerate(cells, 1))
+        if again := next((name for j, name in enumerate(columns) if name in columns[:j]), None):
+            raise UserError(f"{path}, line {line} names two columns {again!r}; give every column a name of its own")
         taken.append(f"first row taken as header: {', '.join(columns[:8])}{', ...' if len(columns) > 8 else ''}")
     return _Start(form, columns, rows, len(cells), taken, blank, nameless)
 
