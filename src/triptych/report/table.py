@@ -127,6 +127,11 @@ class Table:
         return all(self.features(m) in ("", "data") for m in self.metrics)
 
     @property
+    def held_out(self) -> bool:
+        """Whether any of it is known to have a part that was not trained on."""
+        return any(e.env.get("test") is not None for e in self.entries)
+
+    @property
     def head_starts(self) -> dict[str, str]:
         """What each recipe's network took from the data before its first step; without those that took nothing."""
         found = {k: ", ".join(self.of(k)[0].env.get("head_start", ())) for k in self.labels}
