@@ -13,6 +13,7 @@ from triptych.core import Conditional, Data, Model
 from triptych.core.labels import class_number, draw_labels, given, labels_at_hand
 from triptych.core.model_spec import ConditionalSpec
 from triptych.errors import UserError
+from triptych.models import latent_space
 from triptych.models.autoencoders import ConvAutoencoder, MLPAutoencoder, ResidualAutoencoder
 from triptych.models.flows.autoregressive import MAF
 from triptych.models.flows.continuous import choose_guidance
@@ -252,3 +253,12 @@ def test_every_column_of_a_vector_depends_on_the_label(spec: ConditionalSpec, d:
         x, other = model.decode(z, 0), model.decode(z, 1)
         assert ((x - other).abs().amax(0) > 1e-4).all()
         torch.testing.assert_close(model.encode(x, 0), z, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("index", [3, 500, -1, -100])
+def test_labels_of_an_example_that_is_not_there(index):
+    model = made(OTHERS["vae"][0])
+    data = Data("three", torch.randn(3, 2), labels=torch.tensor([0, 1, 2]))
+    for ask in (lambda: latent_space.labels_for(model, data, [0, index]), lambda: latent_space.public(data, [index])):
+        with pytest.raises(UserError, match=f"three has no example {index}; it has 0 to 2"):
+            ask()

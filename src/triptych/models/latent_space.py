@@ -57,10 +57,15 @@ def draw(model: Latent, n: int, seed: int, y: Asked = None) -> Tensor:
 
 def public(data: Data, indices: Sequence[int] | range) -> Tensor:
     """Examples of `data` in public space, (n, *shape); UserError for an index it does not have."""
+    return to_public(to_inner(data.x[places_of(data, indices)]))
+
+
+def places_of(data: Data, indices: Sequence[int] | range) -> Tensor:
+    """Indices of examples, int64 (n,); UserError for one that the data do not have, negative ones too."""
     for i in indices:
         if not 0 <= i < len(data):
             raise UserError(f"{data.name} has no example {i}; it has 0 to {len(data) - 1}")
-    return to_public(to_inner(data.x[torch.tensor(list(indices))]))
+    return torch.tensor(list(indices), dtype=torch.int64)
 
 
 @torch.no_grad()
@@ -89,9 +94,12 @@ def encoded(model: Model, x: Tensor, y: Tensor | None, batch: int) -> Tensor:
 
 
 def labels_for(model: Model, data: Data, rows: Sequence[int] | range) -> Tensor | None:
-    """What a model is conditioned on, labels (n,) or numbers (n, k), of some examples; None where that is nothing."""
-    known = conditions_of(model, data)
-    return None if known is None else known[torch.tensor(list(rows), dtype=torch.int64)]
+    """What a model is conditioned on, labels (n,) or numbers (n, k), of some examples; None where that is nothing.
+
+    UserError for an index that the data do not have.
+    """
+    known, places = conditions_of(model, data), places_of(data, rows)
+    return None if known is None else known[places]
 
 
 def use_batch_statistics(model: Model) -> None:
