@@ -22,6 +22,10 @@ class Diverged(UserError):
     """Training met a non-finite loss or gradient and stopped (exit status 3)."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interrupt of something that can go on; the text says how."""
+
+
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
     """The names that a misspelt one may stand for, as a question; `otherwise` where none is like it."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)

@@ -17,7 +17,7 @@ from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.autoencoder import VAE
 from triptych.objectives.gan import WGANGP
 from triptych.recipes.override import with_field
-from triptych.trainer import checks
+from triptych.trainer import checks, loop, session, start
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,10 @@ def test_whole_numbers_as_people_write_them(tmp_path, text):
     [
         (["data", "prepare", "8gaussians"], (data, "splits"), "the same command goes on with"),
         (["evaluate", "RUN"], (evaluate, "show"), "runs that were evaluated keep their eval.json"),
-        (["train", "gan-8gaussians"], (checks, "load_spec"), "triptych resume RUN"),
+        (["train", "gan-8gaussians"], (checks, "load_spec"), "interrupted; no run folder was written; the same"),
+        (["resume", "RUN"], (start, "check_train"), "interrupted; the run is as it was; the same command"),
+        (["train", "gan-8gaussians", "--out", "here"], (session, "standard"), "`triptych resume here` begins it again"),
+        (["train", "gan-8gaussians", "--out", "here"], (loop, "step"), "`triptych resume here` goes on from the last"),
     ],
 )
 def test_an_interrupt_is_told_what_is_true(tmp_path, monkeypatch, capsys, argv, where, said):
@@ -97,7 +100,7 @@ def test_an_interrupt_is_told_what_is_true(tmp_path, monkeypatch, capsys, argv, 
     assert main(argv) == 130
     err = capsys.readouterr().err
     assert said in err
-    assert ("resume RUN" in err) == (argv[0] == "train")
+    assert (tmp_path / "here").exists() == ("here" in argv)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOTDIR])

@@ -152,22 +152,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         say(f"error: {printable(' '.join(in_words(e).split()))}", stderr=True)
         return 3 if isinstance(e, Diverged) else 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as e:
         name = next((word for word in argv if word in COMMANDS), "")
-        say(f"interrupted; {AFTER.get(name, AGAIN)}", stderr=True)
+        say(f"interrupted; {AFTER.get(name) or str(e) or BEFORE.get(name, AGAIN)}", stderr=True)
         return 130
 
 
 AGAIN = "the same command begins again"
 AFTER = {
-    "train": "`triptych resume RUN` goes on from the last checkpoint",
-    "resume": "`triptych resume RUN` goes on from the last checkpoint",
     "study": "the same command goes on: it skips the runs that are done and resumes those that were cut",
     "tune": "the same command goes on: it keeps the trials that have ended",
     "data": "the same command goes on with what is done already",
     "evaluate": "runs that were evaluated keep their eval.json; the same command begins again",
 }
-"""What a person does after an interrupt, by command."""
+"""What a person does after an interrupt, by command, whatever it was in the middle of."""
+BEFORE = {
+    "train": "no run folder was written; the same command begins again",
+    "resume": "the run is as it was; the same command begins again",
+}
+"""The same where no training had begun; a training that had says itself how it goes on."""
 
 
 def in_words(e: Exception) -> str:

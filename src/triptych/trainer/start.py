@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from triptych.core import Data, Model, Recipe, Train, decode, encode
 from triptych.core.codec import differences
 from triptych.core.features import Extractors
 from triptych.core.model import class_count
-from triptych.errors import UserError
+from triptych.errors import Interrupted, UserError
 from triptych.evaluate.while_training import FEWEST, LEAST, as_before, left_out_along, of_features, prepare
 from triptych.models.build import build_for
 from triptych.models.layers.data_init import head_start
@@ -27,6 +27,7 @@ from triptych.system import device as runtime
 from triptych.system.files import write_json
 from triptych.system.locks import exclusive
 from triptych.system.processor import arithmetic
+from triptych.system.shell import shell
 from triptych.trainer.checks import Plan, check, check_checkpoints, check_train, enough_memory
 from triptych.trainer.classes import told
 from triptych.trainer.cost import forecast
@@ -314,9 +315,18 @@ def rate_after(old: Train, new: Train, done: int) -> str:
     )
 
 
-def training_lock(run: Run) -> AbstractContextManager[None]:
-    """Train `run` in this process alone; UserError while another one does. A kill lets go of it."""
-    return exclusive(run.path / ".lock", f"{run.path} is being trained by another process; wait for it, or end it")
+@contextmanager
+def training_lock(run: Run) -> Iterator[None]:
+    """Train `run` in this process alone; UserError while another one does. A kill lets go of it.
+
+    An interrupt inside it says how this run goes on.
+    """
+    with exclusive(run.path / ".lock", f"{run.path} is being trained by another process; wait for it, or end it"):
+        try:
+            yield
+        except KeyboardInterrupt as e:
+            where = "goes on from the last checkpoint" if run.checkpoints() else "begins it again: it has no checkpoint"
+            raise Interrupted(f"`{shell('triptych', 'resume', str(run.path))}` {where}") from e
 
 
 def _check_unchanged(run: Run) -> None:
