@@ -15,7 +15,7 @@ from PIL import Image
 
 from triptych import trainer
 from triptych.core import DataSpec, Recipe, Train
-from triptych.errors import UserError
+from triptych.errors import Diverged, UserError
 from triptych.figures.tiles import tile
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import RealNVP
@@ -194,6 +194,22 @@ def test_the_runs_own_files_are_no_tracker(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UserError, match="No space left"):
         fit(tmp_path / "run")
     assert Run(tmp_path / "run").status["state"] == "failed"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, Diverged])
+def test_the_status_has_the_seconds_of_however_a_training_ended(tmp_path: Path, error: type[BaseException]) -> None:
+    seconds = []
+
+    class Ends(Observer):
+        def stepped(self, state: State) -> None:
+            if state.step == 5:
+                seconds.append(state.seconds)
+                raise error("enough")
+
+    with pytest.raises(error):
+        fit(tmp_path / "run", observers=[Ends()])
+    status = Run(tmp_path / "run").status
+    assert (status["images"], status["seconds"]) == (5 * TRAIN.batch, seconds[0])
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])

@@ -76,4 +76,4 @@ def session(
 def _last_status(run: Run, state: State, /, **fields: Any) -> None:
     """How it ended, where that can be written: on a full disk this must not hide the reason."""
     with suppress(UserError, OSError):
-        run.set_status(images=state.images, **fields)
+        run.set_status(images=state.images, seconds=state.seconds, **fields)
