@@ -299,7 +299,9 @@ def test_a_class_is_picked_by_the_keyboard_and_decoded_as_the_command_does(chrom
     got = page.evaluate(f"triptych.decode('cgan', {codes}, [2, 0, 1]).then(x => [...x])")
     assert np.abs(np.array(got).reshape(want.shape) - want).max() <= 1 / 255
     refused = "e => e.message"
-    assert "cgan takes codes of 4 numbers; 3 were given" in page.evaluate(f"triptych.decode(0, [1, 2, 3]).catch({refused})")
+    assert "cgan takes codes of 4 numbers; 3 were given" in page.evaluate(
+        f"triptych.decode(0, [1, 2, 3]).catch({refused})"
+    )
     assert "has no class 3; it has 0 to 2" in page.evaluate(f"triptych.decode(0, {codes}, 3).catch({refused})")
     assert "gan takes no class and no numbers" in page.evaluate(f"triptych.decode(3, {codes}, 0).catch({refused})")
 

@@ -38,7 +38,10 @@ STATIC = Path(str(resources.files("triptych.explore") / "static"))
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toys")
-    values = {"modes": {"value": 20.0, "floor": 25.0, "title": "Modes found", "rank": 1, "unit": "of 25"}, "nll": {"value": None}}
+    values = {
+        "modes": {"value": 20.0, "floor": 25.0, "title": "Modes found", "rank": 1, "unit": "of 25"},
+        "nll": {"value": None},
+    }
     first = make_run(folder / "a", toy_recipe(), values=values, alarms=("<script>alarm</script>",), points=2)
     second = make_run(folder / "b", named(toy_recipe(), "</script>"), 1, points=2)
     return [first.path, second.path]

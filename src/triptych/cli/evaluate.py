@@ -63,10 +63,10 @@ def evaluate(
     compares two folders, arrays or prepared sets. Every number is printed beside its floor: the same metric between
     two sets of real examples.
     """
+    from triptych.core.counts import check_count
     from triptych.evaluate.curve import judge_checkpoints
     from triptych.evaluate.of_run import evaluate_run
     from triptych.run.folder import Run
-    from triptych.system.counts import check_count
 
     n = samples.n
     if n is not None and n < 2:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import inspect
 import json
 import math
 from collections.abc import Mapping
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from triptych.core.discovery import own_dataclass, recipe_types, unfinished
+from triptych.core.kinds import conforms, hints_of
 from triptych.core.plugins import forgotten
 from triptych.errors import UserError
 
@@ -47,7 +46,7 @@ def decode(value: Any) -> Any:
         extra = sorted(set(value) - set(fields) - {"type"})
         if extra:
             raise UserError(f"{value['type']} has no field {extra[0]!r}; its fields are {', '.join(sorted(fields))}")
-        hints, given = _hints(cls), {k: decode(v) for k, v in value.items() if k != "type"}
+        hints, given = hints_of(cls), {k: decode(v) for k, v in value.items() if k != "type"}
         for name, f in fields.items():
             needed = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
             if needed and name not in given:
@@ -61,34 +60,6 @@ def decode(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(decode(v) for v in value)
     return value
-
-
-def conforms(value: Any, hint: Any) -> bool:
-    """Whether a value is of the annotated type. A whole number is a float, too; what has no simple type passes."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return any(value == v and type(value) is type(v) for v in inner)
-    if origin in (Union, UnionType):
-        return any(conforms(value, h) for h in inner)
-    if origin is tuple:
-        if not isinstance(value, tuple):
-            return False
-        if len(inner) == 2 and inner[1] is Ellipsis:
-            return all(conforms(v, inner[0]) for v in value)
-        return len(value) == len(inner) and all(map(conforms, value, inner))
-    if hint in (int, float) and type(value) is int:
-        return abs(value) < 2**63
-    if hint is float:
-        return type(value) is float and math.isfinite(value)
-    return isinstance(value, hint) if isinstance(hint, type) and hint is not int else hint is not int
-
-
-@functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    try:
-        return get_type_hints(cls)
-    except NameError:  # a stranger's class, with names that are there for type checkers alone
-        return {}
 
 
 def _class(name: Any) -> type:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.core.columns import Columns
+from triptych.core.counts import check_draw
 from triptych.errors import UserError, nearest
 
 Split = Literal["train", "test", "all"]
@@ -209,7 +210,9 @@ class Data:
 
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """n fresh points of a toy set, (n, d)."""
-        return self._law().draw(n, torch.Generator().manual_seed(seed))
+        law = self._law()
+        seed = check_draw(n, seed)
+        return law.draw(n, torch.Generator().manual_seed(seed))
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Exact log density of a toy set in nats, (n,)."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from triptych.core.counts import check_draw
 from triptych.core.data import Data, Shape
 from triptych.core.labels import (
     Asked,
@@ -180,6 +181,7 @@ class Sampler(Latent):
         `temperature` multiplies z. A model with classes takes y: a class, or one for each example; None draws them at
         the data's frequencies. The same seed gives the same z whatever the classes are.
         """
+        seed = check_draw(n, seed)
         z = self.prior(n, torch.Generator().manual_seed(seed)) * temperature
         return decoded(self, z, self.labels(y, n, seed), batch)
 

@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from triptych.core.data import LARGEST, Shape
+from triptych.core.kinds import fit_fields
 from triptych.core.labels import CLASSES, Numbers
 from triptych.core.model import Model
 from triptych.errors import UserError
@@ -28,6 +29,7 @@ class ModelSpec(ABC):
     """
 
     def __post_init__(self) -> None:
+        fit_fields(self, "model.")
         for f in dataclasses.fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             if not is_size(f.type):
                 continue

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from triptych.core.data import Data
+from triptych.core.kinds import fit_fields
 from triptych.core.labels import Labelled
 from triptych.core.model import Conditional, Model
 from triptych.core.quantity import Quantity
@@ -74,6 +75,9 @@ class Objective(ABC):
 
     quantities: ClassVar[Mapping[str, Quantity]] = {}
     """What its moves log and `validate` returns, by name."""
+
+    def __post_init__(self) -> None:
+        fit_fields(self, "objective.")
 
     @abstractmethod
     def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Annotated, Literal
 
 from triptych.core.data import Split
+from triptych.core.kinds import fit_fields
 from triptych.core.model_spec import ModelSpec
 from triptych.core.objective import Objective
 from triptych.core.preparation import Preparation
@@ -27,6 +27,7 @@ class DataSpec(Preparation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        fit_fields(self, "data.")
         if self.holdout and self.split == "all":
             raise UserError(
                 f"split all trains on every example and leaves none to --holdout {self.holdout}; add --split train"
@@ -82,6 +83,9 @@ class Train:
     on_divergence: Literal["stop", "rollback"] = "stop"
     """at a non-finite loss: stop, or go back to the last good checkpoint with half the rate"""
 
+    def __post_init__(self) -> None:
+        fit_fields(self, "train.")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -96,8 +100,7 @@ class Recipe:
     """One line for `triptych recipes`."""
 
     def __post_init__(self) -> None:
-        for section in ("model", "objective", "train"):
-            for name, value in vars(getattr(self, section)).items():
-                for number in value if isinstance(value, tuple) else (value,):
-                    if isinstance(number, float) and not math.isfinite(number):
-                        raise UserError(f"{section}.{name} is {value}; give a finite number")
+        fit_fields(self)
+        for section in ("model", "objective"):  # a class of somebody's own may have left out what its base checks
+            if is_dataclass(part := getattr(self, section)):
+                fit_fields(part, f"{section}.")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from triptych import data as data_sets
 from triptych.core import Conditional, Data, Metric, Sampler, Value, discover, to_bytes
+from triptych.core.counts import check_count
 from triptych.core.features import Extractors
 from triptych.core.labels import draw_labels
 from triptych.core.metric import described
@@ -27,7 +28,6 @@ from triptych.metrics.features import contrasts, self_trained
 from triptych.metrics.features import extractor as features
 from triptych.metrics.features.kept import make_missing
 from triptych.metrics.frechet import Frechet, frechet_distance, moments
-from triptych.system.counts import check_count
 from triptych.system.device import pick_device
 from triptych.system.progress import Count
 

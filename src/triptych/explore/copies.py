@@ -18,6 +18,7 @@ from torch import Tensor
 
 from triptych.core import Data, Sampler
 from triptych.core.conformal import holm_smallest, proportion, tail
+from triptych.core.counts import check_count
 from triptych.errors import TooFew, UserError
 from triptych.explore.output import opened
 from triptych.figures import tiles
@@ -25,7 +26,6 @@ from triptych.metrics.neighbours import nearest
 from triptych.models import latent_space
 from triptych.run import data as run_data
 from triptych.run.folder import Which
-from triptych.system.counts import check_count
 from triptych.system.csv_files import csv_text
 from triptych.system.device import check_seed
 from triptych.system.files import write_json, write_text

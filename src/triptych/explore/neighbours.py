@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, Model, Sampler, to_inner, to_public
+from triptych.core.counts import check_count
 from triptych.errors import UserError
 from triptych.explore.output import opened, train_data
 from triptych.figures import tiles
 from triptych.models import latent_space
 from triptych.run.folder import Which
-from triptych.system.counts import check_count
 from triptych.system.device import check_seed
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from triptych.core import Data, Model
 from triptych.core.columns import Columns
+from triptych.core.counts import check_count
 from triptych.data.sources.typed_tables import table_text
 from triptych.data.sources.vectors import csv_text
 from triptych.errors import UserError
@@ -22,7 +23,6 @@ from triptych.figures import columns, planes, tiles
 from triptych.models import latent_space
 from triptych.run import data as run_data
 from triptych.run.folder import Run, Which
-from triptych.system.counts import check_count
 from triptych.system.files import making_folder, write_text, writing
 
 BatchNorm = Literal["eval", "train"]

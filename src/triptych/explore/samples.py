@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from triptych.core import Model, Sampler
+from triptych.core.counts import check_count
 from triptych.core.model import choose_steps
 from triptych.errors import UserError
 from triptych.explore.classes import labels_asked, numbers_given
@@ -18,7 +19,6 @@ from triptych.models.families import Autoencoder, codes_of_data
 from triptych.models.flows.continuous import choose_guidance
 from triptych.models.second_stage import FlowOfCodes
 from triptych.run.folder import Which
-from triptych.system.counts import check_count
 from triptych.system.device import check_seed
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from triptych.core import Data, Density, Encoder, Model
 from triptych.core.conformal import p_values
+from triptych.core.counts import check_count
 from triptych.errors import UserError
 from triptych.explore.output import examples, opened
 from triptych.figures import tiles
@@ -30,7 +31,6 @@ from triptych.models.observed import Observed
 from triptych.objectives.likelihoods import Bounded
 from triptych.run import data as run_data
 from triptych.run.folder import Run, Which
-from triptych.system.counts import check_count
 from triptych.system.csv_files import csv_text
 from triptych.system.device import check_seed
 from triptych.system.files import write_text

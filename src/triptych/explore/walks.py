@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Latent, Model
+from triptych.core.counts import MOST, check_count
 from triptych.errors import UserError
 from triptych.explore.classes import Ends, ends_asked, ends_of_examples, labels_along, labels_at, numbers_asked
 from triptych.explore.output import BatchNorm, opened
@@ -19,7 +20,6 @@ from triptych.figures import planes, tiles
 from triptych.models import latent_space
 from triptych.run import data as run_data
 from triptych.run.folder import Which
-from triptych.system.counts import MOST, check_count
 from triptych.system.device import check_seed
 
 FINE = 8

@@ -18,6 +18,7 @@ from torch._higher_order_ops.scan import scan  # where the oldest torch that we 
 
 from triptych.core import ModelSpec, Shape, to_inner
 from triptych.core.checks import check_examples
+from triptych.core.counts import check_draw
 from triptych.core.labels import Asked
 from triptych.core.model import decoded
 from triptych.core.share import draw
@@ -243,6 +244,7 @@ class DiscreteAutoencoder(Observed, TwoStages):
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` divides the predictor's logits."""
+        seed = check_draw(n, seed)
         z = self.drawn(n, torch.Generator().manual_seed(seed), temperature)
         return decoded(self, z, self.labels(y, n, seed), batch)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from triptych.core import Conditional, Data, Density, Encoder, Sampler, Shape, to_inner, to_public
 from triptych.core.checks import check_codes, check_examples
+from triptych.core.counts import check_draw
 from triptych.core.labels import Asked, given, is_given
 from triptych.core.model import Cost, conditions_of, decoded
 from triptych.core.share import draw, normal_like, uniform_like
@@ -287,6 +288,7 @@ class AEModel(Autoencoder):
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` scales the spread of the codes around their mean."""
+        seed = check_draw(n, seed)
         g, y = torch.Generator().manual_seed(seed), self.labels(y, n, seed)
         with self.given(y, n):
             z = self.from_second(n, g)
@@ -316,6 +318,7 @@ class VAEModel(Autoencoder, Inferring):
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` multiplies z, or its distance from the codes' mean."""
+        seed = check_draw(n, seed)
         y = self.labels(y, n, seed)
         with self.given(y, n):
             z = self.from_second(n, torch.Generator().manual_seed(seed))

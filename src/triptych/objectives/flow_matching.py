@@ -137,6 +137,7 @@ class FlowMatching(Objective):
     """with classes: share of examples whose label is dropped, so that samples can be guided (--guidance)"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_share(self.unlabelled)
 
     def step(self, model: ContinuousFlow, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
@@ -191,6 +192,7 @@ class MeanFlow(Objective):
     """constant of the weight"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.instant <= 1:
             raise UserError(f"objective.instant is {self.instant}; a share lies between 0 and 1")
         if not self.c > 0:
@@ -261,6 +263,7 @@ class LatentFlowMatching(InTwoStages):
     """with classes: share of examples whose label is dropped, so that samples can be guided (--guidance)"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_share(self.unlabelled)
         self.check_share()
         if not 0 <= self.noise < math.inf:

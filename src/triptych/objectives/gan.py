@@ -82,6 +82,7 @@ class Adversarial(Objective):
     """critic moves per generator move"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.n_critic < 1:
             raise UserError(f"objective.n_critic is {self.n_critic}; it must be at least 1")
 

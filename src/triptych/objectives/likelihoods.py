@@ -53,6 +53,7 @@ class Bounded(Objective):
     """standard deviation of the fixed Gaussian, images in [-1, 1]; 0.7071 makes -log p the summed squared error"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.sigma > 0:
             raise UserError(f"objective.sigma is {self.sigma}; a standard deviation must be above 0")
 

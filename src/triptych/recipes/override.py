@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import types
-import typing
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from triptych.core import Recipe
 from triptych.core.discovery import parts
+from triptych.core.kinds import fitted
 from triptych.errors import UserError, nearest
 
 
@@ -36,51 +35,7 @@ def with_field(recipe: Recipe, key: str, value: Any) -> Recipe:
         raise UserError(f"{key} is {value!r}; {e}") from e
 
 
-def fitted(value: Any, hint: Any) -> Any:
-    """`value` as `hint` wants it: lists become tuples, whole numbers floats; TypeError says what would do."""
-    origin, options = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        if value in options:
-            return value
-        raise TypeError(f"choose {' or '.join(map(str, options))}")
-    if origin in (typing.Union, types.UnionType):
-        problems = []
-        for option in options:
-            try:
-                return fitted(value, option)
-            except TypeError as e:
-                problems.append(str(e))
-        raise TypeError(", or ".join(dict.fromkeys(problems)))
-    if hint is type(None):
-        if value is None:
-            return None
-        raise TypeError("leave it empty")
-    if origin is tuple:
-        if not isinstance(value, list | tuple) or (Ellipsis not in options and len(value) != len(options)):
-            raise TypeError("give a list" + ("" if Ellipsis in options else f" of {len(options)}"))
-        kinds = [options[0]] * len(value) if Ellipsis in options else options
-        return tuple(fitted(v, kind) for v, kind in zip(value, kinds, strict=True))
-    if hint in (int, float) and isinstance(value, str):
-        # YAML 1.1 reads 1e5 as text
-        try:
-            value = float(value)
-        except ValueError:
-            raise TypeError(f"give {'a whole number' if hint is int else 'a number'}") from None
-        value = int(value) if hint is int and value.is_integer() else value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            raise TypeError("give a smaller number") from None
-    if hint is float and isinstance(value, float) and not math.isfinite(value):
-        raise TypeError("give a finite number")
-    if hint in (int, float, bool, str) and (type(value) is not hint):
-        kind = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[hint]
-        raise TypeError(f"give {kind}")
-    return value
-
-
-def meant(key: str, known: typing.Sequence[str]) -> str:
+def meant(key: str, known: Sequence[str]) -> str:
     return nearest(key, known, f"known: {', '.join(known)}")
 
 

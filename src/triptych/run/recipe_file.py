@@ -21,8 +21,8 @@ import yaml
 
 from triptych.core import DataSpec, Recipe, Train, encode
 from triptych.core.discovery import parts
+from triptych.core.kinds import fitted
 from triptych.errors import UserError, nearest
-from triptych.recipes.override import fitted
 from triptych.run import schema
 from triptych.system import files
 from triptych.system.yaml_files import Reader

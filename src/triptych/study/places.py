@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from triptych.core.counts import counted
 from triptych.errors import UserError
 from triptych.study.executor import Executor
 from triptych.study.local import Local
@@ -13,7 +14,6 @@ from triptych.study.on_ray import OnRay
 from triptych.study.on_slurm import OnSlurm
 from triptych.study.slurm import Slurm
 from triptych.study.study import MOST
-from triptych.system.counts import counted
 
 
 @contextmanager

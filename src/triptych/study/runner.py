@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from triptych.core.contract import Contract
+from triptych.core.counts import counted
 from triptych.errors import UserError
 from triptych.run.folder import Run
 from triptych.study import budgets
@@ -23,7 +24,6 @@ from triptych.study.local import Local
 from triptych.study.study import MOST, Study
 from triptych.system import files, names
 from triptych.system.console import say
-from triptych.system.counts import counted
 from triptych.system.refusals import system_errors
 
 ELSEWHERE = "give --out another place"

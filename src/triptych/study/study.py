@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from triptych.core import Recipe
 from triptych.core.contract import Contract
+from triptych.core.counts import counted
 from triptych.core.frame import frame
 from triptych.errors import UserError
 from triptych.run import schema
 from triptych.study.jobs import Job, run_id
 from triptych.system import files, names
-from triptych.system.counts import counted
 
 Scale = Literal["quick", "plain", "full"]
 MOST = 10_000

@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 
 from triptych.core import Data, Model, Recipe, Train
+from triptych.core.counts import counted
 from triptych.core.data import LARGEST
 from triptych.core.model_spec import ConditionalSpec
 from triptych.data import find, load_spec
@@ -18,7 +19,6 @@ from triptych.errors import NoSplit, UserError
 from triptych.models.build import build, build_for
 from triptych.run.folder import Run
 from triptych.system import device
-from triptych.system.counts import counted
 from triptych.trainer.classes import undecided, with_classes
 from triptych.trainer.quantities import logged
 

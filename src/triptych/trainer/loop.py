@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from triptych.core import Recipe
+from triptych.core.seeds import check_seed
 from triptych.errors import Diverged
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink
@@ -69,6 +70,8 @@ def fit(
     each of `sinks` makes from the run, and `observers` watch it beside those that every training has.
     UserError, before anything is written, when the recipe cannot be trained; `Diverged` at a non-finite loss.
     """
+    check_seed(seed)
+    seed = int(seed)  # of NumPy's numbers JSON knows none
     with distributed.group() as ranks:
         if (cut := cut_off(ranks, recipe, seed, out)) is not None:
             return resume(cut, device, progress=progress, announce=announce, sinks=sinks, observers=observers)

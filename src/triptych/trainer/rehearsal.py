@@ -19,6 +19,7 @@ import torch
 
 from triptych.core import Data, Recipe, Train
 from triptych.core.features import Extractors
+from triptych.core.preparation import number
 from triptych.errors import Diverged, UserError
 from triptych.models.build import build_for
 from triptych.run.folder import Run
@@ -304,5 +305,6 @@ MOST_MINUTES = 5_256_000
 
 def check_minutes(minutes: float) -> None:
     """UserError for a time that no training can take."""
-    if not 0 < minutes <= MOST_MINUTES:
-        raise UserError(f"--minutes is {minutes:g}; it must be a finite number above 0, at most {MOST_MINUTES:,}")
+    if not number(minutes) or not 0 < minutes <= MOST_MINUTES:
+        told = f"{minutes:g}" if number(minutes) else repr(minutes)
+        raise UserError(f"--minutes is {told}; it must be a finite number above 0, at most {MOST_MINUTES:,}")

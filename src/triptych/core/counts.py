@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from triptych.core.kinds import is_whole
+from triptych.core.seeds import check_seed
 from triptych.errors import UserError
 
 MOST = 10_000_000
 """Samples, examples or pictures that are made at a time."""
 
 
+def check_draw(n: int, seed: int) -> int:
+    """The seed as a plain int; UserError for samples that cannot be drawn: fewer than one, or from what is no seed.
+
+    There is no upper end: who draws them from Python knows what the memory holds.
+    """
+    check_count(n, "samples", 2**63 - 1)
+    check_seed(seed)
+    return int(seed)
+
+
 def check_count(n: int, what: str, most: int = MOST) -> None:
     """UserError for fewer than one of `what`, and for more than fit into memory or a file."""
+    if not is_whole(n):
+        raise UserError(f"{n!r} {what} were asked for; give a whole number")
     if n < 1:
         raise UserError(f"{counted(n)} {what} were asked for; give at least 1")
     if n > most:
