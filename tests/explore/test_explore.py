@@ -196,6 +196,16 @@ def test_reconstructions_stand_beside_the_originals(flow, coder, tmp_path, capsy
     assert np.load(coder / "reconstructions-6.npy").shape == (6, 2)
 
 
+def test_labels_that_are_drawn_are_said(tmp_path, capsys):
+    recipe = Recipe(DataSpec("8gaussians"), MLPAutoencoder(width=8, classes=8), VAE(), Train(images=1_000), name="vae")
+    run = make_run(tmp_path / "run", recipe, pictures=False, classes=tuple("abcdefgh")).path
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(7, 2)).astype("float32"))
+    for command in ("encode", "reconstruct", "score"):
+        out = str(tmp_path / f"{command}.{'csv' if command == 'score' else 'npy'}")
+        assert main([command, str(run), "--data", str(tmp_path / "x.npy"), "--out", out]) == 0
+        assert "no labels of this run's classes: drawn ones are taken" in capsys.readouterr().err, command
+
+
 def test_what_only_flows_show(flow, pictures, capsys):
     assert main(["flow", str(flow)]) == 0
     assert size(flow / "flow" / "temperatures.png")[0] > 100

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from triptych.core import Conditional, Data, Model
 from triptych.core.labels import class_number
+from triptych.core.model import class_count
 from triptych.errors import UserError, nearest
 from triptych.models import latent_space
 
@@ -71,6 +72,17 @@ def numbers_given(model: Model, words: Sequence[str], n: int) -> Tensor | None:
     if lacking := [name for name in names if name not in found]:
         raise UserError(f"--given lacks {', '.join(lacking)}; a sample is made to all of {', '.join(names)}")
     return torch.tensor([found[name] for name in names]).expand(n, -1)
+
+
+def own_labels(model: Model, data: Data, announce: Callable[[str], None] | None, otherwise: str = "") -> Tensor | None:
+    """Labels (n,) or numbers (n, k) of examples for a model, None where they have none: the model then draws them.
+
+    That it will is said, with what can be done.
+    """
+    known = latent_space.labels_for(model, data, range(len(data)))
+    if known is None and class_count(model) and announce is not None:
+        announce(f"the examples have no labels of this run's classes: drawn ones are taken{otherwise}")
+    return known
 
 
 def ends_asked(model: Model, asked: Sequence[str], rows: int) -> Ends:

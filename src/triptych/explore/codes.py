@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from triptych.core import Model
-from triptych.core.model import class_count
 from triptych.data.sources.array_files import numbers
 from triptych.errors import UserError
-from triptych.explore.classes import labels_asked, numbers_given
+from triptych.explore.classes import labels_asked, numbers_given, own_labels
 from triptych.explore.output import (
     check_target,
     examples,
@@ -26,6 +25,8 @@ from triptych.explore.output import (
 from triptych.figures import tiles
 from triptych.models import latent_space
 from triptych.run.folder import Which
+
+ASK = "; --class says which"
 
 
 def write_codes(
@@ -51,9 +52,7 @@ def write_codes(
     found, model = opened(run, which, device=device, model=model)
     chosen, _ = examples(found, data, n, announce)
     rows, parts = range(len(chosen)), []
-    y = labels_asked(model, classes, len(chosen)) if classes else latent_space.labels_for(model, chosen, rows)
-    if y is None and class_count(model) and announce is not None:
-        announce("the examples have no labels of this run's classes: drawn ones are taken; --class says which")
+    y = labels_asked(model, classes, len(chosen)) if classes else own_labels(model, chosen, announce, ASK)
     for i in rows[::4096]:
         part = rows[i : i + 4096]
         own = None if y is None else y[i : i + 4096]
@@ -120,7 +119,7 @@ def write_reconstructions(
     if shows_data(kind, found.typed(), pictures=pictures):
         beside = train_data(found, data if own else None)
     x = latent_space.public(chosen, range(len(chosen)))
-    y = latent_space.labels_for(model, chosen, range(len(chosen)))
+    y = own_labels(model, chosen, announce)
     again = latent_space.decode(latent_space.latent_of(model), latent_space.encode(model, x, y=y), y=y)
     error = (x - again).square().mean().item()
     if kind == ".png" and pictures:

@@ -22,6 +22,7 @@ from triptych.core import Data, Density, Encoder, Model
 from triptych.core.conformal import p_values
 from triptych.core.counts import check_count
 from triptych.errors import UserError
+from triptych.explore.classes import own_labels
 from triptych.explore.output import examples, opened
 from triptych.figures import tiles
 from triptych.metrics.comparison import pick, subset
@@ -166,6 +167,8 @@ def write_scores(
     else:
         scored, _ = examples(found, data, n, announce)
         index = list(range(len(scored)))
+        if isinstance(model, Encoder) and not isinstance(model, Density):  # whose classes nothing sums over
+            own_labels(model, scored, announce)
     result = score(found, model, scored, own.train, held_out, seed)
     columns = ["index", *(c for k in result.scores for c in (k, f"p_{k}"))]
     lines = []
