@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.autoencoder import VAE
 from triptych.objectives.gan import WGANGP
 from triptych.recipes.override import with_field
-from triptych.trainer import checks, loop, session, start
+from triptych.trainer import checks, fit, loop, session, start
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,21 @@ def test_a_cache_that_cannot_be_names_its_variable(tmp_path, monkeypatch, capsys
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "file" / inside))
     assert main(["data", "prepare", str(tmp_path / "x.npy"), "--resolution", "4"]) == 2
     assert "set TRIPTYCH_CACHE" in capsys.readouterr().err
+
+
+def test_a_place_that_is_taken_is_refused_before_the_data_are_looked_for(tmp_path, capsys):
+    taken = make_run(tmp_path / "taken", toy_recipe(), pictures=False).path
+    for words in (["--data", "nowhere.csv"], ["gan-8gaussians", "--data", "nowhere.csv"]):
+        assert main(["train", *words, "--out", str(taken)]) == 2
+        assert "taken exists already; `triptych resume" in capsys.readouterr().err
+    with pytest.raises(UserError, match="taken exists already"):
+        fit(Recipe(DataSpec("nowhere.csv"), MLPGAN(), WGANGP(), Train()), out=taken)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no such folder here")
+def test_a_folder_that_is_there_is_not_said_to_lack(capsys):
+    assert main(["train", "gan-8gaussians", "--train.images", "256", "--out", "/proc/x"]) == 2
+    assert "/proc takes no files" in capsys.readouterr().err
 
 
 def test_refused_places_leave_nothing(tmp_path, capsys):

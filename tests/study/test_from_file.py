@@ -34,6 +34,16 @@ def write(tmp_path, text, name="s.yaml"):
     return path
 
 
+def test_the_same_recipe_twice(tmp_path):
+    entry = "  - {recipe: gan-8gaussians, train.images: %s}\n"
+    twice = "recipes:\n" + entry % 3000 + entry % 4000 + entry % 3000
+    with pytest.raises(UserError, match=r"s\.yaml line 4: gan-8gaussians is there already, with the same settings; "):
+        read_study(write(tmp_path, twice))
+    assert len(read_study(write(tmp_path, "recipes:\n" + entry % 3000 + entry % 4000)).recipes) == 2
+    with pytest.raises(UserError, match="gan-8gaussians is there already"):
+        Study("mine", (get("gan-8gaussians"),) * 2)
+
+
 def test_yaml_study(tmp_path):
     study = read_study(write(tmp_path, GOOD))
     assert (study.name, study.seeds) == ("mine", 2)
@@ -170,7 +180,7 @@ def test_limits(tmp_path, text, said):
 
 
 def test_aliases_that_stand_for_little_are_read(tmp_path):
-    text = "recipes:\n  - &a {recipe: gan-8gaussians, train.lr: 1e-4}\n  - *a\nname: x\n"
+    text = "recipes:\n  - {recipe: gan-8gaussians, train.lr: &a 1e-4}\n  - {recipe: vae-8gaussians, train.lr: *a}\n"
     study = read_study(write(tmp_path, text))
     assert [r.train.lr for r in study.recipes] == [1e-4, 1e-4]
 

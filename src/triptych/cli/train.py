@@ -59,6 +59,7 @@ def train(argv: Sequence[str]) -> None:
     objective, words = taken_out("--objective", argv, PART)
     network, words = taken_out("--model", words, PART)
     like, words = taken_out("--like", words, "run; give the folder of one")
+    check_place(words)
     recipe, seed, rest = asked(words) if like is None else as_in(like, words)
     own = like is None and rest is words
     named = recipe.name
@@ -89,6 +90,19 @@ def train(argv: Sequence[str]) -> None:
                 raise UserError(why) from e
             raise
     finished(run)
+
+
+def check_place(words: Sequence[str]) -> None:
+    """UserError for an --out that no run can be written to: before data are prepared and steps are timed.
+
+    Not where several processes train together: one of them may have made the folder, or is to go on with it.
+    """
+    from triptych.run.folder import check_free
+    from triptych.system.distributed import asked
+
+    out, _ = taken_out("--out", words, "folder; give one for the run")
+    if out is not None and not given("--save-recipe", words) and not {"-h", "--help"} & {*words} and asked().world == 1:
+        check_free(Path(out))
 
 
 PART = "part; `triptych parts` lists them"

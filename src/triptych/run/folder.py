@@ -21,6 +21,7 @@ from triptych.run import best, checkpoint, given_away, json_types, plugins, sche
 from triptych.run.addresses import local
 from triptych.run.given_away import PUBLISHED
 from triptych.system import files
+from triptych.system.refusals import refuse_unwritable
 from triptych.system.shell import shell
 
 Which = Literal["last", "best"]
@@ -43,6 +44,17 @@ def read_status(folder: Path) -> dict[str, Any]:
         }
         schema.note(f"{e}: taken from the log instead, the run is {status['state']} at {status['images']} images")
         return status | {k: last[k] for k in ("seconds",) if json_types.is_number(last.get(k))}
+
+
+ELSEWHERE = "--out NAME starts elsewhere"
+
+
+def check_free(path: Path) -> None:
+    """UserError where no new run folder can be made: the place is taken, or nothing can be written there."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        hint = f"`{shell('triptych', 'resume', str(path))}` continues it, " if (path / "recipe.json").exists() else ""
+        raise UserError(f"{path} exists already; {hint}{ELSEWHERE}")
+    refuse_unwritable(path, ELSEWHERE, folder=True)
 
 
 class Run:
@@ -69,17 +81,13 @@ class Run:
     def create(cls, path: str | Path, recipe: Recipe, seed: int, env: Mapping[str, Any]) -> Run:
         """A new run folder, which appears whole or not at all. UserError when the place is taken."""
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            hint = (
-                f"`{shell('triptych', 'resume', str(path))}` continues it, " if (path / "recipe.json").exists() else ""
-            )
-            raise UserError(f"{path} exists already; {hint}--out NAME starts elsewhere")
+        check_free(path)
         asked: dict[str, Any] = {"format": schema.FORMAT, "recipe": encode(recipe), "seed": seed}
         if needs := plugins.needed(recipe):
             asked["plugins"] = needs
         status = {"state": "running", "images": 0, "budget": recipe.train.images, "alarms": []}
         _sweep_old_parts(path)
-        with files.making_folder(path, "--out NAME starts elsewhere") as part:
+        with files.making_folder(path, ELSEWHERE) as part:
             for folder in ("checkpoints", "samples"):
                 (part / folder).mkdir()
             files.write_json(part / "recipe.json", asked)

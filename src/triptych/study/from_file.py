@@ -30,7 +30,7 @@ from triptych.core import Recipe, plugins
 from triptych.core.contract import Contract
 from triptych.errors import UserError
 from triptych.recipes.override import with_field, with_parts
-from triptych.study.study import Study
+from triptych.study.study import TWICE, Study, repeated
 from triptych.system.yaml_files import Reader
 
 KEYS = ("name", "seeds", "about", "samples", "minutes", "contract", "yardsticks", "plugins", "recipes")
@@ -90,6 +90,8 @@ def from_yaml(path: Path) -> Study:
     if type(beside) is not bool:
         raise reader.wrong(top["yardsticks"], f"yardsticks is {beside!r}; give true or false")
     recipes = tuple(reader.recipe(node) for node in entries.value)
+    if (second := repeated(recipes)) is not None:
+        raise reader.wrong(entries.value[second], f"{recipes[second].name} {TWICE}")
     contract = reader.contract(top["contract"]) if "contract" in top else None
     for key in ("minutes", "contract"):
         if key in top:

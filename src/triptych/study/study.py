@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,19 @@ Scale = Literal["quick", "plain", "full"]
 MOST = 10_000
 """Runs of one study, and trainings at once."""
 MOST_SAMPLES = 10_000_000
+
+
+TWICE = "is there already, with the same settings; leave it out, or change one of the two"
+
+
+def repeated(recipes: Sequence[Recipe]) -> int | None:
+    """The place of the first recipe whose runs would be those of one before it; None where there is none."""
+    seen = set[str]()
+    for i, recipe in enumerate(recipes):
+        if (run := run_id(recipe, 0)) in seen:
+            return i
+        seen.add(run)
+    return None
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,8 @@ class Study:
             raise UserError(f"study {self.name!r} has minutes and a contract, which both set its budgets; give one")
         for recipe in self.recipes:
             names.component(recipe.name or "run", "the recipe")
+        if (second := repeated(self.recipes)) is not None:
+            raise UserError(f"study {self.name!r}: {self.recipes[second].name or 'run'} {TWICE}")
 
     def jobs(self, out: Path) -> list[Job]:
         """One job per recipe and seed, all recipes of a seed before the next, so that early reports compare.

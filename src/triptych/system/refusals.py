@@ -27,6 +27,8 @@ def system_errors(path: Path, advice: str) -> Iterator[None]:
             raise UserError(f"{path} cannot be written ({e.strerror}); {advice}") from e
         if e.errno == errno.EISDIR:
             raise UserError(f"{path} cannot be written, since it is a folder; {advice}") from e
+        if e.errno == errno.ENOENT and path.parent.is_dir():  # such as /proc, in which nothing can be made
+            raise UserError(f"{path} cannot be written: {path.parent} takes no files; {advice}") from e
         if e.errno == errno.ENOENT:
             raise UserError(f"there is no folder {path.parent} to write {path.name} in; make it, or {advice}") from e
         if e.errno == errno.ENXIO:

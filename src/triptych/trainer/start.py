@@ -22,7 +22,7 @@ from triptych.models.layers.data_init import head_start
 from triptych.recipes.command import command
 from triptych.run import data as run_data
 from triptych.run import plugins as run_plugins
-from triptych.run.folder import Run, fresh
+from triptych.run.folder import Run, check_free, fresh
 from triptych.system import device as runtime
 from triptych.system.files import write_json
 from triptych.system.locks import exclusive
@@ -46,6 +46,8 @@ def begin(
     recipe: Recipe, seed: int, out: str | Path | None, device: str, minutes: float | None, announce: Say | None
 ) -> Iterator[tuple[Run, State]]:
     """A new run folder and the untrained state, locked against other processes; see `fit`."""
+    if out is not None:  # before the data are prepared and steps are timed
+        check_free(Path(out))
     ready = prepared(recipe, seed, device, minutes, announce)
     plan, env, recipe = ready.plan, ready.env | marks(ready.extractors), ready.plan.recipe
     if announce is not None:
