@@ -32,7 +32,7 @@ from triptych.trainer import checks, fit, loop, session, start
         (
             "gan-8gaussians",
             ["--objective.label-smoothing", "0.7", "inf"],
-            "0.7 to inf is no range of targets; give two",
+            "objective.label_smoothing is (0.7, inf); give a finite number",
         ),
         ("gan-8gaussians", ["--train.weight-decay", "nan"], "train.weight_decay is nan"),
         (
@@ -60,10 +60,9 @@ def test_options_that_cannot_be(tmp_path, monkeypatch, capsys, recipe, options, 
 
 
 def test_numbers_that_are_not_finite_from_python_and_yaml():
-    for objective in (VAE(beta=float("inf")), WGANGP(gp=1.0)):
-        train = Train(lr=float("inf")) if isinstance(objective, WGANGP) else Train()
-        with pytest.raises(UserError, match="give a finite number"):
-            Recipe(DataSpec("8gaussians"), MLPGAN(), objective, train)
+    for make in (VAE, "beta"), (WGANGP, "gp"), (Train, "lr"):
+        with pytest.raises(UserError, match=f"{make[1]} is inf; give a finite number"):
+            make[0](**{make[1]: float("inf")})
     recipe = Recipe(DataSpec("8gaussians"), MLPAutoencoder(), VAE(), Train())
     with pytest.raises(UserError, match="finite"):
         with_field(recipe, "objective.beta", float("inf"))

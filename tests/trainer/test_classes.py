@@ -132,7 +132,7 @@ def test_what_is_said_beforehand() -> None:
     data = Data("birds", torch.zeros(81, 3, 8, 8).byte(), labels=labels, classes=("robin", "wren", "tit"))
     lines = told(with_classes(recipe("gan"), data), data)
     assert lines[0] == "conditioned on 3 classes of birds: robin, wren, tit"
-    assert lines[1].startswith("1 of the 3 classes have fewer than 20 examples (wren has 1)")
+    assert lines[1].startswith("1 of the 3 classes have fewer than 20 examples (class wren has 1)")
     many = replace(data, labels=torch.arange(1_001), classes=(), x=torch.zeros(1_001, 3, 8, 8).byte())
     with pytest.raises(UserError, match="1,001 classes and a model is conditioned on 1,000 at most"):
         with_classes(recipe("gan"), many)

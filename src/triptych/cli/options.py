@@ -67,7 +67,7 @@ def data_spec(options: Any) -> DataSpec:
 def parse_recipe(recipe: Recipe, argv: Sequence[str], named: str = "", seed: int = 0) -> tuple[Recipe, Any]:
     """The recipe with the command line's changes, and the options beside it (seed, out, device, track, save_recipe).
 
-    `named` is what the person called it, where other parts were put into it since.
+    `named` is what the person called it: a name or a file, or `--data WHERE` where it was recommended.
     """
     data = preparation(recipe.data)
     run = [

@@ -65,11 +65,12 @@ def train(argv: Sequence[str]) -> None:
     named = recipe.name
     if objective is not None or network is not None:
         recipe = with_parts(recipe, objective, network)
-    chosen, options = parse_recipe(recipe, rest, named, seed)
+    called = shell("--like", like) if like is not None else as_called(words)
+    chosen, options = parse_recipe(recipe, rest, called, seed)
     minutes = options.minutes
     if own and not given("--train.images", words) and not (minutes is None and has_own_budget(recipe)):
         recipe, minutes = fitted(recipe, minutes, options.device, words)
-        chosen, options = parse_recipe(recipe, rest, named, seed)
+        chosen, options = parse_recipe(recipe, rest, called, seed)
     if options.save_recipe is not None:
         from triptych.run import recipe_file
 
@@ -120,6 +121,14 @@ def asked(words: Sequence[str]) -> tuple[Recipe, int, Sequence[str]]:
     if recipe_file.is_file_name(words[0]):
         return *recipe_file.read(words[0]), words[1:]
     return get(words[0]), 0, words[1:]
+
+
+def as_called(words: Sequence[str]) -> str:
+    """What stands behind `triptych train` for this recipe: its name or file, or the data that it is recommended for."""
+    if not words[0].startswith("-"):
+        return shell(words[0])
+    where, _ = taken_out("--data", words, "data; give a name or a folder")
+    return shell("--data", where or "")
 
 
 def as_in(like: str, words: Sequence[str]) -> tuple[Recipe, int, Sequence[str]]:

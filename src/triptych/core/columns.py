@@ -98,6 +98,8 @@ class Column:
     @property
     def said(self) -> str:
         """Its type in a few words."""
+        if self.kind == "category" and not self.values:
+            return f"{self.name} always empty"
         if self.kind == "category":
             words = f"{len(self.values)} categories" if len(self.values) != 1 else "always the same"
         elif self.scale == 0:
@@ -261,7 +263,10 @@ class Columns:
         """Values of a table's cells, found by the names of its columns; UserError where one lacks or does not fit."""
         lacking = [name for name in self.names if name not in columns]
         if lacking:
-            raise UserError(f"{where}there is no column {lacking[0]!r}; the columns are {', '.join(self.names)}")
+            raise UserError(
+                f"{where}there is no column {lacking[0]!r}, which the model was trained on; its columns are "
+                f"{', '.join(columns)}"
+            )
         return [column.read(columns[column.name], where) for column in self.all]
 
     def write(self, values: Sequence[np.ndarray]) -> dict[str, list[str]]:

@@ -30,6 +30,11 @@ def check_count(n: int, what: str, most: int = MOST) -> None:
         raise UserError(f"{counted(n)} {what} were asked for; give at most {most:,}")
 
 
+def plural(n: int, what: str) -> str:
+    """`1 row`, `2 rows`: a number of things that are plural by an s."""
+    return f"{counted(n)} {what}{'' if n == 1 else 's'}"
+
+
 def counted(n: int) -> str:
     """A number for a message, however long it is."""
     return f"{n:,}" if abs(n) < 10**18 else "more than 10^18"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import Clock, Data, Model, Move, Objective, Quantity, to_inner
+from triptych.core.counts import plural
 from triptych.core.labels import given
 from triptych.core.objective import examples
 from triptych.core.units import bits_per_dim
@@ -29,7 +30,7 @@ SPREAD = "it is the spread of the examples"
 def check_vectors(data: Data) -> None:
     """UserError for vectors that have no density: too few, not finite, or with a constant column."""
     if len(data) < 2:
-        raise UserError(f"{data.name} has {len(data)} rows; a density cannot be learned from fewer than 2")
+        raise UserError(f"{data.name} has {plural(len(data), 'row')}; a density cannot be learned from fewer than 2")
     names = data.columns or tuple(f"column {i + 1}" for i in range(data.shape[0]))
     if not bool(torch.isfinite(data.x).all()):
         row, column = (~torch.isfinite(data.x)).nonzero()[0].tolist()

@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 
 from triptych.core import Data, Model, Recipe, Train
-from triptych.core.counts import counted
+from triptych.core.counts import counted, plural
 from triptych.core.data import LARGEST
 from triptych.core.model_spec import ConditionalSpec
 from triptych.data import find, load_spec
@@ -101,6 +101,17 @@ def flip(plan: Plan) -> None:
         raise UserError(f"train.flip mirrors pictures, and {data.name} holds none; leave it out")
 
 
+def enough(plan: Plan) -> None:
+    """Rows of a table of which there are too few to be a distribution."""
+    data, test = plan.examples
+    if data.is_images or len(data) > 1:
+        return
+    held = ""
+    if (share := plan.recipe.data.holdout) and test is not None:
+        held = f", since --holdout {share:g} sets {len(test)} of {len(data) + len(test)} aside; --holdout 0 sets none,"
+    raise UserError(f"{data.name} has {plural(len(data), 'row')} to train on{held or ';'} give at least 2")
+
+
 def classes(plan: Plan) -> None:
     """Classes that the data do not have. From here on the recipe has their number."""
     plan.recipe = with_classes(plan.recipe, plan.examples[0])
@@ -137,6 +148,7 @@ CHECKS: tuple[Callable[[Plan], None], ...] = (
     target,
     side,
     flip,
+    enough,
     classes,
     objective,
     critic_rate,

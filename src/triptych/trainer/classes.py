@@ -68,7 +68,7 @@ def told(recipe: Recipe, data: Data) -> list[str]:
     if len(few := (counts < FEW).nonzero()[:, 0]) and data.distribution is None:
         least = int(counts.argmin())
         lines.append(
-            f"{len(few)} of the {len(counts)} classes have fewer than {FEW} examples ({named[least]} has "
+            f"{len(few)} of the {len(counts)} classes have fewer than {FEW} examples (class {named[least]} has "
             f"{int(counts[least])}): samples of these are likely to be copies"
         )
     return lines

@@ -9,7 +9,7 @@ from triptych.core.statistics import duration
 from triptych.models.build import build
 from triptych.recipes.recommended import narrower
 from triptych.system import device as runtime
-from triptych.trainer.checks import Plan, enough_memory
+from triptych.trainer.checks import Plan, enough, enough_memory
 from triptych.trainer.classes import with_classes
 from triptych.trainer.precision import choose
 from triptych.trainer.rehearsal import one_step, rehearsing
@@ -26,7 +26,9 @@ def suited(recipe: Recipe, minutes: float, device: str) -> tuple[Recipe, str]:
     The narrowest where none does.
     """
     where, counts = runtime.pick_device(device), list[tuple[Recipe, int]]()
-    data = Plan(recipe, 0, device).examples[0]
+    plan = Plan(recipe, 0, device)
+    enough(plan)
+    data = plan.examples[0]
     recipe = with_classes(recipe, data)
     for variant in narrower(recipe, data.shape):
         counts.append((variant, within(variant, data, minutes, where)))

@@ -184,8 +184,10 @@ def fits(cell: str, form: str) -> bool:
 def _form(place: Place, name: str, there: list[tuple[int, str]]) -> str:
     """The one format that all dates of a column have; UserError where they have several, or may have."""
     forms = [form for form in DATES if fits(there[0][1], form)]
-    for _, cell in there:
+    for i, cell in there:
         left = [form for form in forms if fits(cell, form)]
+        if not any(fits(cell, form) for form in DATES):
+            raise UserError(f"{place.of(i, name)} is {cell[:40]!r}, no date; take the column as another type than date")
         if not left:
             raise UserError(_several(place, name, there))
         forms = left
