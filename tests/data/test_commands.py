@@ -105,6 +105,13 @@ def test_moments_are_numpys() -> None:
     assert std == pytest.approx((x.numpy() / 255).std((0, 2, 3)).tolist())
 
 
+def test_flat_pictures_of_one_level_are_near_duplicates() -> None:
+    white, black = torch.full((5, 3, 16, 16), 255, dtype=torch.uint8), torch.zeros(4, 3, 16, 16, dtype=torch.uint8)
+    noise = torch.randint(0, 256, (6, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    found = statistics.near_duplicates(torch.cat([white, black, noise]))
+    assert (found.within, {max(i, j) < 5 or min(i, j) >= 5 for i, j, _ in found.pairs}) == (10 + 6, {True})
+
+
 def test_near_duplicates_across_the_splits() -> None:
     x = torch.stack([torch.from_numpy(wave(i)).permute(2, 0, 1) for i in range(200)])
     x[150] = (x[20].int() + torch.randint(-6, 7, x[20].shape)).clamp(0, 255).to(torch.uint8)  # noise

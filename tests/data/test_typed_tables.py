@@ -310,6 +310,18 @@ def test_a_row_that_has_no_place_there_is_one_line(tmp_path: Path, change, says:
     assert "\n" not in str(e.value)
 
 
+def test_a_column_without_any_value_is_said_to_be_empty(tmp_path: Path) -> None:
+    d = loaded(tmp_path / "t.csv", "a,b,c\n1,,x\n2,,y\n3,NA,x\n")
+    assert [column.said for column in typed(d).all] == ["a whole numbers", "b always empty", "c 2 categories"]
+
+
+def test_what_is_no_date_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="line 3: a is '79', no date; take the column as another type"):
+        loaded(tmp_path / "t.csv", "a,b\n2024-01-01,1\n79,2\n2024-01-03,4\n", columns=("a=date",))
+    with pytest.raises(UserError, match="a is written as dates in 2 formats"):
+        loaded(tmp_path / "u.csv", "a,b\n2024-01-31,1\n31.01.2024,2\n", columns=("a=date",))
+
+
 def test_info_tells_the_types(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     people(tmp_path)
     assert main(["data", "info", str(tmp_path / "t.csv"), "--columns", "sex=drop"]) == 0

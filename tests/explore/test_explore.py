@@ -91,6 +91,7 @@ def test_interpolate_writes_walks_and_the_square(pictures, tmp_path):
         (["sweep", "--seed", "-1"], "at least 0"),
         (["sample", "--seed", "99999999999999999999"], "below 2**63"),
         (["nearest", "--seed", "99999999999999999999"], "below 2**63"),
+        (["nearest", "-n", "50001"], "100,002 pictures of a sheet were asked for; give at most 100,000"),
         (["evaluate", "--seed", "99999999999999999999"], "below 2**63"),
     ],
 )
@@ -139,6 +140,8 @@ def test_nearest_puts_each_sample_beside_its_nearest_training_picture(pictures, 
         row, column = divmod(2 * i + 1, 8)
         shown = sheet[row * 58 : row * 58 + 56 : 2, column * 58 : column * 58 + 56 : 2]
         assert np.abs(shown - run.data().x[best[i], 0].numpy()).max() <= 1
+    assert main(["nearest", str(pictures), "-n", "200"]) == 0
+    assert size(capsys.readouterr().out.splitlines()[0]) == (20 * 58 - 2, 20 * 58 - 2), "a long sheet is as wide"
     assert main(["nearest", str(points)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
 

@@ -48,7 +48,8 @@ def perceptual_hash(small: Tensor, rows: int = 1024) -> Tensor:
     out = []
     for part in small.split(rows):
         low = (basis @ part.float() @ basis.T).flatten(1)[:, 1:]
-        out.append(torch.where(low > low.median(1, keepdim=True).values, 1.0, -1.0))
+        # a flat picture has no frequencies, only what rounding leaves of them: all of these have one hash
+        out.append(torch.where((low > low.median(1, keepdim=True).values) & ~flat(part)[:, None], 1.0, -1.0))
     return torch.cat(out)
 
 
@@ -82,12 +83,23 @@ def near_duplicates(x: Tensor, test: Tensor | None = None, bits: int = 6, unlike
         near = near[near[:, 1] > near[:, 0]] + start
         for part in near.split(8192):
             i, j = part[:, 0], part[:, 1]
-            distance = 1 - (_standard(small[i]) * _standard(small[j])).sum(1)
+            distance = _distance(small[i], small[j])
             for k in torch.nonzero(distance <= unlike).flatten().tolist():
                 pairs.append((int(chosen[i[k]]), int(chosen[j[k]]), float(distance[k])))
     pairs.sort(key=lambda p: p[2])
     across = 0 if test is None else sum(bool(test[i] != test[j]) for i, j, _ in pairs)
     return NearDuplicates(pairs, len(chosen), len(pairs) - across, across)
+
+
+def flat(small: Tensor) -> Tensor:
+    """Whether each thumbnail (n, 32, 32) is of one grey level, (n,)."""
+    return small.flatten(1).amax(1) == small.flatten(1).amin(1)
+
+
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    """1 − the correlation of thumbnails (n, 32, 32), (n,). Two flat ones have none: theirs is that of the levels."""
+    levels = (a[:, 0, 0].float() - b[:, 0, 0].float()).abs() / 255
+    return torch.where(flat(a) & flat(b), levels, 1 - (_standard(a) * _standard(b)).sum(1))
 
 
 def _standard(small: Tensor) -> Tensor:

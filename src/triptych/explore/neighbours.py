@@ -11,7 +11,7 @@ from torch import Tensor
 from triptych.core import Data, Model, Sampler, to_inner, to_public
 from triptych.core.counts import check_count
 from triptych.errors import UserError
-from triptych.explore.output import opened, train_data
+from triptych.explore.output import SHEET, opened, train_data
 from triptych.figures import tiles
 from triptych.models import latent_space
 from triptych.run.folder import Which
@@ -37,10 +37,13 @@ def write_neighbours(
     if not isinstance(model, Sampler) or len(model.shape) != 3:
         raise UserError(f"{found.path} makes no images; nearest neighbours are drawn for runs that sample images")
     check_count(n, "samples")
+    check_count(2 * n, "pictures of a sheet", SHEET)
     train, x = train_data(found, data), model.sample(n, seed=seed).cpu()
     index, distance = nearest(x, train)
     both = tiles.pairs(x, latent_space.public(train, index.tolist()))
-    return tiles.grid(both, found.path / "neighbours" / f"seed{seed}.png", columns=8), distance
+    # eight across, and more where the sheet would be longer than wide: pictures of a million rows open nowhere
+    across = max(8, 2 * math.ceil(math.sqrt(2 * n) / 2))
+    return tiles.grid(both, found.path / "neighbours" / f"seed{seed}.png", columns=across), distance
 
 
 def nearest(samples: Tensor, data: Data, chunk: int = 4_096) -> tuple[Tensor, Tensor]:

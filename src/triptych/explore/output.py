@@ -25,6 +25,8 @@ from triptych.run import data as run_data
 from triptych.run.folder import Run, Which
 from triptych.system.files import making_folder, write_text, writing
 
+SHEET = 100_000
+"""Most pictures of a sheet."""
 BatchNorm = Literal["eval", "train"]
 
 

@@ -15,7 +15,7 @@ from triptych.core import Latent, Model
 from triptych.core.counts import MOST, check_count
 from triptych.errors import UserError
 from triptych.explore.classes import Ends, ends_asked, ends_of_examples, labels_along, labels_at, numbers_asked
-from triptych.explore.output import BatchNorm, opened
+from triptych.explore.output import SHEET, BatchNorm, opened
 from triptych.figures import planes, tiles
 from triptych.models import latent_space
 from triptych.run import data as run_data
@@ -24,9 +24,6 @@ from triptych.system.device import check_seed
 
 FINE = 8
 """Points of a curve in the plane from one of its codes to the next."""
-
-SHEET = 100_000
-"""Most pictures of a sheet of interpolations or a traversal."""
 
 
 def write_interpolation(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from triptych.core import Data, DataSpec, ModelSpec, Recipe, Shape, Train
+from triptych.core.counts import plural
 from triptych.core.labels import CLASSES, classes_in
 from triptych.core.model_spec import ConditionalSpec
 from triptych.data import find, load_spec
@@ -63,7 +64,7 @@ def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True, labels: b
     )
     h, w = data.shape[1:]
     why = [
-        f"{base.name}, for {len(data):,} {'grey ' if grey else ''}images at {h}×{w}",
+        f"{base.name}, for {plural(len(data), 'grey image' if grey else 'image')} at {h}×{w}",
         "so few are memorised by a critic, so they are augmented" if few else "so many need no augmentation",
     ]
     if not grey:
@@ -118,7 +119,7 @@ def for_rows(spec: DataSpec, *, hold: bool) -> tuple[Recipe, str]:
     model = NSF(layers=3, width=64, bins=8 if few else 16)
     train = replace(TABLE, batch=64, lr=5e-4) if few else TABLE
     name = called(spec.name)
-    what = f"{len(data):,} rows of {data.shape[0]} numbers"
+    what = f"{plural(len(data), 'row')} of {data.shape[0]} numbers"
     why.insert(0, f"spline flow, for {what}: its likelihood is exact, and each column begins with its own quantiles")
     if data.distribution is None:
         why.append(f"each row is shown {budget / len(data):.0f} times, as more would be memorised")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import itertools
@@ -95,7 +96,7 @@ def prepared(path: Path, how: Preparation, name: str, card: Mapping[str, Any]) -
                         sync_folder(home)
                     write_text(pointer, folder.name, ADVICE)
                     shards.clear(home, mark)
-                    say(report(about), stderr=True)
+                    told(report(about))
     return cache.Prepared(folder)
 
 
@@ -114,6 +115,12 @@ def _refresh(folder: Path, partial: Path) -> None:
         content = (partial / file).read_bytes()
         if not (folder / file).exists() or (folder / file).read_bytes() != content:
             write_bytes(folder / file, content, ADVICE)
+
+
+@functools.cache
+def told(line: str) -> None:
+    """Say a line on standard error, once: a set is prepared in several forms, and its files are the same in each."""
+    say(line, stderr=True)
 
 
 def report(about: Mapping[str, Any]) -> str:

@@ -277,7 +277,9 @@ class Prepared:
             aside = torch.from_numpy(hashes.numpy().view(np.uint64) / 2.0**64 < holdout).to(torch.uint8)
             sides = aside if sides is None else torch.where(sides == 0, aside, sides)
             if not (sides == 1).any():
-                raise UserError(f"a holdout of {holdout:g} sets no example of {name} aside; choose another --holdout")
+                raise UserError(
+                    f"a holdout of {holdout:g} sets no example of {name} aside; choose another --holdout, or 0"
+                )
         rows = _rows(name, sides, split, len(x))
         file: tuple[Path, int] | None = (self.folder / "images.npy", HEADER)
         if isinstance(rows, Tensor):
@@ -320,6 +322,6 @@ def _rows(name: str, sides: Tensor | None, split: Split, n: int) -> slice | Tens
         raise NoSplit(f"{name} has no test split; use split all, or train with --holdout 0.1")
     rows = torch.nonzero(sides == (1 if split == "test" else 0)).flatten()
     if not len(rows):
-        raise UserError(f"{name} has no {split} example of {n}; choose another --holdout")
+        raise UserError(f"{name} has no {split} example of {n}; choose another --holdout, or 0 to set none aside")
     first, last = int(rows[0]), int(rows[-1])
     return slice(first, last + 1) if last - first + 1 == len(rows) else rows

@@ -212,6 +212,6 @@ def _side(path: Path, x: torch.Tensor, split: Split, holdout: float, sides: np.n
     else:
         return slice(None)
     if not len(rows):
-        raise UserError(f"{path} has no {split} example of {len(x)}; choose another --holdout")
+        raise UserError(f"{path} has no {split} example of {len(x)}; choose another --holdout, or 0 to set none aside")
     first, last = int(rows[0]), int(rows[-1])
     return slice(first, last + 1) if last - first + 1 == len(rows) else rows

@@ -105,7 +105,9 @@ def _side(path: Path, values: Sequence[np.ndarray], split: Split, holdout: float
     marks = np.array([int(digest(row.tobytes())[:16], 16) / 2.0**64 < holdout for row in whole])
     rows = torch.from_numpy(np.flatnonzero(marks == (split == "test")))
     if not len(rows):
-        raise UserError(f"{path} has no {split} example of {len(whole)}; choose another --holdout")
+        raise UserError(
+            f"{path} has no {split} example of {len(whole)}; choose another --holdout, or 0 to set none aside"
+        )
     return rows
 
 
