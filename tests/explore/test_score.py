@@ -3,7 +3,10 @@
 import csv
 import dataclasses
 import json
+import random
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from fake_runs import make_run, toy_recipe
@@ -104,3 +107,42 @@ def test_what_cannot_be_scored_is_one_line(argv, said, tmp_path, capsys):
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_one_new_row_is_scored_and_not_trained_on(tmp_path, monkeypatch, capsys):
+    """Of a table with types and of plain numbers; a hash that puts the row on one side of a split has no say."""
+    monkeypatch.chdir(tmp_path)
+    draw = random.Random(0)
+    rows = [f"{draw.randint(18, 90)},{draw.choice('mf')},{draw.gauss(4e4, 1e4):.2f}\n" for _ in range(300)]
+    for name, some in (("many", rows), ("one", rows[:1]), ("alike", rows[:1] * 3), ("other", rows[7:8])):
+        (tmp_path / f"{name}.csv").write_text("age,sex,income\n" + "".join(some))
+    np.save("many.npy", torch.randn(300, 2).numpy())
+    np.save("one.npy", torch.randn(1, 2).numpy())
+    options = ["--holdout", "0.2", "--train.images", "256", "--model.width", "8"]
+    assert (
+        main(["train", "realnvp-8gaussians", "--data", "many.csv", "--columns", "auto", *options, "--out", "typed"])
+        == 0
+    )
+    assert main(["train", "realnvp-8gaussians", "--data", "many.npy", *options, "--out", "plain"]) == 0
+    for run, data, n in (
+        ("typed", "one.csv", 1),
+        ("typed", "other.csv", 1),
+        ("typed", "alike.csv", 3),
+        ("plain", "one.npy", 1),
+    ):
+        assert main(["score", run, "--data", data, "--out", "s.csv"]) == 0
+        with Path("s.csv").open() as f:
+            assert len(list(csv.DictReader(f))) == n
+    capsys.readouterr()
+    for data, said in (("one.csv", "1 row to train on; give at least 2"), ("alike.csv", "always the same")):
+        for words in (["realnvp-8gaussians", "--data", data, "--columns", "auto"], ["--data", data, "--holdout", "0"]):
+            assert main(["train", *words, "--out", "no"]) == 2
+            assert said in capsys.readouterr().err
+    (tmp_path / "two.csv").write_text("age,sex,income\n" + "".join(rows[:2]))
+    for share in range(1, 10):  # which of the two is held out is a matter of their hash
+        assert (
+            main(["train", "realnvp-8gaussians", "--data", "two.csv", "--columns", "auto", "--holdout", f"0.{share}"])
+            == 2
+        )
+        assert "--holdout" in capsys.readouterr().err
+    assert not Path("no").exists()

@@ -168,8 +168,8 @@ def info(
     rows += classes(first) + original_sizes(first.about)
     if first.typed is not None:
         rows += [("columns" if i == 0 else "", c.said) for i, c in enumerate(first.typed.all)]
-    mean, std = statistics.moments(first.x)
-    if len(mean) <= 8 and first.typed is None:
+    if first.shape[0] <= 8 and first.typed is None:
+        mean, std = statistics.moments(first.x)
         rows.append(("mean", "  ".join(f"{v:.4f}" for v in mean)))
         rows.append(("std", "  ".join(f"{v:.4f}" for v in std)))
     if first.factors:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from triptych.core.counts import plural
 from triptych.errors import UserError
 
 if TYPE_CHECKING:
+    from triptych.core.data import Data
     from triptych.core.model import Latent, Model
 
 
@@ -32,6 +34,19 @@ def check_examples(model: Model, x: Tensor) -> Tensor:
     elif not bool(x.isfinite().all()):
         raise UserError("examples hold NaN or infinite numbers; remove or repair them first")
     return x
+
+
+def check_learnable(data: Data, aside: str = "") -> None:
+    """UserError for vectors that are no distribution to learn: fewer than two, or always the same.
+
+    They may well be encoded or scored. `aside` says why there are so few.
+    """
+    if data.is_images:
+        return
+    if len(data) < 2:
+        raise UserError(f"{data.name} has {plural(len(data), 'row')} to train on{aside}; give at least 2")
+    if not data.shape[0]:
+        raise UserError(f"{data.name}: every column is always the same, so that there is nothing to learn; use others")
 
 
 def check_codes(model: Latent, z: Tensor) -> Tensor:

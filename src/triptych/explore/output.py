@@ -129,8 +129,8 @@ def examples(found: Run, where: str | None, n: int | None, announce: Callable[[s
     """
     if n is not None:
         check_count(n, "examples")
-    there = run_data.own_or_other(found, where)
-    source = there.held_out() if there.own else there.whole()
+    there = run_data.own_or_other(found, where, whole=True)
+    source = there.held_out() if there.own else there.train
     if not source.is_images and not there.own and (found.typed() is not None or source.shape == found.shape()):
         source = source.as_in(found.typed(), found.origin())
     shape = found.shape()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from triptych.core import Data, DataSpec, ModelSpec, Recipe, Shape, Train
+from triptych.core.checks import check_learnable
 from triptych.core.counts import plural
 from triptych.core.labels import CLASSES, classes_in
 from triptych.core.model_spec import ConditionalSpec
@@ -112,6 +113,8 @@ def for_rows(spec: DataSpec, *, hold: bool) -> tuple[Recipe, str]:
         spec = replace(spec, holdout=HELD_OUT)
         why.append("a tenth is held out, to see what is memorised (--holdout 0 trains on all)")
     data = load_spec(spec)
+    aside = f", as --holdout {spec.holdout:g} sets the others aside (--holdout 0 sets none)" if spec.holdout else ""
+    check_learnable(data, aside)
     if data.shape[0] < 2:
         raise UserError(f"{spec.name} has one column, and the recommended flow takes two or more; name a recipe")
     few = len(data) < FEW_ROWS

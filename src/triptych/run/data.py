@@ -82,10 +82,6 @@ class Found:
             f"(fingerprint {short(self.train)})"
         )
 
-    def whole(self) -> Data:
-        """Every example there is."""
-        return load_spec(replace(self.spec, split="all", holdout=0.0))
-
     def held_out(self) -> Data:
         """The held-out part where there is one, else what is trained on."""
         test = self.test()
@@ -100,9 +96,12 @@ def own(run: Recorded, where: str | None = None) -> Found:
     return _search(run, where, others=False)
 
 
-def own_or_other(run: Recorded, where: str | None = None) -> Found:
-    """As `own`; but a set that is named by `where` is taken whatever it holds, prepared as the run's own were."""
-    return _search(run, where, others=where is not None)
+def own_or_other(run: Recorded, where: str | None = None, *, whole: bool = False) -> Found:
+    """As `own`; but a set that is named by `where` is taken whatever it holds, prepared as the run's own were.
+
+    With `whole` it is not divided into what is trained on and what is held out: one row of a table has no two sides.
+    """
+    return _search(run, where, others=where is not None, whole=whole)
 
 
 def record(spec: DataSpec, data: Data, test: Data | None) -> dict[str, Any]:
@@ -133,7 +132,7 @@ def is_path(name: str) -> bool:
 # -------------------------------------------------------------------------------------------- search
 
 
-def _search(run: Recorded, where: str | None, *, others: bool) -> Found:
+def _search(run: Recorded, where: str | None, *, others: bool, whole: bool = False) -> Found:
     known = run.env.get("data") or {}
     mark = known.get("fingerprint")
     test_mark = (run.env.get("test") or {}).get("fingerprint") or ""
@@ -154,6 +153,7 @@ def _search(run: Recorded, where: str | None, *, others: bool) -> Found:
         return Found(spec, replace(data, name=known.get("name", data.name)), True, collection, test_mark)
     if others and where is not None:
         spec = replace(run.recipe.data, name=where, **_form(run))
+        spec = replace(spec, split="all", holdout=0.0) if whole else spec
         return Found(spec, load_spec(spec), own=False)
     was = known.get("place") or run.recipe.data.name
     if where is None and is_path(run.recipe.data.name) and not Path(was).expanduser().exists():

@@ -11,7 +11,8 @@ from functools import cached_property
 import torch
 
 from triptych.core import Data, Model, Recipe, Train
-from triptych.core.counts import counted, plural
+from triptych.core.checks import check_learnable
+from triptych.core.counts import counted
 from triptych.core.data import LARGEST
 from triptych.core.model_spec import ConditionalSpec
 from triptych.data import find, load_spec
@@ -102,14 +103,12 @@ def flip(plan: Plan) -> None:
 
 
 def enough(plan: Plan) -> None:
-    """Rows of a table of which there are too few to be a distribution."""
+    """Rows of a table that are no distribution to learn."""
     data, test = plan.examples
-    if data.is_images or len(data) > 1:
-        return
     held = ""
     if (share := plan.recipe.data.holdout) and test is not None:
-        held = f", since --holdout {share:g} sets {len(test)} of {len(data) + len(test)} aside; --holdout 0 sets none,"
-    raise UserError(f"{data.name} has {plural(len(data), 'row')} to train on{held or ';'} give at least 2")
+        held = f", as --holdout {share:g} sets {len(test)} of {len(data) + len(test)} aside (--holdout 0 sets none)"
+    check_learnable(data, held)
 
 
 def classes(plan: Plan) -> None:

@@ -75,7 +75,7 @@ class Table(Source):
                 refuse_unlearnable(self.path, a, found.columns)
             x, origin = to_vectors(self.path, a, found.columns, found.taken)
             constant = torch.nonzero(x.amax(0) == x.amin(0)).flatten().tolist()
-            if self.learnable and constant:
+            if self.learnable and constant and len(x) > 1:
                 where = name_of(found.columns, constant[0])
                 raise UserError(f"{self.path}: {where} varies by less than float32 can hold; give it in another unit")
         rows = _side(self.path, x, split, how.holdout, found.sides)

@@ -75,8 +75,8 @@ def columns_of(path: Path, table: Cells, words: Sequence[str]) -> tuple[list[Col
     """The columns of a table and their values (n,) each; those that are dropped are not among them."""
     if doubled := [name for name, n in Counter(table.columns).items() if n > 1]:
         raise UserError(f"{path} has {doubled[0]!r} as the name of several columns; give each a name of its own")
-    if len(table.lines) < 2:
-        raise UserError(f"{path} has {len(table.lines)} row(s); give at least two examples")
+    if not table.lines:
+        raise UserError(f"{path} has no rows; give at least one example")
     asked = {name: kind for name, _, kind in (word.rpartition("=") for word in words_of(words))}
     if unknown := [name for name in asked if name not in table.columns]:
         raise UserError(f"--columns names {unknown[0]!r}, and the columns of {path} are {', '.join(table.columns)}")
@@ -88,8 +88,6 @@ def columns_of(path: Path, table: Cells, words: Sequence[str]) -> tuple[list[Col
         columns.append(column)
         values.append(column.read(cells, f"{path}: "))
     fitted = [_scaled(column, v) for column, v in zip(columns, values, strict=True)]
-    if not any(column.width for column in fitted):
-        raise UserError(f"{path}: every column is always the same; there is nothing to learn")
     return fitted, values
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from triptych.core.counts import plural
 from triptych.data.sources import digit_tables
 from triptych.errors import UserError
 
@@ -32,8 +33,10 @@ def check_table(path: Path, a: np.ndarray) -> None:
     """UserError for what holds no numbers, or too few."""
     if a.dtype.kind not in "fiub":
         raise UserError(f"{path} holds {a.dtype}, not numbers; save floats or integers")
-    if len(a) < 2 or a.shape[1] < 1:
-        raise UserError(f"{path} has {a.shape[0]} row(s) of {a.shape[1]} column(s); give at least two examples")
+    if not a.size:
+        raise UserError(
+            f"{path} has {plural(a.shape[0], 'row')} of {plural(a.shape[1], 'column')}; give at least one example"
+        )
 
 
 def to_vectors(
@@ -99,6 +102,8 @@ def refuse_unlearnable(path: Path, a: np.ndarray, columns: tuple[str, ...]) -> N
             f"{path} has {int(bad.any(1).sum()):,} row(s) with NaN or infinite values, the first is row {row + 1} in "
             f"{name_of(columns, column)}{beyond}; drop or fill them{'' if beyond or np.isinf(a).any() else hint(path)}"
         )
+    if len(a) == 1:  # it is constant, and may be scored; training refuses it for what it is, one row
+        return
     constant = np.flatnonzero(a.max(0) == a.min(0))
     if len(constant):
         j = int(constant[0])
