@@ -155,7 +155,6 @@ def test_one_line_for_a_column_of_no_type(tmp_path: Path, column: list[str], say
         (("income=integer",), "no whole number; take it as income=number"),
         (("when=date:%d.%m.%Y",), "no date as %d.%m.%Y"),
         (("none.yaml",), "none.yaml is not a file"),
-        (tuple(f"{c}=drop" for c in HEADER.strip().split(",")[:-1]), "always the same; there is nothing to learn"),
     ],
 )
 def test_one_line_for_types_that_do_not_fit(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
