@@ -17,7 +17,7 @@ def test_a_folder_of_other_things_stays_as_it_is(tmp_path: Path, inside: str) ->
     (tmp_path / inside).parent.mkdir(exist_ok=True)
     (tmp_path / inside).touch()
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(UserError, match="is no study, and .* is in it; give --out another place"):
+    with pytest.raises(UserError, match=r"is no study, and .* is in it; give --out another place"):
         run_study(STUDY, tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
 

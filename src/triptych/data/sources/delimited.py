@@ -252,8 +252,8 @@ def _read(path: Path, f: IO[str]) -> Text:
             read.append(value := form.number(cell))
             if abs(value) >= BEYOND and lost(cell, value):
                 raise UserError(
-                    f"{path}, line {line}: {named(columns, j)} is {cell.strip()[:40]}, a whole number of more digits than "
-                    f"are kept; drop the column, or take it with --columns '{named(columns, j)}=category'"
+                    f"{path}, line {line}: {named(columns, j)} is {cell.strip()[:40]}, a whole number of more digits "
+                    f"than are kept; drop the column, or take it with --columns '{named(columns, j)}=category'"
                 )
     x = np.frombuffer(read, np.float64).reshape(-1, width) if read else np.empty((0, width))
     if start.nameless and _counts(x):
