@@ -52,7 +52,8 @@ def line(entry: Mapping[str, Any], folder: Path) -> str:
     told = []
     for axis in SHOWN:
         if found := [v for v in values.values() if v.get("axis") == axis]:
-            first = min(found, key=lambda v: v["rank"])
+            # pixels' own distances see neither shapes nor faults of them
+            first = min(found, key=lambda v: (v["extractor"] == "pixels", v["rank"]))
             told += [first, *filter(None, [values.get(first["companion"])])]
     terms = [] if entry["licence"].startswith("MIT") else [f"weights: {entry['licence']}"]
     return " · ".join([f"{duration(entry['seconds'])} on {entry['processor']}", *map(number, told), *terms])
