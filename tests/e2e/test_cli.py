@@ -99,7 +99,7 @@ def test_train_leaves_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
         (["train", "wgan-25gaussians", "--objective.clip", "0"], "objective.clip"),
         (["train", "best-mnist", "--objective.gamma", "nan"], "objective.gamma"),
         (["train", "gan-25gaussians", "--objective.label-smoothing", "0.9", "0.7"], "--objective.label-smoothing"),
-        (["train", "gan-25gaussians", "--objective.label-smoothing", "0.5", "nan"], "--objective.label-smoothing"),
+        (["train", "gan-25gaussians", "--objective.label-smoothing", "0.5", "nan"], "objective.label_smoothing is"),
         (["train", "wgan-gp-25gaussians", "--seed", "99999999999999999999"], "below 2**63"),
         (["train", "wgan-gp-25gaussians", "--seed", "-1"], "at least 0"),
         (["train", "wgan-gp-25gaussians", "--train.best", "modes"], "write --train.best=-modes"),
