@@ -41,7 +41,8 @@ def checked(source: Source, name: str, data: Data, *, finite: bool) -> Data:
     if not pictures and not (x.dtype == torch.float32 and x.ndim == 2):
         form = f"{str(x.dtype).removeprefix('torch.')} of the shape {tuple(x.shape)}"
         raise UserError(f"{who} {form}; give vectors, float32 (n, d), or pictures, uint8 (n, 1 or 3, h, w)")
-    if 0 in x.shape:
+    # rows of a table whose columns are always the same stand for something, and take no place in the vector
+    if not len(x) or (data.typed is None and 0 in x.shape):
         raise UserError(f"{who} no numbers, an array of the shape {tuple(x.shape)}; give some")
     if labels is not None and (labels.dtype != torch.int64 or labels.shape != (len(x),)):
         raise UserError(f"{who} labels of {labels.dtype}, {tuple(labels.shape)}; give int64 ({len(x)},), or None")
