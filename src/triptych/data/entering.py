@@ -38,7 +38,8 @@ def checked(source: Source, name: str, data: Data, *, finite: bool) -> Data:
         raise UserError(f"{who} {type(data).__name__}; return a Data")
     x, labels = data.x, data.labels
     pictures = x.dtype == torch.uint8 and x.ndim == 4 and x.shape[1] in (1, 3)
-    if not pictures and not (x.dtype == torch.float32 and x.ndim == 2):
+    kinds = (torch.float32, torch.get_default_dtype())  # in double precision where the caller computes so
+    if not pictures and not (x.dtype in kinds and x.ndim == 2):
         form = f"{str(x.dtype).removeprefix('torch.')} of the shape {tuple(x.shape)}"
         raise UserError(f"{who} {form}; give vectors, float32 (n, d), or pictures, uint8 (n, 1 or 3, h, w)")
     # rows of a table whose columns are always the same stand for something, and take no place in the vector
