@@ -95,7 +95,7 @@ def test_columns_are_made_normal_before_the_first_step():
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (torch.tensor([[1.0, 2.0]]), "1 rows"),
+        (torch.tensor([[1.0, 2.0]]), "1 row; a density"),
         (torch.tensor([[1.0, 2.0], [1.0, 3.0]]), "a of table is constant"),
         (torch.tensor([[1.0, 2.0], [3.0, math.nan]]), r"row 2, b"),
     ],
