@@ -366,6 +366,7 @@ def test_the_command_names_the_parts_that_were_swapped(objective, network, chang
 
 
 def test_a_part_that_no_command_can_name_has_no_command():
+    @dataclasses.dataclass(frozen=True)
     class Own(GAN):
         pass
 

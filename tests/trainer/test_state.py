@@ -136,9 +136,9 @@ def test_checks_go_from_cheap_to_costly(tmp_path: Path, monkeypatch: pytest.Monk
     wrong = Train(lr=-1.0, best="-fid", flip=True)
     recipe = Recipe(DataSpec("8gaussians"), MLPGAN(width=2), GAN(), wrong, name="r")
     for change, seed, device, said in (
-        ({}, -1, "nowhere", "train.lr"),
-        ({"lr": 1e-3}, -1, "nowhere", "train.best"),
-        ({"lr": 1e-3, "best": ""}, -1, "nowhere", "the seed is"),
+        ({}, -1, "nowhere", "the seed is"),
+        ({}, 0, "nowhere", "train.lr"),
+        ({"lr": 1e-3}, 0, "nowhere", "train.best"),
         ({"lr": 1e-3, "best": ""}, 0, "nowhere", "device 'nowhere'"),
     ):
         asked = dataclasses.replace(recipe, train=dataclasses.replace(wrong, **change))
