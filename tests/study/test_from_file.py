@@ -56,7 +56,7 @@ def test_yaml_study(tmp_path):
 
 
 def test_a_recipe_may_have_another_objective_or_network(tmp_path):
-    entry = "  - {recipe: vae-8gaussians, objective.samples: 5, network: MLPAutoencoder, objective: IWAE}\n"
+    entry = "  - {recipe: vae-8gaussians, objective.samples: 5, model: MLPAutoencoder, objective: IWAE}\n"
     (recipe,) = read_study(write(tmp_path, f"recipes:\n{entry}")).recipes
     assert recipe.name == "vae-8gaussians-iwae-mlpautoencoder"
     assert recipe.objective == IWAE(samples=5)
@@ -79,7 +79,7 @@ def test_a_recipe_may_have_another_objective_or_network(tmp_path):
         ("[0.7, 0.9]", "[0.7]", 7, "list of 2"),
         ("train.flip: true", "train.flip: 3", 7, "true or false"),
         ("train.images: 1e4", "objective: Hing", 4, "did you mean Hinge"),
-        ("train.images: 1e4", "network: MLPGUN", 4, "did you mean MLPGAN"),
+        ("train.images: 1e4", "model: MLPGUN", 4, "did you mean MLPGAN"),
         ("name: mine", "name: [mine", 2, "YAML"),
         ("    objective.gp: 2", "    train.images: 2", 6, "twice"),
     ],

@@ -12,7 +12,7 @@ YAML:
       - recipe: wgan-gp-25gaussians
         train.images: 200_000
       - {recipe: gan-25gaussians, objective.label_smoothing: [0.7, 0.9]}
-      - {recipe: gan-25gaussians, objective: Hinge}  # or a network, by name
+      - {recipe: gan-25gaussians, objective: Hinge}  # or a model, by name
 
 Python: a file that sets `study = Study(...)`.
 """
@@ -34,8 +34,8 @@ from triptych.study.study import TWICE, Study, repeated
 from triptych.system.yaml_files import Reader
 
 KEYS = ("name", "seeds", "about", "samples", "minutes", "contract", "yardsticks", "plugins", "recipes")
-PARTS = ("objective", "network")
-"""What a recipe may have another of, by name, as `triptych train` has options for."""
+PARTS = ("objective", "model")
+"""What a recipe may have another of, by name: options of `triptych train`."""
 
 
 def read_study(path: str | Path) -> Study:
@@ -146,7 +146,7 @@ class _Reader(Reader):
         parts = {key: str(self.value(entry.pop(key))) for key in PARTS if key in entry}
         if parts:
             try:
-                recipe = with_parts(recipe, **{"objective": None, "network": None, **parts})
+                recipe = with_parts(recipe, parts.get("objective"), parts.get("model"))
             except UserError as e:
                 raise self.wrong(node, str(e)) from e
         for key, value in entry.items():
