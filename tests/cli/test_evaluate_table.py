@@ -17,3 +17,8 @@ def test_runs_on_different_data_are_not_in_one_table(capsys):
     shown = capsys.readouterr().out
     assert "real side: rings" in shown
     assert reference_of(hearts) == "hearts"
+
+
+def test_fresh_points_of_one_distribution_are_one_set():
+    one, other = evaluation("a", "rings train 500:1:8a", 0.9), evaluation("b", "rings train 200:1:8a", 0.9)
+    assert [len(results) for results in by_reference([one, other]).values()] == [2]

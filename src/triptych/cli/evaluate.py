@@ -158,9 +158,11 @@ def reference_of(result: Evaluation) -> str:
 
 def by_reference(results: list[Evaluation]) -> dict[str, list[Evaluation]]:
     """Evaluations by their real side: distances from different sets cannot be compared, nor have they one floor."""
+    from triptych.report.table import real_side
+
     found: dict[str, list[Evaluation]] = {}
     for result in results:
-        found.setdefault(reference_of(result), []).append(result)
+        found.setdefault(real_side(reference_of(result)), []).append(result)
     return found
 
 

@@ -67,6 +67,7 @@ def set_aside(data: Data, split: Split, share: float) -> Data:
         x=data.x[rows],
         split=split,
         labels=part(data.labels),
+        conditions=part(data.conditions),
         factors={name: values[rows] for name, values in data.factors.items()},
         intensities=part(data.intensities),
         fingerprint=digest(data.fingerprint, f"{split} {share}"),

@@ -157,17 +157,23 @@ class Table:
 def evaluator(told: Mapping[str, Any]) -> tuple[Any, ...]:
     """What two values of one metric must share to be compared.
 
-    A known distribution's reference ends in the count and seed of fresh points (`2500:1:...`), which need not agree.
-    Nor need the number of examples of an average: a model whose samples or likelihoods cost much is given fewer.
+    The number of examples of an average need not agree: a model whose samples or likelihoods cost much is given fewer.
     """
-    real = str(told.get("reference") or "")
-    head, _, mark = real.rpartition(" ")
     n = "" if told.get("average") else told.get("n") or ""
     same = (told.get(k) or "" for k in ("extractor", "resize", "dtype", "how"))  # an absent `how` is a plain one
     card = told.get("card") or {}
     # K, the draws behind an importance-weighted bound: with more of them the same model has another number
     kind = f"{card.get('estimator')}, K = {card.get('draws')}" if card else ""
-    return (n, *same, kind, head if ":" in mark else real)
+    return (n, *same, kind, real_side(str(told.get("reference") or "")))
+
+
+def real_side(reference: str) -> str:
+    """What two values must share of a reference: the set.
+
+    That of a known distribution ends in the count and seed of fresh points (`2500:1:...`), which need not agree.
+    """
+    head, _, mark = reference.rpartition(" ")
+    return head if ":" in mark else reference
 
 
 def tables(entries: Sequence[Entry]) -> list[Table]:
