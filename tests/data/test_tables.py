@@ -210,6 +210,27 @@ def test_tables_of_two_origins_are_compared_in_one(tmp_path: Path, capsys: pytes
     assert "wasserstein" in capsys.readouterr().out.lower()
 
 
+def test_columns_are_compared_by_their_names_whatever_their_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    age, big = rng.normal(40, 10, 200), 3_000_000_000 + rng.normal(0, 5, 200)
+    (tmp_path / "a.csv").write_text("age,big\n" + "\n".join(f"{a:.3f},{b:.3f}" for a, b in zip(age, big, strict=True)))
+    lines = [f"{b:.3f},{'fm'[i % 2]},{a:.3f}" for i, (a, b) in enumerate(zip(age, big, strict=True))]
+    (tmp_path / "b.csv").write_text("big,sex,age\n" + "\n".join(lines))  # typed: it has categories
+    a = data.load(tmp_path / "a.csv")
+    for b in (data.load(tmp_path / "b.csv"), a.in_order_of(("big", "age"))):
+        same = b.as_in(a.typed, a.origin, a.columns)
+        assert same.columns == a.columns
+        assert torch.allclose(same.x, a.x, atol=2e-3)
+    assert a.in_order_of(("x", "y")) is a  # of other names nothing is known but the place
+    (tmp_path / "c.csv").write_text("big,years\n" + "\n".join(f"{b:.3f},{a:.3f}" for a, b in zip(age, big, strict=True)))
+    argv = ["evaluate", "--real", str(tmp_path / "a.csv"), "--fake", str(tmp_path / "c.csv")]
+    assert main(argv) == 2
+    assert "c has no column 'age', which is needed; its columns are big, years" in capsys.readouterr().err
+
+
+
 # ---------------------------------------------------------------------------------- pictures in rows
 
 

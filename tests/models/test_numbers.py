@@ -18,6 +18,8 @@ from triptych.core.columns import Column, Columns
 from triptych.core.model_spec import ConditionalSpec
 from triptych.data import load, load_spec
 from triptych.errors import UserError
+from triptych.explore.codes import write_reconstructions
+from triptych.explore.samples import write_samples
 from triptych.models.autoencoders import ConvAutoencoder, MLPAutoencoder
 from triptych.models.flows.autoregressive import MAF
 from triptych.models.flows.continuous import choose_guidance
@@ -219,7 +221,9 @@ def test_the_conditional_mean_of_a_known_table_is_learned(tmp_path: Path, capsys
         assert y.mean().item() == pytest.approx(3 - 2 * (dose - 100), abs=0.12)
     file = tmp_path / "s.csv"
     assert main(["sample", str(run.path), "-n", "5", "--given", "dose=101", "--out", str(file)]) == 0
-    assert file.read_text().startswith("y,age\n")
+    lines = file.read_text().splitlines()
+    assert lines[0] == "y,age,dose"
+    assert {line.split(",")[2] for line in lines[1:]} == {"101"}
     capsys.readouterr()
     for words, said in (
         (["dose"], "--given dose has no value"),
@@ -233,6 +237,30 @@ def test_the_conditional_mean_of_a_known_table_is_learned(tmp_path: Path, capsys
     entropy_y = 0.5 * math.log(2 * math.pi * math.e * 0.25)
     entropy_age = 0.5 * math.log(2 * math.pi * math.e * 25)
     assert values["nll"]["value"] == pytest.approx(entropy_y + entropy_age, abs=0.15)
+
+
+def test_rows_say_what_they_were_made_to(tmp_path: Path) -> None:
+    """Drawn conditions would be lost otherwise: which row was made to which, nobody could tell."""
+    rng = np.random.default_rng(0)
+    dose, sex = rng.uniform(0, 1, 64).round(2), rng.choice(["f", "m"], 64)
+    lines = [f"{d},{s},{d + rng.normal():.3f},{rng.normal():.3f}" for d, s in zip(dose, sex, strict=True)]
+    file = tmp_path / "t.csv"
+    file.write_text("dose,sex,x,y\n" + "\n".join(lines) + "\n")
+    recipe = Recipe(DataSpec(str(file), given=("dose", "sex")), RealNVP(layers=2, width=8), NLL(), Train(images=64))
+    run = fit(replace(recipe, name="t"), 0, tmp_path / "run", "cpu", progress=False)
+    again = tmp_path / "again.csv"
+    write_reconstructions(run.path, 3, again, device="cpu")
+    assert again.read_text().splitlines()[0] == "x,y,dose,sex"
+    own = [tuple(line.split(",")[:2]) for line in lines]
+    assert [tuple(line.split(",")[2:]) for line in again.read_text().splitlines()[1:]] == own[:3]
+    drawn = write_samples(run.path, 20, out=tmp_path / "s.csv", device="cpu").read_text().splitlines()[1:]
+    made_to = [tuple(line.split(",")[2:]) for line in drawn]
+    assert len(set(made_to)) > 1
+    assert set(made_to) <= set(own)
+    asked = ["dose=0.25", "sex=f=0.5", "sex=m=0.5"]
+    file = write_samples(run.path, 2, out=tmp_path / "half.csv", given=asked, device="cpu")
+    assert file.read_text().splitlines()[0] == "x,y,dose,sex=f,sex=m"  # no category that there is
+    assert file.read_text().splitlines()[1].endswith(",0.25,0.5,0.5")
 
 
 PARTS: dict[str, tuple[Any, Any]] = {

@@ -5,7 +5,8 @@ A row becomes a vector, column after column:
 - a *number* is (v + u − centre) / scale. u is uniform noise as wide as the smallest step that is written, 1 of whole
   numbers (dequantisation): nearly half a step each way, so that rounding undoes it. Where steps are so small that
   they cannot be seen, or no digit is the last, u is 0.
-- a *date* is the number of days, minutes or seconds since 1970, and then treated as a whole number.
+- a *date* is the number of days, minutes or seconds since 1970, and then treated as a whole number. What a model puts
+  before the year 1000 or after 9999 is the first or last moment of these, which formats can still write.
 - a *category* is one-hot; of two, one number, 0 or 1. Each gets noise of less than a half each way.
 - where cells are missing, an indicator stands behind a number, whose own place is then filled with one of the values
   that are there, drawn at random. A missing category is one more category.
@@ -264,7 +265,7 @@ class Columns:
         lacking = [name for name in self.names if name not in columns]
         if lacking:
             raise UserError(
-                f"{where}there is no column {lacking[0]!r}, which the model was trained on; its columns are "
+                f"{where}there is no column {lacking[0]!r}, which is needed; its columns are "
                 f"{', '.join(columns)}"
             )
         return [column.read(columns[column.name], where) for column in self.all]

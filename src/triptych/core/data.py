@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -111,13 +112,16 @@ class Data:
         """Vectors (n, d) like `x`, samples of a model say, counted from 0: float64 where there is an origin."""
         return x.double() + torch.tensor(self.origin, dtype=torch.float64) if self.origin else x
 
-    def as_in(self, typed: Columns | None, origin: tuple[float, ...] = ()) -> Data:
-        """The same rows as vectors of another set's columns, or counted from its origin, so that they can be compared.
+    def as_in(self, typed: Columns | None, origin: tuple[float, ...] = (), names: tuple[str, ...] = ()) -> Data:
+        """The same rows as vectors of another set's columns, so that they can be compared.
 
-        UserError where a row has no place there: a column that is not here, a category that is new.
+        These are typed, or numbers counted from `origin`, found by their `names` where both sets have such; where there
+        are more or fewer of them, the shape differs still. UserError where a row has no place there: a column that is
+        not here, a category that is new.
         """
         if typed is None or typed == self.typed:
-            return self.counted_from(origin)
+            found = self if typed is not None else self.numbers_alone().in_order_of(names)
+            return found if origin and len(origin) != found.x.shape[1] else found.counted_from(origin)
         if self.typed is not None:
             cells = self.typed.write(self.typed.decode(self.x))
         else:
@@ -126,6 +130,32 @@ class Data:
             cells = {name: [f"{v:.9g}" for v in whole[:, j]] for j, name in enumerate(names)}
         x = typed.encode(typed.read(cells, f"{self.name}: "))
         return dataclasses.replace(self, x=x, typed=typed, columns=typed.places, origin=())
+
+    def numbers_alone(self) -> Data:
+        """Of a typed table the columns of numbers that never lack, as plain numbers; other sets unchanged."""
+        if self.typed is None:
+            return self
+        pairs = zip(self.typed.all, self.typed.decode(self.x), strict=True)
+        found = {c: values - c.centre for c, values in pairs if c.kind == "number" and not c.missing}
+        x = torch.from_numpy(np.stack([*found.values()], 1) if found else np.empty((len(self), 0))).float()
+        names, origin = tuple(c.name for c in found), tuple(c.centre for c in found)
+        return dataclasses.replace(self, x=x, typed=None, columns=names, origin=origin, file=None)
+
+    def in_order_of(self, names: tuple[str, ...]) -> Data:
+        """Vectors with the columns of another set, in its order; unchanged where the two have no name in common.
+
+        UserError where some of the names are here and others lack.
+        """
+        if self.is_images or names == self.columns or not set(names) & set(self.columns):
+            return self
+        if lacking := [name for name in names if name not in self.columns]:
+            raise UserError(
+                f"{self.name} has no column {lacking[0]!r}, which is needed; its columns are "
+                f"{', '.join(self.columns[:8])}{', ...' if len(self.columns) > 8 else ''}; name them alike"
+            )
+        at = [self.columns.index(name) for name in names]
+        origin = tuple(self.origin[j] for j in at) if self.origin else ()
+        return dataclasses.replace(self, x=self.x[:, at].contiguous(), columns=names, origin=origin, file=None)
 
     def counted_from(self, origin: tuple[float, ...]) -> Data:
         """The same vectors counted from the origin of another set, so that the two can be compared."""

@@ -125,8 +125,7 @@ def compare(
 ) -> Comparison:
     """Generated examples beside a set, complete. UserError where one side has a single example."""
     whole = real_side(real, reference.split, how)
-    if whole.typed is not None or whole.shape == generated.shape:
-        generated = generated.as_in(whole.typed, whole.origin)
+    generated = generated.as_in(whole.typed, whole.origin, whole.columns)
     train = whole if whole.split == "train" else examples(real, "train", how)
     chosen = whole if samples.n is None else subset(whole, samples.n, samples.seed)
     for name, data in (("real", chosen), ("generated", generated)):

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,6 +73,44 @@ def numbers_given(model: Model, words: Sequence[str], n: int) -> Tensor | None:
     if lacking := [name for name in names if name not in found]:
         raise UserError(f"--given lacks {', '.join(lacking)}; a sample is made to all of {', '.join(names)}")
     return torch.tensor([found[name] for name in names]).expand(n, -1)
+
+
+def rows_of_numbers(model: Model, y: Tensor | None, n: int, seed: int = 0) -> Tensor | None:
+    """The numbers (n, k) that n samples are made to, those that a model draws where none are asked for; else None."""
+    if not isinstance(model, Conditional) or not model.numbers:
+        return None
+    found = model.labels(y, n, seed)
+    assert found is not None
+    return found.cpu()
+
+
+def names_of_numbers(model: Model) -> tuple[str, ...]:
+    """Names (k,) of the numbers that a model is conditioned on."""
+    assert isinstance(model, Conditional)
+    return model.number_names or tuple(f"number {i + 1}" for i in range(model.numbers))
+
+
+def cells_of_numbers(model: Model, rows: Tensor) -> dict[str, list[str]]:
+    """Rows of numbers (n, k) as cells of a table, by the names of its columns.
+
+    Numbers that are named COLUMN=VALUE, one of each row 1 and the others 0, are a column of categories again.
+    """
+    names, cells = names_of_numbers(model), dict[str, list[str]]()
+    together = {name: [i for i, other in enumerate(names) if of_column(other) == of_column(name)] for name in names}
+    for i, name in enumerate(names):
+        own = together[name]
+        chosen = rows[:, own]
+        if "=" in name and bool(((chosen == 0) | (chosen == 1)).all() and (chosen.sum(1) == 1).all()):
+            values = [names[j].removeprefix(f"{of_column(name)}=") for j in own]
+            cells[of_column(name)] = [values[k] for k in chosen.argmax(1).tolist()]
+        else:
+            cells[name] = [np.format_float_positional(v, trim="-") for v in rows[:, i].numpy()]
+    return cells
+
+
+def of_column(name: str) -> str:
+    """The column of a number that is named COLUMN=VALUE; another name as it is."""
+    return name.partition("=")[0]
 
 
 def own_labels(model: Model, data: Data, announce: Callable[[str], None] | None, otherwise: str = "") -> Tensor | None:

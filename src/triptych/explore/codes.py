@@ -11,7 +11,7 @@ import torch
 from triptych.core import Model
 from triptych.data.sources.array_files import numbers
 from triptych.errors import UserError
-from triptych.explore.classes import labels_asked, numbers_given, own_labels
+from triptych.explore.classes import labels_asked, numbers_given, own_labels, rows_of_numbers
 from triptych.explore.output import (
     check_target,
     examples,
@@ -91,8 +91,9 @@ def write_decoded(
         raise UserError(f"{codes} holds NaN or infinite numbers; give finite codes")
     beside = train_data(found, data) if shows_data(kind, found.typed(), pictures=pictures) else None
     y = labels_asked(model, classes, len(z)) if classes else numbers_given(model, given, len(z))
-    x = latent_space.decode(space, torch.from_numpy(np.array(z, np.float32)), y=y)
-    return write_examples(x, found, beside, model, Path(out), kind)
+    rows = rows_of_numbers(model, y, len(z))
+    x = latent_space.decode(space, torch.from_numpy(np.array(z, np.float32)), y=y if rows is None else rows)
+    return write_examples(x, found, beside, model, Path(out), kind, rows=rows)
 
 
 def write_reconstructions(
@@ -124,4 +125,5 @@ def write_reconstructions(
     error = (x - again).square().mean().item()
     if kind == ".png" and pictures:
         return tiles.grid(tiles.pairs(x, again), target, columns=12), error
-    return write_examples(again, found, beside, model, target, kind), error
+    rows = rows_of_numbers(model, y, len(x))
+    return write_examples(again, found, beside, model, target, kind, rows=rows), error

@@ -19,6 +19,7 @@ from triptych.core.counts import check_count
 from triptych.data.sources.typed_tables import table_text
 from triptych.data.sources.vectors import csv_text
 from triptych.errors import UserError
+from triptych.explore.classes import cells_of_numbers, names_of_numbers
 from triptych.figures import columns, planes, tiles
 from triptych.models import latent_space
 from triptych.run import data as run_data
@@ -65,11 +66,19 @@ def shows_data(kind: str, typed: Columns | None, *, pictures: bool) -> bool:
 
 
 def write_examples(
-    x: Tensor, found: Run, beside: Data | None, model: Model, target: Path, kind: str, across: int | None = None
+    x: Tensor,
+    found: Run,
+    beside: Data | None,
+    model: Model,
+    target: Path,
+    kind: str,
+    across: int | None = None,
+    rows: Tensor | None = None,
 ) -> Path:
     """Write public examples (n, *shape) in the form that `check_target` found; a grid with so many across.
 
-    `beside` is the run's data where the form shows them.
+    `beside` is the run's data where the form shows them. `rows` are the numbers (n, k) that they are made to, more
+    columns of a `.csv`.
     """
     if kind == ".png" and x.dim() == 4:
         return tiles.grid(x, target) if across is None else tiles.grid(x, target, columns=across)
@@ -84,10 +93,15 @@ def write_examples(
                 Image.fromarray(one[..., 0] if one.shape[2] == 1 else one).save(png, "PNG")
                 (folder / f"{i:05d}.png").write_bytes(png.getvalue())
     elif kind == ".csv" and (typed := found.typed()) is not None:
-        write_text(target, table_text(typed.write(typed.decode(x))), "give --out another place")
+        cells = typed.write(typed.decode(x)) | ({} if rows is None else cells_of_numbers(model, rows))
+        write_text(target, table_text(cells), "give --out another place")
     elif kind == ".csv":
         assert beside is not None
-        write_text(target, csv_text(x, beside.columns, found.origin()), "give --out another place")
+        names, origin = beside.columns or tuple(f"x{i}" for i in range(x.shape[1])), found.origin()
+        if rows is not None:
+            origin = (*(origin or (0.0,) * x.shape[1]), *(0.0,) * rows.shape[1])
+            names, x = (*names, *names_of_numbers(model)), torch.cat([x, rows], 1)
+        write_text(target, csv_text(x, names, origin), "give --out another place")
     else:
         write_array(target, in_full(x, found))
     return target
@@ -131,8 +145,8 @@ def examples(found: Run, where: str | None, n: int | None, announce: Callable[[s
         check_count(n, "examples")
     there = run_data.own_or_other(found, where, whole=True)
     source = there.held_out() if there.own else there.train
-    if not source.is_images and not there.own and (found.typed() is not None or source.shape == found.shape()):
-        source = source.as_in(found.typed(), found.origin())
+    if not there.own:
+        source = source.as_in(found.typed(), found.origin(), found.names())
     shape = found.shape()
     if source.shape != shape:
         raise UserError(f"{source.name} has examples of shape {source.shape} and the run's have {shape}; use such data")

@@ -11,7 +11,7 @@ from triptych.core import Model, Sampler
 from triptych.core.counts import check_count
 from triptych.core.model import choose_steps
 from triptych.errors import UserError
-from triptych.explore.classes import labels_asked, numbers_given
+from triptych.explore.classes import labels_asked, numbers_given, rows_of_numbers
 from triptych.explore.output import BatchNorm, check_target, opened, shows_data, train_data, usual, write_examples
 from triptych.models import code_density, latent_space
 from triptych.models.code_sampler import Codes
@@ -47,7 +47,7 @@ def write_samples(
     """Write n samples; returns the file or folder. The name of `out` says what is written:
 
     a folder: one PNG per image; `.png`: one grid (2-D points: drawn over the data); `.npy`: the array, float32;
-    `.csv`: a row per vector, of a typed table with cells of its types. Default, inside the run folder: a grid of
+    `.csv`: a row per vector, of a typed table with cells of its types, and the numbers that it was made to. Default, inside the run folder: a grid of
     images, a `.csv` of a typed table, else an `.npy`.
 
     `codes` of an autoencoder come from what its recipe says, unless another is named: the prior (of an AE the running
@@ -97,4 +97,5 @@ def write_samples(
             of_class = {} if y is None else {"y": y}  # a stranger's model need not know of classes
             x = model.sample(n, seed=seed, temperature=temperature, batch=batch, **of_class).cpu()
     several = 1 if y is None or y.dim() == 2 else len(y.unique())
-    return write_examples(x, found, beside, model, target, kind, n // several if several > 1 else None)
+    across = n // several if several > 1 else None
+    return write_examples(x, found, beside, model, target, kind, across, rows_of_numbers(model, y, n, seed))

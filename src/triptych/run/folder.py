@@ -289,6 +289,10 @@ class Run:
         """What the columns of its vectors are counted from, as `Data.origin`."""
         return tuple(self.env.get("data", {}).get("origin", ()))
 
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns of its vectors, as `Data.columns`; () where they have none, or nobody wrote them down."""
+        return tuple(self.env.get("data", {}).get("names", ()))
+
     def typed(self) -> Columns | None:
         """The typed columns that its vectors stand for, as `Data.typed`."""
         told = self.env.get("data", {}).get("columns")

@@ -176,6 +176,7 @@ DATA = both(
     having(
         place=optional(is_text),
         origin=listed(is_number),
+        names=listed(is_text),
         columns=listed(lambda v: COLUMN(v) and not set(v) - set(Column.__dataclass_fields__)),
     ),
 )

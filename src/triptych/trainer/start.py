@@ -159,6 +159,8 @@ def environment(plan: Plan, chosen: Choice) -> dict[str, Any]:
         env["given"] = list(data.condition_names)
     if data.typed is not None:
         env["data"]["columns"] = data.typed.told()
+    elif data.columns:
+        env["data"]["names"] = list(data.columns)
     return env
 
 
