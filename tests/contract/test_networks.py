@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 from networks import small_networks
+from torch import nn
 
 from triptych.core import DataSpec, Density, Encoder, Model, ModelSpec, Recipe, Sampler, Train, encode
 from triptych.core.model import Stepwise
 from triptych.errors import UserError
+from triptych.models.build import build
 from triptych.objectives.flow import NLL
 from triptych.run import Run
 
@@ -94,3 +98,16 @@ def samples(model: Sampler) -> None:
 def constant(model: Model) -> bool:
     """A network whose output does not depend on its input yet: a layer starts at 0, or it is not fitted."""
     return not model.players or any(not bool(w.any()) for w in model.parameters())
+
+
+@dataclass(frozen=True)
+class Plain(ModelSpec):
+    """What somebody may write first."""
+
+    def build(self, shape: tuple[int, ...]) -> Model:
+        return cast(Model, nn.Linear(2, 2))
+
+
+def test_a_network_that_builds_no_model_is_told_so() -> None:
+    with pytest.raises(UserError, match=r"Plain.build gives a Linear, which is no triptych.core.Model"):
+        build(Plain(), (2,))

@@ -109,6 +109,22 @@ def test_what_cannot_be_scored_is_one_line(argv, said, tmp_path, capsys):
     assert err.count("\n") == 1
 
 
+def test_a_new_row_has_the_types_of_the_table_that_was_trained_on(tmp_path, monkeypatch, capsys):
+    """One date may be written in two ways, an id is no category: what the run knows is not guessed again."""
+    monkeypatch.chdir(tmp_path)
+    draw = random.Random(0)
+    rows = [f"{draw.randint(1, 28):02}/{draw.randint(1, 12):02}/2020,{draw.randint(18, 90)}\n" for _ in range(300)]
+    Path("many.csv").write_text("day,age\n" + "".join(rows))
+    Path("one.csv").write_text(f"id,age,day\nabc,30,{rows[0].split(',')[0]}\n")
+    Path("other.csv").write_text("id,age\nabc,30\n")
+    train = ["train", "realnvp-8gaussians", "--data", "many.csv", "--holdout", "0.2", "--train.images", "256"]
+    assert main([*train, "--model.width", "8", "--out", "run"]) == 0
+    assert main(["score", "run", "--data", "one.csv", "--out", "s.csv"]) == 0
+    capsys.readouterr()
+    assert main(["score", "run", "--data", "other.csv", "--out", "s.csv"]) == 2
+    assert "there is no column 'day'" in capsys.readouterr().err
+
+
 def test_one_new_row_is_scored_and_not_trained_on(tmp_path, monkeypatch, capsys):
     """Of a table with types and of plain numbers; a hash that puts the row on one side of a split has no say."""
     monkeypatch.chdir(tmp_path)

@@ -114,7 +114,9 @@ def _marginal(axes: Axes, column: Column, real: np.ndarray, fake: np.ndarray) ->
 
 def _label(column: Column, value: float) -> str:
     """Whole numbers and dates are rounded to one that there is."""
-    return column.text(round(value)) if column.kind == "date" or column.decimals == 0 else f"{value:.3g}"
+    if column.kind == "date":  # the time of day below the day
+        return column.text(round(value)).replace(" ", "\n").replace("T", "\n")
+    return column.text(round(value)) if column.decimals == 0 else f"{value:.3g}"
 
 
 def _pair(
@@ -140,6 +142,10 @@ def _pair(
         axes.set_title(f"{label}{f'  {distance:.3f}' if label == 'samples' else ''}", fontsize=8)
         for axis, column, i in ((axes.yaxis, two[0], places[0]), (axes.xaxis, two[1], places[1])):
             _ticks(axis, column, real[i])
+        if two[0].kind == "date":  # too long to lie beside the axis
+            axes.tick_params(axis="y", labelrotation=90, pad=8)
+            for label in axes.get_yticklabels():
+                label.set(va="center", ha="center")
 
 
 def _ticks(axis, column: Column, real: np.ndarray) -> None:

@@ -35,7 +35,12 @@ def build(spec: ModelSpec, shape: Shape) -> Model:
             except Exception:  # a network whose making looks at values: it is counted below
                 pass
     with counted():
-        return spec.build(shape)
+        found = spec.build(shape)
+    if not isinstance(found, Model):
+        raise UserError(
+            f"{type(spec).__name__}.build gives a {type(found).__name__}, which is no triptych.core.Model; wrap it in one"
+        )
+    return found
 
 
 def build_for(spec: ModelSpec, data: Data) -> Model:

@@ -15,14 +15,16 @@ from typing import Any, Protocol
 
 from triptych import data as data_sets
 from triptych.core import Data, DataSpec, Recipe, Split
+from triptych.core.columns import Columns
 from triptych.data import load_spec
 from triptych.data.sources import huggingface
+from triptych.data.sources.typed_tables import words_for
 from triptych.errors import NoSplit, UserError
 from triptych.system.cache import collections, reading_from
 
 
 class Recorded(Protocol):
-    """What is asked of a run: its folder, its recipe, what env.json recorded, and the shape of one example."""
+    """What is asked of a run: its folder, its recipe, what env.json recorded, the shape of one example and its types."""
 
     @property
     def path(self) -> Path: ...
@@ -31,6 +33,7 @@ class Recorded(Protocol):
     @property
     def env(self) -> dict[str, Any]: ...
     def shape(self) -> tuple[int, ...]: ...
+    def typed(self) -> Columns | None: ...
 
 
 SHOWN = 12
@@ -153,6 +156,8 @@ def _search(run: Recorded, where: str | None, *, others: bool, whole: bool = Fal
         return Found(spec, replace(data, name=known.get("name", data.name)), True, collection, test_mark)
     if others and where is not None:
         spec = replace(run.recipe.data, name=where, **_form(run))
+        if (typed := run.typed()) is not None and Path(where).expanduser().is_file():
+            spec = replace(spec, columns=words_for(Path(where).expanduser(), typed, spec.given, spec.columns))
         spec = replace(spec, split="all", holdout=0.0) if whole else spec
         return Found(spec, load_spec(spec), own=False)
     was = known.get("place") or run.recipe.data.name

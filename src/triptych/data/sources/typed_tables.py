@@ -23,7 +23,7 @@ from triptych.core.preparation import Preparation
 from triptych.data.prepare import parquet
 from triptych.data.source import digest
 from triptych.data.sources import foreign
-from triptych.data.sources.column_types import columns_of
+from triptych.data.sources.column_types import columns_of, words_of
 from triptych.data.sources.delimited import Cells, Form, read_cells
 from triptych.errors import NoSplit, UserError
 from triptych.system.notices import say
@@ -40,7 +40,8 @@ def load(path: Path, split: Split, how: Preparation) -> Data:
     found, values = columns_of(path, table, how.columns)
     columns = Columns(tuple(found))
     x = columns.encode(values)
-    taken = [*table.taken, said(columns), *rounded(columns, values, x)]
+    all_told = len(words_of(how.columns)) == len(table.columns)
+    taken = [*table.taken, *([] if all_told else [said(columns)]), *rounded(columns, values, x)]
     for text in taken:
         say(f"{path}: {text}")
     x = x[_side(path, values, split, how.holdout)]
@@ -50,6 +51,23 @@ def load(path: Path, split: Split, how: Preparation) -> Data:
     return Data(
         path.stem, x, split, fingerprint=mark, columns=columns.places, typed=columns, about=about | {"taken": taken}
     )
+
+
+def words_for(path: Path, known: Columns, given: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    """The words of --columns by which a table is read as one with `known` columns and `given` conditions was.
+
+    Each column has the type that it had there, whatever few rows would tell of it; what was not there is left out.
+    `own` are the words that the other table was read by. A file that is no table, or has none of the columns: `own`.
+    """
+    try:
+        names = cells_of(path).columns
+    except UserError:  # said where it is read
+        return tuple(own)
+    kinds = {c.name: f"date:{c.form}" if c.kind == "date" else c.kind for c in known.all}
+    kinds = {name: kind for name, _, kind in (word.rpartition("=") for word in words_of(own)) if name in given} | kinds
+    if not kinds.keys() & set(names):
+        return tuple(own)
+    return tuple(f"{name}={kinds.get(name, 'drop')}" for name in names if name in kinds or name not in given)
 
 
 def said(columns: Columns) -> str:
