@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,9 @@ from triptych.models.families import Autoencoder
 from triptych.models.gans.mlp import MLPGAN
 from triptych.models.gans.small_conv import ConvGAN
 from triptych.objectives.gan import GAN, WGANGP
+from triptych.report import write_report
+from triptych.report.entries import gather
+from triptych.report.table import Table, tables
 from triptych.run import Run
 from triptych.system import files
 from triptych.trainer.quantities import logged
@@ -114,3 +118,25 @@ def study_of(folder: Path, *runs) -> Path:
         folder / "study.json", {"name": "tiny", "about": "Who?", "seeds": 2, "samples": None, "runs": rows}
     )
     return folder
+
+
+def page_of(runs: list[Run], tmp_path: Path) -> tuple[str, list[dict[str, str]]]:
+    """A report of runs: its text, and the rows of its numbers."""
+    out = write_report([r.path for r in runs], tmp_path / "page" / "report.html")
+    text, numbers = (f.read_text(encoding="utf-8") for f in (out, out.with_suffix(".csv")))
+    return text, list(csv.DictReader(numbers.splitlines()))
+
+
+def group(tmp_path: Path, name: str, values: list[Any], metric: str = "high_quality", **more: Any) -> list[Run]:
+    """A run for each value of a metric, seeds of one recipe."""
+    recipe = toy_recipe(name)
+    return [
+        make_run(tmp_path / f"{name}-{i}", recipe, i, values={metric: v}, pictures=False, **more)
+        for i, v in enumerate(values)
+    ]
+
+
+def only_table(runs: list[Run]) -> Table:
+    """The table that all of them share."""
+    (table,) = tables(gather([r.path for r in runs])[0])
+    return table

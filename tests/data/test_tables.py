@@ -224,11 +224,12 @@ def test_columns_are_compared_by_their_names_whatever_their_order(
         assert same.columns == a.columns
         assert torch.allclose(same.x, a.x, atol=2e-3)
     assert a.in_order_of(("x", "y")) is a  # of other names nothing is known but the place
-    (tmp_path / "c.csv").write_text("big,years\n" + "\n".join(f"{b:.3f},{a:.3f}" for a, b in zip(age, big, strict=True)))
+    (tmp_path / "c.csv").write_text(
+        "big,years\n" + "\n".join(f"{b:.3f},{a:.3f}" for a, b in zip(age, big, strict=True))
+    )
     argv = ["evaluate", "--real", str(tmp_path / "a.csv"), "--fake", str(tmp_path / "c.csv")]
     assert main(argv) == 2
     assert "c has no column 'age', which is needed; its columns are big, years" in capsys.readouterr().err
-
 
 
 # ---------------------------------------------------------------------------------- pictures in rows

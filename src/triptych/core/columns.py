@@ -265,8 +265,7 @@ class Columns:
         lacking = [name for name in self.names if name not in columns]
         if lacking:
             raise UserError(
-                f"{where}there is no column {lacking[0]!r}, which is needed; its columns are "
-                f"{', '.join(columns)}"
+                f"{where}there is no column {lacking[0]!r}, which is needed; its columns are {', '.join(columns)}"
             )
         return [column.read(columns[column.name], where) for column in self.all]
 

@@ -47,8 +47,8 @@ def write_samples(
     """Write n samples; returns the file or folder. The name of `out` says what is written:
 
     a folder: one PNG per image; `.png`: one grid (2-D points: drawn over the data); `.npy`: the array, float32;
-    `.csv`: a row per vector, of a typed table with cells of its types, and the numbers that it was made to. Default, inside the run folder: a grid of
-    images, a `.csv` of a typed table, else an `.npy`.
+    `.csv`: a row per vector, of a typed table with cells of its types, and the numbers that it was made to. Default,
+    inside the run folder: a grid of images, a `.csv` of a typed table, else an `.npy`.
 
     `codes` of an autoencoder come from what its recipe says, unless another is named: the prior (of an AE the running
     Gaussian of its codes), or a density that is fitted to the codes of the run's training examples now: one Gaussian,

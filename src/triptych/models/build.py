@@ -38,7 +38,7 @@ def build(spec: ModelSpec, shape: Shape) -> Model:
         found = spec.build(shape)
     if not isinstance(found, Model):
         raise UserError(
-            f"{type(spec).__name__}.build gives a {type(found).__name__}, which is no triptych.core.Model; wrap it in one"
+            f"{type(spec).__name__}.build gives a {type(found).__name__}, which is no triptych.core.Model; give one"
         )
     return found
 

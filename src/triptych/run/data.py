@@ -24,7 +24,7 @@ from triptych.system.cache import collections, reading_from
 
 
 class Recorded(Protocol):
-    """What is asked of a run: its folder, its recipe, what env.json recorded, the shape of one example and its types."""
+    """What is asked of a run: its folder, its recipe, what env.json recorded, shape and types of one example."""
 
     @property
     def path(self) -> Path: ...

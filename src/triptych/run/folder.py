@@ -290,7 +290,7 @@ class Run:
         return tuple(self.env.get("data", {}).get("origin", ()))
 
     def names(self) -> tuple[str, ...]:
-        """Names of the columns of its vectors, as `Data.columns`; () where they have none, or nobody wrote them down."""
+        """Names of the columns of its vectors, as `Data.columns`; () where they have none, or an old run lacks them."""
         return tuple(self.env.get("data", {}).get("names", ()))
 
     def typed(self) -> Columns | None:
