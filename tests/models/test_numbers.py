@@ -257,6 +257,10 @@ def test_rows_say_what_they_were_made_to(tmp_path: Path) -> None:
     made_to = [tuple(line.split(",")[2:]) for line in drawn]
     assert len(set(made_to)) > 1
     assert set(made_to) <= set(own)
+    file = write_samples(run.path, 2, out=tmp_path / "m.csv", given=["dose=0.25", "sex=m"], device="cpu")
+    assert [line.split(",")[2:] for line in file.read_text().splitlines()[1:]] == [["0.25", "m"]] * 2
+    with pytest.raises(UserError, match="--given sex=d: sex is one of f, m"):
+        write_samples(run.path, 2, out=tmp_path / "no.csv", given=["dose=0.25", "sex=d"], device="cpu")
     asked = ["dose=0.25", "sex=f=0.5", "sex=m=0.5"]
     file = write_samples(run.path, 2, out=tmp_path / "half.csv", given=asked, device="cpu")
     assert file.read_text().splitlines()[0] == "x,y,dose,sex=f,sex=m"  # no category that there is

@@ -49,6 +49,7 @@ def labels_asked(model: Model, asked: Sequence[str], n: int) -> Tensor | None:
 def numbers_given(model: Model, words: Sequence[str], n: int) -> Tensor | None:
     """Numbers (n, k) of samples by the words of --given, NAME=VALUE each; None: none is asked, and they are drawn.
 
+    Of a column with categories COLUMN=CATEGORY is 1, and its others 0.
     UserError for a model that is conditioned on none, for a name that is not there or lacks, and for what is no number.
     """
     if not words:
@@ -62,6 +63,12 @@ def numbers_given(model: Model, words: Sequence[str], n: int) -> Tensor | None:
         name, is_given, text = word.rpartition("=")
         if not is_given:
             raise UserError(f"--given {word} has no value; write NAME=VALUE, such as {names[0]}=1")
+        if name not in names and (each := [other for other in names if other.startswith(f"{name}=")]):
+            if word not in each:
+                known = ", ".join(other.removeprefix(f"{name}=") for other in each)
+                raise UserError(f"--given {word}: {name} is one of {known}")
+            found |= {other: float(other == word) for other in each}
+            continue
         if name not in names:
             raise UserError(f"this model is not conditioned on {name!r}; {nearest(name, names, 'it has other names')}")
         try:
