@@ -142,6 +142,37 @@ def test_numbers_on_another_set_carry_its_fingerprint(copy, tmp_path):
     assert marks[0] != marks[1]
 
 
+@pytest.mark.parametrize("typed", [False, True], ids=["plain", "typed"])
+def test_a_table_with_its_columns_in_another_order_has_the_same_numbers(tmp_path, capsys, typed):
+    """Columns are found by their names; by their place weight would be judged as height, and nothing would say so."""
+    rng = np.random.default_rng(0)
+    drawn = rng.normal((170, 7), (9, 2), (40, 2))
+    rows = [(f"{a:.2f}", f"{b:.2f}", "fm"[i % 2]) for i, (a, b) in enumerate(drawn)]
+    header = ("height", "weight", "sex")[: 2 + typed]
+
+    def write(name, order, some):
+        lines = [",".join(one[j] for j in order) for one in (header, *some)]
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+        return str(tmp_path / name)
+
+    spec = DataSpec(write("train.csv", range(len(header)), rows), holdout=0.2)
+    run = loop.fit(Recipe(spec, RealNVP(layers=1, width=8), NLL(), TRAIN, name="t"), 0, tmp_path / "run", "cpu")
+    found = []
+    for name, order in (("a.csv", range(len(header))), ("b.csv", reversed(range(len(header))))):
+        where = write(name, list(order), rows[:20])
+        argv = ["evaluate", str(run.path), "-n", "20", "--data", where, "--split", "all", "--device", "cpu"]
+        assert main([*argv, "--out", str(tmp_path / "e.json")]) == 0
+        found.append({k: v["value"] for k, v in json.loads((tmp_path / "e.json").read_text()).items()})
+    assert found[0]["nll"] == pytest.approx(found[1]["nll"], rel=1e-4)
+    assert found[0]["frechet"] == pytest.approx(found[1]["frechet"], rel=1e-3)
+    write("one.csv", range(len(header)), rows[:1])
+    capsys.readouterr()
+    argv = ["evaluate", str(run.path), "-n", "20", "--data", str(tmp_path / "one.csv"), "--split", "all"]
+    assert main([*argv, "--device", "cpu", "--out", str(tmp_path / "e.json")]) == 0
+    assert "degrees of freedom" not in capsys.readouterr().err  # one example has no standard error
+    assert json.loads((tmp_path / "e.json").read_text())["nll"].get("se") is None
+
+
 def test_resume_remembers_where_the_data_are_now(copy, tmp_path):
     moved = save(tmp_path / "moved.npy")
     trainer.resume(copy, images=80, data=str(moved), progress=False)

@@ -332,3 +332,8 @@ def described(
         beside = controls.judged(value.controls, known.sign)
         found[name] = dataclasses.replace(value, quantity=base, controls=beside, **fields)
     return found
+
+
+def standard_error(x: Tensor) -> float:
+    """Of the mean of numbers (n,); NaN of fewer than two."""
+    return (x.double().std() / len(x) ** 0.5).item() if len(x) > 1 else math.nan

@@ -159,7 +159,7 @@ def compare(
     train = found.train
     real, extra_real = reference_of(found, reference)
     notes = [] if found.own else [found.said()]
-    if real is train and real.distribution is None:
+    if found.own and real is train and real.distribution is None:
         notes.append("samples and likelihoods are evaluated on the training examples: there is no held-out part")
     n, pace = samples.n or default_count(real), None
     if isinstance(model, Sampler):

@@ -145,8 +145,6 @@ def examples(found: Run, where: str | None, n: int | None, announce: Callable[[s
         check_count(n, "examples")
     there = run_data.own_or_other(found, where, whole=True)
     source = there.held_out() if there.own else there.train
-    if not there.own:
-        source = source.as_in(found.typed(), found.origin(), found.names())
     shape = found.shape()
     if source.shape != shape:
         raise UserError(f"{source.name} has examples of shape {source.shape} and the run's have {shape}; use such data")

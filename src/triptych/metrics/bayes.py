@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Conditional, Data, Density, Metric, Quantity, Value, to_inner, to_public
+from triptych.core.metric import standard_error
 from triptych.core.model import Classifier, affordable, class_count
 from triptych.metrics.comparison import counted, subset
 
@@ -95,7 +96,7 @@ def judged(name: str, p: Tensor, real: Data, comparison: Comparison, words: str,
     sure, told = p.max(1)
     right = told == real.labels
     share, commonest = right.double(), comparison.model.frequencies.max().item()
-    accuracy = (share.mean().item(), (share.std() / len(share) ** 0.5).item())
+    accuracy = (share.mean().item(), standard_error(share))
     note = f"{len(real):,} of {len(comparison.real):,} held-out examples, {p.shape[1]} classes, {words}"
     found = {
         f"{name}_accuracy": comparison.value(

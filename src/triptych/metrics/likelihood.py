@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Data, Density, Metric, Model, Quantity, Value
+from triptych.core.metric import standard_error
 from triptych.core.model import affordable
 from triptych.core.units import bits_per_dim
 from triptych.metrics.cards import Card
@@ -183,9 +184,9 @@ class Likelihood(Metric):
             note += f"; {n:,} of {wanted:,} examples, for all would take more than {self.seconds:.0f} s"
         more = more_se = 0.0
         if gain is not None:
-            more, more_se = gain.mean().item(), (gain.std() / len(gain) ** 0.5).item()
+            more, more_se = gain.mean().item(), standard_error(gain)
             note += f"; the ELBO of {n:,} examples and its mean gain on {len(gain):,} of them"
-        mean, se = log_p.mean().item() + more, math.hypot((log_p.std() / n**0.5).item(), more_se)
+        mean, se = log_p.mean().item() + more, math.hypot(standard_error(log_p), more_se)
         if card.non_finite:
             mean = se = math.nan
         floor = (
@@ -206,7 +207,7 @@ class Likelihood(Metric):
             kl = math.nan if card.non_finite else gap.mean().item() - more
             above = "" if card.bound == "exact" else " (an upper bound)"
             found["kl"] = comparison.value(
-                (kl, math.hypot((gap.std() / n**0.5).item(), more_se)),
+                (kl, math.hypot(standard_error(gap), more_se)),
                 seed=self.seed,
                 floor=0.0,
                 floor_n=n,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Conditional, Data, Density, Model, to_inner
+from triptych.core.metric import standard_error
 from triptych.core.model import affordable, class_count
 from triptych.core.units import bits_per_dim
 from triptych.metrics.arrays import rows
@@ -99,7 +100,7 @@ def estimated(
         tolerance=model.tolerance,
         steps=steps,
         probes=0 if model.exact_trace else model.probes,
-        se=(log_p.std() / len(log_p) ** 0.5).item() if len(log_p) > 1 else math.nan,
+        se=standard_error(log_p),
         value_at_doubled_steps=doubled,
         value_at_steps=plain,
         checked=len(some),

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from triptych.core import Comparison, Metric, Quantity, Value
-from triptych.core.metric import Number, first
+from triptych.core.metric import Number, first, standard_error
 from triptych.metrics.arrays import at_least, pair
 
 BLOCK = 2048
@@ -62,7 +62,10 @@ def with_errors(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, k: int) -> d
     return {
         "precision": share(inside_real > 0),
         "recall": share(inside_fake),
-        "density": (inside_real.double().mean().item() / k, math.hypot(error(inside_real), error(held) * n / m) / k),
+        "density": (
+            inside_real.double().mean().item() / k,
+            math.hypot(standard_error(inside_real), standard_error(held) * n / m) / k,
+        ),
         "coverage": share(held > 0),
     }
 
@@ -105,11 +108,6 @@ def squared_distances(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def share(hits: Tensor) -> float:
     return hits.double().mean().item()
-
-
-def error(counts: Tensor) -> float:
-    """Standard error of the mean of counts (n,)."""
-    return counts.double().std().item() / len(counts) ** 0.5
 
 
 CAUSE = (

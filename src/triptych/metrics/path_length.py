@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import Comparison, Latent, Metric, Model, Quantity, Value
+from triptych.core.metric import standard_error
 from triptych.core.model import affordable, decoded, given_to
 from triptych.models.latent_space import slerp
 
@@ -51,7 +52,7 @@ def path_length(
     d = torch.cat(lengths)
     low, high = torch.quantile(d, torch.tensor([0.01, 0.99], dtype=d.dtype))
     d = d[(d >= low) & (d <= high)]
-    return d.mean().item(), (d.std() / len(d) ** 0.5).item()
+    return d.mean().item(), standard_error(d)
 
 
 @dataclass(frozen=True)

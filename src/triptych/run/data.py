@@ -34,6 +34,8 @@ class Recorded(Protocol):
     def env(self) -> dict[str, Any]: ...
     def shape(self) -> tuple[int, ...]: ...
     def typed(self) -> Columns | None: ...
+    def origin(self) -> tuple[float, ...]: ...
+    def names(self) -> tuple[str, ...]: ...
 
 
 SHOWN = 12
@@ -47,12 +49,17 @@ class Found:
     spec: DataSpec
     train: Data
     """the part that is trained on"""
-    own: bool
-    """whether they are the run's own; else another set, asked for by name"""
     collection: Path | None = None
     """the folder of data sets that a named one is read from, where it is not the usual one"""
     test_mark: str = ""
     """fingerprint of the run's held-out part, where it was recorded"""
+    other_of: Recorded | None = None
+    """of another set, asked for by name, the run whose columns its vectors take"""
+
+    @property
+    def own(self) -> bool:
+        """Whether they are the run's own."""
+        return self.other_of is None
 
     def load(self, split: Split | None = None) -> Data:
         """A split of the same examples; `NoSplit` where there is none, UserError where a held-out part has changed."""
@@ -60,6 +67,8 @@ class Found:
             return self.train
         with reading_from(self.collection):
             found = load_spec(self.spec, split)
+        if self.other_of is not None:
+            found = as_of(self.other_of, found)
         if self.own and split == "test" and self.test_mark and found.fingerprint != self.test_mark:
             raise UserError(
                 f"the held-out part of {self.train.name} has changed (fingerprint {short(found)}, it was "
@@ -153,13 +162,13 @@ def _search(run: Recorded, where: str | None, *, others: bool, whole: bool = Fal
         elif mark and data.fingerprint != mark:
             met.append((str(collection or spec.name), data))
             continue
-        return Found(spec, replace(data, name=known.get("name", data.name)), True, collection, test_mark)
+        return Found(spec, replace(data, name=known.get("name", data.name)), collection, test_mark)
     if others and where is not None:
         spec = replace(run.recipe.data, name=where, **_form(run))
         if (typed := run.typed()) is not None and Path(where).expanduser().is_file():
             spec = replace(spec, columns=words_for(Path(where).expanduser(), typed, spec.given, spec.columns))
         spec = replace(spec, split="all", holdout=0.0) if whole else spec
-        return Found(spec, load_spec(spec), own=False)
+        return Found(spec, as_of(run, load_spec(spec)), other_of=run)
     was = known.get("place") or run.recipe.data.name
     if where is None and is_path(run.recipe.data.name) and not Path(was).expanduser().exists():
         raise UserError(
@@ -168,6 +177,11 @@ def _search(run: Recorded, where: str | None, *, others: bool, whole: bool = Fal
     if met:
         raise UserError(_changed(run, known, *met[0]))
     raise problems[0]
+
+
+def as_of(run: Recorded, data: Data) -> Data:
+    """Another set with its vectors as the run's own are: the same columns, found by name where they have names."""
+    return data.as_in(run.typed(), run.origin(), run.names())
 
 
 def drawn_alike(run: Recorded, spec: DataSpec, data: Data) -> bool:
