@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from triptych.cli import main
+from triptych.cli.train import fitted
 from triptych.core import DataSpec
 from triptych.data import load_spec
 from triptych.errors import UserError
@@ -68,3 +69,9 @@ def test_it_is_trained_without_a_name(tmp_path: Path, capsys: pytest.CaptureFixt
     run = Run(tmp_path / "run")
     assert run.typed() is not None
     assert "--columns auto" in run.env["command"]
+
+
+def test_its_networks_are_the_same_for_any_time(tmp_path: Path) -> None:
+    """Only pictures have narrower ones for shorter times; `--minutes` of a table ended in a traceback."""
+    recipe, _ = recommend(table(tmp_path / "t.csv"))
+    assert fitted(recipe, 3, "cpu", []) == (recipe, 3)

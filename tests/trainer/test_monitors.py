@@ -147,6 +147,20 @@ def test_fresh_and_blurred_examples_are_not_called_memorised():
     assert "100%" in monitors.memorised(train[:256] + 0.01 * fresh, data, held_out)
 
 
+def test_in_few_dimensions_a_new_example_is_closer_to_many_than_to_few():
+    """Of new examples in two dimensions about r / (1 + r) are less than half as far from the training ones, with r =
+    (n_train / n_test) / 2²: 69 % here, and 100 % of copies. The alarm stands between, 25 points above what it sees."""
+    torch.manual_seed(0)
+    train, test, fresh = (torch.randn(n, 2) for n in (900, 100, 256))
+    data, held_out = Data("d", train), Data("d", test, "test")
+    assert (monitors.nearest(fresh, train) < 0.5 * monitors.nearest(fresh, test)).float().mean() > 0.5
+    assert not monitors.memorised(fresh, data, held_out)
+    said = monitors.memorised(train[:256] + 1e-4 * fresh, data, held_out)
+    assert "99% of samples" in said or "100% of samples" in said
+    assert "of held-out ones" in said
+    assert "--train.flip" not in said  # which doubles pictures
+
+
 def test_non_finite_gradient_is_recorded(tmp_path):
     """A rate beyond all bounds: the weights overflow."""
     with pytest.raises(Diverged):

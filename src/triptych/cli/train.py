@@ -198,7 +198,11 @@ recipe, seed and examples of a run: on the same machine the same training to the
 
 
 def fitted(recipe: Recipe, minutes: float | None, device: str, argv: Sequence[str]) -> tuple[Recipe, float]:
-    """A recommended recipe as wide as suits the time and this machine, and the time; both are said."""
+    """A recommended recipe as wide as suits the time and this machine, and the time; both are said.
+
+    The networks for tables are small, and stay as they are.
+    """
+    from triptych.recipes.recommended import has_own_budget
     from triptych.trainer.rehearsal import check_minutes
     from triptych.trainer.suited import MINUTES, suited
 
@@ -207,7 +211,7 @@ def fitted(recipe: Recipe, minutes: float | None, device: str, argv: Sequence[st
         say(f"for {MINUTES:g} minutes, as no budget was given: --minutes 120 takes longer, --train.images N is exact")
     check_minutes(minutes)
     fixed = [word for word in ("--model.width", "--model", "--objective") if given(word, argv)]
-    if not fixed:
+    if not fixed and not has_own_budget(recipe):
         recipe, why = suited(recipe, minutes, device)
         say(why)
     return recipe, minutes
