@@ -111,6 +111,8 @@ def test_broken_samples_leave_metrics_undefined():
 def test_sides_of_different_shape_are_refused():
     with pytest.raises(UserError, match="prepare both alike"):
         Comparison(noise(9), Data("rgb", torch.zeros(9, 3, 8, 8, dtype=torch.uint8)))
+    with pytest.raises(UserError, match="rgb holds pictures and rows vectors; give two sets of one kind"):
+        Comparison(Data("rows", torch.randn(9, 2)), Data("rgb", torch.zeros(9, 3, 8, 8, dtype=torch.uint8)))
     with pytest.raises(UserError, match="no examples"):
         Comparison(noise(9), noise(0))
 

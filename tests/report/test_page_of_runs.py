@@ -19,6 +19,7 @@ from triptych.objectives.gan import GAN
 from triptych.recipes import command, get
 from triptych.recipes.override import with_field, with_parts
 from triptych.report import write_report
+from triptych.report.entries import gather
 from triptych.report.pictures import pictures
 from triptych.system import files, pages
 
@@ -80,14 +81,24 @@ def test_thirty_runs_are_quick_and_light(tmp_path):
     assert len(text) < 15e6
 
 
+def test_a_folder_of_runs_stands_for_them(tmp_path):
+    for i in range(2):
+        make_run(tmp_path / "runs" / f"gan-{i}", toy_recipe("gan-25gaussians"), i, values={"modes": 9}, pictures=False)
+    (tmp_path / "runs" / "notes").mkdir()
+    entries, lost = gather([tmp_path / "runs"])
+    assert [e.path.name for e in entries] == ["gan-0", "gan-1"]
+    assert not lost
+
+
 def test_bad_input(tmp_path):
     run = make_run(tmp_path / "a", toy_recipe(), pictures=False)
     with pytest.raises(UserError, match=r"ends in \.html"):
         write_report([run.path], tmp_path / "x.pdf")
     with pytest.raises(UserError, match="does not exist"):
         write_report([run.path, tmp_path / "b"], tmp_path / "x.html")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="is not a run"):
-        write_report([tmp_path], tmp_path / "x.html")
+        write_report([tmp_path / "empty"], tmp_path / "x.html")
     with pytest.raises(UserError, match="no run"):
         write_report([], tmp_path / "x.html")
     assert not (tmp_path / "x.html").exists()

@@ -9,7 +9,9 @@ from tyro.conf import Positional, arg
 
 
 def report(
-    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN ...", help="run folders, or folders of studies")],
+    runs: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="RUN ...", help="run folders, or folders that hold runs")
+    ],
     out: Annotated[Path, arg(help="the page to write; the numbers go beside it as .csv")] = Path("report.html"),
 ) -> None:
     """Put runs side by side in one self-contained page."""

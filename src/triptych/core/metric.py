@@ -104,6 +104,9 @@ class Comparison(ABC):
             if not len(data):
                 raise UserError(f"the {name} side {data.name!r} has no examples; give some")
         if self.real.shape != self.fake.shape or self.real.is_images != self.fake.is_images:
+            if self.real.is_images != self.fake.is_images:
+                one, other = (self.real, self.fake) if self.real.is_images else (self.fake, self.real)
+                raise UserError(f"{one.name} holds pictures and {other.name} vectors; give two sets of one kind")
             raise UserError(
                 f"real examples have shape {self.real.shape}, generated ones {self.fake.shape}; prepare both alike "
                 "(--resolution, --channels)"

@@ -13,8 +13,11 @@ import torch
 from torch import Tensor
 
 from triptych.core import Data, to_bytes
+from triptych.core.columns import Columns, read_back
 from triptych.errors import UserError
 from triptych.evaluate.options import Generator
+from triptych.run.json_types import is_number, is_text, listed
+from triptych.run.schema import COLUMNS
 from triptych.system import files
 from triptych.system.onnx_runtime import onnx_runtime
 
@@ -33,6 +36,23 @@ def is_generator(path: str | Path) -> bool:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """What vectors stand for, as one of our files says."""
+
+    typed: Columns | None = None
+    origin: tuple[float, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def of(self, path: Path, x: Tensor) -> Data:
+        """Examples of a generator with these columns; UserError where there are more of them or fewer."""
+        names = self.names if self.typed is None else self.typed.places
+        told = len(names) or len(self.origin)
+        if told and x.shape[1:] != (told,):
+            raise UserError(f"{path} makes {tuple(x.shape[1:])} and says that it has {told} columns; export it again")
+        return Data(path.name, x, typed=self.typed, origin=self.origin, columns=names)
+
+
+@dataclass(frozen=True)
 class Opened:
     """A generator that is ready to be asked."""
 
@@ -43,6 +63,7 @@ class Opened:
     prior: Literal["normal", "uniform"]
     output: tuple[float, float] | None
     """values of black and white; None: as the output's type says"""
+    rows: Rows = Rows()
 
     def samples(self, n: int, seed: int) -> Data:
         """n samples: uint8 images, or vectors. UserError where they are neither."""
@@ -51,8 +72,7 @@ class Opened:
         z = torch.randn(n, size, generator=g) if self.prior == "normal" else torch.rand(n, size, generator=g) * 2 - 1
         given = self.session.get_inputs()[0]
         parts = [self.run(given, part) for part in z.split(BATCH)]
-        x = torch.cat(parts)
-        return Data(self.path.name, x)
+        return self.rows.of(self.path, torch.cat(parts))
 
     def run(self, given: Any, z: Tensor) -> Tensor:
         try:
@@ -125,6 +145,7 @@ def open_generator(path: str | Path, chosen: Generator) -> Opened:
         code_shape(path, inputs[0].shape, chosen.latent),
         prior_of(path, said, chosen),
         range_of(path, said, chosen),
+        rows_of(path, said),
     )
 
 
@@ -179,6 +200,19 @@ def range_of(path: Path, said: Mapping[str, str], chosen: Generator) -> tuple[fl
         return float(low), float(high)
     except (ValueError, AttributeError, TypeError) as e:
         raise UserError(f"{path} says nothing sensible about its range; give --output LOW HIGH") from e
+
+
+def rows_of(path: Path, said: Mapping[str, str]) -> Rows:
+    """Types, origin and names of columns; UserError for such of another form than ours."""
+    forms = {"columns": COLUMNS, "origin": listed(is_number), "names": listed(is_text)}
+    try:
+        found = {k: json.loads(said[k]) for k in forms if "triptych" in said and k in said}
+    except ValueError as e:
+        raise UserError(f"{path} says nothing sensible about its columns; export it again") from e
+    if wrong := [k for k, v in found.items() if not forms[k](v)]:
+        raise UserError(f"{path} says nothing sensible about its {wrong[0]}; export it again")
+    typed = read_back(found["columns"]) if "columns" in found else None
+    return Rows(typed, tuple(found.get("origin", ())), tuple(found.get("names", ())))
 
 
 def first_line(e: Exception) -> str:

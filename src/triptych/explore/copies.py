@@ -71,7 +71,10 @@ def copied(samples: Tensor, train: Tensor, held_out: Tensor, seed: int = 0) -> C
     order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))[:MOST]
     cut = len(order) // 4
     if cut < FEWEST or len(samples) < 2:
-        raise TooFew(f"{len(held_out)} held-out examples and {len(samples)} samples; give {4 * FEWEST} and 2 or more")
+        raise TooFew(
+            f"there are {len(held_out)} held-out examples and {len(samples)} samples; the test takes {4 * FEWEST} and "
+            "2 or more: train with a larger --holdout"
+        )
     reference, calibration = held_out[order[:cut]], held_out[order[cut:]]
     ratios, who = relative(samples, train, reference)
     null = relative(calibration, train, reference)[0].sort().values

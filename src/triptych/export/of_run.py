@@ -158,6 +158,8 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
         told["origin"] = list(run.origin())
     if (typed := run.typed()) is not None:
         told["columns"] = typed.told()
+    elif run.names():
+        told["names"] = list(run.names())
     return told
 
 

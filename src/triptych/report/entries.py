@@ -162,7 +162,8 @@ def logged(
 
 
 def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any]]]:
-    """Entries of run folders and of the runs in study folders, labelled; and the runs that are not among them.
+    """Entries of run folders and of the runs in study folders and in other folders, labelled; and the runs that are
+    not among them.
 
     Those a study could not begin, or that cannot be read; and of runs of one recipe, data and seed all but the first:
     they are one draw, and intervals over seeds would count it twice.
@@ -172,7 +173,8 @@ def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any
         if not path.exists():
             raise UserError(f"{path} does not exist; give folders of runs or studies")
         if (path / "recipe.json").is_file() or not (path / "study.json").is_file():
-            entries.append(read_entry(path))
+            beneath = [] if (path / "recipe.json").is_file() else sorted(p.parent for p in path.glob("*/recipe.json"))
+            entries += map(read_entry, beneath or [path])
             continue
         for told in read_study_json(path)["runs"]:
             folder = path / told["run"]

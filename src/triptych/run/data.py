@@ -165,8 +165,9 @@ def _search(run: Recorded, where: str | None, *, others: bool, whole: bool = Fal
         return Found(spec, replace(data, name=known.get("name", data.name)), collection, test_mark)
     if others and where is not None:
         spec = replace(run.recipe.data, name=where, **_form(run))
-        if (typed := run.typed()) is not None and Path(where).expanduser().is_file():
-            spec = replace(spec, columns=words_for(Path(where).expanduser(), typed, spec.given, spec.columns))
+        if (typed := run.typed()) is not None:
+            file = Path(where).expanduser()  # else no table, and without types of columns
+            spec = replace(spec, columns=words_for(file, typed, spec.given, spec.columns) if file.is_file() else ())
         spec = replace(spec, split="all", holdout=0.0) if whole else spec
         return Found(spec, as_of(run, load_spec(spec)), other_of=run)
     was = known.get("place") or run.recipe.data.name

@@ -171,13 +171,14 @@ COLUMN = both(
     ),
 )
 """A typed column, as `core.columns` tells it."""
+COLUMNS = listed(lambda v: COLUMN(v) and not set(v) - set(Column.__dataclass_fields__))
 DATA = both(
     record(name=is_text, split=is_text, fingerprint=is_text, examples=is_count),
     having(
         place=optional(is_text),
         origin=listed(is_number),
         names=listed(is_text),
-        columns=listed(lambda v: COLUMN(v) and not set(v) - set(Column.__dataclass_fields__)),
+        columns=COLUMNS,
     ),
 )
 TEST = both(record(examples=is_count), having(fingerprint=is_text))
