@@ -55,6 +55,18 @@ def test_yaml_study(tmp_path):
     assert vae == get("vae-8gaussians")
 
 
+def test_a_recipe_may_be_a_file_beside_the_study(tmp_path, monkeypatch):
+    (tmp_path / "own.yaml").write_text("name: own\ndata: {name: moons}\nmodel: {type: NSF}\nobjective: {type: NLL}\n")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    entries = "  - own.yaml\n  - {recipe: own.yaml, train.images: 300}\n"
+    plain, short = read_study(write(tmp_path, f"recipes:\n{entries}")).recipes
+    assert (plain.name, plain.data.name) == ("own", "moons")
+    assert short.train.images == 300
+    with pytest.raises(UserError, match=r"s\.yaml line 2: .*none\.yaml is not a file"):
+        read_study(write(tmp_path, "recipes:\n  - none.yaml\n"))
+
+
 def test_a_recipe_may_have_another_objective_or_network(tmp_path):
     entry = "  - {recipe: vae-8gaussians, objective.samples: 5, model: MLPAutoencoder, objective: IWAE}\n"
     (recipe,) = read_study(write(tmp_path, f"recipes:\n{entry}")).recipes

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from triptych.cli import main
 from triptych.core import DataSpec, Recipe, Train
 from triptych.core.search import Among, Range
 from triptych.errors import UserError
@@ -116,6 +117,20 @@ SLOW = Search(
     "kl_data",
     {"train.lr": Range(1e-4, 1e-2, log=True), "train.batch": Among(128, 256)},
 )
+
+
+def test_the_command_takes_a_file_and_trains_the_best_of_it(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("optuna")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("a,b\n" + "".join(f"{i % 7}.5,{i % 5}.25\n" for i in range(200)))
+    options = ["--data", "rows.csv", "--train.images", "512", "--model.layers", "2", "--model.width", "64"]
+    assert main(["train", "realnvp-8gaussians", *options, "--save-recipe", "mine.yaml"]) == 0
+    (tmp_path / "space.yaml").write_text("train.lr: {low: 1e-4, high: 1e-3, log: true}\n")
+    argv = ["tune", "mine.yaml", "--by", "nll", "--trials", "2", "--space", "space.yaml", "--seeds", "1", "--jobs", "1"]
+    assert main([*argv, "--out", "found"]) == 0
+    assert (tmp_path / "found" / "tune.json").is_file()
+    assert (tmp_path / "found" / "report.html").is_file()
+    assert "error" not in capsys.readouterr().err
 
 
 @pytest.mark.long

@@ -111,16 +111,13 @@ PART = "part; `triptych parts` lists them"
 
 def asked(words: Sequence[str]) -> tuple[Recipe, int, Sequence[str]]:
     """The recipe, the seed and the other words of `RECIPE ...`, `FILE ...` or `--data FOLDER ...`."""
-    from triptych.recipes.named import get
     from triptych.run import recipe_file
 
     if not words or words[0].startswith("-"):
         recipe, why = recommended(words)
         say(f"taking the recommended recipe {why}")
         return recipe, 0, words
-    if recipe_file.is_file_name(words[0]):
-        return *recipe_file.read(words[0]), words[1:]
-    return get(words[0]), 0, words[1:]
+    return *recipe_file.named_or_read(words[0]), words[1:]
 
 
 def as_called(words: Sequence[str]) -> str:

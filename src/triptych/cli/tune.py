@@ -11,7 +11,10 @@ from triptych.study.slurm import ON, Slurm
 
 
 def tune(
-    recipes: Annotated[Positional[tuple[str, ...]], arg(metavar="RECIPE...", help="each gets as many trials")],
+    recipes: Annotated[
+        Positional[tuple[str, ...]],
+        arg(metavar="RECIPE...", help="names, or files of recipes; each gets as many trials"),
+    ],
     by: Annotated[str, arg(metavar="METRIC", help="the number that decides, of the log or of eval.json")],
     trials: Annotated[int, arg(help="trainings of each recipe")] = 20,
     out: Annotated[Path | None, arg(help="folder of runs, tune.json and report; default: runs/tune-METRIC")] = None,
@@ -29,10 +32,10 @@ def tune(
     It needs Optuna: pip install 'triptych[search]'.
     """
     from triptych.errors import UserError
-    from triptych.recipes import get
     from triptych.recipes.space import read_space
     from triptych.report import terminal
     from triptych.report.page import check_places, write_report
+    from triptych.run.recipe_file import named_or_read
     from triptych.study.asked import Search
     from triptych.study.places import executor
     from triptych.study.runner import run_study, terminated
@@ -49,7 +52,7 @@ def tune(
     folder = out or Path("runs") / f"tune-{by}"
     names.encodable(folder)
     check_places(folder / "report.html")
-    asked = Search(tuple(map(get, recipes)), trials, by, read_space(space), minutes_each)
+    asked = Search(tuple(named_or_read(word)[0] for word in recipes), trials, by, read_space(space), minutes_each)
     told = f"what is done is kept in {folder}; the same command goes on with the rest"
     with terminated(told), executor(on, slurm, jobs, device, folder) as place:
         best = search(asked, folder, executor=place)

@@ -23,6 +23,7 @@ from triptych.core import DataSpec, Recipe, Train, encode
 from triptych.core.discovery import parts
 from triptych.core.kinds import fitted
 from triptych.errors import UserError, nearest
+from triptych.recipes.named import get
 from triptych.run import schema
 from triptych.system import files
 from triptych.system.yaml_files import Reader
@@ -45,6 +46,16 @@ def read(path: str | Path) -> tuple[Recipe, int]:
     if not path.is_file():
         raise UserError(f"{path} is not a file; give a recipe's name, or a .json or .yaml file of a recipe")
     return _Reader(path.name).read(path) if path.suffix.lower() in YAML else schema.read_recipe_file(path)
+
+
+def named_or_read(word: str, beside: Path | None = None) -> tuple[Recipe, int]:
+    """The recipe of that name, and seed 0; or that of a file, and the seed that it asks for.
+
+    A relative file is taken from the folder `beside`, where one is given. UserErrors as of both.
+    """
+    if not is_file_name(word):
+        return get(word), 0
+    return read(word if beside is None else beside / word)
 
 
 def write(path: str | Path, recipe: Recipe, seed: int, about: Callable[[type], Mapping[str, str]]) -> None:

@@ -13,6 +13,7 @@ YAML:
         train.images: 200_000
       - {recipe: gan-25gaussians, objective.label_smoothing: [0.7, 0.9]}
       - {recipe: gan-25gaussians, objective: Hinge}  # or a model, by name
+      - mine.yaml  # a recipe's file, beside this one
 
 Python: a file that sets `study = Study(...)`.
 """
@@ -30,6 +31,7 @@ from triptych.core import Recipe, plugins
 from triptych.core.contract import Contract
 from triptych.errors import UserError
 from triptych.recipes.override import with_field, with_parts
+from triptych.run.recipe_file import named_or_read
 from triptych.study.study import TWICE, Study, repeated
 from triptych.system.yaml_files import Reader
 
@@ -89,7 +91,7 @@ def from_yaml(path: Path) -> Study:
     beside = plain.get("yardsticks", True)
     if type(beside) is not bool:
         raise reader.wrong(top["yardsticks"], f"yardsticks is {beside!r}; give true or false")
-    recipes = tuple(reader.recipe(node) for node in entries.value)
+    recipes = tuple(reader.recipe(node, path.parent) for node in entries.value)
     if (second := repeated(recipes)) is not None:
         raise reader.wrong(entries.value[second], f"{recipes[second].name} {TWICE}")
     contract = reader.contract(top["contract"]) if "contract" in top else None
@@ -133,14 +135,13 @@ class _Reader(Reader):
                 if key.value == "train.images":
                     raise self.wrong(key, f"`{what}:` and train.images both say how long to train; give one of them")
 
-    def recipe(self, node: Any) -> Recipe:
-        from triptych.recipes.named import get
-
+    def recipe(self, node: Any, beside: Path) -> Recipe:
+        """What one entry says; files of recipes lie beside the study's."""
         entry = {"recipe": node} if isinstance(node, yaml.ScalarNode) else self.mapping(node, "a recipe")
         if "recipe" not in entry:
             raise self.wrong(node, "this entry names no recipe; add `recipe: NAME`")
         try:
-            recipe = get(str(self.value(entry["recipe"])))
+            recipe, _ = named_or_read(str(self.value(entry["recipe"])), beside)
         except UserError as e:
             raise self.wrong(entry["recipe"], str(e)) from e
         parts = {key: str(self.value(entry.pop(key))) for key in PARTS if key in entry}

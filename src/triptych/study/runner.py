@@ -118,11 +118,13 @@ def recorded(out: Path, name: str) -> dict[str, object]:
     """study.json of an earlier call, empty where there is none.
 
     UserError for a file of that name that is not ours, for that of another study, which would be lost, and for a folder
-    of anything but runs: a run, or pictures that would be other data with a study among them.
+    of anything but runs: a run, or pictures that would be other data with a study among them. The folder of a search
+    is its own, and the best of it are trained there.
     """
     file = out / "study.json"
     if not os.path.lexists(file):
-        if strange := next(filter(is_strange, sorted(out.iterdir()) if out.is_dir() else ()), None):
+        there = sorted(out.iterdir()) if out.is_dir() and not (out / "tune.json").is_file() else ()
+        if strange := next(filter(is_strange, there), None):
             raise UserError(f"{out} is no study, and {strange.name} is in it; {ELSEWHERE}")
         return {}
     told = files.read_object(file)
