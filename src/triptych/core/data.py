@@ -122,7 +122,7 @@ class Data:
         if self.is_images:
             return self
         if typed is None or typed == self.typed:
-            found = self if typed is not None else self.numbers_alone().in_order_of(names)
+            found = self if typed is not None else self.numbers_alone(names).in_order_of(names)
             return found if origin and len(origin) != found.x.shape[1] else found.counted_from(origin)
         if self.typed is not None:
             cells = self.typed.write(self.typed.decode(self.x))
@@ -133,15 +133,23 @@ class Data:
         x = typed.encode(typed.read(cells, f"{self.name}: "))
         return dataclasses.replace(self, x=x, typed=typed, columns=typed.places, origin=())
 
-    def numbers_alone(self) -> Data:
-        """Of a typed table the columns of numbers that never lack, as plain numbers; other sets unchanged."""
+    def numbers_alone(self, names: tuple[str, ...]) -> Data:
+        """Of a typed table the columns of numbers that never lack, as plain numbers; other sets unchanged.
+
+        UserError where it has others, and none of `names`, those of another set, to tell which are meant.
+        """
         if self.typed is None:
             return self
         pairs = zip(self.typed.all, self.typed.decode(self.x), strict=True)
         found = {c: values - c.centre for c, values in pairs if c.kind == "number" and not c.missing}
         x = torch.from_numpy(np.stack([*found.values()], 1) if found else np.empty((len(self), 0))).float()
-        names, origin = tuple(c.name for c in found), tuple(c.centre for c in found)
-        return dataclasses.replace(self, x=x, typed=None, columns=names, origin=origin, file=None)
+        own, origin = tuple(c.name for c in found), tuple(c.centre for c in found)
+        if len(own) < len(self.typed.all) and not set(own) & set(names):
+            raise UserError(
+                f"{self.name} has columns that are no numbers, and the other set names none of its columns, which are "
+                f"{', '.join(self.typed.names)}; name the columns of both alike"
+            )
+        return dataclasses.replace(self, x=x, typed=None, columns=own, origin=origin, file=None)
 
     def in_order_of(self, names: tuple[str, ...]) -> Data:
         """Vectors with the columns of another set, in its order; unchanged where the two have no name in common.
