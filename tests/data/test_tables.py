@@ -230,6 +230,8 @@ def test_columns_are_compared_by_their_names_whatever_their_order(
     argv = ["evaluate", "--real", str(tmp_path / "a.csv"), "--fake", str(tmp_path / "c.csv")]
     assert main(argv) == 2
     assert "c has no column 'age', which is needed; its columns are big, years" in capsys.readouterr().err
+    assert main(["evaluate", "--real", str(tmp_path / "a.csv"), "--fake", str(tmp_path / "b.csv")]) == 0
+    assert "warning: b has columns that a has not, left out: sex" in capsys.readouterr().err
     np.save(tmp_path / "d.npy", a.in_full(a.x).numpy())
     assert main(["evaluate", "--real", str(tmp_path / "d.npy"), "--fake", str(tmp_path / "b.csv")]) == 2
     assert "b has columns that are no numbers, and the other set names none of its columns" in capsys.readouterr().err

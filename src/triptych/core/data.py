@@ -105,6 +105,11 @@ class Data:
         """Whether the examples are images, (n, c, h, w) uint8, rather than vectors (n, d)."""
         return self.x.dtype == torch.uint8
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Names of the columns of its table, typed or of numbers; () where there are none."""
+        return self.columns if self.typed is None else self.typed.names
+
     def __len__(self) -> int:
         return len(self.x)
 
@@ -226,7 +231,7 @@ class Data:
                 return (name,), self.in_full(self.x)[:, j, None], (j,)
         if name in self.factors:
             return (name,), self.factors[name][:, None], ()
-        known = [*(self.typed.names if self.typed is not None else self.columns), *self.factors]
+        known = [*self.named, *self.factors]
         raise UserError(f"{self.name} has no column or known factor {name!r}; {nearest(name, known, 'it has none')}")
 
     @property

@@ -125,6 +125,7 @@ def compare(
 ) -> Comparison:
     """Generated examples beside a set, complete. UserError where one side has a single example."""
     whole = real_side(real, reference.split, how)
+    beyond = [name for name in generated.named if name not in whole.named]
     generated = generated.as_in(whole.typed, whole.origin, whole.columns)
     train = whole if whole.split == "train" else examples(real, "train", how)
     chosen = whole if samples.n is None else subset(whole, samples.n, samples.seed)
@@ -145,6 +146,8 @@ def compare(
     )
     if lost:
         comparison.warn(lost)
+    if beyond and set(generated.named) & set(whole.named):
+        comparison.warn(f"{generated.name} has columns that {whole.name} has not, left out: {', '.join(beyond[:8])}")
     return comparison
 
 
