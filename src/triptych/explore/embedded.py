@@ -23,6 +23,7 @@ from triptych.models import latent_space
 from triptych.run import data as run_data
 from triptych.run import schema
 from triptych.run.folder import Run
+from triptych.run.shown import importance
 from triptych.system.console import printable
 
 FRAMES = 12
@@ -217,7 +218,7 @@ def evaluated(run: Run) -> list[dict[str, Any]]:
     entries = [
         {"title": name} | {k: v for k, v in entry.items() if v not in (None, "")} for name, entry in found.items()
     ]
-    return sorted((e for e in entries if e.get("value") is not None), key=lambda e: e.get("rank", 50))
+    return sorted((e for e in entries if e.get("value") is not None), key=importance)
 
 
 def numbers(run: Run) -> list[dict[str, str]]:

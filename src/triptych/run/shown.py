@@ -19,6 +19,15 @@ MOST = 8
 """Numbers shown."""
 
 
+def importance(told: Mapping[str, Any]) -> tuple[bool, int]:
+    """Of a number, to sort by: first what compares models of every family, then by rank.
+
+    That is no likelihood, and no distance of pixels, which sees no shapes.
+    """
+    common = told.get("axis") != "likelihood" and not str(told.get("extractor") or "").startswith("pixels")
+    return not common, told.get("rank", 50)
+
+
 def newest(folder: Path) -> bytes | None:
     """The newest picture of samples, as a PNG file's bytes; None where there is none."""
     sheets = [] if (folder / "samples").is_symlink() else pictures_in(folder / "samples")
@@ -42,7 +51,7 @@ def html(folder: Path, status: Mapping[str, Any]) -> str:
         rows = "".join(
             f"<tr><td>{text(str(v.get('title') or k))}</td><td>{format_number(v['value'])}</td>"
             f"<td>{'' if v.get('floor') is None else format_number(v['floor'])}</td></tr>"
-            for k, v in sorted(known.items(), key=lambda told: told[1].get("rank", 50))[:MOST]
+            for k, v in sorted(known.items(), key=lambda told: importance(told[1]))[:MOST]
         )
         parts.append(f"<table><tr><th>metric</th><th>value</th><th>floor</th></tr>{rows}</table>")
     if (picture := newest(folder)) is not None:

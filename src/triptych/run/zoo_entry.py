@@ -18,6 +18,7 @@ from triptych.models.build import build
 from triptych.run import publish, schema, zoo
 from triptych.run.folder import Run, Which
 from triptych.run.given_away import PUBLISHED
+from triptych.run.shown import importance
 from triptych.system import files
 from triptych.system.locks import exclusive
 
@@ -180,7 +181,7 @@ def summary(run: Run, values: Mapping[str, Any], folder: Path) -> dict[str, Any]
     """What the index says of an entry, its files with their checksums among it."""
     found = sorted(p for p in folder.rglob("*") if p.is_file())
     rated = [v for v in values.values() if v.get("better") and v.get("value") is not None]
-    shown = sorted(rated, key=lambda v: (not common(v), v.get("rank", 50)))[:MOST]
+    shown = sorted(rated, key=importance)[:MOST]
     kept = ("title", "variant", "value", "se", "floor", "better", "unit")
     return {
         "format": schema.FORMAT,
@@ -196,12 +197,6 @@ def summary(run: Run, values: Mapping[str, Any], folder: Path) -> dict[str, Any]
         "terms": terms(run.recipe.data.name),
         "files": {p.relative_to(folder).as_posix(): facts(p) for p in found},
     }
-
-
-def common(told: Mapping[str, Any]) -> bool:
-    """Whether a number compares entries of every family: no likelihood, and no distance of pixels, which sees no
-    shapes."""
-    return told.get("axis") != "likelihood" and not str(told.get("extractor") or "").startswith("pixels")
 
 
 def facts(path: Path) -> dict[str, Any]:
