@@ -23,7 +23,7 @@ def tried(metric: type[Metric], failed: Callable[[str], None]) -> Iterator[None]
         yield
     except UserError:
         raise
-    except Exception as e:
+    except Exception as e:  # whatever a stranger's metric raises
         if memory_ran_out(e):
             raise
         part = parts("metric").get(metric.__name__)

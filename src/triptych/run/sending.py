@@ -29,7 +29,7 @@ class Sinks(Sink):
         for make in others:
             try:
                 self.open.append(make(run))
-            except Exception as e:
+            except Exception as e:  # whatever somebody else's tracker raises at its start
                 self._left_out(getattr(make, "__name__", type(make).__name__), e)
 
     def scalars(self, images: int, step: int, values: Values) -> None:
@@ -49,7 +49,7 @@ class Sinks(Sink):
         for sink in self.open:
             try:
                 call(sink)
-            except Exception as e:
+            except Exception as e:  # or on its way
                 if sink.essential:
                     raise
                 failed.append((sink, e))
