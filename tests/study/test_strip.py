@@ -109,6 +109,20 @@ def test_pictures_come_first_and_other_studies_stay(toys, tmp_path):
     assert gallery_page.write(page, "said", [toys]) == text
 
 
+@pytest.mark.parametrize("scale", ["quick", "plain"])
+def test_the_scale_of_a_study_under_a_contract_is_that_of_its_networks(scale, tmp_path):
+    """Scales share names, and the contract set the budgets."""
+    recipe = next(r for r in named.get("three-families", scale).recipes if r.name == "best-mnist")
+    given = replace(recipe, train=replace(recipe.train, images=4_096, evaluate=512))
+    run = make_run(tmp_path / "s" / "r", given, shape=(1, 28, 28), pictures=False, values=VALUES)
+    told = json.loads((study_of(tmp_path / "s", run) / "study.json").read_text())
+    contract = {"equal": "seconds", "budget": 240}
+    write_json(tmp_path / "s" / "study.json", told | {"name": "three-families", "contract": contract})
+    (tmp_path / "docs").mkdir()
+    text = gallery_page.write(tmp_path / "docs" / "gallery.md", "said", [tmp_path / "s"])
+    assert f"triptych study three-families --scale {scale} --equal seconds --budget 240 --seeds 2" in text
+
+
 def test_a_study_under_a_contract_has_its_command_and_its_curves(tmp_path):
     """Budgets that a contract set are of no scale; the recipes are."""
     asked = next(r for r in named.get("recommended", "quick").recipes if r.name == "best-mnist-quick")

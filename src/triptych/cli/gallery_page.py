@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from triptych.cli import gallery_figures, gallery_zoo
 from triptych.cli.docs_tables import copy, markdown, verdicts_of
+from triptych.core import Recipe, encode
 from triptych.core.statistics import format_number
 from triptych.figures.charts import panels as panels_of
 from triptych.report import effort
@@ -18,6 +19,7 @@ from triptych.report.matrix import leading_few
 from triptych.report.pictures import sheets_of
 from triptych.report.table import Table, tables
 from triptych.study import named
+from triptych.study.budgets import CADENCES
 from triptych.study.study import Scale
 from triptych.system.console import printable
 from triptych.system.shell import shell
@@ -138,14 +140,28 @@ def otherwise(told: Mapping[str, Any], made: Sequence[Table], elsewhere: Collect
 def scale_of(told: Mapping[str, Any], made: Sequence[Table]) -> Scale | None:
     """The scale of the named study that has every recipe of these runs, with its budget; None for none.
 
-    Of several the one whose whole study is the shortest, or the fullest of those as short.
+    Of several the one whose recipes are most like theirs, then the one whose whole study is the shortest, then the
+    fullest of those as short; under a contract, which has budgets of its own, the least of these.
     """
-    own, most = trained(told, made), dict[Scale, int]()
-    for scale in reversed(get_args(Scale)):
-        recipes = named.get(told["name"], scale).recipes
-        if own <= {key(told, r.name, r.train.images) for r in recipes}:
-            most[scale] = sum(r.train.images for r in recipes)
-    return min(most, key=lambda scale: most[scale], default=None)
+    own, known = trained(told, made), dict[Scale, tuple[int, int]]()
+    for scale in get_args(Scale) if told["contract"] else reversed(get_args(Scale)):
+        recipes = {r.name: r for r in named.get(told["name"], scale).recipes}
+        if own <= {key(told, r.name, r.train.images) for r in recipes.values()}:
+            alike = sum(is_of(e.recipe, recipes[e.name]) for t in made for e in t.entries if not e.yardstick)
+            known[scale] = (-alike, sum(r.train.images for r in recipes.values()))
+    return min(known, key=lambda scale: known[scale], default=None)
+
+
+def is_of(trained: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Whether a run's recipe is this one, whatever budget it was given; fields that it does not name were not there."""
+    now = encode(recipe)
+    apart = {"images", *CADENCES}
+    return all(
+        value == now[part].get(field)
+        for part in ("model", "objective", "train")
+        for field, value in trained[part].items()
+        if part != "train" or field not in apart
+    )
 
 
 def trained(told: Mapping[str, Any], made: Sequence[Table]) -> set[tuple[str, int]]:
