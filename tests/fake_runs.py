@@ -12,6 +12,7 @@ import torch
 
 from triptych import figures
 from triptych.core import Conditional, Data, DataSpec, Recipe, Sampler, Train, encode
+from triptych.core.columns import Columns
 from triptych.data import load_spec
 from triptych.models.families import Autoencoder
 from triptych.models.gans.mlp import MLPGAN
@@ -74,6 +75,7 @@ def make_run(
     if fingerprint is None:  # a run opens its data by it
         fingerprint = "aaaa" if recipe.data.name == "mnist" else load_spec(recipe.data).fingerprint
     data = {"name": recipe.data.name, "split": "train", "fingerprint": fingerprint, "examples": 60_000}
+    data |= {"given": Columns(given.condition_columns).told()} if given is not None else {}
     players = {k: sum(w.numel() for w in p.parameters()) for k, p in model.players.items()}
     run = Run.create(
         path,
@@ -82,7 +84,6 @@ def make_run(
         ENV
         | {"seed": seed, "shape": list(shape), "data": data, "parameters": players, "test": None}
         | ({"classes": list(classes)} if classes else {})
-        | ({"given": list(given.condition_names)} if given is not None else {})
         | ({} if old else {"quantities": {k: q.told() for k, q in logged(recipe.objective).items()}}),
     )
     budget = recipe.train.images

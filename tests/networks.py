@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from triptych import core
-from triptych.core import Data, ModelSpec, Objective
+from triptych.core import Data, Model, ModelSpec, Objective
 from triptych.data import load
 from triptych.errors import UserError
 
@@ -47,3 +47,12 @@ def trainable(objective: Objective) -> tuple[ModelSpec, Data]:
                 objective.check(network.build(data.shape), data)
                 return network, data
     pytest.fail(f"no network suits {objective}")
+
+
+def perturbed(model: Model, by: float = 0.1, seed: int = 0) -> Model:
+    """A model away from its start, where couplings are the identity and a velocity's network is 0."""
+    g = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(by * torch.randn(p.shape, generator=g, dtype=p.dtype))
+    return model.eval()

@@ -36,6 +36,16 @@ def test_folders_without_classes_say_nothing_of_single_pictures(tmp_path: Path) 
         with_classes(CONDITIONAL, d)
 
 
+def test_pictures_beside_the_folders_leave_no_classes_and_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = folder(tmp_path / "s", {"ash": 3, "elm": 3})
+    d = data.load(write(place, {"loose.png": png(7, 4)}), resolution=4)
+    assert d.labels is None
+    assert d.about["notes"] == {"in no sub-folder, so that sub-folders are not classes": 1}
+    assert "1 in no sub-folder, so that sub-folders are not classes" in capsys.readouterr().err
+
+
 def test_folders_whose_names_differ_by_case_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = folder(tmp_path / "s", {"Ash": 2, "ash": 2, "elm": 2})
     assert main(["data", "prepare", str(place), "--resolution", "4"]) == 2

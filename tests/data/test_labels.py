@@ -46,7 +46,7 @@ def test_every_format_in_folders_and_archives(tmp_path: Path, name: str) -> None
         assert d.classes == ("cat", "dog"), place
         assert d.labels is not None
         assert d.labels.tolist() == [0, 1] * 3
-        assert d.about["notes"] == {f"classes from {name}": 6}
+        assert d.about["notes"] == {f"given a class by {name}": 6}
         assert d.about["skipped"] == {"a table of the set": 1}
 
 
@@ -103,7 +103,7 @@ def test_facts_beside_the_pictures_of_a_tar(tmp_path: Path) -> None:
     assert d.classes == ("cat", "dog", "owl")
     assert d.labels is not None
     assert d.labels.tolist() == [1, 2, 0]
-    assert d.about["notes"]["classes from the .cls files and the .json files"] == 3
+    assert d.about["notes"]["given a class by the .cls files and the .json files"] == 3
     assert d.about["skipped"]["a class beside its picture"] == 4
     folder = data.load(write(tmp_path / "s", SIX | {"0.json": b'{"label": 1}'}), resolution=4)
     assert folder.classes == ()  # in a folder a .json may be anything

@@ -333,7 +333,7 @@ def test_shards_are_one_set(tmp_path: Path) -> None:
         assert d.classes == ("0", "1")
         assert d.labels is not None
         assert d.labels.tolist() == [0, 1] * 6
-        assert d.about["notes"] == {"classes from the .cls files": 12}
+        assert d.about["notes"] == {"given a class by the .cls files": 12}
         assert {x.numpy().tobytes() for x in d.x} == {
             x.numpy().tobytes()
             for x in data.load(

@@ -54,7 +54,7 @@ def test_the_pictures_are_those_of_files(tmp_path: Path) -> None:
         assert d.classes == ("cat", "dog")
         assert d.labels is not None
         assert d.labels.tolist() == [0, 1] * 5
-    assert d.about["notes"] == {"classes from the column 'label'": 10}
+    assert d.about["notes"] == {"given a class by the column 'label'": 10}
 
 
 def test_a_folder_of_files_is_one_set_with_the_splits_of_their_names(tmp_path: Path) -> None:

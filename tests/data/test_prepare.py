@@ -1,61 +1,27 @@
 """Collections of pictures: layouts, archives, the cache, and what damaged files do (nothing worse than a line)."""
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import tarfile
 import time
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from prepared_folders import as_tar, as_zip, index, pets, save
 
 import triptych
 from triptych import data
 from triptych.core.preparation import Preparation
 from triptych.data.prepare import prepared, workers
-from triptych.data.prepare.prepared import read_index
 from triptych.errors import UserError
 from triptych.system.cache import root
 
-
-def save(path: Path, seed: int, size: tuple[int, int] = (20, 16), mode: str = "RGB") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    a = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    Image.fromarray(a).convert(mode).save(path)
-    return path
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Two classes of five."""
-    for i in range(10):
-        save(tmp_path / "pets" / ("cat" if i < 5 else "dog") / f"{i}.png", i, mode="L" if i == 3 else "RGB")
-    return tmp_path / "pets"
-
-
-def as_zip(folder: Path, to: Path) -> Path:
-    with zipfile.ZipFile(to, "w") as z:
-        for p in sorted(folder.rglob("*")):
-            z.write(p, p.relative_to(folder.parent))
-    return to
-
-
-def as_tar(folder: Path, to: Path, mode: str = "w") -> Path:
-    with tarfile.open(to, mode) as t:  # type: ignore[call-overload]
-        t.add(folder, folder.name)
-    return to
-
-
-def index(d: data.Data) -> dict:
-    sources, skipped = read_index(Path(d.about["folder"]))
-    return {"sources": sources, "skipped": skipped}
+__all__ = ["pets"]  # a fixture
 
 
 def test_classes_from_folders(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,73 +182,6 @@ def test_twin_classes(folder: Path, tmp_path: Path) -> None:
             data.load(path, resolution=8)
 
 
-def test_archives_cannot_lead_outside(folder: Path, tmp_path: Path) -> None:
-    picture = (folder / "cat" / "0.png").read_bytes()
-    archive = as_zip(folder, tmp_path / "a.zip")
-    with zipfile.ZipFile(archive, "a") as z:
-        z.writestr("../../evil.png", picture)
-        z.writestr("/evil.png", picture)
-    tar = as_tar(folder, tmp_path / "a.tar")
-    with tarfile.open(tar, "a") as t:
-        for name, kind in (("../evil.png", tarfile.REGTYPE), ("pets/cat/link.png", tarfile.SYMTYPE)):
-            member = tarfile.TarInfo(name)
-            member.type, member.linkname = kind, "/etc/passwd"
-            member.size = len(picture) if kind == tarfile.REGTYPE else 0
-            t.addfile(member, io.BytesIO(picture))
-    before = {p for p in tmp_path.rglob("*") if "cache" not in p.parts}
-    for path in (archive, tar):
-        d = data.load(path, resolution=8)
-        assert len(d) == 10
-        assert len(index(d)["skipped"]) == 2
-    assert {p for p in tmp_path.rglob("*") if "cache" not in p.parts} == before
-
-
-def test_zip_bomb_and_encrypted_members(folder: Path, tmp_path: Path) -> None:
-    archive = as_zip(folder, tmp_path / "a.zip")
-    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as z:
-        z.writestr("pets/cat/bomb.png", bytes(300 << 20))
-    d = data.load(archive, resolution=8)
-    assert len(d) == 10
-    assert index(d)["skipped"][0]["reason"].startswith("too large")
-
-
-def test_tar_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-
-    monkeypatch.setattr("triptych.data.prepare.archives.SLACK", 1 << 20)
-    bomb = tmp_path / "bomb.tar.gz"
-    with tarfile.open(bomb, "w:gz") as t:
-        member = tarfile.TarInfo("big.png")
-        member.size = 50 << 20
-        t.addfile(member, Zeros(member.size))  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="unpacks to over"):
-        data.load(bomb, resolution=8)
-
-
-class Zeros:
-    """A file of zeros of any size."""
-
-    def __init__(self, size: int) -> None:
-        self.left = size
-
-    def read(self, n: int) -> bytes:
-        n = min(n, self.left)
-        self.left -= n
-        return bytes(n)
-
-
-@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
-def test_cut_archives(folder: Path, tmp_path: Path, kind: str) -> None:
-    path = tmp_path / f"a.{kind}"
-    if kind == "zip":
-        as_zip(folder, path)
-    else:
-        as_tar(folder, path, "w:gz" if kind == "tar.gz" else "w")
-    raw = path.read_bytes()
-    path.write_bytes(raw[: len(raw) // 2])
-    with pytest.raises(UserError, match=r"damaged|cut off|cut-off|not a folder, a zip or a tar"):
-        data.load(path, resolution=8)
-
-
 @pytest.mark.parametrize("up", [-1, 0, 1])
 def test_a_link_to_a_folder_above_is_left_aside(folder: Path, up: int) -> None:
     (folder.parent / "other.png").write_bytes((folder / "cat" / "2.png").read_bytes())
@@ -403,76 +302,6 @@ def test_header_is_numpys(tmp_path: Path) -> None:
     a = np.load(tmp_path / "a.npy")
     assert a.shape == (2, 1, 2, 3)
     assert a.flatten().tolist() == list(range(12))
-
-
-def official_cub(home: Path) -> Path:
-    names = ["001.Black_footed_Albatross/A_0001_1.jpg", "002.Laysan/B_0001_2.jpg", "001.Black_footed_Albatross/A_2.jpg"]
-    for i, name in enumerate(names):
-        save(home / "CUB_200_2011" / "images" / name, i, mode="L" if i == 1 else "RGB")
-    tables = {
-        "images.txt": "\n".join(f"{i + 1} {n}" for i, n in enumerate(names)),
-        "image_class_labels.txt": "1 1\n2 2\n3 1",
-        "classes.txt": "1 001.Black_footed_Albatross\n2 002.Laysan",
-        "train_test_split.txt": "1 1\n2 0\n3 1",
-    }
-    for name, text in tables.items():
-        (home / "CUB_200_2011" / name).write_text(text + "\n")
-    save(home / "CUB_200_2011" / "segmentations" / "A.png", 9)
-    return home / "CUB_200_2011"
-
-
-def test_official_birds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path / "sets"))
-    (tmp_path / "sets" / "cub").mkdir(parents=True)
-    tree = official_cub(tmp_path)
-    as_tar(tree, tmp_path / "sets" / "cub" / "CUB_200_2011.tgz", "w:gz")
-    both, test = data.load("birds", split="all", resolution=8), data.load("birds", split="test", resolution=8)
-    assert both.labels is not None
-    assert both.labels.tolist() == [0, 1, 0]
-    assert both.classes == ("Black_footed_Albatross", "Laysan")
-    assert len(test) == 1
-    assert torch.equal(test.x[0], both.x[1])
-    assert both.shape == (3, 8, 8)
-    assert "Wah" in both.about["citation"]
-    assert torch.equal(data.load(tree, split="all", resolution=8).x, both.x)
-    assert len(data.load("birds", resolution=8)) == 2
-
-
-def test_official_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path / "sets" / "celeba"
-    monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path / "sets"))
-    for i in range(4):
-        save(tmp_path / "img_align_celeba" / f"{i + 1:06d}.jpg", i)
-    home.mkdir(parents=True)
-    as_zip(tmp_path / "img_align_celeba", home / "img_align_celeba.zip")
-    assert len(data.load("celeba", resolution=8)) == 4  # without a split file all are train
-    (home / "list_eval_partition.txt").write_text("000001.jpg 0\n000002.jpg 1\n000003.jpg 2\n000004.jpg 0\n")
-    (home / "list_attr_celeba.txt").write_text(
-        "4\nBald Smiling\n000001.jpg -1  1\n000002.jpg 1 1\n000003.jpg 1 -1\n000004.jpg -1 -1\n"
-    )
-    d = {s: data.load("celeba", split=s, resolution=8) for s in ("train", "test", "all")}
-    assert {s: len(v) for s, v in d.items()} == {"train": 2, "test": 1, "all": 4}
-    assert d["train"].factors["Smiling"].tolist() == [1, 0]
-    assert d["test"].factors["Bald"].tolist() == [1]
-
-
-def test_faces_by_hand() -> None:
-    with pytest.raises(UserError, match=r"by hand; .*img_align_celeba.zip"):
-        data.load("celeba", resolution=8)
-
-
-@pytest.mark.data
-def test_real_birds_and_faces(real_data: Path) -> None:
-    birds = data.load("birds", split="all", resolution=8)
-    assert len(birds) == 5902
-    assert len(birds.classes) == 100
-    assert birds.about["notes"] == {"grey made RGB": 4}
-    test = data.load("birds", split="test", resolution=8)
-    assert len(test) == 2903
-    assert test.labels is not None
-    assert int(torch.bincount(test.labels, minlength=100).max()) <= 30
-    faces = data.load("celeba", resolution=8)
-    assert len(faces) == 5000
 
 
 def test_preparation_is_plain() -> None:

@@ -140,6 +140,29 @@ def test_classes_and_numbers_are_what_is_asked_for_or_the_first_or_the_mean():
     assert of("[0.013, 0.6, 40, 0].map(roundStep).concat", []) == [0.01, 0.5, 20, 1]
 
 
+SEX = [
+    {"name": f"sex={c}", "range": [0, 1], "mean": m, "column": "sex", "category": c}
+    for c, m in zip("fmx", (0.2, 0.5, 0.3), strict=True)
+]
+JOINED = {"name": "joined", "range": [18_000, 19_000], "mean": 18_661.25, "seconds": 86_400}
+MIXED = {"name": "m", "classes": [], "given": [GIVEN["given"][0], *SEX, JOINED]}
+
+
+def test_a_column_of_categories_is_one_of_them_and_a_date_reads_as_one():
+    def of(function, *words):
+        said = ", ".join(map(json.dumps, words))
+        return asked(f"{function}({said})", "random", "state", "conditions")
+
+    assert of("conditionOf", MIXED, []) == [1.5, 0, 1, 0, 18_661.25]
+    assert of("conditionOf", MIXED, [1, 0, 0, 1]) == [1, 0, 0, 1, 18_661.25]
+    assert of("conditionText", MIXED, [1.5, 0, 1, 0, 18_661.25]) == "age 1.5, sex m, joined 2021-02-03"
+    shares = of("conditionText", MIXED, [1.5, 0.5, 0.5, 0, 18_661])
+    assert shares == "age 1.5, sex=f 0.5, sex=m 0.5, sex=x 0, joined 2021-02-03"
+    assert [of("categoriesAt", MIXED["given"], i) for i in range(5)] == [[], [1, 2, 3], [], [], []]
+    assert of("dateText", 0, 60) == "1970-01-01 00:00"
+    assert of("dateText", 61, 1) == "1970-01-01 00:01:01"
+
+
 def test_codes_of_a_second_stage_are_drawn_by_a_graph_of_their_own(tmp_path):
     """A seed of the page is a seed of the command, whatever was fitted to the codes, and at each checkpoint its own."""
     network = MLPAutoencoder(latent=2, width=8, depth=1, codes="mixture")

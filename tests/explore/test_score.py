@@ -162,3 +162,29 @@ def test_one_new_row_is_scored_and_not_trained_on(tmp_path, monkeypatch, capsys)
         )
         assert "--holdout" in capsys.readouterr().err
     assert not Path("no").exists()
+
+
+def test_the_runs_own_table_is_not_ranked_among_itself(tmp_path, monkeypatch, capsys):
+    """--data that says where the run's own examples are scored all held-out ones, calibrated by the same."""
+    monkeypatch.chdir(tmp_path)
+    np.save("many.npy", torch.randn(300, 2).numpy())
+    train = ["train", "realnvp-8gaussians", "--data", "many.npy", "--holdout", "0.2", "--train.images", "256"]
+    assert main([*train, "--model.width", "8", "--out", "run"]) == 0
+    assert main(["score", "run", "--out", "own.csv"]) == 0
+    assert main(["score", "run", "--data", "many.npy", "--out", "named.csv"]) == 0
+    assert Path("named.csv").read_text() == Path("own.csv").read_text()
+
+
+def test_a_rows_score_does_not_depend_on_the_table_it_stands_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    rows = [f"{rng.normal():.1f},{rng.integers(20, 60)},{rng.choice(['a', 'b', 'c'])}" for _ in range(300)]
+    Path("t.csv").write_text("x,age,kind\n" + "\n".join(rows) + "\n")
+    asked = ["train", "--data", "t.csv", "--holdout", "0.3", "--train.images", "2000", "--device", "cpu"]
+    assert main([*asked, "--out", "run"]) == 0
+    found = []
+    for k, some in enumerate((rows[:5], rows[2:3])):
+        Path(f"{k}.csv").write_text("x,age,kind\n" + "\n".join(some) + "\n")
+        assert main(["score", "run", "--data", f"{k}.csv", "--out", f"s{k}.csv"]) == 0
+        found.append(list(csv.DictReader(Path(f"s{k}.csv").read_text().splitlines())))
+    assert float(found[0][2]["nll"]) == pytest.approx(float(found[1][0]["nll"]), abs=1e-5)

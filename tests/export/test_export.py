@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from triptych.cli import main
 from triptych.core import Data, DataSpec, Latent, ModelSpec, Recipe, Train, discover
+from triptych.core.columns import Column
 from triptych.core.model_spec import ConditionalSpec
 from triptych.errors import UserError
 from triptych.export import formats, graphs, write_export
@@ -41,7 +42,10 @@ TRAINED = [name for name, spec in NETWORKS.items() if spec.__module__ != Mean.__
 
 
 ROWS = Data(
-    "rows", torch.zeros(2, 2), conditions=torch.tensor([[1.0, 30.0], [2.0, 50.0]]), condition_names=("age", "dose")
+    "rows",
+    torch.zeros(2, 2),
+    conditions=torch.tensor([[1.0, 30.0], [2.0, 50.0]]),
+    condition_columns=(Column("age", "number"), Column("dose", "number")),
 )
 """What models conditioned on numbers know."""
 
@@ -265,6 +269,23 @@ def test_numbers_that_a_model_is_given_go_in_and_are_told(tmp_path):
     z, y = torch.randn(5, 2), torch.tensor([1.2, 44.0]).expand(5, -1)
     made = formats.run_onnx((tmp_path / "out" / "decode.onnx").read_bytes())(z, y)
     torch.testing.assert_close(made, run.load().decode(z, y), atol=1e-5, rtol=1e-5)
+
+
+def test_categories_and_dates_that_a_model_is_given_are_told(tmp_path):
+    columns = (Column("sex", "category", values=("f", "m")), Column("joined", "date", form="%d.%m.%Y"))
+    rows = Data(
+        "rows",
+        torch.zeros(2, 2),
+        conditions=torch.tensor([[1.0, 0, 18_661], [0, 1, 18_700]]),
+        condition_columns=columns,
+    )
+    recipe = Recipe(DataSpec("8gaussians"), MLPAutoencoder(latent=2, width=8, numbers=3), AE(), Train(), "cvae")
+    run = make_run(tmp_path / "run", recipe, points=2, pictures=False, given=rows)
+    write_export(run.path, tmp_path / "out", part="decode")
+    told = json.loads((tmp_path / "out" / "export.json").read_text())["given"]
+    assert [number.get("category") for number in told] == ["f", "m", None]
+    assert {number.get("column") for number in told} == {"sex", None}
+    assert told[2]["seconds"] == 86_400
 
 
 def test_weights_that_float16_would_spoil_stay_whole_and_it_is_said(digits, tmp_path, monkeypatch):

@@ -3,51 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
+from continuous_models import perturbed, plane
 from torch import Tensor, nn
 
-from triptych import recipes, trainer
-from triptych.core import Clock, Data, DataSpec, Density, Model, Train, to_inner
+from triptych.core import Clock, Data
 from triptych.core.model import choose_steps
 from triptych.data import load
 from triptych.data.batches import Batches
 from triptych.errors import UserError
-from triptych.metrics.cards import EstimateCard
-from triptych.metrics.comparison import Comparison
-from triptych.metrics.likelihood import Likelihood
-from triptych.metrics.log_likelihoods import exact
-from triptych.metrics.round_trip import RoundTrip
 from triptych.models.flows.continuous import ContinuousFlow, OnePassFlow
 from triptych.models.flows.coupling import RealNVP
 from triptych.models.flows.velocity import VelocityMLP, VelocityUNet
-from triptych.models.layers.linear import Linear
 from triptych.models.two_stages import LatentMLP, LatentUNet
 from triptych.objectives.flow_matching import FlowMatching, LatentFlowMatching, MeanFlow
-from triptych.system import processor
 from triptych.system.device import place
-from triptych.system.files import read_json, write_json
-from triptych.system.processor import Arithmetic
-
-
-def perturbed(model: Model, by: float = 0.05, seed: int = 0) -> Model:
-    """A model away from its start, where the velocity's network is 0."""
-    g = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(by * torch.randn(p.shape, generator=g, dtype=p.dtype))
-    return model.eval()
-
-
-def plane(by: float = 0.05, **how) -> ContinuousFlow:
-    torch.manual_seed(0)
-    model = VelocityMLP(width=16, octaves=2, **how).build((2,))
-    assert isinstance(model, ContinuousFlow)
-    model.fit(load("8gaussians").x[:5000])
-    perturbed(model, by)
-    return model
 
 
 def pictures(n: int = 6, side: int = 8) -> Tensor:
@@ -134,7 +106,7 @@ def test_hutchinsons_estimate_is_unbiased() -> None:
     torch.manual_seed(0)
     model = VelocityMLP(width=16, octaves=2).build((36,))
     assert isinstance(model, ContinuousFlow)
-    perturbed(model, 0.1)
+    perturbed(model, by=0.1)
     x = 0.5 * torch.randn(10, 36)
     with torch.no_grad(), model.at_tolerance(1e-4):
         want = model.log_prob(x)
@@ -195,75 +167,13 @@ def test_pictures_have_likelihoods_and_round_trips() -> None:
     model = VelocityUNet(width=8, steps=24, tolerance=1e-3).build((1, 12, 12))
     assert isinstance(model, ContinuousFlow)
     model.fit(pictures(50, 12) * 2 - 1)
-    perturbed(model, 0.02)
+    perturbed(model, by=0.02)
     x = pictures(2, 12)
     with torch.no_grad():
         assert torch.isfinite(model.log_prob(x)).all()
         assert (model.decode(model.encode(x)) - x).abs().max().item() < 5e-3
     with pytest.raises(UserError, match=r"outside \[0, 1\]"):
         model.log_prob(x * 2)
-
-
-# ------------------------------------------------------------------------------------------- cards
-
-
-def test_the_card_of_an_estimate_says_how_and_whether_it_converged() -> None:
-    model, data = plane(0.1), load("8gaussians")
-    log_p, card = exact(model, data.x[:100])
-    assert isinstance(card, EstimateCard)
-    assert (card.kind, card.solver, card.tolerance, card.probes) == ("estimate", "dopri5", 1e-5, 0)
-    assert card.converged
-    assert card.value_at_doubled_steps == pytest.approx(card.value_at_steps, abs=0.01)
-    assert card.se == pytest.approx((log_p.std() / 10).item())
-    assert "NOT" not in str(card)
-    finer = model.tolerance / 32  # which float32 can keep: what is compared is finer than the number, not coarser
-    with torch.no_grad(), model.at_tolerance(finer):
-        want = -model.log_prob(data.x[:100]).double().mean().item()
-    assert card.value_at_doubled_steps == pytest.approx(want, abs=1e-6)
-    with model.at_tolerance(0.01):
-        _, loose = exact(model, data.x[:100])
-    assert isinstance(loose, EstimateCard)
-    assert loose.converged == (abs(loose.value_at_doubled_steps - loose.value_at_steps) <= 0.01)
-    assert abs(loose.value_at_doubled_steps - loose.value_at_steps) > abs(
-        card.value_at_doubled_steps - card.value_at_steps
-    )
-
-
-def test_evaluations_take_fewer_where_a_likelihood_is_dear_and_say_so() -> None:
-    class Dear(Density):
-        def __init__(self) -> None:
-            super().__init__((2,))
-            self.player = nn.Linear(1, 1)
-            self.price = 1.0
-
-        @property
-        def cost(self):
-            from triptych.core.model import Cost
-
-            return Cost(likelihood=self.price)
-
-        def log_prob(self, x: Tensor) -> Tensor:
-            return x.sum(1)
-
-    data, model = load("8gaussians"), Dear()
-    cheap = Likelihood(drawn=3000)(Comparison(data, data, model=model))["nll"]
-    model.price = 100_000.0
-    dear = Likelihood(drawn=3000)(Comparison(data, data, model=model))["nll"]
-    assert (cheap.n, dear.n) == (3000, 100)
-    assert dear.card is not None
-    assert dear.card["examples"] == 100
-
-
-def test_a_round_trip_needs_a_density_and_a_way_back_not_a_class() -> None:
-    data = load("8gaussians")
-    for model in (plane(0.1, solver="rk4", steps=16), perturbed(RealNVP(layers=2, width=8).build((2,)))):
-        found = RoundTrip(points=50)(Comparison(data, data, model=model))["round_trip"]
-        assert found.value is not None
-        assert found.value < 2e-3
-    assert (
-        "rk4, 16 steps"
-        in RoundTrip(points=5)(Comparison(data, data, model=plane(solver="rk4", steps=16)))["round_trip"].note
-    )
 
 
 # ------------------------------------------------------------------------------------------- choices and refusals
@@ -351,62 +261,6 @@ def test_what_cannot_be_built_is_refused_in_a_line() -> None:
     assert "multiple of 4" in refused(VelocityUNet, width=6)
 
 
-@pytest.mark.parametrize(
-    ("spec", "codes"),
-    [
-        (LatentUNet(codes=2, side=7, width=4, flow_width=16, flow_depth=1), 98),
-        (LatentMLP(codes=5, width=4, flow_width=16, flow_depth=2), 5),
-    ],
-)
-def test_a_flow_of_codes_carries_noise_to_codes_and_back(spec: LatentUNet | LatentMLP, codes: int) -> None:
-    torch.manual_seed(0)
-    model = replace(spec, solver="rk4", steps=20).build((1, 28, 28)).eval()
-    for weights in model.flow.parameters():  # their last layers begin at 0
-        nn.init.normal_(weights, std=0.05)
-    x = torch.rand(6, 1, 28, 28)
-    assert (model.latent, model.reconstruct(x).shape, model.sample(3).shape) == (codes, (6, 1, 28, 28), (3, 1, 28, 28))
-    z = model.encode(x)
-    assert z.shape == (6, codes)
-    assert torch.allclose(model.decode(z), model.reconstruct(x), atol=1e-3)
-
-
-def test_a_decoder_of_vectors_ends_at_the_range_and_keeps_its_slope() -> None:
-    """All pixels below black come out black, and the decoder still learns."""
-    torch.manual_seed(0)
-    model = LatentMLP(codes=3, width=4, flow_width=8, flow_depth=1).build((1, 16, 16))
-    last = [m for m in model.decoder.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)][-1]
-    assert last.bias is not None
-    with torch.no_grad():
-        last.bias.fill_(-1.2)
-    made = model.decoder(torch.randn(4, 3))
-    assert -1.01 < made.min() <= made.max() < -1 + 1 / 255  # black, to the nearest grey level
-    made.square().sum().backward()
-    assert last.weight.grad is not None
-    assert last.weight.grad.abs().max() > 0
-
-
-def test_larger_codes_have_larger_noise_at_once() -> None:
-    """The loss of codes times 3, read by a decoder that divides by 3, is the same: there is nothing in growing."""
-    torch.manual_seed(0)
-    data = load("glyphs", resolution=16, channels=1)
-    model = LatentMLP(codes=8, width=4, flow_width=8, flow_depth=1).build(data.shape)
-    objective, batch = LatentFlowMatching(noise=0.5), to_inner(data.x[:256])
-    enter = next(m for m in model.decoder.modules() if isinstance(m, Linear))
-    with torch.no_grad():  # so that codes, and what is added to them, are seen
-        enter.weight.mul_(100)
-
-    def loss() -> float:
-        torch.manual_seed(1)
-        return next(objective.step(model, iter([batch]), Clock(0, 0, 0.0))).loss.item()
-
-    small = loss()
-    with torch.no_grad():
-        for weights in list(model.encoder.children())[-1].parameters():
-            weights.mul_(3)
-        enter.weight.div_(3)
-    assert loss() == pytest.approx(small, rel=1e-4)
-
-
 def test_stages_of_a_flow_of_vectors_move_their_own_networks() -> None:
     """First encoder and decoder, then the flow alone: by the error of each, which falls."""
     torch.manual_seed(0)
@@ -469,61 +323,3 @@ def test_one_pass_is_learned_by_networks_of_images() -> None:
     for move in objective.step(model, Batches(data, 8, 0, cpu), Clock(0, 0, 0.0)):
         move.loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-
-
-# ------------------------------------------------------------------------------------------- bfloat16
-
-
-@pytest.mark.parametrize("one_pass", [False, True])
-def test_samples_in_bfloat16_are_the_same_pictures_and_codes_stay_exact(one_pass: bool) -> None:
-    torch.manual_seed(0)
-    model = VelocityUNet(width=8, steps=4, one_pass=one_pass).build((1, 8, 8)).eval()
-    perturbed(model, 0.05)
-    z = model.prior(8, torch.Generator().manual_seed(3))
-    with torch.no_grad():
-        plain, decoded = model.sample(8, seed=3), model.decode(z)
-        model.brief = True
-        brief, again = model.sample(8, seed=3), model.decode(z)
-    assert brief.dtype is torch.float32
-    assert 0 < (brief - plain).abs().mean().item() < 1 / 255
-    assert torch.equal(again, decoded)
-    assert model.halved is None
-
-
-def test_a_run_trained_in_bfloat16_samples_so_where_that_is_faster(tmp_path, monkeypatch) -> None:
-    recipe = replace(
-        recipes.get("cfm-glyphs"),
-        data=DataSpec("glyphs", resolution=8, channels=1),
-        model=VelocityUNet(width=4, steps=1),
-        train=Train(images=16, batch=8, precision="bf16"),
-    )
-    run = trainer.fit(recipe, 0, tmp_path / "run", "cpu", progress=False)
-
-    def brief(*, fast: bool) -> bool:
-        monkeypatch.setattr(processor, "of_processor", lambda: Arithmetic("one", "of a test", fast))
-        model = run.load(device="cpu")
-        assert isinstance(model, ContinuousFlow)
-        return model.brief
-
-    assert [brief(fast=fast) for fast in (True, False)] == [True, False]
-    env = read_json(run.path / "env.json")
-    write_json(run.path / "env.json", env | {"precision": "fp32"})
-    assert not brief(fast=True)
-
-
-def test_samples_in_bfloat16_are_of_the_class_asked_for() -> None:
-    torch.manual_seed(0)
-    model = VelocityUNet(width=8, steps=2, classes=3).build((1, 8, 8)).eval()
-    perturbed(model, 0.1)
-    model.brief = True
-    first, second = model.sample(4, seed=0, y=0), model.sample(4, seed=0, y=2)
-    assert not torch.equal(first, second)
-    model.brief = False
-    assert (model.sample(4, seed=0, y=0) - first).abs().mean().item() < 2 / 255
-
-
-def test_flows_of_vectors_never_sample_in_bfloat16() -> None:
-    model = plane(0.1)
-    plain = model.sample(20, seed=0)
-    model.brief = True
-    assert torch.equal(model.sample(20, seed=0), plain)

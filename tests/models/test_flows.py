@@ -6,9 +6,10 @@ import math
 
 import pytest
 import torch
+from networks import perturbed
 from torch import Tensor, nn
 
-from triptych.core import Clock, Data, Model
+from triptych.core import Clock, Data
 from triptych.errors import UserError
 from triptych.metrics.comparison import Comparison
 from triptych.metrics.round_trip import RoundTrip
@@ -19,15 +20,6 @@ from triptych.objectives.flow import NLL
 
 VECTORS = [RealNVP(layers=4, width=16), NSF(layers=3, width=16, bins=6), MAF(layers=3, width=16)]
 IDS = [type(s).__name__ for s in VECTORS]
-
-
-def perturbed(model: Model, by: float = 0.1, seed: int = 0) -> Model:
-    """A model away from its start, where couplings are the identity."""
-    g = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(by * torch.randn(p.shape, generator=g, dtype=p.dtype))
-    return model.eval()
 
 
 def jacobian_log_det(f: nn.Module, x: Tensor) -> Tensor:

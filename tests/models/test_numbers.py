@@ -15,6 +15,7 @@ import torch
 from triptych.cli import main
 from triptych.core import Conditional, Data, DataSpec, Recipe, Train
 from triptych.core.columns import Column, Columns
+from triptych.core.conditions import from_names, names_of
 from triptych.core.model_spec import ConditionalSpec
 from triptych.data import load, load_spec
 from triptych.errors import UserError
@@ -32,8 +33,9 @@ from triptych.objectives.autoencoder import VAE
 from triptych.objectives.flow import NLL
 from triptych.objectives.flow_matching import FlowMatching
 from triptych.objectives.gan import GAN
+from triptych.run import data as run_data
 from triptych.run.folder import Run
-from triptych.trainer.classes import with_classes
+from triptych.trainer.classes import told, with_classes
 from triptych.trainer.loop import fit, resume
 
 FLOWS: dict[str, tuple[ConditionalSpec, tuple[int, ...]]] = {
@@ -52,7 +54,9 @@ OTHERS: dict[str, tuple[ConditionalSpec, tuple[int, ...]]] = {
     "unet": (VelocityUNet(width=4, numbers=2, steps=2), (1, 8, 8)),
 }
 C = torch.tensor([[10.0, 300.0], [12.0, 500.0], [14.0, 100.0], [16.0, 900.0]])
-ROWS = Data("rows", torch.zeros(4, 2), conditions=C, condition_names=("age", "dose"))
+ROWS = Data(
+    "rows", torch.zeros(4, 2), conditions=C, condition_columns=(Column("age", "number"), Column("dose", "number"))
+)
 
 
 def made(spec: ConditionalSpec, shape: tuple[int, ...]) -> Any:
@@ -135,7 +139,7 @@ def test_a_column_becomes_a_condition() -> None:
     assert found.origin == (0.0, 0.0)
     assert found.conditions is not None
     assert found.conditions.tolist() == [[101.0], [104.0], [107.0], [110.0]]
-    assert found.condition_names == ("b",)
+    assert names_of(found.condition_columns) == ("b",)
     assert found.fingerprint != data.fingerprint
     assert data.conditioned_on(()) is data
     for names, said in (
@@ -164,7 +168,7 @@ def test_a_typed_column_becomes_a_condition() -> None:
     assert by_age.typed is not None
     assert by_age.typed.names == ("kind",)
     assert by_age.columns == by_age.typed.places
-    assert by_kind.condition_names == ("kind=a", "kind=b", "kind=c")
+    assert names_of(by_kind.condition_columns) == ("kind=a", "kind=b", "kind=c")
     assert by_kind.conditions.tolist() == [[0, 0, 1], [1, 0, 0]]
     assert by_kind.x.shape == (2, 1)
 
@@ -228,7 +232,10 @@ def test_the_conditional_mean_of_a_known_table_is_learned(tmp_path: Path, capsys
     for words, said in (
         (["dose"], "--given dose has no value"),
         (["does=1"], "not conditioned on 'does'"),
-        (["dose=much"], "'much' is no number"),
+        (["dose=much"], "'much' is not a finite number"),
+        (["dose=inf"], "'inf' is not a finite number"),
+        (["dose="], "'' is not a finite number"),
+        (["dose=1", "dose"], "--given dose has no value"),
     ):
         assert main(["sample", str(run.path), "--given", *words]) == 2
         assert said in capsys.readouterr().err
@@ -265,6 +272,47 @@ def test_rows_say_what_they_were_made_to(tmp_path: Path) -> None:
     file = write_samples(run.path, 2, out=tmp_path / "half.csv", given=asked, device="cpu")
     assert file.read_text().splitlines()[0] == "x,y,dose,sex=f,sex=m"  # no category that there is
     assert file.read_text().splitlines()[1].endswith(",0.25,0.5,0.5")
+
+
+def test_conditions_have_the_types_of_the_runs_own_table(tmp_path: Path) -> None:
+    """Two new rows have fewer categories, and a date that could be read in two ways."""
+    rng = np.random.default_rng(0)
+    days = [f"{1 + i % 28:02d}.{1 + i % 12:02d}.2021" for i in range(96)]
+    rows = [f"{rng.normal():.2f},{rng.normal():.2f},{rng.choice(['f', 'm', 'x'])},{day}" for day in days]
+    head = "height,weight,sex,joined\n"
+    (tmp_path / "t.csv").write_text(head + "\n".join(rows) + "\n")
+    given = ("sex", "joined")
+    recipe = Recipe(DataSpec(str(tmp_path / "t.csv"), given=given), RealNVP(layers=2, width=8), NLL(), Train(images=64))
+    run = fit(replace(recipe, name="t"), 0, tmp_path / "run", "cpu", progress=False)
+    assert told(recipe, run.data()) == ["conditioned on sex (f, m, x), joined (01.01.2021 to 28.12.2021)"]
+    words = ["sex=m", "joined=03.02.2021"]
+    file = write_samples(run.path, 2, out=tmp_path / "s.csv", given=words, device="cpu")
+    assert [line.split(",")[2:] for line in file.read_text().splitlines()[1:]] == [["m", "03.02.2021"]] * 2
+    for day, said in (("soon", "'soon' is not a date as %d.%m.%Y"), ("", "'' is not a date")):
+        with pytest.raises(UserError, match=said):
+            write_samples(run.path, 2, out=tmp_path / "no.csv", given=["sex=m", f"joined={day}"], device="cpu")
+    new = tmp_path / "new.csv"
+    new.write_text(head + "\n".join([rows[3], "0.1,0.2,x,03.02.2021"]) + "\n")
+    own, other = run_data.own(run), run_data.own_or_other(run, str(new), whole=True)
+    assert own.train.conditions is not None
+    assert other.train.conditions is not None
+    assert torch.equal(other.train.conditions[0], own.train.conditions[3])
+    assert other.train.conditions[1, :3].tolist() == [0, 0, 1]
+    new.write_text(head + "0.1,0.2,y,03.02.2021\n")
+    with pytest.raises(UserError, match="sex is 'y' in row 1, and should be one of f, m, x"):
+        run_data.own_or_other(run, str(new), whole=True)
+
+
+def test_a_run_that_recorded_names_alone() -> None:
+    names = ("dose", "sex=f", "sex=m", "note=a", "day")
+    columns = from_names(names)
+    assert [(c.name, c.kind) for c in columns] == [
+        ("dose", "number"),
+        ("sex", "category"),
+        ("note=a", "number"),
+        ("day", "number"),
+    ]
+    assert names_of(columns) == names
 
 
 PARTS: dict[str, tuple[Any, Any]] = {

@@ -95,7 +95,7 @@ def test_an_entry_samples_as_the_run_does_in_half_the_bytes(digits, place, tmp_p
     assert str(tmp_path).encode() not in b"".join(p.read_bytes() for p in place.rglob("*") if p.is_file())
     assert main(["zoo"]) == 0
     listed = capsys.readouterr().out
-    for words in ("digits", "gan", "mnist", "Fréchet distance 0.500 ± 0.0196 (0.100)", "1 entries"):
+    for words in ("digits", "gan", "mnist", "Fréchet distance 0.500 ± 0.0196 (0.100)", "1 entry, "):
         assert words in listed
     before = {p: p.read_bytes() for p in place.rglob("*") if p.is_file()}
     assert main(["sample", "zoo:digits", "-n", "4"]) == 0

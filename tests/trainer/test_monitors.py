@@ -19,7 +19,7 @@ from triptych.core import Clock, Data, DataSpec, Move, Objective, Recipe, Sample
 from triptych.core.model import Cost
 from triptych.data import load
 from triptych.errors import Diverged
-from triptych.evaluate.while_training import class_diversity, during_training
+from triptych.evaluate.while_training import class_diversity, during_training, left_out_along
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.gans.mlp import MLPGAN
 from triptych.objectives.autoencoder import VAE
@@ -303,3 +303,9 @@ def test_the_nearest_example_is_found_a_few_at_a_time(monkeypatch):
     for block in (1, 40, 10_000):
         monkeypatch.setattr(monitors, "BLOCK", block)
         torch.testing.assert_close(monitors.nearest(x, among), expected)
+
+
+@pytest.mark.parametrize(("n", "said"), [(1, "half of 1 training example would"), (3, "half of 3 training examples")])
+def test_sets_too_small_for_distances_are_told_in_good_english(n: int, said: str) -> None:
+    few = Data("few", torch.zeros(n, 1, 4, 4, dtype=torch.uint8), "train", fingerprint="few")
+    assert left_out_along(few, None, budget=10**6).startswith(said)

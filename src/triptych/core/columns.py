@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from triptych.core.row_noise import RowNoise
 from triptych.errors import UserError
 
 Kind = Literal["number", "date", "category"]
@@ -113,8 +114,11 @@ class Column:
 
     # ---------------------------------------------------------------------------------- values and vectors
 
-    def encode(self, values: np.ndarray, noise: np.random.Generator | None) -> np.ndarray:
-        """float64 (n, width) of values (n,); without `noise` every value is in the middle of what it may become."""
+    def encode(self, values: np.ndarray, noise: np.random.Generator | RowNoise | None) -> np.ndarray:
+        """float64 (n, width) of values (n,); without `noise` every value is in the middle of what it may become.
+
+        With noise of each row alone a missing number is the centre, as without: which others there are tells nothing.
+        """
         gone = np.isnan(values)
         if self.kind == "category":
             codes = np.where(gone, len(self.values), values).astype(np.int64)
@@ -124,10 +128,10 @@ class Column:
         if self.scale > 0:
             there = values[~gone]
             filled = values.copy()
-            if noise is None or not len(there):
-                filled[gone] = self.centre
-            else:
+            if isinstance(noise, np.random.Generator) and len(there):
                 filled[gone] = noise.choice(there, int(gone.sum()))
+            else:
+                filled[gone] = self.centre
             if noise is not None and self.scale < COARSE * self.step:
                 filled = filled + self.step * (noise.random(len(filled)) - 0.5) * 0.96
             parts.append((filled - self.centre) / self.scale)
@@ -211,7 +215,7 @@ def moment(cell: str, form: str) -> float:
     return float((at - EPOCH) / timedelta(seconds=unit(form)))
 
 
-def bell(shape: tuple[int, ...], noise: np.random.Generator | None) -> np.ndarray:
+def bell(shape: tuple[int, ...], noise: np.random.Generator | RowNoise | None) -> np.ndarray:
     """Noise within a half of 0, the rarer the farther: the middle of two uniform numbers."""
     return (noise.random(shape) + noise.random(shape) - 1) * 0.499 if noise is not None else np.zeros(shape)
 
@@ -243,7 +247,13 @@ class Columns:
 
     def encode(self, values: Sequence[np.ndarray], seed: int | None = 0) -> Tensor:
         """float32 (n, width) of the columns' values (n,) each; the noise is of `seed`, None: there is none."""
-        noise = None if seed is None else np.random.default_rng(seed)
+        return self._encoded(values, None if seed is None else np.random.default_rng(seed))
+
+    def encode_rows(self, values: Sequence[np.ndarray]) -> Tensor:
+        """As `encode`, but a row is the same vector whatever table it stands in."""
+        return self._encoded(values, RowNoise(values))
+
+    def _encoded(self, values: Sequence[np.ndarray], noise: np.random.Generator | RowNoise | None) -> Tensor:
         parts = [column.encode(v, noise) for column, v in zip(self.all, values, strict=True)]
         return torch.from_numpy(np.concatenate(parts, 1).astype(np.float32))
 

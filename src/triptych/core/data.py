@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.core.columns import Columns
+from triptych.core import conditions
+from triptych.core.columns import Column, Columns
 from triptych.core.counts import check_draw
 from triptych.errors import UserError, nearest
 
@@ -76,8 +76,8 @@ class Data:
     """The distribution behind a toy set."""
     conditions: Tensor | None = None
     """float32 (n, k), numbers that each example is conditioned on, in their own units; see `conditioned_on`."""
-    condition_names: tuple[str, ...] = ()
-    """(k,) of them."""
+    condition_columns: tuple[Column, ...] = ()
+    """The columns or factors that these are, as `core.conditions` has it."""
     classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     origin: tuple[float, ...] = ()
@@ -116,6 +116,16 @@ class Data:
     def in_full(self, x: Tensor) -> Tensor:
         """Vectors (n, d) like `x`, samples of a model say, counted from 0: float64 where there is an origin."""
         return x.double() + torch.tensor(self.origin, dtype=torch.float64) if self.origin else x
+
+    def given_as(self, columns: tuple[Column, ...]) -> Data:
+        """The same rows with their conditions as numbers of another set's columns; unchanged where there are none.
+
+        UserError for a category that is new.
+        """
+        if self.conditions is None or not columns or columns == self.condition_columns:
+            return self
+        found = conditions.read_as(columns, self.condition_columns, self.conditions, f"{self.name}: ")
+        return dataclasses.replace(self, conditions=found, condition_columns=columns)
 
     def as_in(self, typed: Columns | None, origin: tuple[float, ...] = (), names: tuple[str, ...] = ()) -> Data:
         """The same rows as vectors of another set's columns, so that they can be compared.
@@ -184,8 +194,8 @@ class Data:
     def conditioned_on(self, names: Sequence[str]) -> Data:
         """The examples with some columns, or known factors, as numbers that they are conditioned on: p(x | c).
 
-        A column is one no longer; a category of a typed table becomes a number, 0 or 1, for each of its values. A toy
-        set is then its points, and no density. UserError for a name that is none, and where no column is left.
+        A column is one no longer. A toy set is then its points, and no density. UserError for a name that is none, and
+        where no column is left.
         """
         if not names:
             return self
@@ -194,15 +204,16 @@ class Data:
         parts = [self.part_named(name) for name in names]
         taken = {j for _, _, places in parts for j in places}
         kept = [] if self.is_images else [j for j in range(self.x.shape[1]) if j not in taken]
-        if not self.is_images and not kept:
+        typed = self.typed and Columns(tuple(c for c in self.typed.all if c.name not in names))
+        # a typed column that is always the same takes no place, and is left all the same
+        if not (self.is_images or kept if typed is None else typed.all):
             raise UserError(f"--given takes every column of {self.name}, and leaves none to model; name fewer")
         mark = hashlib.sha256(f"{self.fingerprint}|given|{'|'.join(names)}".encode()).hexdigest()
-        typed = self.typed and Columns(tuple(c for c in self.typed.all if c.name not in names))
         return dataclasses.replace(
             self,
             x=self.x if self.is_images else self.x[:, kept].contiguous(),
-            conditions=torch.cat([values for _, values, _ in parts], 1).float(),
-            condition_names=tuple(name for named, _, _ in parts for name in named),
+            conditions=conditions.numbers_of([c for c, _, _ in parts], [values for _, values, _ in parts]),
+            condition_columns=tuple(column for column, _, _ in parts),
             columns=tuple(self.columns[j] for j in kept) if self.columns else (),
             origin=tuple(self.origin[j] for j in kept) if self.origin else (),
             typed=typed,
@@ -211,26 +222,22 @@ class Data:
             file=self.file if self.is_images else None,
         )
 
-    def part_named(self, name: str) -> tuple[tuple[str, ...], Tensor, tuple[int, ...]]:
-        """A column or factor: names of its numbers, these (n, k), and the places of x that hold them."""
+    def part_named(self, name: str) -> tuple[Column, np.ndarray, tuple[int, ...]]:
+        """A column or factor: what it is, its values (n,), and the places of x that hold them."""
         if self.typed is not None and name in self.typed.names:
             i = self.typed.names.index(name)
             column, places = self.typed.all[i], self.typed.slices[i]
-            values = torch.from_numpy(column.decode(self.x[:, places].double().numpy()))
-            if bool(values.isnan().any()):
+            values = column.decode(self.x[:, places].double().numpy())
+            if np.isnan(values).any():
                 raise UserError(f"{name} of {self.name} has missing cells, and --given needs every number; fill them")
-            if column.kind == "category":
-                texts = column.values
-                values = F.one_hot(values.long(), len(texts))
-                return tuple(f"{name}={text}" for text in texts), values, tuple(range(places.start, places.stop))
-            return (name,), values[:, None], tuple(range(places.start, places.stop))
+            return column, values, tuple(range(places.start, places.stop))
         if self.typed is None and not self.is_images:
             columns = self.columns or tuple(f"column {j + 1}" for j in range(self.x.shape[1]))
             if name in columns:
                 j = columns.index(name)
-                return (name,), self.in_full(self.x)[:, j, None], (j,)
+                return Column(name, "number"), self.in_full(self.x)[:, j].numpy(), (j,)
         if name in self.factors:
-            return (name,), self.factors[name][:, None], ()
+            return Column(name, "number"), self.factors[name].numpy(), ()
         known = [*self.named, *self.factors]
         raise UserError(f"{self.name} has no column or known factor {name!r}; {nearest(name, known, 'it has none')}")
 

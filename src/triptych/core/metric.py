@@ -75,6 +75,15 @@ class Value:
     companion: str = ""
 
 
+def real_side(reference: str) -> str:
+    """What two values must share of a reference: the set.
+
+    That of a known distribution ends in the count and seed of fresh points (`2500:1:...`), which need not agree.
+    """
+    head, _, mark = reference.rpartition(" ")
+    return head if ":" in mark else reference
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison(ABC):
     """What a metric is called with: two sides of examples, complete, and their features, made once for all metrics.

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from triptych.core.columns import Column
+from triptych.core.conditions import names_of, unnamed
 from triptych.core.counts import check_draw
 from triptych.core.data import Data, Shape
 from triptych.core.labels import (
@@ -202,8 +204,8 @@ class Conditional(Model):
     """(K,) shares of the classes in the training data, saved with the weights"""
     numbers: int
     """how many numbers k it is conditioned on; 0: none"""
-    number_names: tuple[str, ...] = ()
-    """(k,) of them"""
+    number_columns: tuple[Column, ...] = ()
+    """the columns or factors that these are, as `core.conditions` has it"""
     known: Tensor
     """(KNOWN, k) of the training data, from which they are drawn where none are given"""
     centre_of_numbers: Tensor
@@ -215,10 +217,16 @@ class Conditional(Model):
         self.classes = k = k - self.numbers
         # an unconditional model has no more weights than before there were classes
         self.register_buffer("frequencies", torch.full((k,), 1 / max(k, 1)), persistent=k > 0)
+        self.number_columns = unnamed(self.numbers)
         if self.numbers:
             self.register_buffer("known", torch.zeros(KNOWN, self.numbers))
             self.register_buffer("centre_of_numbers", torch.zeros(self.numbers))
             self.register_buffer("scale_of_numbers", torch.ones(self.numbers))
+
+    @property
+    def number_names(self) -> tuple[str, ...]:
+        """Names (k,) of the numbers."""
+        return names_of(self.number_columns)
 
     @property
     def conditioned(self) -> bool:
@@ -237,7 +245,7 @@ class Conditional(Model):
             self.centre_of_numbers.copy_(c.mean(0))
             spread = c.std(0, correction=0)
             self.scale_of_numbers.copy_(spread.where(spread > 0, 1.0))
-            self.number_names = tuple(data.condition_names)
+            self.number_columns = data.condition_columns or self.number_columns
 
     def labels(self, y: Asked, n: int, seed: int = 0) -> Tensor | None:
         """What n examples are conditioned on, on the model's device: labels (n,) int64, or numbers (n, k); or None.
@@ -247,8 +255,7 @@ class Conditional(Model):
         if self.numbers:
             if y is None:
                 return self.known[draw_labels(torch.ones(KNOWN), n, seed).to(self.device)]
-            names = self.number_names or tuple(f"number {i + 1}" for i in range(self.numbers))
-            return numbers_asked(y, n, names).to(self.known)
+            return numbers_asked(y, n, self.number_names).to(self.known)
         if not self.classes:
             return super().labels(y, n, seed)
         drawn = draw_labels(self.frequencies, n, seed) if y is None else y
@@ -267,9 +274,7 @@ class Conditional(Model):
     def check_given(self, y: Asked) -> None:
         """UserError for a density of x whatever the numbers are that it is conditioned on: there is none."""
         if self.numbers and y is None:
-            raise UserError(
-                f"this is a density given {', '.join(self.number_names) or 'numbers'}; say which, by log_prob(x, y)"
-            )
+            raise UserError(f"this is a density given {', '.join(self.number_names)}; say which, by log_prob(x, y)")
 
     @abstractmethod
     def decode(self, z: Tensor, y: Asked = None) -> Tensor: ...

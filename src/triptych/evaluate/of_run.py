@@ -11,7 +11,9 @@ from pathlib import Path
 import torch
 
 from triptych.core import Data, Metric, Model, Sampler, Value, discover
+from triptych.core.metric import real_side
 from triptych.core.model import choose_steps
+from triptych.errors import UserError
 from triptych.evaluate.by_classifier import sorted_by_classifier
 from triptych.evaluate.given import with_given
 from triptych.evaluate.options import Features, Reference, Samples
@@ -86,6 +88,7 @@ def evaluate_run(
 ) -> Evaluation:
     """Evaluate a run by every metric that applies, and write `eval.json` into it (or to `out`).
 
+    An eval.json of another real side is kept as eval-old.json.
     `model` is the run's checkpoint `samples.which` where the caller has loaded it already; it comes back in eval mode.
     Where the recipe chose a best checkpoint on one half of the reference, both `best` and `last` are also evaluated by
     that metric on the other half.
@@ -105,8 +108,22 @@ def evaluate_run(
         model.eval()
     if out is None and pace is not None:
         write_json(run.path / "sampling.json", pace)  # apart: eval.json is the same whenever it is made
+    if out is None and has_another_real_side(run, result) and run.archive_evaluation():
+        told = "eval.json was an evaluation against other data, and is now eval-old.json; --out FILE keeps both apart"
+        result = dataclasses.replace(result, notes=(*result.notes, told))
     result.write(Path(out) if out is not None else run.path / "eval.json")
     return result
+
+
+def has_another_real_side(run: Run, result: Evaluation) -> bool:
+    """Whether the run's eval.json compares it with another set than `result` does."""
+    if not (run.path / "eval.json").exists():
+        return False
+    try:
+        earlier = {real_side(v["reference"]) for v in schema.read_evaluation(run.path).values() if v.get("reference")}
+    except UserError:  # spoilt: what is written now replaces it, as the message of whoever reads it advises
+        return False
+    return earlier.isdisjoint({real_side(v.reference) for v in result.values() if v.reference}) and bool(earlier)
 
 
 def evaluate_model(

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.core import Data, Metric, Model, Quantity, Sampler, discover
+from triptych.core.counts import plural
 from triptych.core.features import Extractors
 from triptych.core.model import affordable, class_count
 from triptych.errors import NotFinite
@@ -65,7 +66,7 @@ def left_out_along(data: Data, test: Data | None, budget: int) -> str:
         return ""
     reference = "held-out" if test is not None else "training"
     if (n := len(test if test is not None else data)) < FEWEST:
-        return f"there are {n} {reference} examples, and half of them are compared: it takes at least {FEWEST}"
+        return f"half of {plural(n, f'{reference} example')} would be compared, and it takes at least {FEWEST} in all"
     if budget >= LEAST or ready(data):
         return ""
     return f"a training of fewer than {LEAST:,} images is shorter than the making of an extractor"

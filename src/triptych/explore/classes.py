@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.core import Conditional, Data, Model
+from triptych.core import Conditional, Data, Model, conditions
 from triptych.core.labels import class_number
 from triptych.core.model import class_count
-from triptych.errors import UserError, nearest
+from triptych.errors import UserError
 from triptych.models import latent_space
 
 Ends = list[tuple[int | Tensor, int | Tensor]]
@@ -49,8 +47,7 @@ def labels_asked(model: Model, asked: Sequence[str], n: int) -> Tensor | None:
 def numbers_given(model: Model, words: Sequence[str], n: int) -> Tensor | None:
     """Numbers (n, k) of samples by the words of --given, NAME=VALUE each; None: none is asked, and they are drawn.
 
-    Of a column with categories COLUMN=CATEGORY is 1, and its others 0.
-    UserError for a model that is conditioned on none, for a name that is not there or lacks, and for what is no number.
+    UserError for a model that is conditioned on none, for a name that is not there or lacks, and for what is no value.
     """
     if not words:
         return None
@@ -58,28 +55,7 @@ def numbers_given(model: Model, words: Sequence[str], n: int) -> Tensor | None:
         raise UserError(
             f"this {type(model).__name__} is conditioned on no numbers; leave --given out, or train a recipe with it"
         )
-    names, found = model.number_names, dict[str, float]()
-    for word in words:
-        name, is_given, text = word.rpartition("=")
-        if not is_given:
-            raise UserError(f"--given {word} has no value; write NAME=VALUE, such as {names[0]}=1")
-        if name not in names and (each := [other for other in names if other.startswith(f"{name}=")]):
-            if word not in each:
-                known = ", ".join(other.removeprefix(f"{name}=") for other in each)
-                raise UserError(f"--given {word}: {name} is one of {known}")
-            found |= {other: float(other == word) for other in each}
-            continue
-        if name not in names:
-            raise UserError(f"this model is not conditioned on {name!r}; {nearest(name, names, 'it has other names')}")
-        try:
-            found[name] = float(text)
-        except ValueError:
-            raise UserError(f"--given {word}: {text!r} is no number; give one, such as {name}=1") from None
-        if not math.isfinite(found[name]):
-            raise UserError(f"--given {word}: give a finite number")
-    if lacking := [name for name in names if name not in found]:
-        raise UserError(f"--given lacks {', '.join(lacking)}; a sample is made to all of {', '.join(names)}")
-    return torch.tensor([found[name] for name in names]).expand(n, -1)
+    return conditions.row_asked(model.number_columns, words).expand(n, -1)
 
 
 def rows_of_numbers(model: Model, y: Tensor | None, n: int, seed: int = 0) -> Tensor | None:
@@ -91,33 +67,10 @@ def rows_of_numbers(model: Model, y: Tensor | None, n: int, seed: int = 0) -> Te
     return found.cpu()
 
 
-def names_of_numbers(model: Model) -> tuple[str, ...]:
-    """Names (k,) of the numbers that a model is conditioned on."""
-    assert isinstance(model, Conditional)
-    return model.number_names or tuple(f"number {i + 1}" for i in range(model.numbers))
-
-
 def cells_of_numbers(model: Model, rows: Tensor) -> dict[str, list[str]]:
-    """Rows of numbers (n, k) as cells of a table, by the names of its columns.
-
-    Numbers that are named COLUMN=VALUE, one of each row 1 and the others 0, are a column of categories again.
-    """
-    names, cells = names_of_numbers(model), dict[str, list[str]]()
-    together = {name: [i for i, other in enumerate(names) if of_column(other) == of_column(name)] for name in names}
-    for i, name in enumerate(names):
-        own = together[name]
-        chosen = rows[:, own]
-        if "=" in name and bool(((chosen == 0) | (chosen == 1)).all() and (chosen.sum(1) == 1).all()):
-            values = [names[j].removeprefix(f"{of_column(name)}=") for j in own]
-            cells[of_column(name)] = [values[k] for k in chosen.argmax(1).tolist()]
-        else:
-            cells[name] = [np.format_float_positional(v, trim="-") for v in rows[:, i].numpy()]
-    return cells
-
-
-def of_column(name: str) -> str:
-    """The column of a number that is named COLUMN=VALUE; another name as it is."""
-    return name.partition("=")[0]
+    """Rows of numbers (n, k) as cells of a table, by the names of its columns."""
+    assert isinstance(model, Conditional)
+    return conditions.cells_of(model.number_columns, rows)
 
 
 def own_labels(model: Model, data: Data, announce: Callable[[str], None] | None, otherwise: str = "") -> Tensor | None:

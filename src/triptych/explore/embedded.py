@@ -65,17 +65,20 @@ def embed(
 ) -> Embedded:
     """Export what the page needs of a run; parts are named with `name` in front. What is left out is announced."""
     images = len(model.shape) == 3
+    what = "images" if images else "examples"
     about = describe(run, model, precision)
     made = Embedded(
         {
             "name": printable(title),
             "set": about["data"],
-            "about": f"{about['data']}, {about['images']:,} images shown, seed {run.seed}",
+            "about": f"{about['data']}, {about['images']:,} {what} shown, seed {run.seed}",
             "shape": list(model.shape),
             "latent": model.latent,
             "spherical": model.spherical,
             "classes": [printable(name) for name in about.get("classes", [])],
-            "given": [one | {"name": printable(one["name"])} for one in about.get("given", [])],
+            "given": [
+                {k: printable(v) if isinstance(v, str) else v for k, v in one.items()} for one in about.get("given", [])
+            ],
             "numbers": numbers(run),
             "verdict": verdict(run),
             "frames": [],

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from triptych.core import Data, Model
+from triptych.core import Conditional, Data, Model
 from triptych.core.columns import Columns
 from triptych.core.counts import check_count
 from triptych.data.sources.typed_tables import table_text
 from triptych.data.sources.vectors import csv_text
 from triptych.errors import UserError
-from triptych.explore.classes import cells_of_numbers, names_of_numbers
+from triptych.explore.classes import cells_of_numbers
 from triptych.figures import columns, planes, tiles
 from triptych.models import latent_space
 from triptych.run import data as run_data
@@ -100,7 +100,8 @@ def write_examples(
         names, origin = beside.columns or tuple(f"x{i}" for i in range(x.shape[1])), found.origin()
         if rows is not None:
             origin = (*(origin or (0.0,) * x.shape[1]), *(0.0,) * rows.shape[1])
-            names, x = (*names, *names_of_numbers(model)), torch.cat([x, rows], 1)
+            assert isinstance(model, Conditional)
+            names, x = (*names, *model.number_names), torch.cat([x, rows], 1)
         write_text(target, csv_text(x, names, origin), "give --out another place")
     else:
         write_array(target, in_full(x, found))

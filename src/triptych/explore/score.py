@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -105,6 +105,13 @@ def score(run: Run, model: Model, data: Data, train: Data, held_out: Data, seed:
     return Scores(scores, ranked, len(held_out), constants(run, model, held_out, calibration, centre, seed))
 
 
+def by_row(data: Data) -> Data:
+    """The rows of a typed table as vectors that do not depend on the table they stand in; other sets unchanged."""
+    if data.typed is None:
+        return data
+    return replace(data, x=data.typed.encode_rows(data.typed.decode(data.x)), file=None)
+
+
 def worst(scores: Tensor) -> Tensor:
     """What is not finite is as strange as can be."""
     return torch.where(scores.isfinite(), scores, torch.full_like(scores, math.inf))
@@ -143,7 +150,7 @@ def write_scores(
 ) -> tuple[Scores, list[Path]]:
     """Score examples of a run's own held-out part, or of another set; a CSV, and of pictures a sheet of the extremes.
 
-    The run's own held-out examples are divided: half calibrates, half is scored.
+    The run's own held-out examples are divided, also where `data` says where they are: half calibrates, half is scored.
     """
     check_seed(seed)
     if not 0 < level < 1:
@@ -158,18 +165,19 @@ def write_scores(
     held_out = own.test()
     if held_out is None:
         raise UserError(f"{own.train.name} has no held-out part to calibrate by; train with --holdout 0.1")
-    if data is None:
+    other = None if data is None else examples(found, data, n, announce)
+    if other is None or other[1]:  # at `data` lie the run's own, which are not to be ranked among themselves
         order = torch.randperm(len(held_out), generator=torch.Generator().manual_seed(seed))
         cut = min(len(held_out) // 2, CALIBRATION)
         chosen = order[cut:].sort().values[:n]
         scored, held_out = pick(held_out, chosen, "scored"), pick(held_out, order[:cut], "calibration")
         index = chosen.tolist()
     else:
-        scored, _ = examples(found, data, n, announce)
+        scored = other[0]
         index = list(range(len(scored)))
         if isinstance(model, Encoder) and not isinstance(model, Density):  # whose classes nothing sums over
             own_labels(model, scored, announce)
-    result = score(found, model, scored, own.train, held_out, seed)
+    result = score(found, model, by_row(scored), by_row(own.train), by_row(held_out), seed)
     columns = ["index", *(c for k in result.scores for c in (k, f"p_{k}"))]
     lines = []
     for i, where in enumerate(index):

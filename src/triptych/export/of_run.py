@@ -14,6 +14,7 @@ import torch
 
 from triptych import __version__
 from triptych.core import Conditional, Latent, Model, encode
+from triptych.core.columns import unit
 from triptych.errors import UserError
 from triptych.export import formats
 from triptych.export.formats import NotExportable
@@ -164,11 +165,22 @@ def describe(run: Run, model: Model, precision: Precision) -> dict[str, Any]:
 
 
 def numbers_of(model: Conditional) -> list[dict[str, Any]]:
-    """Name, range and mean in the training data of each number that a model is conditioned on."""
+    """Name, range and mean in the training data of each number that a model is conditioned on.
+
+    Those of a column of categories, one of which is 1, say which `column` and `category` they are; a date how many
+    `seconds` since 1970 its unit has.
+    """
     low, high = model.known.amin(0).tolist(), model.known.amax(0).tolist()
     mean = model.centre_of_numbers.tolist()
-    names = model.number_names or [f"number {i + 1}" for i in range(model.numbers)]
-    return [{"name": name, "range": [a, b], "mean": m} for name, a, b, m in zip(names, low, high, mean, strict=True)]
+    each = zip(model.number_names, low, high, mean, strict=True)
+    found = [{"name": name, "range": [a, b], "mean": m} for name, a, b, m in each]
+    kinds: list[dict[str, Any]] = []
+    for column in model.number_columns:
+        if column.kind == "category":
+            kinds += [{"column": column.name, "category": value} for value in column.values]
+        else:
+            kinds.append({"seconds": unit(column.form)} if column.kind == "date" else {})
+    return [number | kind for number, kind in zip(found, kinds, strict=True)]
 
 
 def metadata(graph: Graph, about: dict[str, Any]) -> dict[str, str]:

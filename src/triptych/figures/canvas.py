@@ -49,7 +49,7 @@ def animated(file: Path) -> bool:
     if file.suffix != ".webp":
         return False
     try:
-        head = read_bytes(file, FILE_LIMIT)[:21]
+        head = read_bytes(file, FILE_LIMIT, first=21)
     except (OSError, UserError):
         return False
     return len(head) == 21 and head[12:16] == b"VP8X" and bool(head[20] & 2)

@@ -15,6 +15,7 @@ from triptych.core import Data
 from triptych.core.columns import Column, Columns
 from triptych.core.marginals import codes, contingency, edges, marginals, pairs
 from triptych.figures.canvas import FAINT, PALETTE, rendered, save_picture
+from triptych.figures.letters import lettered
 from triptych.system.console import printable
 
 if TYPE_CHECKING:
@@ -41,11 +42,18 @@ def sheet(samples: Tensor, data: Data, path: str | Path) -> Path:
 
 def sheet_image(samples: Tensor, data: Data) -> Image.Image:
     """The picture that `sheet` writes. Titles have the distance of each marginal or pair, 0 to 1."""
+    assert data.typed is not None
+    names = [printable(text) for column in data.typed.all for text in (column.name, *column.values)]
+    with lettered(names), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)  # it was said
+        return rendered(_drawn(samples, data.x, data.typed))
+
+
+def _drawn(samples: Tensor, x: Tensor, columns: Columns) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    assert data.typed is not None
-    columns, real, fake = data.typed, data.typed.decode(data.x), data.typed.decode(samples)
+    real, fake = columns.decode(x), columns.decode(samples)
     alone, both = marginals(columns, real, fake), pairs(columns, real, fake)
     shown = [i for i, c in enumerate(columns.all) if c.name in sorted(alone, key=lambda k: -alone[k])[:SHOWN]]
     worst = sorted(both, key=lambda k: -both[k])[:PAIRS]
@@ -67,9 +75,7 @@ def sheet_image(samples: Tensor, data: Data) -> Image.Image:
     for k, (i, j) in enumerate(worst):
         spots = [grid[rows + k // 2, 2 * (k % 2) + side] for side in range(2)]
         _pair(figure, spots, columns, (i, j), real, fake, both[i, j])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)  # boxes stand there
-        return rendered(figure)
+    return figure
 
 
 def _marginal(axes: Axes, column: Column, real: np.ndarray, fake: np.ndarray) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from triptych.core import to_bytes
 from triptych.errors import UserError
 from triptych.figures.canvas import open_picture, picture_format, save_picture
+from triptych.figures.letters import font_of
 from triptych.system.files import writing
 
 GAP = 2
@@ -40,17 +40,14 @@ def grid(images: Tensor, path: str | Path, columns: int | None = None, labels: S
     return save_picture(labelled(sheet, labels) if labels else sheet, path)
 
 
-@cache
-def letters() -> ImageFont.FreeTypeFont:
-    """The font of labels: matplotlib's, since Pillow's own has no letters beyond English ones."""
-    import matplotlib
-
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", LETTERS)
+def letters(texts: Sequence[str]) -> ImageFont.FreeTypeFont:
+    """The font of some labels."""
+    return ImageFont.truetype(font_of(texts), LETTERS)
 
 
 def labelled(sheet: Image.Image, labels: Sequence[str]) -> Image.Image:
     """A sheet with a label left of each of its rows, which are of one height."""
-    font = letters()
+    font = letters(labels)
     margin = 2 * GAP + max(math.ceil(font.getlength(label)) for label in labels)
     wide = Image.new(sheet.mode, (margin + sheet.width, sheet.height), "white")
     wide.paste(sheet, (margin, 0))
@@ -65,7 +62,7 @@ def board(rows: Sequence[Sequence[Image.Image]], labels: Sequence[str], heads: S
 
     A row may be shorter than `heads`; its last picture then stands in the last column.
     """
-    font, gap = letters(), 4 * GAP
+    font, gap = letters([*labels, *heads]), 4 * GAP
     lines = [line for label in labels for line in label.split("\n")]
     left, top = gap + max(math.ceil(font.getlength(line)) for line in lines) + gap, LETTERS + gap
     width, height = (max(picture.size[i] for row in rows for picture in row) for i in (0, 1))

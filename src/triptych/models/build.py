@@ -43,6 +43,18 @@ def build(spec: ModelSpec, shape: Shape) -> Model:
     return found
 
 
+def outline(spec: ModelSpec, shape: Shape) -> Model:
+    """A model to look at: without memory, if its making does not look at values; random numbers stay as they are."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                return build(spec, shape)
+        except UserError:
+            raise
+        except Exception:  # whatever a network makes of tensors without values; what is wrong with values, too, is said
+            return build(spec, shape)
+
+
 def build_for(spec: ModelSpec, data: Data) -> Model:
     """A freshly initialised model for these training data, which knows the frequencies and names of their classes."""
     model = build(spec, data.shape)

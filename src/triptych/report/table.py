@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from triptych.core import Quantity
+from triptych.core.metric import real_side
 from triptych.core.quantity import read_back
 from triptych.core.statistics import Estimate, estimate
 from triptych.report.entries import Entry, number, plain
@@ -165,15 +166,6 @@ def evaluator(told: Mapping[str, Any]) -> tuple[Any, ...]:
     # K, the draws behind an importance-weighted bound: with more of them the same model has another number
     kind = f"{card.get('estimator')}, K = {card.get('draws')}" if card else ""
     return (n, *same, kind, real_side(str(told.get("reference") or "")))
-
-
-def real_side(reference: str) -> str:
-    """What two values must share of a reference: the set.
-
-    That of a known distribution ends in the count and seed of fresh points (`2500:1:...`), which need not agree.
-    """
-    head, _, mark = reference.rpartition(" ")
-    return head if ":" in mark else reference
 
 
 def tables(entries: Sequence[Entry]) -> list[Table]:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from triptych import data as data_sets
 from triptych.core import Data, DataSpec, Recipe, Split
-from triptych.core.columns import Columns
+from triptych.core.columns import Column, Columns
 from triptych.data import load_spec
 from triptych.data.sources import huggingface
 from triptych.data.sources.typed_tables import words_for
@@ -36,6 +36,7 @@ class Recorded(Protocol):
     def typed(self) -> Columns | None: ...
     def origin(self) -> tuple[float, ...]: ...
     def names(self) -> tuple[str, ...]: ...
+    def given(self) -> tuple[Column, ...]: ...
 
 
 SHOWN = 12
@@ -167,7 +168,8 @@ def _search(run: Recorded, where: str | None, *, others: bool, whole: bool = Fal
         spec = replace(run.recipe.data, name=where, **_form(run))
         if (typed := run.typed()) is not None:
             file = Path(where).expanduser()  # else no table, and without types of columns
-            spec = replace(spec, columns=words_for(file, typed, spec.given, spec.columns) if file.is_file() else ())
+            known = Columns((*typed.all, *run.given()))
+            spec = replace(spec, columns=words_for(file, known, spec.columns) if file.is_file() else ())
         spec = replace(spec, split="all", holdout=0.0) if whole else spec
         return Found(spec, as_of(run, load_spec(spec)), other_of=run)
     was = known.get("place") or run.recipe.data.name
@@ -181,8 +183,9 @@ def _search(run: Recorded, where: str | None, *, others: bool, whole: bool = Fal
 
 
 def as_of(run: Recorded, data: Data) -> Data:
-    """Another set with its vectors as the run's own are: the same columns, found by name where they have names."""
-    return data.as_in(run.typed(), run.origin(), run.names())
+    """Another set with its vectors and conditions as the run's own are: the same columns, found by name where they
+    have names."""
+    return data.as_in(run.typed(), run.origin(), run.names()).given_as(run.given())
 
 
 def drawn_alike(run: Recorded, spec: DataSpec, data: Data) -> bool:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from triptych.core import Conditional, Data, Model, Recipe, Split, encode
-from triptych.core.columns import Columns, read_back
+from triptych.core import Conditional, Data, Model, Recipe, Split, conditions, encode
+from triptych.core.columns import Column, Columns, read_back
 from triptych.core.frame import frame
 from triptych.core.model import Stepwise
 from triptych.errors import UserError
@@ -289,6 +289,11 @@ class Run:
         """What the columns of its vectors are counted from, as `Data.origin`."""
         return tuple(self.env.get("data", {}).get("origin", ()))
 
+    def given(self) -> tuple[Column, ...]:
+        """The columns or factors that its examples are conditioned on, as `Data.condition_columns`."""
+        told = self.env.get("data", {}).get("given")
+        return conditions.from_names(self.env.get("given", ())) if told is None else read_back(told).all
+
     def names(self) -> tuple[str, ...]:
         """Names of the columns of its vectors, as `Data.columns`; () where they have none, or an old run lacks them."""
         return tuple(self.env.get("data", {}).get("names", ()))
@@ -301,8 +306,7 @@ class Run:
     def load(self, which: Which = "last", device: str = "auto") -> Model:
         """The trained model, in eval mode: averaged weights for the sampling players where the run has them.
 
-        UserError without a sound checkpoint, for weights that are not finite, and for `best` where no metric has
-        chosen one.
+        UserError without a sound checkpoint, for weights that are not finite, and for a `best` that no metric chose.
         """
         return self._model(which, device)
 
@@ -324,7 +328,7 @@ class Run:
         model.load_state_dict(state)
         if isinstance(model, Conditional):
             model.class_names = tuple(self.env.get("classes", ()))
-            model.number_names = tuple(self.env.get("given", ()))
+            model.number_columns = self.given() or model.number_columns
         place(model, pick_device(device), "fp32")
         if isinstance(model, Stepwise) and self.env.get("precision") == "bf16":
             model.brief = arithmetic(model.device).bfloat16 is True

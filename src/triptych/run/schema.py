@@ -179,6 +179,7 @@ DATA = both(
         origin=listed(is_number),
         names=listed(is_text),
         columns=COLUMNS,
+        given=COLUMNS,
     ),
 )
 TEST = both(record(examples=is_count), having(fingerprint=is_text))

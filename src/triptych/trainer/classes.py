@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from triptych.core import Data, Recipe
+from triptych.core import Data, Recipe, conditions
 from triptych.core.labels import CLASSES, classes_in, no_labels
 from triptych.core.model_spec import ConditionalSpec
 from triptych.errors import UserError
@@ -52,9 +52,8 @@ def undecided(recipe: Recipe) -> bool:
 def told(recipe: Recipe, data: Data) -> list[str]:
     """Lines for a person: which classes, and which have few examples."""
     if data.conditions is not None:
-        low, high = data.conditions.amin(0).tolist(), data.conditions.amax(0).tolist()
-        ranges = [f"{n} ({a:.4g} to {b:.4g})" for n, a, b in zip(data.condition_names, low, high, strict=True)]
-        return [f"conditioned on {', '.join(ranges)}"]
+        columns = data.condition_columns or conditions.unnamed(data.conditions.shape[1])
+        return [f"conditioned on {conditions.told(columns, data.conditions)}"]
     if not isinstance(recipe.model, ConditionalSpec) or not recipe.model.classes:
         return []
     assert data.labels is not None

@@ -10,7 +10,7 @@ from triptych.core import Data, Model, Recipe
 from triptych.core.model import affordable
 from triptych.core.statistics import duration
 from triptych.evaluate.while_training import LEAST_SAMPLES, SAMPLE_PASSES
-from triptych.models.build import build
+from triptych.models.build import outline
 from triptych.system import device as runtime
 from triptych.trainer.rehearsal import Pace, rehearse_steps
 
@@ -28,8 +28,7 @@ def forecast(
     With a `pace` that was rehearsed, looks are counted.
     """
     train = recipe.train
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        model = build(recipe.model, data.shape)
+    model = outline(recipe.model, data.shape)
     measured = pace or rehearse_steps(recipe, data, test, device, precision, MEASURED)
     when = f"{train.images:,} images"
     if measured is not None:

@@ -13,6 +13,7 @@ import torch
 
 from triptych.core import Data, Model, Recipe, Train, decode, encode
 from triptych.core.codec import differences
+from triptych.core.columns import Columns
 from triptych.core.features import Extractors
 from triptych.core.model import class_count
 from triptych.errors import Interrupted, UserError
@@ -156,7 +157,7 @@ def environment(plan: Plan, chosen: Choice) -> dict[str, Any]:
     if class_count(plan.model):
         env["classes"] = list(data.classes)
     if data.conditions is not None:
-        env["given"] = list(data.condition_names)
+        env["data"]["given"] = Columns(data.condition_columns).told()
     if data.typed is not None:
         env["data"]["columns"] = data.typed.told()
     elif data.columns:

@@ -113,7 +113,7 @@ def labelled(listing: Listing) -> bool:
     listing.classes = tuple(map(str, number))
     for e in listing.entries:
         e.label = number[known[e.name]]
-    listing.notes[f"classes from {said}"] += len(listing.entries)
+    listing.notes[f"given a class by {said}"] += len(listing.entries)
     return True
 
 

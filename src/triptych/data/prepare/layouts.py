@@ -142,7 +142,10 @@ def folders(listing: Listing) -> None:
     if labelled(listing):
         _refuse_duplicates(listing.path, list(listing.classes))
         return
-    if "" in tops() or not pictures:  # some lie outside every sub-folder: no classes
+    outside = sum(not rest[e.folder] for e in pictures)
+    if outside or not pictures:
+        if any(rest[e.folder] and PurePosixPath(e.name).suffix for e in pictures):  # a lock, say, has no ending
+            listing.notes["in no sub-folder, so that sub-folders are not classes"] += outside
         return
     classes = sorted(tops())
     _refuse_duplicates(listing.path, classes)

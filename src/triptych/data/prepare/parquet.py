@@ -71,7 +71,7 @@ def _numbered(listing: Listing, files: list[tuple[Path, str]]) -> Listing:
     listing.classes = classes
     for e, value in zip(listing.entries, labels, strict=True):
         e.label = number.get(value, -1)
-    listing.notes[f"classes from the column {found.label!r}"] += len(labels)
+    listing.notes[f"given a class by the column {found.label!r}"] += len(labels)
     return listing
 
 

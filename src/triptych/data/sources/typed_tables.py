@@ -53,8 +53,8 @@ def load(path: Path, split: Split, how: Preparation) -> Data:
     )
 
 
-def words_for(path: Path, known: Columns, given: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
-    """The words of --columns by which a table is read as one with `known` columns and `given` conditions was.
+def words_for(path: Path, known: Columns, own: Sequence[str]) -> tuple[str, ...]:
+    """The words of --columns by which a table is read as one with `known` columns was, conditions among them.
 
     Each column has the type that it had there, whatever few rows would tell of it; what was not there is left out.
     `own` are the words that the other table was read by. A file that is no table, or has none of the columns: `own`.
@@ -64,10 +64,9 @@ def words_for(path: Path, known: Columns, given: Sequence[str], own: Sequence[st
     except UserError:  # said where it is read
         return tuple(own)
     kinds = {c.name: f"date:{c.form}" if c.kind == "date" else c.kind for c in known.all}
-    kinds = {name: kind for name, _, kind in (word.rpartition("=") for word in words_of(own)) if name in given} | kinds
     if not kinds.keys() & set(names):
         return tuple(own)
-    return tuple(f"{name}={kinds.get(name, 'drop')}" for name in names if name in kinds or name not in given)
+    return tuple(f"{name}={kinds.get(name, 'drop')}" for name in names)
 
 
 def said(columns: Columns) -> str:

@@ -18,15 +18,43 @@ function isConditioned(model) {
 }
 
 /**
- * What is chosen, as the model can have it: [class], or a value for each number; what is missing is the first class, or
- * the mean in the training data.
+ * The places of the numbers that are one column of categories, for the first of them; none for another number.
+ * @param {any[]} given
+ * @param {number} i
+ * @returns {number[]}
+ */
+function categoriesAt(given, i) {
+  const own = (/** @type {any} */ number) => number.category !== undefined && number.column === given[i].column;
+  const places = [...given.keys()].filter((j) => own(given[j]));
+  return places[0] === i ? places : [];
+}
+
+/**
+ * Units of so many seconds since 1970 as a date, and a time where the unit is smaller than a day.
+ * @param {number} value
+ * @param {number} seconds
+ */
+function dateText(value, seconds) {
+  const text = new Date(Math.round(value) * seconds * 1000).toISOString();
+  return seconds >= 86400 ? text.slice(0, 10) : text.slice(0, seconds >= 60 ? 16 : 19).replace("T", " ");
+}
+
+/**
+ * What is chosen, as the model can have it: [class], or a value for each number; what is missing is the first class, the
+ * commonest category, or the mean in the training data.
  * @param {any} model
  * @param {number[] | undefined} chosen
  * @returns {number[]}
  */
 function conditionOf(model, chosen = []) {
   if (model.classes.length) return [Math.round(within(chosen[0], 0, model.classes.length - 1, 0))];
-  return model.given.map((/** @type {any} */ number, /** @type {number} */ i) => chosen[i] ?? number.mean);
+  const start = model.given.map((/** @type {any} */ number) => number.mean);
+  for (const i of start.keys()) {
+    const places = categoriesAt(model.given, i);
+    const most = places.reduce((a, b) => (model.given[b].mean > model.given[a].mean ? b : a), i);
+    for (const j of places) start[j] = j === most ? 1 : 0;
+  }
+  return start.map((/** @type {number} */ value, /** @type {number} */ i) => chosen[i] ?? value);
 }
 
 /**
@@ -36,8 +64,23 @@ function conditionOf(model, chosen = []) {
  */
 function conditionText(model, chosen) {
   if (model.classes.length) return `class ${model.classes[chosen[0]]}`;
-  const said = (/** @type {any} */ number, /** @type {number} */ i) => `${number.name} ${Number(chosen[i].toPrecision(3))}`;
-  return model.given.map(said).join(", ");
+  const said = (/** @type {any} */ number, /** @type {number} */ i) => {
+    if (number.seconds) return [`${number.name} ${dateText(chosen[i], number.seconds)}`];
+    if (number.category === undefined || !isOne(model.given, i, chosen)) return [`${number.name} ${Number(chosen[i].toPrecision(3))}`];
+    return chosen[i] ? [`${number.column} ${number.category}`] : [];
+  };
+  return model.given.flatMap(said).join(", ");
+}
+
+/**
+ * Whether of the categories of a number's column exactly one is chosen, and no shares of several.
+ * @param {any[]} given
+ * @param {number} i
+ * @param {number[]} chosen
+ */
+function isOne(given, i, chosen) {
+  const own = chosen.filter((_, j) => given[j].category !== undefined && given[j].column === given[i].column);
+  return own.every((value) => value === 0 || value === 1) && own.filter((value) => value === 1).length === 1;
 }
 
 /**
@@ -97,18 +140,44 @@ function classControl(page, cards, whose) {
 
 /** @param {Page} page @param {Card[]} cards @param {string} whose */
 function numberControls(page, cards, whose) {
-  const sliders = cards[0].model.given.map((/** @type {any} */ number, /** @type {number} */ i) => {
+  const given = /** @type {any[]} */ (cards[0].model.given);
+  const control = (/** @type {any} */ number, /** @type {number} */ i) => {
+    if (number.category !== undefined) {
+      const places = categoriesAt(given, i);
+      return places.length ? categoryControl(page, cards, places) : null;
+    }
     const [low, high] = number.range;
     const step = roundStep((high - low) / 100);
     const ends = [Math.floor(low / step + 1e-9), Math.ceil(high / step - 1e-9)].map((k) => Number((k * step).toPrecision(12)));
     const scale = /** @type {[number, number, number]} */ ([...ends, step]);
     const made = slider(number.name, scale, (value) => {
       page.condition(cards, cards[0].given.map((old, j) => (j === i ? value : old)));
-    });
+    }, number.seconds && ((value) => dateText(value, number.seconds)));
     page.syncs.push(() => made.set(cards[0].given[i]));
     return made.element;
+  };
+  const controls = given.map(control).filter((made) => made !== null);
+  return make("fieldset", {}, [make("legend", { textContent: whose ? `Given to ${whose}` : "Given" }), ...controls]);
+}
+
+/**
+ * A menu of the categories of a column, which are the numbers at these places.
+ * @param {Page} page @param {Card[]} cards @param {number[]} places
+ */
+function categoryControl(page, cards, places) {
+  const [{ group, model }] = cards;
+  const options = places.map((i) => make("option", { value: String(i), textContent: model.given[i].category }));
+  const select = make("select", { id: `given-${group}-${places[0]}` }, options);
+  select.onchange = () => {
+    const chosen = Number(select.value);
+    page.condition(cards, cards[0].given.map((old, j) => (places.includes(j) ? Number(j === chosen) : old)));
+    page.say(`${conditionText(model, cards[0].given)}: ${cards.map((card) => card.model.name).join(", ")}`);
+  };
+  page.syncs.push(() => {
+    const one = isOne(model.given, places[0], cards[0].given);
+    select.value = one ? String(places.find((i) => cards[0].given[i] === 1)) : "";
   });
-  return make("fieldset", {}, [make("legend", { textContent: whose ? `Given to ${whose}` : "Given" }), ...sliders]);
+  return make("p", { className: "row" }, [make("label", { htmlFor: select.id, textContent: model.given[places[0]].column }), select]);
 }
 
 /**

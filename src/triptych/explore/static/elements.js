@@ -31,8 +31,9 @@ function byId(id) {
  * @param {string} label
  * @param {[number, number, number]} scale least, most, step
  * @param {(value: number) => void} moved
+ * @param {(value: number) => string} [said] how a value reads, if not as the number that it is
  */
-function slider(label, [min, max, step], moved) {
+function slider(label, [min, max, step], moved, said) {
   const range = make("input", { type: "range", min: String(min), max: String(max), step: String(step) });
   const output = make("output");
   const digits = Math.max(0, Math.ceil(-Math.log10(step) - 1e-9));
@@ -41,7 +42,8 @@ function slider(label, [min, max, step], moved) {
   /** @param {number} value */
   const set = (value) => {
     range.value = String(value);
-    output.textContent = value.toFixed(digits);
+    output.textContent = said ? said(value) : value.toFixed(digits);
+    if (said) range.setAttribute("aria-valuetext", said(value));
   };
   return { element, range, set };
 }
