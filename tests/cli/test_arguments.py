@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 import pytest
 
 from triptych.cli import main
-from triptych.cli.arguments import one_line
+from triptych.cli.arguments import one_line, parse
 
 UNICODE = """\
 ╭─ Unrecognized options ───────────────────╮
@@ -85,3 +86,33 @@ def test_the_help_of_a_study_names_the_studies(capsys: pytest.CaptureFixture[str
     assert "three-families: GANs, autoencoders and flows" in out
     assert "parallel-lines: " in out
     assert "skips the runs that are done" in out
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "train gan-8gaussians --track tensorboard --track=wandb",
+        "train spline-8gaussians --data t.csv --columns a=drop --columns b=date",
+        "train best-birds --objective.augment color --objective.augment cutout",
+        "sample runs/mine --given age=40 --given dose=2",
+        "sample runs/mine --class 3 --class 5",
+    ],
+)
+def test_an_option_of_several_values_is_not_written_twice(asked: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first values were dropped without a word."""
+    assert main(asked.split()) == 2
+    option = asked.split()[-2] if "=wandb" not in asked else "--track"
+    said = f"error: {option} is given 2 times; write it once, with all of its values behind it\n"
+    assert capsys.readouterr().err == said
+
+
+def test_the_last_of_two_single_values_holds() -> None:
+    assert parse(Preparation, "x", ["--side", "3", "--side", "4"]) == Preparation(side=4)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is parsed in a test."""
+
+    side: int = 1
+    """pixels"""

@@ -8,8 +8,10 @@ import inspect
 import io
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import is_dataclass
+from typing import Any, get_type_hints
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
@@ -20,6 +22,10 @@ WIDE = {"COLUMNS": "10000"}
 """A terminal so wide that the parser cuts no word of a complaint in two."""
 ALONE = {"TYPEGUARD_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """No search of all that is installed for plug-ins of the type checker: a fifth of a second of every command."""
+
+
+MARK: type[Any] = type(tyro.conf.arg())
+"""What an annotation says of an option."""
 
 
 def parse(
@@ -49,7 +55,32 @@ def parse(
         if e.code in (0, None):
             raise
         raise UserError(own_words(e) or one_line(printed.getvalue(), name)) from None
+    check_once(parsed[0] if unknown else parsed, argv)
     return parsed() if later else parsed
+
+
+def check_once(parsed: Any, argv: Sequence[str]) -> None:
+    """UserError for an option of several values that is written more than once: the parser would keep the last ones."""
+    written = Counter(word.split("=")[0].replace("_", "-") for word in argv if word.startswith("--"))
+    several = names_of_several(parsed)
+    for option, times in written.items():
+        if times > 1 and option.removeprefix("--").rpartition(".")[2] in several:
+            raise UserError(f"{option} is given {times} times; write it once, with all of its values behind it")
+
+
+def names_of_several(parsed: Any) -> set[str]:
+    """The options, without their prefix, whose values are several, of a dataclass or of a call of a function."""
+    call = isinstance(parsed, functools.partial)
+    fields, where = (parsed.keywords, parsed.func) if call else (vars(parsed), type(parsed))
+    hints = get_type_hints(where, include_extras=True)
+    inner = [names_of_several(value) for value in fields.values() if is_dataclass(value)]
+    return {written_as(name, hints[name]) for name, v in fields.items() if isinstance(v, tuple | list)}.union(*inner)
+
+
+def written_as(name: str, hint: Any) -> str:
+    """The option of a field or a parameter: its name, unless its annotation has another."""
+    said = [mark.name for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, MARK) and mark.name]
+    return (said or [name.replace("_", "-")])[0]
 
 
 def own_words(e: BaseException) -> str:

@@ -158,7 +158,7 @@ def reference_of(result: Evaluation) -> str:
 
 def by_reference(results: list[Evaluation]) -> dict[str, list[Evaluation]]:
     """Evaluations by their real side: distances from different sets cannot be compared, nor have they one floor."""
-    from triptych.report.table import real_side
+    from triptych.core.metric import real_side
 
     found: dict[str, list[Evaluation]] = {}
     for result in results:

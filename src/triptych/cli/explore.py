@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from triptych.cli.options import Device
 from triptych.system.console import say
 
 RunFolder = Annotated[Positional[Path], arg(metavar="RUN", help="folder of a run")]
@@ -65,6 +66,7 @@ def sample(
     classes: Classes = (),
     given: Given = (),
     data: Moved = None,
+    device: Device = "auto",
 ) -> None:
     """Draw samples from a run: one grid, a folder of images, or an array."""
     from triptych.explore.samples import write_samples
@@ -77,6 +79,7 @@ def sample(
         temperature=temperature,
         bn=bn,
         which=which,
+        device=device,
         batch=batch,
         codes=codes,
         components=components,
@@ -115,11 +118,12 @@ def encode(
         tuple[str, ...],
         arg(name="class", metavar="NAME_OR_NUMBER ...", help="models with classes: of which; default: their labels"),
     ] = (),
+    device: Device = "auto",
 ) -> None:
     """Encode examples into codes: a VAE's posterior means, all of a flow's z."""
     from triptych.explore.codes import write_codes
 
-    say(write_codes(run, out, data, n, classes=classes, which=which, announce=note))
+    say(write_codes(run, out, data, n, classes=classes, which=which, device=device, announce=note))
 
 
 def decode(
@@ -130,11 +134,12 @@ def decode(
     data: Moved = None,
     classes: Classes = (),
     given: Given = (),
+    device: Device = "auto",
 ) -> None:
     """Decode codes into images or vectors."""
     from triptych.explore.codes import write_decoded
 
-    say(write_decoded(run, codes, out, classes=classes, given=given, which=which, data=data))
+    say(write_decoded(run, codes, out, classes=classes, given=given, which=which, device=device, data=data))
 
 
 def reconstruct(
@@ -148,11 +153,12 @@ def reconstruct(
     ] = None,
     data: Examples = None,
     which: Which = "last",
+    device: Device = "auto",
 ) -> None:
     """Encode and decode examples, and show the reconstructions."""
     from triptych.explore.codes import write_reconstructions
 
-    file, error = write_reconstructions(run, n, out, data, which=which, announce=note)
+    file, error = write_reconstructions(run, n, out, data, which=which, device=device, announce=note)
     say(file)
     say(f"mean squared error, in the data's units: {error:.4g}")
 
@@ -163,11 +169,12 @@ def nearest(
     seed: Annotated[int, arg(help="seed of the noise")] = 0,
     which: Which = "last",
     data: Moved = None,
+    device: Device = "auto",
 ) -> None:
     """Draw samples beside the training images nearest to them: has the model memorised its training set?"""
     from triptych.explore.neighbours import write_neighbours
 
-    file, distance = write_neighbours(run, n, seed, which=which, data=data)
+    file, distance = write_neighbours(run, n, seed, which=which, device=device, data=data)
     say(file)
     say(f"distance to the nearest training image, pixels in [0, 1]: median {distance.median():.3g}")
 
@@ -178,6 +185,7 @@ def copies(
     seed: Annotated[int, arg(help="seed of the noise, and of how the held-out examples are divided")] = 0,
     which: Which = "last",
     data: Moved = None,
+    device: Device = "auto",
 ) -> None:
     """Test whether samples are copies of training examples: a p value, the copied share, the worst pairs.
 
@@ -185,7 +193,7 @@ def copies(
     """
     from triptych.explore.copies import write_copies
 
-    result, files = write_copies(run, n, seed, which=which, data=data)
+    result, files = write_copies(run, n, seed, which=which, device=device, data=data)
     say(result.said, *files)
 
 
@@ -197,6 +205,7 @@ def score(
     level: Annotated[float, arg(help="share of ordinary examples that may be called strange")] = 0.05,
     seed: Annotated[int, arg(help="seed of the dequantisation and of which held-out examples calibrate")] = 0,
     which: Which = "last",
+    device: Device = "auto",
 ) -> None:
     """Score examples: log-likelihood, typicality, reconstruction, each with a p value by held-out examples.
 
@@ -205,17 +214,17 @@ def score(
     """
     from triptych.explore.score import write_scores
 
-    result, files = write_scores(run, data, out, n, level=level, seed=seed, which=which, announce=note)
+    result, files = write_scores(run, data, out, n, level=level, seed=seed, which=which, device=device, announce=note)
     for warning in result.warnings:
         say(f"warning: {warning}", stderr=True)
     say(*result.said(level), *files)
 
 
-def flow(run: RunFolder, out: Out = None, which: Which = "last", data: Moved = None) -> None:
+def flow(run: RunFolder, out: Out = None, which: Which = "last", data: Moved = None, device: Device = "auto") -> None:
     """Draw what only flows can show: the density, the warp from z to data, samples at several temperatures."""
     from triptych.explore.flows import write_flow_figures
 
-    say(*write_flow_figures(run, out, which=which, data=data))
+    say(*write_flow_figures(run, out, which=which, device=device, data=data))
 
 
 def interpolate(
@@ -241,6 +250,7 @@ def interpolate(
     bn: Bn = "eval",
     which: Which = "last",
     data: Moved = None,
+    device: Device = "auto",
 ) -> None:
     """Interpolate between codes.
 
@@ -262,6 +272,7 @@ def interpolate(
         animate=animate,
         bn=bn,
         which=which,
+        device=device,
         data=data,
     )
     say(*files)
@@ -282,6 +293,7 @@ def sweep(
     bn: Bn = "eval",
     which: Which = "last",
     data: Moved = None,
+    device: Device = "auto",
 ) -> None:
     """Latent traversal: change one latent dimension at a time, a row each, the others held."""
     from triptych.explore.walks import write_sweep
@@ -299,6 +311,7 @@ def sweep(
         animate=animate,
         bn=bn,
         which=which,
+        device=device,
         data=data,
     )
     say(*files, f"rows from the top: z{list(shown)}")

@@ -35,7 +35,8 @@ def list_entries() -> None:
         table.add_row(*map(printable_lines, cells))
     out = console()
     out.print(table)
-    out.print(f"\n{len(entries)} entries, {total / 1e6:.1f} MB, of {printable(str(place))}", markup=False)
+    many = "1 entry" if len(entries) == 1 else f"{len(entries)} entries"
+    out.print(f"\n{many}, {total / 1e6:.1f} MB, of {printable(str(place))}", markup=False)
 
 
 def printable_lines(text: str) -> str:

@@ -125,7 +125,8 @@ def for_rows(spec: DataSpec, *, hold: bool) -> tuple[Recipe, str]:
     what = f"{plural(len(data), 'row')} of {data.shape[0]} numbers"
     why.insert(0, f"spline flow, for {what}: its likelihood is exact, and each column begins with its own quantiles")
     if data.distribution is None:
-        why.append(f"each row is shown {budget / len(data):.0f} times, as more would be memorised")
+        shown = f"each row is shown {budget / len(data):.0f} times, as more would be memorised"
+        why.append(f"{shown}, unless --minutes or --train.images says otherwise")
     about = f"{name}: rational-quadratic spline couplings, exact likelihood"
     return Recipe(spec, model, NLL(), replace(train, images=budget), name=name, about=about), "; ".join(why)
 

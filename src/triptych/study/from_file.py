@@ -29,7 +29,7 @@ import yaml
 
 from triptych.core import Recipe, plugins
 from triptych.core.contract import Contract
-from triptych.errors import UserError
+from triptych.errors import UserError, nearest
 from triptych.recipes.override import with_field, with_parts
 from triptych.run.recipe_file import named_or_read
 from triptych.study.study import TWICE, Study, repeated
@@ -114,9 +114,10 @@ class _Reader(Reader):
             raise self.wrong(node, "`plugins:` is not a list of names; write plugins: [NAME]")
         for name in named:
             if plugins.called(name) is None:
-                raise self.wrong(
-                    node, f"the plug-in {name} is not here; install it, or give --plugin its file or module"
+                advice = nearest(
+                    name, [p.name for p in plugins.active()], "install it, or give --plugin its file or module"
                 )
+                raise self.wrong(node, f"the plug-in {name} is not here; {advice}")
 
     def contract(self, node: Any) -> Contract:
         """What `contract:` says."""

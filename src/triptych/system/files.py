@@ -275,8 +275,9 @@ def _remove(part: Path) -> None:
 # ------------------------------------------------------------------------------------------- reading
 
 
-def read_bytes(path: str | Path, limit: int = JSON_LIMIT) -> bytes:
-    """The whole of a regular file of at most `limit` bytes; UserError for a device, a pipe or a larger one."""
+def read_bytes(path: str | Path, limit: int = JSON_LIMIT, first: int | None = None) -> bytes:
+    """A regular file of at most `limit` bytes, whole or its `first` bytes; UserError for a device, a pipe or a larger
+    one."""
     path = Path(path)
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     info = os.fstat(handle)
@@ -286,7 +287,7 @@ def read_bytes(path: str | Path, limit: int = JSON_LIMIT) -> bytes:
     with os.fdopen(handle, "rb") as f:
         if info.st_size > limit:
             raise UserError(f"{path} has {info.st_size:,} bytes, and at most {limit:,} are read; check what it is")
-        return f.read(limit)
+        return f.read(limit if first is None else first)
 
 
 def read_text(path: str | Path, limit: int = JSON_LIMIT) -> str:
