@@ -261,6 +261,8 @@ def test_a_study_requires_plugins_by_name(tmp_path: Path, own: list[str], capsys
     asked = ["study", str(study), "--out", str(tmp_path / "out"), "--jobs", "1", "--device", "cpu"]
     err = refused(capsys, *asked)
     assert "mine.yaml line 1: the plug-in recipe is not here" in err
+    study.write_text("plugins: [recipe.py]\nseeds: 1\nrecipes:\n  - gan-mine\n")
+    assert "the plug-in recipe.py is not here; did you mean recipe?" in refused(capsys, *asked, *own)
     study.write_text("seeds: 1\nplugins: recipe\nrecipes:\n  - gan-mine\n")
     assert "line 2: `plugins:` is not a list" in refused(capsys, *asked)
     assert not (tmp_path / "out").exists()
@@ -270,6 +272,20 @@ def test_a_study_requires_plugins_by_name(tmp_path: Path, own: list[str], capsys
     assert main([*asked, *own]) == 0, capsys.readouterr().err
     (done,) = (tmp_path / "out").glob("*/eval.json")
     assert "mean_error" in json.loads(done.read_text()), "a process of the study knows the stranger's metric"
+
+
+def test_a_network_whose_making_looks_at_values_is_trained(
+    tmp_path: Path, own: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The forecast counts its weights without memory where it can: `linspace(...).tolist()` knows none there."""
+    network = tmp_path / "own" / "affine.py"
+    looks = strangers.NETWORK.replace("nn.Linear(self.latent,", "nn.Linear(int(torch.tensor(self.latent)),")
+    network.write_text(looks.replace("from torch import nn", "import torch\nfrom torch import nn"))
+    assert main([*own, *SWAPPED, "--out", str(tmp_path / "looks")]) == 0, capsys.readouterr().err
+    network.write_text(strangers.NETWORK)
+    assert main([*own, *SWAPPED, "--out", str(tmp_path / "plain")]) == 0, capsys.readouterr().err
+    weights = [next((tmp_path / name / "checkpoints").glob("*.safetensors")) for name in ("looks", "plain")]
+    assert weights[0].read_bytes() == weights[1].read_bytes(), "the forecast takes no random number of the training's"
 
 
 def as_package(folder: Path, value: str = "strange_parts", text: str | None = None) -> dict[str, str]:

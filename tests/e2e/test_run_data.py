@@ -142,6 +142,22 @@ def test_numbers_on_another_set_carry_its_fingerprint(copy, tmp_path):
     assert marks[0] != marks[1]
 
 
+def test_numbers_on_another_set_do_not_replace_the_runs_own(copy, tmp_path, capsys):
+    own, other = (["--data", str(save(tmp_path / f"{k}.npy", seed=k))] for k in range(2))
+    few, now, before = ["-n", "8"], copy / "eval.json", copy / "eval-old.json"
+    assert main(["evaluate", str(copy), *few, *own]) == 0
+    assert main(["evaluate", str(copy), *few, *own]) == 0
+    assert not before.exists()  # of the same real side: a newer one of the same
+    mine = now.read_bytes()
+    capsys.readouterr()
+    assert main(["evaluate", str(copy), *few, *other]) == 0
+    assert "is now eval-old.json" in capsys.readouterr().out
+    assert before.read_bytes() == mine != now.read_bytes()
+    now.write_text("{", encoding="utf-8")
+    assert main(["evaluate", str(copy), *few, *other]) == 0  # a spoilt one is made anew
+    assert before.read_bytes() == mine
+
+
 @pytest.mark.parametrize("typed", [False, True], ids=["plain", "typed"])
 def test_a_table_with_its_columns_in_another_order_has_the_same_numbers(tmp_path, capsys, typed):
     """Columns are found by their names; by their place weight would be judged as height, and nothing would say so."""

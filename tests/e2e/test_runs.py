@@ -14,46 +14,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from small_runs import SMALL, final, fit, same
 
 from triptych import trainer
 from triptych.cli import main
-from triptych.core import Clock, DataSpec, ModelSpec, Move, Objective, Recipe, Train, discover
-from triptych.errors import Diverged, UserError
-from triptych.models.autoencoders import MLPAutoencoder
-from triptych.models.gans.mlp import MLPGAN
-from triptych.objectives.autoencoder import VAE
-from triptych.objectives.gan import GAN, WGAN, WGANGP
+from triptych.core import ModelSpec, discover
+from triptych.errors import UserError
+from triptych.objectives.gan import WGAN
 from triptych.run import Run, load
 from triptych.study.jobs import Job
 from triptych.system import files
 from triptych.system.files import write_json
-from triptych.trainer import loop, observe, optimizers, start
-from triptych.trainer import step as stepping
+from triptych.trainer import loop, observe, start
 from triptych.trainer.state import State
-
-TRAIN = Train(images=6_400, batch=32, ema=0.9, checkpoint=1_600, evaluate=3_200, sample=6_400, log=640)
-SMALL = Recipe(DataSpec("8gaussians"), MLPGAN(width=16), WGANGP(n_critic=2), TRAIN, name="small")
-
-
-def fit(path: Path, recipe: Recipe = SMALL, **changes: Any) -> Run:
-    recipe = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, **changes))
-    return trainer.fit(recipe, seed=3, out=path, device="cpu", progress=False)
-
-
-def final(run: Run) -> dict[str, Tensor]:
-    return run.read(run.checkpoints()[-1])[0]
-
-
-def same(a: Run, b: Run) -> bool:
-    x, y = final(a), final(b)
-    return x.keys() == y.keys() and all(torch.equal(x[k], y[k]) for k in x)
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +98,10 @@ def test_resume_is_bit_exact(whole: Run, tmp_path: Path, monkeypatch: pytest.Mon
 def test_kill_and_resume(whole: Run, tmp_path: Path) -> None:
     """kill −9 while it trains, wherever that is; the resumed run ends with the same weights."""
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2]); import test_runs; from pathlib import Path;"
-        "test_runs.fit(Path(sys.argv[1]))"
+        "import sys; sys.path.insert(0, sys.argv[2]); import small_runs; from pathlib import Path;"
+        "small_runs.fit(Path(sys.argv[1]))"
     )
-    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "killed"), str(Path(__file__).parent)])
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "killed"), str(Path(__file__).parents[1])])
     while len(list((tmp_path / "killed").glob("checkpoints/*.safetensors"))) < 2 and child.poll() is None:
         time.sleep(0.002)
     os.kill(child.pid, signal.SIGKILL)
@@ -164,11 +142,11 @@ def test_a_run_whose_checkpoints_are_gone_is_refused(whole: Run, tmp_path: Path,
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
     """And a kill of that process lets go of the run."""
     code = (
-        "import sys; sys.path.insert(0, sys.argv[2]); import test_runs; from pathlib import Path;"
-        "test_runs.fit(Path(sys.argv[1]), images=10**9, checkpoint=320, evaluate=10**9, sample=10**9)"
+        "import sys; sys.path.insert(0, sys.argv[2]); import small_runs; from pathlib import Path;"
+        "small_runs.fit(Path(sys.argv[1]), images=10**9, checkpoint=320, evaluate=10**9, sample=10**9)"
     )
     path = tmp_path / "busy"
-    child = subprocess.Popen([sys.executable, "-c", code, str(path), str(Path(__file__).parent)])
+    child = subprocess.Popen([sys.executable, "-c", code, str(path), str(Path(__file__).parents[1])])
     while len(list(path.glob("checkpoints/*.safetensors"))) < 2 and child.poll() is None:
         time.sleep(0.002)
     try:
@@ -234,85 +212,9 @@ def test_a_place_that_is_taken_is_refused(whole: Run) -> None:
         fit(whole.path)
 
 
-@dataclass(frozen=True)
-class Breaks(Objective):
-    """A GAN whose loss is not a number from some step on."""
-
-    quantities = GAN.quantities
-    at: int = 100
-
-    def step(self, model: Any, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
-        for move in GAN().step(model, batches, clock):
-            broken = clock.step >= self.at
-            yield dataclasses.replace(move, loss=move.loss * (float("nan") if broken else 1.0))
-
-
-def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(Diverged, match=r"not finite .* start again with --train.on-divergence rollback"):
-        fit(tmp_path / "diverged", dataclasses.replace(SMALL, objective=Breaks()))
-    run = Run(tmp_path / "diverged")
-    assert run.status["state"] == "diverged"
-    assert run.status["alarms"]
-    assert run.checkpoints()[-1] == 1_600 * 2
-    assert all(torch.isfinite(v).all() for k, v in final(run).items() if k.startswith("model/"))
-    load(run.path, device="cpu").sample(4)
-
-
-def test_rollback_halves_the_rate_and_gives_up_in_the_end(tmp_path: Path) -> None:
-    with pytest.raises(Diverged):
-        fit(tmp_path / "rolled", dataclasses.replace(SMALL, objective=Breaks()), on_divergence="rollback")
-    alarms = Run(tmp_path / "rolled").status["alarms"]
-    assert any("0.5 times the learning rate" in alarm for alarm in alarms)
-    assert sum("not finite" in alarm for alarm in alarms) == observe.ROLLBACKS + 1
-
-
-def test_without_a_look_at_each_loss_the_next_log_line_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a GPU, where looking at every loss would wait for it."""
-    original = State.__post_init__
-
-    def init(self: State) -> None:
-        original(self)
-        self.looks_at_each = False
-
-    monkeypatch.setattr(State, "__post_init__", init)
-    never = {"evaluate": 10**9, "sample": 10**9, "checkpoint": 10**9}
-    with pytest.raises(Diverged, match=r"weights of the generator and critic are not finite at 1280 images"):
-        fit(tmp_path / "blind", dataclasses.replace(SMALL, objective=Breaks(at=24)), **never)
-    assert [line["images"] for line in Run(tmp_path / "blind").lines()] == [0, 640]
-
-
 def test_pictures_come_with_each_checkpoint(tmp_path: Path) -> None:
     run = fit(tmp_path / "pictures", images=1_600, evaluate=1_600, checkpoint=400, sample=0)
     assert [int(f.stem) for f in sorted((run.path / "samples").glob("*.png"))] == [0, 448, 832, 1_216, 1_600]
-
-
-def test_linear_decay_reaches_the_optimisers_and_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, used = stepping.apply, []
-
-    def apply(move: Move, state: State) -> None:
-        original(move, state)
-        used.append((move.names[0], state.optimizers[move.names[0]].param_groups[0]["lr"]))
-
-    monkeypatch.setattr(stepping, "apply", apply)
-    recipe = dataclasses.replace(SMALL, objective=GAN())
-    fit(tmp_path / "linear", recipe, images=320, lr=1e-3, critic_lr=4e-3, schedule="linear")
-    for player, lr in (("critic", 4e-3), ("generator", 1e-3)):
-        assert [r for name, r in used if name == player] == pytest.approx([lr * (1 - i / 10) for i in range(10)])
-
-
-@pytest.mark.parametrize(
-    ("schedule", "warmup", "factors"),
-    [
-        ("constant", 0, [1, 1, 1, 1, 1]),
-        ("linear", 0, [1, 0.75, 0.5, 0.25, 0]),
-        ("cosine", 0, [1, 0.8535533905932737, 0.5, 0.14644660940672624, 0]),
-        ("linear", 400, [0.25, 0.5625, 0.5, 0.25, 0]),
-        ("constant", 800, [0.125, 0.375, 0.625, 0.875, 1]),
-    ],
-)
-def test_learning_rate_at_every_quarter(schedule: Any, warmup: int, factors: list[float]) -> None:
-    train = Train(images=800, batch=100, schedule=schedule, warmup=warmup)
-    assert [optimizers.learning_rate(train, n) for n in (0, 200, 400, 600, 800)] == pytest.approx(factors, abs=1e-12)
 
 
 @pytest.mark.parametrize("state", ["failed", "running"])
@@ -392,45 +294,6 @@ def test_held_out_numbers_are_of_the_weights_that_load_gives(tmp_path: Path) -> 
     with torch.no_grad():
         spread = -model.log_prob(test.x[: observe.VALIDATED])
     assert run.lines()[-1]["nll_se"] == pytest.approx(spread.std().item() / math.sqrt(len(spread)), rel=1e-4)
-
-
-VARIATIONAL = Recipe(
-    DataSpec("8gaussians"),
-    MLPAutoencoder(width=16),
-    VAE(schedule="linear"),
-    Train(images=3_200, batch=64, log=320, evaluate=1_600, sample=3_200, checkpoint=640),
-    name="rising",
-)
-
-
-def test_a_schedule_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """beta is a function of the step, and the step is in the checkpoint: log and weights of a cut run are the same."""
-    whole = fit(tmp_path / "whole", VARIATIONAL)
-    step, calls = loop.step, 0
-
-    def cut(state: State) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 27:
-            raise KeyboardInterrupt
-        step(state)
-
-    monkeypatch.setattr(loop, "step", cut)
-    with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path / "cut", VARIATIONAL)
-    monkeypatch.undo()
-    again = trainer.resume(tmp_path / "cut", progress=False)
-    assert same(whole, again)
-    rising = [[line["beta_eff"] for line in run.lines() if "beta_eff" in line] for run in (whole, again)]
-    assert rising[0] == rising[1]
-    assert rising[0] == sorted(rising[0])
-    assert rising[0][-1] > 0.9
-
-
-def test_an_autoencoders_log_has_the_fields_that_scripts_read(tmp_path: Path) -> None:
-    run = fit(tmp_path / "vae", VARIATIONAL)
-    asked = {"val_recon", "recon", "kl", "beta_eff", "elbo", "bits_per_dim", "active_units"}
-    assert asked <= run.lines()[-1].keys()
 
 
 def test_what_is_not_finite_is_null_in_the_files(tmp_path: Path) -> None:
