@@ -115,7 +115,10 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows, gains = {}, {}
+    machine = of_processor()
     for kind, dtype in KINDS.items():
+        if kind == "bf16" and machine.bfloat16 is False:
+            continue  # emulated here: no path makes it worth while
         for layer in LAYERS:
             for operation, ways in paths(layer, dtype).items():
                 times = in_turns(ways, args.rounds, 1, time.process_time)  # type: ignore[arg-type]
@@ -128,7 +131,6 @@ def main() -> None:
         for name, seconds in times.items():
             gains[f"penalised critic, {name}, {kind}"] = slow / statistics.median(seconds)
             print(f"{kind} penalised critic: {name}: {slow / statistics.median(seconds):.2f}", flush=True)
-    machine = of_processor()
     record(
         f"conv_paths_{machine.name}",
         f"hand-made convolution paths against oneDNN's, {machine.words}",

@@ -20,6 +20,7 @@ from triptych.models.layers.conv import (
     relu,
     relu_mean_down,
 )
+from triptych.system.processor import AMX, AVX2, AVX512
 
 GEOMETRIES = [(3, 1, 1), (1, 1, 0), (4, 2, 1), (3, 2, 1)]
 
@@ -171,8 +172,8 @@ def test_other_layouts_and_precisions_are_pytorchs(change):
 @pytest.mark.parametrize(("c", "o", "side"), [(1, 12, 12), (3, 40, 8), (12, 1, 4), (40, 12, 8)])
 def test_products_of_onednn_give_float64s_two_derivatives(k, c, o, side, monkeypatch):
     """Every product at once, as a processor has them where oneDNN's are faster, through a penalty."""
-    for name in ("im2col_is_faster", "im2col_gradient_is_faster", "col2im_is_faster"):
-        monkeypatch.setattr(conv_kernels, name, lambda *of: True)
+    always = conv_kernels.Limits(channels=100)
+    monkeypatch.setattr(conv_kernels, "products", lambda dtype: conv_kernels.Products(always, always, always))
     monkeypatch.setattr(linear, "LEAST", 0)
     monkeypatch.setattr(linear, "is_faster", torch.backends.mkldnn.is_available)
 
@@ -191,27 +192,57 @@ def test_products_of_onednn_give_float64s_two_derivatives(k, c, o, side, monkeyp
         assert (a - b).norm() <= 1e-5 * b.norm()
 
 
-def test_few_channels_go_to_products_where_those_of_onednn_are_faster(monkeypatch):
+@pytest.fixture
+def on(monkeypatch):
+    """Has the limits of another kind of processor."""
+
+    monkeypatch.setattr(conv_kernels, "products", conv_kernels.products.__wrapped__)  # no memory of this machine's
+
+    def choose(kind, *, own_products=False):
+        monkeypatch.setattr(linear, "is_faster", lambda: own_products)
+        monkeypatch.setattr(conv_kernels, "of_processor", lambda: kind)
+        return conv_kernels.products
+
+    return choose
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "forward", "few"),
+    [(AVX512, False, False, False), (AVX512, True, True, True), (AVX2, False, False, True)],
+)
+def test_few_channels_go_to_products_where_they_are_faster(kind, own, forward, few, on):
     first, colours, x = torch.empty(128, 1, 4, 4), torch.empty(128, 3, 4, 4), torch.empty(2, 1, 64, 64)
-    for faster in (False, True):
-        monkeypatch.setattr(linear, "is_faster", lambda faster=faster: faster)
-        assert conv_kernels.has_own_derivatives(x, first) is faster
-        assert conv_kernels.im2col_is_faster(first, 32 * 32) is faster
-        assert conv_kernels.im2col_gradient_is_faster(first, 32 * 32) is faster
-        assert conv_kernels.im2col_gradient_is_faster(first.bfloat16(), 32 * 32) is faster
-        assert not conv_kernels.im2col_is_faster(colours, 32 * 32)
-        assert conv_kernels.col2im_is_faster(colours, 32 * 32) is faster
-        assert not conv_kernels.col2im_is_faster(colours.bfloat16(), 32 * 32)
-        assert conv_kernels.im2col_gradient_is_faster(torch.empty(256, 128, 4, 4), 16) is faster
+    limits = on(kind, own_products=own)(torch.float32)
+    assert conv_kernels.has_own_derivatives(x, first) is few
+    assert limits.forward.hold(first, 32 * 32) is forward
+    assert limits.weights.hold(first, 32 * 32) is few
+    assert limits.transposed.hold(colours, 32 * 32) is few
+    assert not limits.forward.hold(colours, 32 * 32)
+    assert not limits.weights.hold(colours, 32 * 32)
+    in_bfloat16 = conv_kernels.products(torch.bfloat16)
+    assert in_bfloat16.weights.hold(first, 32 * 32) is forward
+    assert not in_bfloat16.transposed.hold(colours, 32 * 32)
 
 
-@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_products_are_taken_by_shape_and_precision(kind, monkeypatch):
-    monkeypatch.setattr(linear, "is_faster", lambda: False)
-    wide, narrow = torch.empty(1024, 512, 4, 4, dtype=kind), torch.empty(128, 64, 4, 4, dtype=kind)
-    assert conv_kernels.im2col_is_faster(wide, 16)
-    assert conv_kernels.im2col_gradient_is_faster(wide, 4)
-    assert not conv_kernels.im2col_is_faster(wide, 64)
-    assert conv_kernels.im2col_gradient_is_faster(wide, 64) is (kind is torch.bfloat16)
-    assert not conv_kernels.im2col_is_faster(narrow, 16)
-    assert conv_kernels.im2col_gradient_is_faster(narrow, 16) is (kind is torch.bfloat16)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_products_are_taken_by_shape_and_precision(dtype, on):
+    limits, half = on(AMX)(dtype), dtype is torch.bfloat16
+    widest, narrow = torch.empty(1024, 512, 4, 4), torch.empty(128, 64, 4, 4)
+    assert limits.forward.hold(widest, 16)
+    assert limits.weights.hold(widest, 4)
+    assert not limits.forward.hold(widest, 64)
+    assert limits.transposed.hold(widest, 16) is half
+    assert limits.weights.hold(widest, 64) is half
+    assert not limits.forward.hold(narrow, 16)
+    assert limits.weights.hold(narrow, 16) is half
+
+
+def test_narrower_layers_go_to_products_where_vectors_are_short(on):
+    wide, middle = torch.empty(512, 256, 4, 4), torch.empty(256, 128, 4, 4)
+    assert not on(AVX512)(torch.float32).weights.hold(wide, 64)
+    limits = on(AVX2)(torch.float32)
+    assert limits.weights.hold(wide, 64)
+    assert not limits.weights.hold(wide, 256)
+    assert not limits.weights.hold(middle, 16)
+    assert not limits.forward.hold(wide, 16)
+    assert on(AVX512, own_products=True)(torch.float32).weights.hold(middle, 16)

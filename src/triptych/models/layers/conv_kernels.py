@@ -8,12 +8,12 @@ copies every operand into another layout first.
 
 Each of the three chooses its kernel by shape, precision and kind of processor alone, so that a resumed run repeats the
 same arithmetic: oneDNN's kernels, or one matrix product over image patches (im2col, col2im) where the image is small
-and the kernel 3×3 or 4×4 of stride 2. Most limits were measured to be the same with matrix units (AMX) and without
-(AVX-512 with bfloat16 instructions; benchmarks/conv_paths.py). In bfloat16 a product makes the weights' gradient of a
-512 → 1024 layer 4 times faster at 4×4 px and 16 times at 2×2; in float32 it is worth it only there, and the double
-backward makes a penalised critic's step a sixth shorter. Where float32 products are oneDNN's (`linear.py`), they are
-worth it for narrower layers, and for the first and last layers of images, whose few channels fill no vector of
-oneDNN's convolutions.
+and the kernel 3×3 or 4×4 of stride 2. The limits were measured with matrix units (AMX), on AVX-512 with bfloat16
+instructions, and on AVX2 (benchmarks/conv_paths.py). In bfloat16 a product makes the weights' gradient of a 512 → 1024
+layer 4 times faster at 4×4 px and 16 times at 2×2. In float32 with AVX-512 it is worth it only there, with AVX2, where
+oneDNN's gradient of wide layers runs at half the rate of its convolution, from 256 → 256 on. The double backward makes
+a penalised critic's step a sixth shorter. The first and last layers of images have too few channels to fill a vector
+of oneDNN's convolutions; where float32 products are oneDNN's (`linear.py`), or vectors are AVX2's, products are faster.
 
 All this holds on a CPU, in bfloat16 and, for networks that `place` brought into channels_last, in float32. On a GPU the
 three are cuDNN's kernels, and the derivatives are those of here; in compiled graphs `trainer/graph_rewrites.py` sees to
@@ -22,6 +22,9 @@ the same. Elsewhere `conv2d` and `conv_transpose2d` are PyTorch's.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -31,6 +34,7 @@ from torch.autograd import Function
 
 from triptych.models.layers import linear
 from triptych.models.layers.linear import needs_gradient, of_weights, takes_onednn
+from triptych.system.processor import AVX2, of_processor
 
 
 def conv2d(x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
@@ -71,8 +75,9 @@ def has_own_derivatives(x: Tensor, w: Tensor) -> bool:
         return False
     if x.dtype == torch.bfloat16:
         return True
-    last = is_channels_last(x) or is_channels_last(w) or (w.shape[1] == 1 and linear.is_faster())
-    return x.dtype == torch.float32 and last
+    if x.dtype != torch.float32:
+        return False
+    return is_channels_last(x) or is_channels_last(w) or w.shape[1] <= products(x.dtype).weights.channels
 
 
 def is_channels_last(x: Tensor) -> bool:
@@ -93,7 +98,7 @@ class _Conv2d(Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, w)
         ctx.how = stride, padding
-        if is_stride_2(w, stride, padding) and im2col_is_faster(w, pixels(x) // 4):
+        if is_stride_2(w, stride, padding) and products(w.dtype).forward.hold(w, pixels(x) // 4):
             return im2col_product(x, w, bias)
         return torch.conv2d(x, w, bias, stride, padding)
 
@@ -121,7 +126,7 @@ class _ConvTranspose2d(Function):
         ctx.how = stride, padding
         rest = [s - (stride * (t - 1) + w.shape[2] - 2 * padding) for s, t in zip(sides, y.shape[2:], strict=True)]
         doubles = is_stride_2(w, stride, padding) and w.shape[2] == 4 and not any(rest)
-        if doubles and col2im_is_faster(w, pixels(y)):
+        if doubles and products(w.dtype).transposed.hold(w, pixels(y)):
             return col2im_product(y, w, bias)
         return torch.conv_transpose2d(y, w, bias, stride, padding, rest)
 
@@ -145,7 +150,7 @@ class _WeightGradient(Function):
         ctx.save_for_backward(x, y)
         ctx.how = stride, padding
         w = channels_last(x.new_empty(y.shape[1], x.shape[1], k, k))
-        if is_stride_2(w, stride, padding) and im2col_gradient_is_faster(w, pixels(y)):
+        if is_stride_2(w, stride, padding) and products(w.dtype).weights.hold(w, pixels(y)):
             return weight_gradient_product(x, y, k)
         both = (stride, stride), (padding, padding), (1, 1), False, (0, 0), 1, (False, True, False)
         return torch.ops.aten.convolution_backward(y, x, w, None, *both)[1]
@@ -172,31 +177,52 @@ def pixels(x: Tensor) -> int:
     return x.shape[2] * x.shape[3]
 
 
-def im2col_is_faster(w: Tensor, count: int) -> bool:
-    """Whether a matrix product is faster than oneDNN's convolution with an output of so many pixels.
+@dataclass(frozen=True)
+class Limits:
+    """Where a matrix product is faster than oneDNN's convolution: with so few channels of the larger image, or where
+    the smaller one is small and a tap has weights enough, o · c of them."""
 
-    Measured between 32 and 1,024 channels, as for the next two functions, and with 1 to 16 at one side.
+    channels: int = 0
+    up_to_4: float = math.inf
+    """weights of a tap from which on it is faster up to 4×4 px"""
+    up_to_8: float = math.inf
+    """and up to 8×8 px"""
+
+    def hold(self, w: Tensor, count: int) -> bool:
+        """Of w (o, c, k, k) and a smaller image of so many pixels."""
+        o, c = w.shape[:2]
+        return c <= self.channels or (count <= 16 and o * c >= self.up_to_4) or (count <= 64 and o * c >= self.up_to_8)
+
+
+@dataclass(frozen=True)
+class Products:
+    """The limits of the convolution, of its transpose, and of the gradient of the weights.
+
+    Measured between 32 and 1,024 channels, and with 1 to 16 on the side of the larger image.
     """
-    if w.shape[1] == 1 and linear.is_faster():
-        return True
-    least = 1024 * 512 if w.dtype == torch.float32 else 512 * 256
-    return count <= 4 * 4 and w.shape[0] * w.shape[1] >= least
+
+    forward: Limits
+    transposed: Limits
+    weights: Limits
 
 
-def im2col_gradient_is_faster(w: Tensor, count: int) -> bool:
-    """Whether a matrix product is faster for the gradient of the weights."""
-    if linear.is_faster() and (w.shape[1] == 1 or w.dtype == torch.float32):
-        return w.shape[1] == 1 or (count <= 4 * 4 and w.shape[0] * w.shape[1] >= 256 * 128)
-    if w.dtype == torch.float32:
-        return im2col_is_faster(w, count)
-    return count <= 4 * 4 or (count <= 8 * 8 and w.shape[0] * w.shape[1] >= 256 * 128)
+FLOAT32 = Products(Limits(0, 512 * 1024), Limits(), Limits(0, 512 * 1024))
+AVX2_FLOAT32 = Products(Limits(0, 512 * 512), Limits(4, 512 * 512), Limits(1, 256 * 256, 256 * 512))
+AMD_FLOAT32 = Products(Limits(1, 512 * 1024), Limits(4), Limits(1, 128 * 256))
+"""Where products are `linear.py`'s."""
+BFLOAT16 = Products(Limits(0, 256 * 512), Limits(0, 256 * 512), Limits(0, 1, 128 * 256))
+AMD_BFLOAT16 = Products(Limits(1, 256 * 512), Limits(0, 256 * 512), Limits(1, 1, 128 * 256))
 
 
-def col2im_is_faster(w: Tensor, count: int) -> bool:
-    """Whether a matrix product is faster for a transposed convolution with an input of so many pixels."""
-    if w.dtype == torch.float32:
-        return w.shape[1] <= 4 and linear.is_faster()
-    return im2col_is_faster(w, count)
+@cache
+def products(dtype: torch.dtype) -> Products:
+    """The limits on this kind of processor."""
+    exact = dtype == torch.float32
+    if linear.is_faster():
+        return AMD_FLOAT32 if exact else AMD_BFLOAT16
+    if exact and of_processor() is AVX2:
+        return AVX2_FLOAT32
+    return FLOAT32 if exact else BFLOAT16
 
 
 def patches(x: Tensor, k: int) -> Tensor:
