@@ -2,7 +2,8 @@
 
 The steps alone, in processor seconds, by the pace of a few seconds of them; evaluations and pictures come on top.
 `--only NAME ...` measures some and keeps the others; times on a slower or faster core are turned into those of the
-file's.
+file's, by the speed of a small piece of work of the same kind. Best measured on a processor without bfloat16
+instructions: what holds there is no promise too much elsewhere.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -19,19 +21,20 @@ from common import HERE, processor, record
 FILE = HERE.parent / "src" / "triptych" / "recipes" / "times.json"
 
 
-def one(name: str, seconds: float) -> float:
-    """Minutes of the steps of a recipe on one core."""
+def one(name: str, seconds: float) -> tuple[float, bool]:
+    """Minutes of the steps of a recipe on one core, and whether its networks are in bfloat16 where that is fast."""
     from triptych.data import load_spec
     from triptych.models.build import build
     from triptych.recipes import get
-    from triptych.trainer.precision import choose
+    from triptych.trainer.precision import choose, wide
     from triptych.trainer.rehearsal import processor_pace
 
     torch.set_num_threads(1)
     recipe, device = get(name), torch.device("cpu")
     data = load_spec(recipe.data)
-    precision = choose(recipe, build(recipe.model, data.shape), data, device).precision
-    return recipe.train.images * processor_pace(recipe, data, None, device, precision, seconds) / 60
+    model = build(recipe.model, data.shape)
+    pace = processor_pace(recipe, data, None, device, choose(recipe, model, data, device).precision, seconds)
+    return recipe.train.images * pace / 60, recipe.train.precision == "fast" or wide(model)
 
 
 def main() -> None:
@@ -45,11 +48,11 @@ def main() -> None:
         return
     from triptych.objectives.closed_form import ClosedForm
     from triptych.recipes import all_recipes
-    from triptych.system.processor import speed
+    from triptych.system.processor import of_processor, speed
 
-    found: dict[str, Any] = (
-        json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() and options.only else {"minutes": {}}
-    )
+    found: dict[str, Any] = {"minutes": {}, "wide": []}
+    if FILE.exists() and options.only:
+        found = json.loads(FILE.read_text(encoding="utf-8"))
     left: dict[str, str] = {}
     for name, recipe in all_recipes().items():
         if isinstance(recipe.objective, ClosedForm) or (options.only and name not in options.only):
@@ -60,19 +63,21 @@ def main() -> None:
             left[name] = done.stderr.strip().splitlines()[-1][:200]
             print(name, "left out:", left[name], flush=True)
             continue
-        torch.set_num_threads(1)
-        here = round(speed(1.0))
-        told = {"processor": processor(), "speed": here, **found}
-        told["minutes"][name] = round(json.loads(done.stdout.splitlines()[-1]) * here / told["speed"], 2)
-        print(f"{name}: {told['minutes'][name]:.1f} min", flush=True)
-        FILE.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    minutes = found["minutes"]
+        minutes, is_wide = json.loads(done.stdout.splitlines()[-1])
+        here = {work: round(times) for work, times in asdict(speed(1.0)).items()}
+        found = {"processor": f"{processor()}, {of_processor().words}", "speed": here, **found}
+        work = "convolutions" if is_wide else "steps"
+        found["minutes"][name] = round(minutes * here[work] / found["speed"][work], 2)
+        found["wide"] = sorted({*found["wide"], name} if is_wide else {*found["wide"]} - {name})
+        print(f"{name}: {found['minutes'][name]:.1f} min", flush=True)
+        FILE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    every: dict[str, float] = found["minutes"]
     record(
         "recipe_times",
         "minutes of one core for the steps of every named recipe",
         "every recipe has a measured time",
-        f"{len(minutes)} recipes, {sum(m <= 6 for n, m in minutes.items() if n.endswith('-quick'))} of "
-        f"{sum(n.endswith('-quick') for n in minutes)} quick ones within 6 min; not measured: {len(left)}",
+        f"{len(every)} recipes, {sum(m <= 6 for n, m in every.items() if n.endswith('-quick'))} of "
+        f"{sum(n.endswith('-quick') for n in every)} quick ones within 6 min; not measured: {len(left)}",
         met=not left,
         details={"left out": left},
     )

@@ -231,7 +231,7 @@ def test_pictures_without_a_recipe_take_the_recommended_one(
         pixels = np.random.default_rng(i).integers(0, 255, (40, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "mine" / f"{i}.png")
     argv = ["train", "--data=mine", "--holdout=0.5", "--resolution", "32", "--train.images", "4", "--train.batch", "4"]
-    status, out, _ = said(capsys, *argv, "--out", "r", "--device", "cpu")
+    status, out, _ = said(capsys, *argv, "--model.width", "4", "--out", "r", "--device", "cpu")
     assert status == 0
     assert "the recommended recipe best-birds, for " in out
     assert json.loads((tmp_path / "r" / "recipe.json").read_text())["recipe"]["data"]["name"] == "mine"

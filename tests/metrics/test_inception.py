@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from triptych.errors import UserError
+from triptych.metrics.features import extractor
 from triptych.metrics.features.inception import AT_ONCE, InceptionV3, max_pool
 from triptych.metrics.features.resize import RESIZES, resized
 
@@ -166,3 +167,9 @@ def test_many_images_are_taken_in_parts(net):
     whole, parts = fast(x), [fast(x[:AT_ONCE]), fast(x[AT_ONCE:])]
     for k, v in whole.items():
         assert torch.equal(v, torch.cat([part[k] for part in parts])), k
+
+
+def test_bfloat16_that_is_emulated_is_refused_before_anything_is_read(monkeypatch, tmp_path):
+    monkeypatch.setattr(extractor, "onednn_takes", lambda dtype: False)
+    with pytest.raises(UserError, match="emulates bfloat16"):
+        extractor.load_inception(tmp_path / "weights.pth", precision="bf16")

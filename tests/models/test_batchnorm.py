@@ -88,5 +88,6 @@ def test_the_pictures_over_training_end_as_an_animation(run):
 def test_statistics_are_made_once_for_everything_that_one_evaluation_does(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr("triptych.trainer.ema.batchnorm.reestimate", lambda m: calls.append(1) or reestimate(m))
-    trainer.fit(RECIPE, 0, tmp_path / "run", progress=False)
-    assert len(calls) == len(Run(tmp_path / "run").lines()) == 11  # at the start and after each of ten steps
+    recipe = dataclasses.replace(RECIPE, train=dataclasses.replace(RECIPE.train, evaluate=160))
+    trainer.fit(recipe, 0, tmp_path / "run", progress=False)
+    assert len(calls) == len(Run(tmp_path / "run").lines()) == 3  # at the start, half-way and at the end

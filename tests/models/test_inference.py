@@ -148,7 +148,7 @@ def test_what_onednn_can_do_is_asked(
     there: bool, bf16: bool, want: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: there)
-    monkeypatch.setattr(inference, "has_bfloat16", lambda: bf16)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: bf16)
     assert [available("cpu", kind) for kind in (torch.float32, torch.bfloat16)] == want
     assert not available("cuda", torch.bfloat16)
     assert not available("cpu", torch.float64)

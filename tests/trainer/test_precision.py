@@ -10,6 +10,7 @@ from triptych.data import load_spec
 from triptych.models.gans.mlp import MLPGAN
 from triptych.models.gans.small_conv import ConvGAN
 from triptych.objectives.gan import GAN
+from triptych.recipes import all_recipes
 from triptych.system import processor
 from triptych.trainer import precision
 
@@ -57,6 +58,18 @@ def test_auto_on_wide_convolutions_is_what_is_known_of_the_processor(kind, picke
 def test_small_networks_stay_in_float32_everywhere(recipe, monkeypatch):
     found = chosen(recipe, monkeypatch, processor.AMX)
     assert (found.precision, found.grounds) == ("fp32", "narrow")
+
+
+@pytest.mark.parametrize("recipe", [NARROW, VECTORS, WIDE])
+@pytest.mark.parametrize(("kind", "picked"), [(processor.AMX, "bf16"), (processor.AVX2, "fp32")])
+def test_fast_is_bfloat16_for_every_network_where_the_processor_is_fast_in_it(recipe, kind, picked, monkeypatch):
+    asking = replace(recipe, train=replace(recipe.train, precision="fast"))
+    found = chosen(asking, monkeypatch, kind)
+    assert (found.precision, found.grounds) == (picked, "known")
+
+
+def test_no_named_recipe_insists_on_arithmetic_that_most_processors_emulate():
+    assert [name for name, recipe in all_recipes().items() if recipe.train.precision == "bf16"] == []
 
 
 @pytest.mark.parametrize("kind", [processor.APPLE, processor.ARM_BF16, processor.OTHER])

@@ -129,10 +129,13 @@ without verdicts.
 BEGIN = """\
 # What to begin with
 
-One recipe of each family for each set of pictures, the shortest first; behind each the minutes of one core of the
-[processor that they were timed on](../benchmarks/README.md). `-quick` is a first look, the plain name at most about an
-hour of two cores, `-full` for a GPU. How the GANs were picked stands in [adversarial](adversarial.md), the autoencoders
-in [sharp autoencoders](sharp-autoencoders.md), the flows in [flows](flows.md); families had unequal numbers of trials.
+One recipe of each family for each set of pictures, the shortest first; behind each the time of its steps on one core of
+the slowest kind of processor that was tried ({processor}). A core with bfloat16 instructions takes a quarter to a sixth
+of it: some minutes for `-quick`, a first look, and about an hour for the plain name; `-full` is for a GPU. `triptych
+recipes` says what they take where you are, and `--minutes 5` fits any of them to the time that you have.
+
+How the GANs were picked stands in [adversarial](adversarial.md), the autoencoders in
+[sharp autoencoders](sharp-autoencoders.md), the flows in [flows](flows.md); families had unequal numbers of trials.
 
 | pictures | GAN | autoencoder | flow |
 |---|---|---|---|
@@ -188,13 +191,14 @@ def advice(page: Path, folders: Sequence[Path]) -> str:
 
 def beginning() -> str:
     """The table of recipes to begin with, every budget of each with its time."""
-    times = measured()["minutes"]
+    found = measured()
+    times = found["minutes"]
     rows = []
     for pictures, names in BEGUN.items():
         every = [[(n, times[n]) for end in ("-quick", "", "-full") if (n := f"{name}{end}") in times] for name in names]
         cells = ["<br>".join(f"`{n}` {duration(60 * m)}" for n, m in budgets) for budgets in every]
         rows.append(f"| {pictures} | {' | '.join(cells)} |\n")
-    return BEGIN + "".join(rows)
+    return BEGIN.format(processor=found["processor"]) + "".join(rows)
 
 
 def main(argv: Sequence[str]) -> int:

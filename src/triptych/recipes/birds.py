@@ -16,7 +16,7 @@ BIRDS = DataSpec("birds", resolution=32, split="all")
 # come down to 94 % at the end: left out.
 STUDY = Train(images=30_000 * 256, batch=256, lr=2e-4, betas=(0.0, 0.9), best="frechet")
 
-# Four times narrower and a quarter of the batch, so with a larger step; within five minutes on two cores.
+# Four times narrower and a quarter of the batch, so with a larger step; five minutes on two cores with matrix units.
 SHORT = Train(images=160_000, batch=64, lr=5e-4, betas=(0.0, 0.9), ema=0.99)
 NARROW = ResNetGAN(width=32)
 

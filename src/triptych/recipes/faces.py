@@ -17,7 +17,7 @@ SETS = {
 STUDY = Train(batch=128, lr=2e-4, betas=(0.5, 0.999), best="frechet")
 CLIPPED = Train(batch=128, lr=5e-5, optimizer="rmsprop", best="frechet")
 
-# Four times narrower, for about five minutes on two cores, and for an hour.
+# Four times narrower, for about five minutes on two cores with matrix units, and for an hour.
 QUICK = 120_000
 HOUR = 500_000
 

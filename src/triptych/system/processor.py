@@ -6,6 +6,7 @@ import functools
 import platform
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,24 +98,65 @@ def halves_float32_products() -> bool:
     )
 
 
-@functools.cache
-def speed(seconds: float = 0.15) -> float:
-    """Convolutions of a fixed size that one core makes in a second of its time: how machines compare.
+def onednn_takes(dtype: torch.dtype) -> bool:
+    """Whether oneDNN's own operators compute in that dtype on this processor."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    return dtype is torch.float32 or (dtype is torch.bfloat16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
-    In bfloat16 where this processor is known to be fast at it, as trainings of wide networks are.
-    """
+
+@dataclass(frozen=True)
+class Speed:
+    """What one core does in a second of its time: how machines compare."""
+
+    convolutions: float
+    """of a fixed size, in bfloat16 where this processor is known to be fast in it, as trainings of wide networks are"""
+    steps: float
+    """of training a small perceptron in float32, with what PyTorch's calls take"""
+
+
+@functools.cache
+def speed(seconds: float = 0.15) -> Speed:
+    """Measured, in so many seconds for each kind of work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return Speed(times_a_second(convolution(), seconds), times_a_second(perceptron_step(), seconds))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def times_a_second(work: Callable[[], object], seconds: float) -> float:
+    """How often a piece of work is done in a second of processor time."""
+    for _ in range(3):
+        work()  # the first ones choose kernels
+    began, done = time.process_time(), 0
+    while (took := time.process_time() - began) < seconds:
+        work()
+        done += 1
+    return done / took
+
+
+def convolution() -> Callable[[], object]:
+    """A convolution of 16 images of 32 channels at 16×16 px with 32 filters of 3×3."""
     kind = torch.bfloat16 if of_processor().bfloat16 else torch.float32
     x = torch.ones(16, 32, 16, 16, dtype=kind).contiguous(memory_format=torch.channels_last)
     w = torch.ones(32, 32, 3, 3, dtype=kind)
-    threads, done = torch.get_num_threads(), 0
-    torch.set_num_threads(1)
-    try:
+    return torch.no_grad()(lambda: torch.conv2d(x, w, padding=1))
+
+
+def perceptron_step() -> Callable[[], object]:
+    """A step of gradient descent on 256 examples through three layers, of 128 units between."""
+    layers = [torch.full(side, 0.01, requires_grad=True) for side in ((128, 2), (128, 128), (2, 128))]
+    x = torch.ones(256, 2)
+
+    def step() -> None:
+        h = x
+        for w in layers:
+            h = torch.nn.functional.linear(h, w).relu()
+        gradients = torch.autograd.grad(h.sum(), layers)
         with torch.no_grad():
-            torch.conv2d(x, w, padding=1)  # the first one chooses its kernel
-            began = time.process_time()
-            while (took := time.process_time() - began) < seconds:
-                torch.conv2d(x, w, padding=1)
-                done += 1
-    finally:
-        torch.set_num_threads(threads)
-    return done / took
+            for w, g in zip(layers, gradients, strict=True):
+                w.sub_(g, alpha=1e-6)
+
+    return step

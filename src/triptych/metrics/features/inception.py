@@ -19,6 +19,7 @@ from triptych.core.features import grey_levels
 from triptych.errors import UserError
 from triptych.metrics.features.resize import RESIZES, resized
 from triptych.system.device import exact_float32
+from triptych.system.processor import onednn_takes
 
 SIDE = 299
 DIMENSIONS = 2048
@@ -39,7 +40,7 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         c = self.conv
-        if self.folded and x.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        if self.folded and x.device.type == "cpu" and onednn_takes(x.dtype):
             # oneDNN applies the ReLU while it writes the result: the same bits, a pass over memory less
             return torch.ops.mkldnn._convolution_pointwise(
                 x, c.weight, c.bias, c.padding, c.stride, c.dilation, 1, "relu", [], ""

@@ -15,18 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.models.layers.conv import enlarging_taps
-
-
-def has_bfloat16() -> bool:
-    """Whether oneDNN computes in bfloat16 on this processor."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+from triptych.system.processor import onednn_takes
 
 
 def available(device: str, dtype: torch.dtype) -> bool:
     """Whether there is a form of these layers for tensors of that dtype there."""
-    if device != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    return dtype is torch.float32 or (dtype is torch.bfloat16 and has_bfloat16())
+    return device == "cpu" and onednn_takes(dtype)
 
 
 Network = Callable[..., Tensor]
