@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test test-long check format docs bench-table clean
 
 demo: $(VENV)/.installed
-	@echo "7 small models of all three families, 3 seeds each, on what the program draws itself: three and a half to five and a half minutes on two cores"
+	@echo "7 small models of all three families, 3 seeds each, on what the program draws itself: three and a half to five and a half minutes on two cores with bfloat16 instructions, a quarter of an hour without"
 	env -u OMP_NUM_THREADS $(BIN)/triptych study quickstart --out demo
 	env -u OMP_NUM_THREADS $(BIN)/triptych explore $(foreach r,gan vae lcfm,$$(ls -dt demo/$(r)-glyphs-quick-*-seed0 | head -n 1)) \
 	  --precision fp16 --out demo/explore.html
