@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/triptych report demo --out demo/report.html
 	@echo "open demo/explore.html in a browser: the models run there; demo/report.html compares them"
 
-# Bare and short: no data sets, no browser, no network but the package index, at most ten minutes on two cores.
+# Bare and short: no data sets, no browser, no network but the package index, ten minutes on two fast cores, half an hour on slow ones.
 APART := data or browser or gpu or long
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal --durations 20
 

@@ -11,6 +11,7 @@ from triptych.errors import UserError
 from triptych.metrics.features import extractor
 from triptych.metrics.features.inception import AT_ONCE, InceptionV3, max_pool
 from triptych.metrics.features.resize import RESIZES, resized
+from triptych.system.processor import AVX2
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,6 @@ def test_many_images_are_taken_in_parts(net):
 
 
 def test_bfloat16_that_is_emulated_is_refused_before_anything_is_read(monkeypatch, tmp_path):
-    monkeypatch.setattr(extractor, "onednn_takes", lambda dtype: False)
-    with pytest.raises(UserError, match="emulates bfloat16"):
+    monkeypatch.setattr(extractor, "arithmetic", lambda device: AVX2)
+    with pytest.raises(UserError, match="bfloat16 is only emulated here"):
         extractor.load_inception(tmp_path / "weights.pth", precision="bf16")

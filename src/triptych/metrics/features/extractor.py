@@ -23,7 +23,7 @@ from triptych.system.device import keep_freed_memory
 from triptych.system.download import Remote, download
 from triptych.system.files import sweep_legacy, writing
 from triptych.system.locks import exclusive
-from triptych.system.processor import onednn_takes
+from triptych.system.processor import arithmetic
 from triptych.system.progress import Count as Progress
 from triptych.system.refusals import system_errors
 from triptych.system.tensor_files import unpack
@@ -195,8 +195,9 @@ def load_inception(
     device: str | torch.device = "cpu",
 ) -> Inception:
     """The extractor behind FID, weights checked; never unpickles anything but tensors."""
-    if precision == "bf16" and torch.device(device).type == "cpu" and not onednn_takes(torch.bfloat16):
-        raise UserError("this processor emulates bfloat16, at a tenth of float32's speed; leave --precision out")
+    kind = arithmetic(torch.device(device))
+    if precision == "bf16" and kind.bfloat16 is False:
+        raise UserError(f"bfloat16 is only emulated here ({kind.words}), slower than float32; leave --precision out")
     file = find_inception(path)
     if resize not in RESIZES:
         raise UserError(f"unknown resize {resize!r}; choose one of {', '.join(RESIZES)}")
