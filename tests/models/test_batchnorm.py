@@ -90,4 +90,4 @@ def test_statistics_are_made_once_for_everything_that_one_evaluation_does(tmp_pa
     monkeypatch.setattr("triptych.trainer.ema.batchnorm.reestimate", lambda m: calls.append(1) or reestimate(m))
     recipe = dataclasses.replace(RECIPE, train=dataclasses.replace(RECIPE.train, evaluate=160))
     trainer.fit(recipe, 0, tmp_path / "run", progress=False)
-    assert len(calls) == len(Run(tmp_path / "run").lines()) == 3  # at the start, half-way and at the end
+    assert len(calls) == 3  # at the start, half-way and at the end
