@@ -5,7 +5,8 @@
 
 Makes an environment for the peer, with the torch that is here; trains it for so many minutes of processor time; and
 evaluates its samples by `triptych evaluate --real ... --fake ...`. A recipe of this program is treated the same way,
-its evaluations along the way counted. The record of a data set holds every run so far.
+its evaluations along the way counted. The record of a data set holds every run so far on this kind of processor: twenty
+minutes of one kind are an hour or more of another.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import HERE, RESULTS, record, spread
+from common import HERE, RESULTS, here, record, spread
 
 from triptych.core import DataSpec
 from triptych.data import load_spec
@@ -150,7 +151,7 @@ def main() -> None:
 
 def keep(data: str, program: str, minutes: float, seed: int, told: dict, values: dict) -> None:
     """Add this run to the record of the data set."""
-    file = RESULTS / f"peers-{data}.json"
+    file = RESULTS / f"{here(f'peers-{data}')}.json"
     earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"details": {"runs": {}}, "notes": ""}
     runs = earlier["details"]["runs"]
     runs.setdefault(program, {})[str(seed)] = {"minutes": minutes, **told, "values": values}
