@@ -1,6 +1,7 @@
 """`triptych evaluate` on a run and on two sets, as a user calls it."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -244,3 +245,15 @@ def test_a_named_set_is_judged_as_a_run_on_it_is(tmp_path, monkeypatch):
     assert own.accuracy_n == len(data.load("glyphs", "test", resolution=8, channels=1))
     assert "glyphs test" in found.reference
     assert (found.n, found.n_real, found.floor_n) == (30, 30, 30)
+
+
+def test_a_set_without_end_has_as_many_examples_as_the_other_side(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("triptych.system.progress.EVERY", 0)
+    np.save(tmp_path / "some.npy", np.random.default_rng(0).normal(size=(600, 2)).astype(np.float32))
+    for fake, n in ((str(tmp_path / "some.npy"), 600), ("8gaussians", 5_000)):
+        file = tmp_path / f"{n}.json"
+        assert main(["evaluate", "--real", "25gaussians", "--fake", fake, "--out", str(file)]) == 0
+        told = json.loads(file.read_text())["coverage"]
+        assert (told["n"], told["n_real"], told["floor_n"]) == (n, n, n)
+        assert told["floor"] > 0.9
+    assert re.search(r"metrics: [1-9]\d* of \d+, about", capsys.readouterr().err)

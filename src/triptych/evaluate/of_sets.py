@@ -55,9 +55,10 @@ def evaluate_sets(
 ) -> Evaluation:
     """Evaluate two folders, archives, array files or named sets, both sides whole unless `samples.n` says less.
 
-    The real side is a set's test split where it has one, or `reference.split`; samples are taken whole. The real side's
-    own extractor is then trained on the training split, as for a run, and that split is the floor's other side. With
-    `features.stats` the real side may be left out.
+    The real side is a set's test split where it has one, or `reference.split`; samples are taken whole. Of a 2-D set,
+    which has no end, the real side has as many examples as there are samples, and as samples it has 5,000. The real
+    side's own extractor is then trained on the training split, as for a run, and that split is the floor's other side.
+    With `features.stats` the real side may be left out.
 
     A generated side that ends in .onnx is a generator, which is asked for as many samples as a run would be.
     """
@@ -78,12 +79,10 @@ def evaluate_sets(
     notes: list[str] = []
     values: dict[str, Value] = {}
     with collected_warnings(said):
+        whole = None if real is None else real_side(real, reference.split, how)
         if is_generator(fake):
             opened = open_generator(fake, generator)
-            whole = None if real is None else real_side(real, reference.split, how)
             count = samples.n or (IMAGES if whole is None else default_count(whole))
-            if whole is not None and whole.distribution is not None:
-                samples = dataclasses.replace(samples, n=count)  # of a set without end as many as there are samples
             generated = opened.samples(count, samples.seed)
         else:
             if generator.asked:
@@ -91,11 +90,13 @@ def evaluate_sets(
                     "--latent, --prior and --output are for a generator: give --fake FILE.onnx, or drop them"
                 )
             generated = examples(fake, "all", how)
-            if samples.n is not None:
-                generated = subset(generated, samples.n, samples.seed)
+            count = samples.n or (len(generated) if generated.distribution is None else default_count(generated))
+            generated = subset(generated, count, samples.seed)
         inception = load_inception(features, images=generated.is_images, device=device)
-        if real is not None:
-            comparison = compare(real, generated, samples, reference, inception, how, device, progress=progress)
+        if real is not None and whole is not None:
+            if whole.distribution is not None:  # of a set without end as many as there are samples
+                samples = dataclasses.replace(samples, n=len(generated))
+            comparison = compare(real, whole, generated, samples, inception, how, device, progress=progress)
             comparison = with_given(comparison, features, device)
             values = measure(comparison)
             if samples.sorted:
@@ -114,17 +115,16 @@ def evaluate_sets(
 
 def compare(
     real: str | Path,
+    whole: Data,
     generated: Data,
     samples: Samples,
-    reference: Reference,
     inception: Inception | None,
     how: Preparation,
     device: str,
     *,
     progress: bool,
 ) -> Comparison:
-    """Generated examples beside a set, complete. UserError where one side has a single example."""
-    whole = real_side(real, reference.split, how)
+    """Generated examples beside `whole`, a side of the set `real`. UserError where one side has a single example."""
     beyond = [name for name in generated.named if name not in whole.named]
     generated = generated.as_in(whole.typed, whole.origin, whole.columns)
     train = whole if whole.split == "train" else examples(real, "train", how)

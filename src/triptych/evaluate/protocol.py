@@ -28,7 +28,7 @@ from triptych.metrics.features import contrasts, self_trained
 from triptych.metrics.features import extractor as features
 from triptych.metrics.features.kept import make_missing
 from triptych.metrics.frechet import Frechet, frechet_distance, moments
-from triptych.system.device import pick_device
+from triptych.system.device import keep_freed_memory, pick_device
 from triptych.system.progress import Count
 
 Bars = Callable[[str], Count]
@@ -111,7 +111,12 @@ def measure(comparison: Comparison) -> dict[str, Value]:
     then not defined.
     """
     found: dict[str, Value] = {}
-    for name, metric in discover("metrics", Metric).items():
+    keep_freed_memory()  # blocks of distances come and go
+    metrics = discover("metrics", Metric)
+    bar = comparison.progress("metrics") if comparison.progress is not None else None
+    for i, (name, metric) in enumerate(metrics.items()):
+        if bar is not None:
+            bar(i, len(metrics))
         if comparison.model is not None and not isinstance(comparison.model, metric.needs):
             continue
         one = metric()  # pyright: ignore[reportAbstractUsage]
@@ -126,6 +131,8 @@ def measure(comparison: Comparison) -> dict[str, Value]:
             comparison.warn(text)
             lost = [k for k, quantity in metric.quantities.items() if not quantity.features]
             found |= described({k: comparison.value(math.nan, note=text) for k in lost}, metric.quantities)
+    if bar is not None:
+        bar(len(metrics), len(metrics))
     return dict(sorted(found.items(), key=lambda told: told[1].parts is not None))
 
 
