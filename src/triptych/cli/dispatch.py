@@ -26,6 +26,7 @@ from triptych.cli.zoo import zoo
 from triptych.core.discovery import plugged
 from triptych.errors import Diverged, UserError, nearest
 from triptych.system.console import prepare_streams, printable, say
+from triptych.system.progress import close_bars
 
 
 def completion(
@@ -140,7 +141,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in argv
     argv = [a for a in argv if a != "--debug"]
     try:
-        status = run_command(argv)
+        try:
+            status = run_command(argv)
+        finally:
+            close_bars()
         sys.stdout.flush()
         return status
     except BrokenPipeError:

@@ -16,7 +16,7 @@ from triptych.core.metric import Number, first, standard_error
 from triptych.metrics.arrays import at_least, pair
 
 BLOCK = 1024
-"""Rows and columns of the distances that are held at once: 8 MiB, which stay in a cache and in the C library's hands."""
+"""Rows and columns of the distances that are held at once: 8 MiB, which the C library keeps."""
 ROUNDING = 1e-12
 """Bound on the error of |a|² + |b|² − 2ab in float64, relative to |a|² + |b|²."""
 

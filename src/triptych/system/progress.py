@@ -75,10 +75,12 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self._bar.start()
+        _open.append(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
+        _open[:] = [bar for bar in _open if bar is not self]
 
     @property
     def due(self) -> bool:
@@ -106,6 +108,16 @@ class Progress:
         """A line that stays, above the bar."""
         if self._shown:
             self._bar.console.print(text)
+
+
+_open: list[Progress] = []
+"""Those that are shown, the outermost first."""
+
+
+def close_bars() -> None:
+    """Take all bars off the terminal, which has its cursor back: what they counted was cut."""
+    for bar in reversed(_open.copy()):
+        bar.__exit__(None, None, None)
 
 
 def bars(*, shown: bool) -> Callable[[str], Count] | None:
