@@ -64,19 +64,21 @@ def linear_accuracy(x: Tensor, y: Tensor) -> float:
 def logistic(x: Tensor, y: Tensor, decay: float = 1e-4) -> Callable[[Tensor], Tensor]:
     """Multinomial logistic regression by L-BFGS, a little weight decay; returns the function x -> logits."""
     mean, std = x.mean(0), x.std(0, correction=0).clamp_min(1e-12)
+
+    def with_one(x: Tensor) -> Tensor:
+        return F.pad((x - mean) / std, (0, 1), value=1.0)
+
     with torch.enable_grad():
         w = torch.zeros(x.shape[1] + 1, int(y.max()) + 1, dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.LBFGS([w], max_iter=100, line_search_fn="strong_wolfe")
-
-        def logits(x: Tensor) -> Tensor:
-            return F.pad((x - mean) / std, (0, 1), value=1.0) @ w
+        fitted = with_one(x)
 
         def closure() -> float:
             optimizer.zero_grad()
-            loss = F.cross_entropy(logits(x), y) + decay * w.square().sum()
+            loss = F.cross_entropy(fitted @ w, y) + decay * w.square().sum()
             loss.backward()
             return loss.item()
 
         optimizer.step(closure)
     w.requires_grad_(False)
-    return logits
+    return lambda x: with_one(x) @ w
