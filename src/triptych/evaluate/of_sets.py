@@ -73,6 +73,8 @@ def evaluate_sets(
         raise UserError("there is no real side; give --real FOLDER or --stats FILE.npz")
     if real is None and features.save_stats is not None:
         raise UserError("--save-stats writes the statistics of the real side; give --real FOLDER")
+    if generator.asked and not is_generator(fake):
+        raise UserError("--latent, --prior and --output are for a generator: give --fake FILE.onnx, or drop them")
     how = Preparation(resolution=resolution, channels=channels)
     bar = bars(shown=progress)
     said: list[str] = []
@@ -85,10 +87,6 @@ def evaluate_sets(
             count = samples.n or (IMAGES if whole is None else default_count(whole))
             generated = opened.samples(count, samples.seed)
         else:
-            if generator.asked:
-                raise UserError(
-                    "--latent, --prior and --output are for a generator: give --fake FILE.onnx, or drop them"
-                )
             generated = examples(fake, "all", how)
             count = samples.n or (len(generated) if generated.distribution is None else default_count(generated))
             generated = subset(generated, count, samples.seed)
