@@ -25,8 +25,7 @@ from triptych.cli.train import recipes, resume, train
 from triptych.cli.zoo import zoo
 from triptych.core.discovery import plugged
 from triptych.errors import Diverged, UserError, nearest
-from triptych.system.console import prepare_streams, printable, say
-from triptych.system.progress import close_bars
+from triptych.system.console import close_displays, prepare_streams, printable, say
 
 
 def completion(
@@ -144,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             status = run_command(argv)
         finally:
-            close_bars()
+            close_displays()
         sys.stdout.flush()
         return status
     except BrokenPipeError:

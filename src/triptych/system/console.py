@@ -12,6 +12,7 @@ import io
 import logging
 import sys
 import unicodedata
+from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
 
@@ -22,6 +23,15 @@ PLAINER = {"−": "-", "–": "-", "×": "x", "→": "->", "≥": ">=", "≤": "
 """What stands in for a sign of ours where the stream's encoding has none."""
 TURNING = {chr(c) for c in (0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 """Characters that turn the direction of writing, and Unicode's own line ends."""
+
+open_displays: list[Callable[[], None]] = []
+"""What takes each display that is shown off the terminal, the outermost first."""
+
+
+def close_displays() -> None:
+    """Take all bars off the terminal, which has its cursor back: what they counted was cut."""
+    while open_displays:
+        open_displays.pop()()
 
 
 def printable(text: str) -> str:

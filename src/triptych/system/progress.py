@@ -13,7 +13,7 @@ from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from triptych.core.statistics import duration, format_number
-from triptych.system.console import console, in_notebook, printable
+from triptych.system.console import console, in_notebook, open_displays, printable
 
 EVERY = 30.0
 """Seconds between two lines where there is no bar."""
@@ -75,12 +75,13 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self._bar.start()
-        _open.append(self)
+        open_displays.append(self._bar.stop)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._bar.stop()
-        _open[:] = [bar for bar in _open if bar is not self]
+        if self._bar.stop in open_displays:
+            open_displays.remove(self._bar.stop)
 
     @property
     def due(self) -> bool:
@@ -108,16 +109,6 @@ class Progress:
         """A line that stays, above the bar."""
         if self._shown:
             self._bar.console.print(text)
-
-
-_open: list[Progress] = []
-"""Those that are shown, the outermost first."""
-
-
-def close_bars() -> None:
-    """Take all bars off the terminal, which has its cursor back: what they counted was cut."""
-    for bar in reversed(_open.copy()):
-        bar.__exit__(None, None, None)
 
 
 def bars(*, shown: bool) -> Callable[[str], Count] | None:
