@@ -61,10 +61,7 @@ def hyper(cls: type[Objective]) -> dict[str, tuple[object, str]]:
     """Hyper-parameters by name: default, and the text below the field, wherever in the class's ancestry it stands."""
     import dataclasses
 
-    texts: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if dataclasses.is_dataclass(base):
-            texts |= field_docs(base)
+    texts = field_docs(cls)
     return {f.name: (f.default, texts.get(f.name, "")) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
 
 

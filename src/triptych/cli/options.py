@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
 import itertools
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -102,8 +103,9 @@ def given(option: str, argv: Sequence[str]) -> bool:
     return any(word == option or word.startswith(f"{option}=") for word in argv)
 
 
-def field_docs(cls: type) -> dict[str, str]:
-    """The string under each field of a dataclass, inherited ones included."""
+@functools.cache
+def field_docs(cls: type) -> Mapping[str, str]:
+    """The string under each field of a dataclass, inherited ones included; its source is read once."""
     docs = {}
     for base in (c for c in reversed(cls.__mro__) if dataclasses.is_dataclass(c)):
         body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
