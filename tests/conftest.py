@@ -65,11 +65,12 @@ def _seeded() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _hurried() -> Iterator[None]:
-    """Features that tell faults are made in a second: how good they are is asked by tests that say so."""
-    from triptych.metrics.features import contrasts
+    """Extractors are trained in a second: how good features are is asked by tests that say so."""
+    from triptych.metrics.features import contrasts, self_trained
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(contrasts, "STEPS", 10)
+        patch.setattr(self_trained, "EXAMPLES", (1024, 1024))
         yield
 
 

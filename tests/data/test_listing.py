@@ -217,7 +217,7 @@ def test_zip_names_that_are_utf8_unsaid(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="an emulation of it elsewhere")
-@pytest.mark.parametrize("locale", ["cp1252", "ascii"])
+@pytest.mark.parametrize("locale", [pytest.param("cp1252", marks=pytest.mark.long), "ascii"])
 def test_names_that_the_locale_cannot_hold(tmp_path: Path, locale: str) -> None:
     write(tmp_path / "東京", {"zażółć/0.png": png(0), "größe/1.png": png(1)})
     code = """

@@ -36,7 +36,6 @@ def place(tmp_path_factory) -> Path:
 @pytest.fixture
 def hurried(monkeypatch):
     monkeypatch.setattr(contrasts, "STEPS", 3)
-    monkeypatch.setattr(self_trained, "EXAMPLES", (256, 256))
 
 
 def recipe(place: Path, images: int = 6_400, name: str = "x.npy", **kw) -> Recipe:
@@ -48,7 +47,6 @@ def recipe(place: Path, images: int = 6_400, name: str = "x.npy", **kw) -> Recip
 def trained(place: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(contrasts, "STEPS", 3)
-        patch.setattr(self_trained, "EXAMPLES", (256, 256))
         return trainer.fit(recipe(place), out=place / "run", device="cpu", progress=False).path
 
 

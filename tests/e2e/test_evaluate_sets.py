@@ -235,7 +235,6 @@ def test_a_named_set_is_judged_as_a_run_on_it_is(tmp_path, monkeypatch):
     from triptych.metrics.features import self_trained
 
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("triptych.metrics.features.self_trained.EXAMPLES", (500, 500))
     fake = tmp_path / "fake.npy"
     np.save(fake, np.random.default_rng(0).integers(0, 256, (30, 1, 8, 8), dtype=np.uint8))
     found = evaluate_sets("glyphs", fake, samples=Samples(n=30), resolution=8, channels=1)["frechet_v1"]

@@ -45,6 +45,7 @@ def part(inception):
     return replace(inception, net=lambda x: {"features": inception(x)["features"][:, :SOME]})
 
 
+@pytest.mark.long
 def test_each_cell_is_the_distance_by_that_resize_count_and_reference(weights):
     """Written out again with the plain network, whose features are those of the other projects' on these weights."""
     g = torch.Generator().manual_seed(0)

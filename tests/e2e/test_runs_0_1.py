@@ -11,7 +11,6 @@ import pytest
 
 from triptych import evaluate, trainer
 from triptych.evaluate import Samples
-from triptych.metrics.features import self_trained
 from triptych.run import Run, load
 
 RUNS = Path(__file__).resolve().parent.parent / "fixtures" / "runs-0.1"
@@ -43,7 +42,6 @@ def test_an_old_run_loads(name: str, tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_an_old_run_goes_on_to_the_end_it_would_have_had(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(self_trained, "EXAMPLES", (2048, 2048))  # how good the features are is not asked here
     path = copy(name, tmp_path)
     run = trainer.resume(path, progress=False)
     lines, samples = expected(name)

@@ -20,6 +20,7 @@ FILE = """\
 name: tiny
 seeds: 2
 yardsticks: false
+samples: 64
 recipes:
   - {recipe: gan-25gaussians, train.images: 2048, model.width: 16}
   - {recipe: wgan-gp-25gaussians, train.images: 4096, model.width: 16}
@@ -80,7 +81,7 @@ def workers_of(out):
 def test_a_failed_run_does_not_stop_the_others(tmp_path, capsys):
     file, out = tmp_path / "mixed.yaml", tmp_path / "out"
     file.write_text(
-        "name: mixed\nseeds: 1\nyardsticks: false\nrecipes:\n"
+        "name: mixed\nseeds: 1\nyardsticks: false\nsamples: 64\nrecipes:\n"
         "  - {recipe: gan-25gaussians, train.images: 512, model.width: 8, train.lr: 1.0e+30}\n"
         "  - {recipe: vae-25gaussians, train.images: 512, train.batch: -1}\n"
         "  - {recipe: lsgan-25gaussians, train.images: 512, model.width: 8}\n"

@@ -39,7 +39,7 @@ for words in {words!a}:
 @pytest.mark.parametrize(
     ("options", "env", "encoding"),
     [
-        ([], {"PYTHONIOENCODING": "cp1252"}, "cp1252"),
+        pytest.param([], {"PYTHONIOENCODING": "cp1252"}, "cp1252", marks=pytest.mark.long),
         pytest.param([], {"PYTHONIOENCODING": "cp437"}, "cp437", marks=pytest.mark.long),
         (["-X", "utf8=0"], {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}, "ascii"),
     ],

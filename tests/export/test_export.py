@@ -41,6 +41,15 @@ TRAINED = [name for name, spec in NETWORKS.items() if spec.__module__ != Mean.__
 """Networks that are trained; those fitted in closed form have nothing to export."""
 
 
+SLOW = {"VelocityUNet", "LatentUNet", "TransformerFlow", "LatentMLP", "NSF"}
+"""Networks whose graph PyTorch is tens of seconds over."""
+
+
+def slow(*values: str, among: set[str]) -> list[object]:
+    """Parameters of a test, those `among` them for the long suite."""
+    return [pytest.param(v, marks=pytest.mark.long) if v in among else v for v in values]
+
+
 ROWS = Data(
     "rows",
     torch.zeros(2, 2),
@@ -73,7 +82,7 @@ def exported(model: Latent, name: str) -> tuple[bytes, dict]:
     return content, formats.check(graph, formats.run_onnx(content))
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", slow(*TRAINED, among=SLOW))
 def test_every_network_decodes_alike_as_onnx_at_every_batch(name):
     _, checked = exported(small(NETWORKS[name]), "decode")
     assert checked["batches"] == [1, 3, 64]
@@ -220,7 +229,10 @@ def test_an_autoencoder_has_a_graph_from_noise_to_samples(tmp_path):
     torch.testing.assert_close(made, model.decode(model.transport().codes(noise, None)), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("codes", "part"), [("gaussian", "sample"), ("mixture", "codes"), ("flow", "codes")])
+@pytest.mark.parametrize(
+    ("codes", "part"),
+    [("gaussian", "sample"), ("mixture", "codes"), pytest.param("flow", "codes", marks=pytest.mark.long)],
+)
 def test_what_is_fitted_to_codes_is_in_the_graphs_that_take_noise(tmp_path, monkeypatch, codes, part):
     monkeypatch.setattr(second_stage, "STEPS", 20)
     network = MLPAutoencoder(latent=2, variational=False, width=8, codes=codes)
@@ -238,7 +250,7 @@ def test_what_is_fitted_to_codes_is_in_the_graphs_that_take_noise(tmp_path, monk
     torch.testing.assert_close(made, want, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("codes", ["gaussian", "mixture", "flow"])
+@pytest.mark.parametrize("codes", slow("gaussian", "mixture", "flow", among={"flow"}))
 def test_what_is_fitted_within_classes_is_in_the_graph_of_samples(tmp_path, monkeypatch, codes):
     import onnxruntime
 

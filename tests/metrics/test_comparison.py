@@ -132,7 +132,6 @@ def test_classifier_is_trained_once_and_says_its_accuracy(cache, monkeypatch):
 
 
 def test_autoencoder_where_there_are_no_labels(cache, monkeypatch):
-    monkeypatch.setattr("triptych.metrics.features.self_trained.EXAMPLES", (1_000, 1_000))
     for side in (12, 20):
         data = Data("x", torch.randint(0, 256, (600, 3, side, side), dtype=torch.uint8), fingerprint=str(side))
         got = self_trained.extractor_for(data)
