@@ -8,12 +8,14 @@ import pytest
 import strangers
 import torch
 from networks import trainable
+from torch import nn
 
 from triptych import core
-from triptych.core import Data, DataSpec, Move, Objective, Recipe, Train, encode
+from triptych.core import Data, DataSpec, ModelSpec, Move, Objective, Recipe, Sampler, Train, encode
 from triptych.core.discovery import plugged
 from triptych.errors import UserError
 from triptych.models.gans.mlp import MLPGAN
+from triptych.objectives.gan import GAN
 from triptych.run import Run
 from triptych.trainer import fit
 from triptych.trainer.contracts import check_objective, check_shares
@@ -67,6 +69,10 @@ class Broken(Objective):
         if self.how == "still":
             return
         loss = model.critic(next(batches)).mean()
+        if self.how == "detached":
+            loss = loss.detach()
+        if self.how == "bare":
+            yield loss
         yield Move(
             "judge" if self.how == "name" else "critic",
             loss[None] if self.how == "shape" else loss + (self.how == "seed") * len(SEEN),
@@ -87,6 +93,8 @@ SEEN: list[int] = []
         ("nan", "is nan"),
         ("still", "never moves ['critic']"),
         ("shape", "has a loss of the shape (1,)"),
+        ("detached", "has a loss of the critic without a gradient; is it detached?"),
+        ("bare", "yields a Tensor; yield Move(player, loss)"),
         ("name", "moves 'judge', which is no player of this model; its players are"),
         ("log", "logs 'my_thing', which is not declared"),
         ("validated", "logs 'held_out', which is not declared"),
@@ -101,6 +109,60 @@ def test_a_broken_promise_is_named(how: str, said: str) -> None:
         return
     with pytest.raises(AssertionError) as e:
         check_objective(Broken(how), MLPGAN(width=8), data)
+    assert said in str(e.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Returning(Objective):
+    """Forgets to yield."""
+
+    def step(self, model, batches, clock):
+        return model.critic(next(batches)).mean()
+
+
+class WideModel(Sampler):
+    sampling = ("generator",)
+    latent = 2
+
+    def __init__(self, shape):
+        super().__init__(shape)
+        self.generator, self.critic = nn.Linear(2, shape[0] + 1), nn.Linear(shape[0], 1)
+
+    def decode(self, z):
+        return self.generator(z)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wide(ModelSpec):
+    """A network whose samples have a column too many."""
+
+    def build(self, shape):
+        return WideModel(shape)
+
+
+class NamelessModel(WideModel):
+    sampling = ()
+
+
+class Nameless(ModelSpec):
+    """A network that does not say which of its players make samples."""
+
+    def build(self, shape):
+        return NamelessModel(shape)
+
+
+@pytest.mark.parametrize(
+    ("network", "objective", "said"),
+    [
+        (Nameless(), GAN(), "NamelessModel names none of its players (generator, critic) in `sampling`; name those"),
+        (MLPGAN(width=8), Returning(), "Returning.step returns a Tensor; yield Move"),
+        (Wide(), GAN(), "decode makes the shape (1, 3) where it is to be (1, 2); correct the network"),
+    ],
+)
+def test_what_a_first_author_gets_wrong_is_one_line(network, objective, said: str, tmp_path) -> None:
+    recipe = Recipe(DataSpec("8gaussians"), network, objective, Train(images=640, batch=64))
+    with pytest.raises(UserError) as e:
+        fit(recipe, out=tmp_path / "run", device="cpu", progress=False)
     assert said in str(e.value)
 
 
@@ -123,6 +185,8 @@ def test_an_objective_whose_fields_are_no_settings_is_refused_everywhere() -> No
     [
         ("still", "never moves the critic of this model"),
         ("shape", "has a loss of the shape (1,)"),
+        ("detached", "has a loss of the critic without a gradient; is it detached?"),
+        ("bare", "yields a Tensor; yield Move(player, loss)"),
         ("name", "moves 'judge', which is no player"),
         ("log", "logs 'my_thing', which is not declared"),
         ("validated", "logs 'held_out', which is not declared"),
@@ -139,6 +203,8 @@ def test_a_training_says_which_promise_was_broken(how: str, said: str, accumulat
     assert said in str(e.value)
     if accumulate == 1 or how not in (
         "shape",
+        "detached",
+        "bare",
         "name",
         "nothing drawn",
     ):  # a batch in parts is tried before a run is made

@@ -21,7 +21,6 @@ from triptych.core.metric import described
 from triptych.core.quantity import BOOKKEEPING, TOLD, live, read_back, undeclared
 from triptych.data import load
 from triptych.data.batches import Batches, InOrder
-from triptych.errors import UserError
 from triptych.metrics.comparison import Comparison, fresh, subset
 from triptych.metrics.features.extractor import Inception
 from triptych.metrics.features.self_trained import Offline
@@ -168,9 +167,9 @@ def test_a_quantity_without_a_direction_or_reason_is_an_error(fields: dict[str, 
 
 def test_a_number_that_is_not_declared_is_an_error() -> None:
     known = {"a": Quantity("A", "lower")}
-    with pytest.raises(UserError, match="'b' is not declared"):
+    with pytest.raises(TypeError, match="'b' is not declared"):
         described({"b": Value(1.0, 1)}, known)
-    with pytest.raises(UserError, match="'a_best' is not declared"):
+    with pytest.raises(TypeError, match="'a_best' is not declared"):
         described({"a_best": Value(1.0, 1)}, known)
 
 

@@ -9,7 +9,7 @@ import pytest
 from fake_runs import make_run, picture_recipe, toy_recipe
 
 from triptych import figures, recipes
-from triptych.core.model import family
+from triptych.core.families import family
 from triptych.models.two_stages import LatentMLP
 from triptych.report import charts, facts, write_report
 from triptych.report.axes import judge_axes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from triptych.core.kinds import is_whole
 from triptych.core.seeds import check_seed
 from triptych.errors import UserError
@@ -10,13 +12,16 @@ MOST = 10_000_000
 """Samples, examples or pictures that are made at a time."""
 
 
-def check_draw(n: int, seed: int) -> int:
-    """The seed as a plain int; UserError for samples that cannot be drawn: fewer than one, or from what is no seed.
+def check_draw(n: int, seed: int, temperature: float = 1.0) -> int:
+    """The seed as a plain int; UserError for samples that cannot be drawn: fewer than one, from what is no seed, or at
+    a temperature that is none.
 
     There is no upper end: who draws them from Python knows what the memory holds.
     """
     check_count(n, "samples", 2**63 - 1)
     check_seed(seed)
+    if not 0 <= temperature < math.inf:
+        raise UserError(f"the temperature is {temperature}; give a finite number that is not below 0")
     return int(seed)
 
 

@@ -257,6 +257,8 @@ class Comparison(ABC):
     ) -> Value:
         """A `Value` that carries the counts and the reference; what is not finite is None: not defined."""
         value, se = number if isinstance(number, tuple) else (number, None)
+        if not math.isfinite(value) and not note:
+            note = f"not defined: it came out as {value}"
         if floor is not None and not math.isfinite(floor):
             floor = None
         return Value(
@@ -324,7 +326,7 @@ class Metric(ABC):
 def described(
     values: Mapping[str, Value], quantities: Mapping[str, Quantity], metric: str = "its metric"
 ) -> dict[str, Value]:
-    """Values with what is declared of them; UserError for one of which nothing is, TypeError for what is no value."""
+    """Values with what is declared of them; TypeError for one of which nothing is, and for what is no value."""
     if not isinstance(values, Mapping):
         raise TypeError(f"it returns {type(values).__name__}; return a mapping from names to values")
     found = {}
@@ -335,10 +337,10 @@ def described(
         known = quantities.get(name)
         if known is None:
             if value.quantity not in quantities:
-                raise UserError(f"{name!r} is not declared; add it to the `quantities` of {metric}")
+                raise TypeError(f"{name!r} is not declared; add it to the `quantities` of {metric}")
             known = quantities[value.quantity].as_variant(value.variant)
         elif value.quantity not in ("", name) and value.quantity not in quantities:
-            raise UserError(f"{value.quantity!r} is not declared; add it to the `quantities` of {metric}")
+            raise TypeError(f"{value.quantity!r} is not declared; add it to the `quantities` of {metric}")
         base = value.quantity or name
         fields = known.told() | {"companion": known.companion and name.replace(base, known.companion, 1)}
         beside = controls.judged(value.controls, known.sign)

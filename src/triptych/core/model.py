@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,16 +30,6 @@ from triptych.errors import Missing, UserError
 
 KNOWN = 1_024
 """Rows of the training data that a model conditioned on numbers keeps, to draw from."""
-
-
-FAMILIES = {"generator": "GAN", "flow": "flow", "encoder": "autoencoder"}
-"""The family of a model by the first of these players that it has: a flow of codes, with an encoder too, is a flow."""
-
-
-def family(players: Iterable[str]) -> str:
-    """GAN, flow or autoencoder; empty where no family has these players, as for what is fitted in closed form."""
-    there = set(players)
-    return next((name for player, name in FAMILIES.items() if player in there), "")
 
 
 @dataclass(frozen=True)
@@ -178,12 +168,12 @@ class Sampler(Latent):
     """a temperature at which pictures are also shown, beside those at 1"""
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
-        """n new public examples, (n, *shape). The same seed gives the same examples whatever `batch` is.
+        """n new public examples, (n, *shape): the same of a seed, up to rounding, whatever `batch` is.
 
-        `temperature` multiplies z. A model with classes takes y: a class, or one for each example; None draws them at
-        the data's frequencies. The same seed gives the same z whatever the classes are.
+        `temperature`, not below 0, multiplies z. A model with classes takes y: a class, or one for each example; None
+        draws them at the data's frequencies. The same seed gives the same z whatever the classes are.
         """
-        seed = check_draw(n, seed)
+        seed = check_draw(n, seed, temperature)
         z = self.prior(n, torch.Generator().manual_seed(seed)) * temperature
         return decoded(self, z, self.labels(y, n, seed), batch)
 
@@ -327,11 +317,29 @@ def class_count(model: Model) -> int:
 
 
 def decoded(model: Model, z: Tensor, y: Tensor | None = None, batch: int = 256) -> Tensor:
-    """Public examples of z (n, latent), given labels y (n,) where the model has classes, by batches, no gradients."""
+    """Public examples of z (n, latent), given labels y (n,) where the model has classes, by batches, no gradients.
+
+    UserError where they are not of the data's shape.
+    """
+    labels = () if y is None or not isinstance(model, Conditional) else (y.split(batch),)
     with torch.no_grad():
-        if y is None or not isinstance(model, Conditional):
-            return torch.cat([model.decode(part) for part in z.split(batch)])
-        return torch.cat([model.decode(*part) for part in zip(z.split(batch), y.split(batch), strict=True)])
+        made = torch.cat([model.decode(*part) for part in zip(z.split(batch), *labels, strict=True)])
+    if made.shape != (asked := (len(z), *model.shape)):
+        name, found = type(model).__name__, tuple(made.shape)
+        raise UserError(f"{name}.decode makes the shape {found} where it is to be {asked}; correct the network")
+    return made
+
+
+@contextmanager
+def shape_told(model: Model) -> Iterator[None]:
+    """PyTorch's errors inside become a UserError where the model makes examples of another shape than the data have."""
+    try:
+        yield
+    except RuntimeError:
+        if isinstance(model, Latent):
+            with suppress(RuntimeError):  # the first one tells more
+                decoded(model, model.prior(1), model.labels(None, 1))
+        raise
 
 
 class Encoder(Latent):
@@ -374,9 +382,8 @@ class Stepwise(Model):
     def choose(self, solver: str | None = None, steps: int | None = None) -> None:
         """Another solver or number of steps from now on; None leaves it. UserError for what there is not."""
         if solver is not None and solver not in self.solvers:
-            known = (
-                f"choose {', '.join(self.solvers)}" if self.solvers else "leave --solver out: it has one way to step"
-            )
+            one = "leave --solver out: it has one way to step"
+            known = f"choose {', '.join(self.solvers)}" if self.solvers else one
             raise UserError(f"{type(self).__name__} has no solver {solver!r}; {known}")
         if steps is not None and not 1 <= steps <= 10_000:
             raise UserError(f"{steps} steps were asked for; give 1 to 10,000")

@@ -14,6 +14,7 @@ from triptych.core.kinds import fit_fields
 from triptych.core.labels import Labelled
 from triptych.core.model import Conditional, Model
 from triptych.core.quantity import Quantity
+from triptych.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,24 @@ class Move:
 
 def wrong_move(move: Move, players: Iterable[str]) -> str:
     """Why a move cannot be carried out in a model with these players, and what to do; empty where it can."""
+    if not isinstance(move, Move):
+        return f"yields a {type(move).__name__}; yield Move(player, loss)"
     if strange := [name for name in move.names if name not in (known := list(players))]:
         return f"moves {strange[0]!r}, which is no player of this model; its players are {', '.join(known)}"
     if move.loss.shape != ():
         return f"has a loss of the shape {tuple(move.loss.shape)}; give a scalar, the mean over the batch say"
+    if not move.loss.requires_grad:
+        return f"has a loss of the {' and '.join(move.names)} without a gradient; is it detached?"
     return ""
+
+
+def moves_of(objective: Objective, model: Model, batches: Iterator[Tensor], clock: Clock) -> Iterator[Move]:
+    """The moves of a step, none of them made yet; UserError where `step` is no generator of them."""
+    moves = objective.step(model, batches, clock)
+    if not isinstance(moves, Iterator):
+        name = type(objective).__name__
+        raise UserError(f"{name}.step returns a {type(moves).__name__}; yield Move(player, loss) for each update")
+    return moves
 
 
 def examples(model: Model, batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:

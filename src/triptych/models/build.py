@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from triptych.core import Conditional, Data, Model, ModelSpec, Shape
+from triptych.core import Conditional, Data, Latent, Model, ModelSpec, Shape
 from triptych.errors import UserError
 
 PARAMETERS, TENSORS = 2**30, 10_000
@@ -39,6 +39,11 @@ def build(spec: ModelSpec, shape: Shape) -> Model:
     if not isinstance(found, Model):
         raise UserError(
             f"{type(spec).__name__}.build gives a {type(found).__name__}, which is no triptych.core.Model; give one"
+        )
+    if isinstance(found, Latent) and found.players and not found.players.keys() & set(found.sampling):
+        raise UserError(
+            f"{type(found).__name__} names none of its players ({', '.join(found.players)}) in `sampling`; name those "
+            "that make samples: their weights are averaged"
         )
     return found
 

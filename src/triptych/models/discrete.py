@@ -244,7 +244,11 @@ class DiscreteAutoencoder(Observed, TwoStages):
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` divides the predictor's logits."""
-        seed = check_draw(n, seed)
+        seed = check_draw(n, seed, temperature)
+        if temperature == 0:
+            raise UserError(
+                "discrete codes are drawn at a temperature above 0; give a small one for the likeliest codes"
+            )
         z = self.drawn(n, torch.Generator().manual_seed(seed), temperature)
         return decoded(self, z, self.labels(y, n, seed), batch)
 

@@ -288,7 +288,7 @@ class AEModel(Autoencoder):
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` scales the spread of the codes around their mean."""
-        seed = check_draw(n, seed)
+        seed = check_draw(n, seed, temperature)
         g, y = torch.Generator().manual_seed(seed), self.labels(y, n, seed)
         with self.given(y, n):
             z = self.from_second(n, g)
@@ -318,7 +318,7 @@ class VAEModel(Autoencoder, Inferring):
 
     def sample(self, n: int, seed: int = 0, temperature: float = 1.0, batch: int = 256, y: Asked = None) -> Tensor:
         """n new public examples, (n, *shape); `temperature` multiplies z, or its distance from the codes' mean."""
-        seed = check_draw(n, seed)
+        seed = check_draw(n, seed, temperature)
         y = self.labels(y, n, seed)
         with self.given(y, n):
             z = self.from_second(n, torch.Generator().manual_seed(seed))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from triptych.core.model import family
+from triptych.core.families import family
 from triptych.core.statistics import duration, format_number
 from triptych.report import charts
 from triptych.report.axes import AxisVerdict

@@ -10,8 +10,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from triptych.core import Model, Sampler, encode
-from triptych.core import model as models
+from triptych.core import Model, Sampler, encode, families
 from triptych.core.statistics import format_number
 from triptych.data import find
 from triptych.errors import UserError
@@ -107,7 +106,7 @@ def copied(run: Run, folder: Path, which: Which) -> list[tuple[str, str]]:
 def family(run: Run) -> str:
     """gan, autoencoder, flow or yardstick, by the players."""
     players = run.env.get("parameters") or build(run.recipe.model, run.shape()).players
-    return models.family(players).lower() or "yardstick"
+    return families.family(players).lower() or "yardstick"
 
 
 def front_matter(run: Run, licence: str) -> str:

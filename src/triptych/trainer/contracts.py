@@ -8,7 +8,7 @@ import torch
 
 from triptych.core import Clock, Data, Model, ModelSpec, Move, Objective, decode, encode
 from triptych.core.discovery import unfinished
-from triptych.core.objective import wrong_move
+from triptych.core.objective import moves_of, wrong_move
 from triptych.core.share import Parted, Share, computing
 from triptych.data.batches import Batches, InOrder
 from triptych.errors import UserError
@@ -95,7 +95,11 @@ def moves(objective: Objective, model: Model, data: Data, steps: int) -> Iterato
     name, players = type(objective).__name__, list(model.players)
     for step in range(steps):
         drawn = batches.drawn
-        for move in objective.step(model, batches, Clock(step, batches.drawn, step / steps, steps)):
+        try:
+            played = moves_of(objective, model, batches, Clock(step, batches.drawn, step / steps, steps))
+        except UserError as e:
+            raise AssertionError(str(e)) from e
+        for move in played:
             wrong = wrong_move(move, players)
             assert not wrong, f"{name} {wrong}"
             before = {k: v.detach().clone() for k, v in model.named_parameters()}

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from triptych.core.model import shape_told
 from triptych.errors import Diverged
 from triptych.trainer.state import State
 
@@ -61,5 +62,6 @@ def look(state: State, observers: Sequence[Observer], before: int) -> None:
         line = state.line()
         for observer in due:
             began = time.perf_counter()
-            observer(state, line)
+            with shape_told(state.model):
+                observer(state, line)
             state.looks.setdefault(id(observer), []).append(time.perf_counter() - began)

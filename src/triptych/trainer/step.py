@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import Model, Move
+from triptych.core.model import shape_told
+from triptych.core.objective import moves_of
 from triptych.core.share import computing
 from triptych.data.batches import Batches
 from triptych.system import device
@@ -24,12 +26,13 @@ def step(state: State) -> None:
     """Drive `objective.step` to its end: one update for each move."""
     before = state.images
     state.set_rates()
-    if state.train.accumulate > 1:
-        in_parts(state)
-    elif state.replay is not None:
-        state.replay()
-    else:
-        play(state, state.batches, state.clock())
+    with shape_told(state.model):
+        if state.train.accumulate > 1:
+            in_parts(state)
+        elif state.replay is not None:
+            state.replay()
+        else:
+            play(state, state.batches, state.clock())
     state.check_drawn(before)
     if state.ranks.world > 1:
         pool(state.model, [buffers(state.model)], state)
@@ -39,7 +42,7 @@ def step(state: State) -> None:
 def play(state: State, batches: Iterator[Tensor], clock: Any) -> None:
     """The moves of one step on these batches."""
     with computing(state.ranks.share()):
-        for move in state.objective.step(state.model, batches, clock):
+        for move in moves_of(state.objective, state.model, batches, clock):
             apply(move, state)
 
 
@@ -95,7 +98,7 @@ def in_parts(state: State) -> None:
     k, model = state.train.accumulate, state.model
     shares, clock = [state.ranks.share(i, k) for i in range(k)], state.clock()
     drawn: list[tuple[Tensor, ...]] = []
-    games = [state.objective.step(model, PartOf(state.batches, drawn, i, k), clock) for i in range(k)]
+    games = [moves_of(state.objective, model, PartOf(state.batches, drawn, i, k), clock) for i in range(k)]
     while True:
         noise, before, after = device.random_state(model.device), copied(buffers(model)), []
         moves: list[Move] = []
