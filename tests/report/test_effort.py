@@ -148,3 +148,9 @@ def test_ticks_of_a_logarithmic_axis() -> None:
     assert charts.log_ticks(3, 60) == [5, 10, 20, 50]
     assert all(2.5 <= t <= 4.1 for t in charts.log_ticks(2.5, 4.1))
     assert len(charts.log_ticks(1e-9, 1e9)) <= 6
+    assert len(charts.log_ticks(0.031, 0.098)) >= 3, "one label tells no scale"
+
+
+def test_labels_of_an_axis_are_told_apart():
+    assert charts.labels([0.0995, 0.1, 0.1005, 0.101]) == ["0.0995", "0.1", "0.1005", "0.101"]
+    assert charts.labels([0, 12_500, 25_000]) == ["0", "12.5k", "25k"]

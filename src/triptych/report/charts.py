@@ -59,12 +59,21 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def short(value: float) -> str:
-    """An axis label: 250k, 1.5M, 0.02."""
+def short(value: float, digits: int = 4) -> str:
+    """An axis label of so many digits: 250k, 1.5M, 0.02."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / size:.4g}{letter}"
-    return f"{value:.3g}" if value else "0"
+            return f"{value / size:.{digits}g}{letter}"
+    return f"{value:.{digits}g}" if value else "0"
+
+
+def labels(at: Sequence[float]) -> list[str]:
+    """Axis labels with as many digits as tell them apart."""
+    for digits in range(3, 9):
+        found = [short(value, digits) for value in at]
+        if len(set(found)) == len(at):
+            return found
+    return [short(value) for value in at]
 
 
 def thin(curve: Sequence[T], most: int = MOST) -> list[T]:
@@ -125,11 +134,14 @@ def share(value: float, low: float, high: float, *, log: bool) -> float:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten between low and high, at most six; where there is one or none, also twice and five times them."""
+    """Powers of ten between low and high, at most six; where there is one or none, also twice and five times them, and
+    where that is one, any round numbers."""
     powers = range(math.floor(math.log10(low) + 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
     found = [10.0**k for k in powers if 10.0**k >= low * (1 - 1e-9)]
     if len(found) < 2:
         found = [m * 10.0**k for k in powers for m in (1, 2, 5) if low * (1 - 1e-9) <= m * 10.0**k <= high * (1 + 1e-9)]
+    if len(found) < 2:
+        return ticks(low, high)
     return found[:: max(1, -(-len(found) // 6))]
 
 
@@ -238,14 +250,15 @@ def log_chart(
 def grid_lines(axes: Axes, name: str) -> list[str]:
     """Rules and labels of both axes."""
     parts = []
-    for y in axes.ticks():
+    up, along = axes.ticks(), axes.ticks_along()
+    for y, label in zip(up, labels(up), strict=True):
         py = axes.at(0, y)[1]
         parts.append(f'<path class="rule" d="M{LEFT} {py:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{py + 3.5:.1f}" text-anchor="end">{short(y)}</text>')
-    for x in axes.ticks_along():
+        parts.append(f'<text x="{LEFT - 6}" y="{py + 3.5:.1f}" text-anchor="end">{label}</text>')
+    for x, label in zip(along, labels(along), strict=True):
         px = axes.at(x, axes.low)[0]
         anchor = "end" if px > WIDTH - 20 else "middle"
-        parts.append(f'<text x="{px:.1f}" y="{HEIGHT - 19}" text-anchor="{anchor}">{short(x)}</text>')
+        parts.append(f'<text x="{px:.1f}" y="{HEIGHT - 19}" text-anchor="{anchor}">{label}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 4}" text-anchor="middle">{name}</text>')
     return parts
@@ -297,9 +310,10 @@ def interval_chart(values: Mapping[str, Sequence[float]], order: Sequence[str], 
 
     parts = [frame(title, height)]
     bottom = top + line * len(rows)
-    for x in ticks(low, high, 5):
+    along = ticks(low, high, 5)
+    for x, label in zip(along, labels(along), strict=True):
         parts.append(f'<path class="rule" d="M{at(x):.1f} {top}V{bottom}"/>')
-        parts.append(f'<text x="{at(x):.1f}" y="{bottom + 14}" text-anchor="middle">{short(x)}</text>')
+        parts.append(f'<text x="{at(x):.1f}" y="{bottom + 14}" text-anchor="middle">{label}</text>')
     if floor is not None:
         text = f"floor {format_number(floor)}"
         parts.append(f'<path class="floor" d="M{at(floor):.1f} {top}V{bottom}"><title>{text}</title></path>')
