@@ -36,6 +36,7 @@ from triptych.metrics.features.extractor import Inception
 from triptych.models.latent_space import use_batch_statistics
 from triptych.run import data as run_data
 from triptych.run import schema
+from triptych.run.addresses import Place
 from triptych.run.folder import Run
 from triptych.system.files import write_json
 from triptych.system.progress import bars
@@ -76,7 +77,7 @@ class Built:
 
 
 def evaluate_run(
-    path: str | Path,
+    path: Place,
     *,
     samples: Samples = Samples(),  # noqa: B008
     reference: Reference = Reference(),  # noqa: B008

@@ -26,6 +26,7 @@ from triptych.errors import UserError
 from triptych.explore.embedded import Embedded, Training, embed
 from triptych.export.of_run import Precision
 from triptych.models import latent_space
+from triptych.run.addresses import Place
 from triptych.run.folder import Run
 from triptych.system import files, pages
 from triptych.system.console import printable
@@ -44,7 +45,7 @@ VENDOR = "vendor"
 
 
 def write_page(
-    runs: Sequence[str | Path],
+    runs: Sequence[Place],
     out: str | Path = pages.EXPLORE_NAME,
     *,
     precision: Precision = "fp32",

@@ -19,6 +19,7 @@ from triptych.errors import UserError
 from triptych.export import formats
 from triptych.export.formats import NotExportable
 from triptych.export.graphs import Graph, PartName, graphs_of
+from triptych.run.addresses import Place
 from triptych.run.folder import Run, Which
 from triptych.system import files
 
@@ -41,7 +42,7 @@ class Exported:
 
 
 def write_export(
-    run: str | Path,
+    run: Place,
     out: str | Path | None = None,
     *,
     format: Format = "onnx",

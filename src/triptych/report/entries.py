@@ -17,7 +17,7 @@ from triptych.errors import UserError
 from triptych.metrics import declared
 from triptych.report import older
 from triptych.run import json_types, schema
-from triptych.run.addresses import local
+from triptych.run.addresses import Place, local
 from triptych.run.folder import read_status
 
 MOST_NAMES = 500
@@ -161,7 +161,7 @@ def logged(
     return found
 
 
-def gather(paths: Iterable[str | Path]) -> tuple[list[Entry], list[dict[str, Any]]]:
+def gather(paths: Iterable[Place]) -> tuple[list[Entry], list[dict[str, Any]]]:
     """Entries of run folders and of the runs in study folders and in other folders, labelled; and the runs that are
     not among them.
 

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from os import fspath
 from pathlib import Path
 from typing import Any, get_args
 
@@ -31,6 +32,7 @@ from triptych.report.pictures import walks
 from triptych.report.significance import ALPHA, judge
 from triptych.report.table import Table, short_names, tables
 from triptych.report.wording import axis_sentence, headline, sentence
+from triptych.run.addresses import Place
 from triptych.system import csv_files, files, pages
 from triptych.system.console import note, printable
 from triptych.system.refusals import system_errors
@@ -41,7 +43,7 @@ OPEN = 6
 """Charts of curves that are not folded away; in them every run is drawn, in the others the means."""
 
 
-def write_report(paths: Sequence[str | Path], out: str | Path) -> Path:
+def write_report(paths: Sequence[Place], out: str | Path) -> Path:
     """Write the page for run and study folders, and its CSV; returns the page's path.
 
     UserError, before anything is written, where a folder is no run, or where a file that is not ours lies in either
@@ -94,7 +96,7 @@ def environment() -> Environment:
 
 
 def render(
-    entries: Sequence[Entry], lost: Sequence[Mapping[str, Any]], paths: Sequence[str | Path], out: Path
+    entries: Sequence[Entry], lost: Sequence[Mapping[str, Any]], paths: Sequence[Place], out: Path
 ) -> tuple[str, list[dict[str, Any]], list[str]]:
     """The page's text, the rows of its CSV, and what had to be left out."""
     made = [effort.with_reach(table) for table in tables(entries)]
@@ -124,7 +126,7 @@ def render(
         script_hash=script_hash(script),
         versions=versions(entries),
         embedded=embedded(made, rows),
-        command=shell("triptych", "report", *map(str, paths), "--out", out.name),
+        command=shell("triptych", "report", *(fspath(p) for p in paths), "--out", out.name),
     )
     return (
         page,

@@ -18,7 +18,7 @@ from triptych.core.frame import frame
 from triptych.core.model import Stepwise
 from triptych.errors import UserError
 from triptych.run import best, checkpoint, given_away, json_types, plugins, schema, shown
-from triptych.run.addresses import local
+from triptych.run.addresses import Place, local
 from triptych.run.given_away import PUBLISHED
 from triptych.system import files
 from triptych.system.refusals import refuse_unwritable
@@ -36,12 +36,8 @@ def read_status(folder: Path) -> dict[str, Any]:
         lines, _ = schema.read_log(folder)
         last = lines[-1] if lines else {"images": 0}
         saved = checkpoint.counts(folder / "checkpoints")
-        status = {
-            "state": "done" if saved and min(saved[-1], last["images"]) >= budget else "running",
-            "images": last["images"],
-            "budget": budget,
-            "alarms": [],
-        }
+        state = "done" if saved and min(saved[-1], last["images"]) >= budget else "running"
+        status = {"state": state, "images": last["images"], "budget": budget, "alarms": []}
         schema.note(f"{e}: taken from the log instead, the run is {status['state']} at {status['images']} images")
         return status | {k: last[k] for k in ("seconds",) if json_types.is_number(last.get(k))}
 
@@ -60,7 +56,7 @@ def check_free(path: Path) -> None:
 class Run:
     """One run folder. `Run(path)` opens an existing one; an address, `zoo:NAME` or `hub:OWNER/NAME`, fetches it."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: Place) -> None:
         self.path = local(path)
         if not self.path.exists():
             raise UserError(f"{self.path} does not exist; give the folder of a run")
@@ -69,6 +65,9 @@ class Run:
             raise UserError(f"{self.path} is not a run: it has no recipe.json; give a folder made by `triptych train`")
         self.recipe: Recipe
         self.recipe, self.seed = schema.read_recipe(self.path)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     @classmethod
     def elsewhere(cls, path: str | Path, recipe: Recipe, seed: int) -> Run:
@@ -381,7 +380,7 @@ def _sweep_old_parts(path: Path) -> None:
             shutil.rmtree(stray, ignore_errors=True)
 
 
-def load(run: str | Path, device: str = "auto", which: Which = "last") -> Model:
+def load(run: Place, device: str = "auto", which: Which = "last") -> Model:
     """The trained model of a run folder, of `zoo:NAME` or of `hub:OWNER/NAME@REVISION`, ready to `sample`.
 
     Where it can, it also has `encode`, `decode`, `log_prob`.

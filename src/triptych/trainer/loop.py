@@ -8,6 +8,7 @@ from pathlib import Path
 from triptych.core import Recipe
 from triptych.core.seeds import check_seed
 from triptych.errors import Diverged
+from triptych.run.addresses import Place
 from triptych.run.folder import Run
 from triptych.run.sinks import Sink
 from triptych.system import distributed
@@ -86,7 +87,7 @@ def fit(
 
 
 def resume(
-    path: str | Path,
+    path: Place,
     device: str | None = None,
     *,
     progress: bool = True,

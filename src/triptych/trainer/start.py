@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from os import fspath
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from triptych.models.layers.data_init import head_start
 from triptych.recipes.command import command
 from triptych.run import data as run_data
 from triptych.run import plugins as run_plugins
+from triptych.run.addresses import Place
 from triptych.run.folder import Run, check_free, fresh
 from triptych.system import device as runtime
 from triptych.system.files import write_json
@@ -206,10 +208,10 @@ class More:
 
 @contextmanager
 def go_on(
-    path: str | Path, device: str | None, more: More, data: str | None, announce: Say | None
+    path: Place, device: str | None, more: More, data: str | None, announce: Say | None
 ) -> Iterator[tuple[Run, State | None]]:
     """A run and its state at the last checkpoint, locked; no state where the run is finished; see `resume`."""
-    run = Run(path)
+    run, path = Run(path), fspath(path)
     if run.given_away:
         raise UserError(
             f"{path} was given away without its checkpoints, so that no training can go on with it; "
