@@ -140,12 +140,37 @@ def small(scale):
 STUDIES = {"small": (small, 1)}
 '''
 
+TRACKER = '''
+"""A stranger's tracker, the one of docs/sharing.md."""
+
+import json
+from dataclasses import dataclass
+
+from triptych.run.sinks.trackers import Tracker
+
+
+@dataclass(eq=False)
+class Lines(Tracker):
+    """Every line of the log as JSON, in a file beside the run."""
+
+    def start(self):
+        self.shown.folder.mkdir(parents=True, exist_ok=True)
+        self.file = (self.shown.folder / f"{self.shown.name}.jsonl").open("a", encoding="utf-8")
+
+    def scalars(self, images, step, values):
+        print(json.dumps({"images": images, "step": step, **values}), file=self.file)
+
+    def close(self):
+        self.file.close()
+'''
+
 FILES = {
     "moments": OBJECTIVE,
     "affine": NETWORK,
     "mean_error": METRIC,
     "noise": SOURCE,
     "recipe": RECIPE,
+    "lines": TRACKER,
 }
 
 

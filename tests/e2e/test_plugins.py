@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 
 @pytest.fixture
 def own(tmp_path: Path) -> list[str]:
-    """The plug-in options of five files in a folder of the stranger's."""
+    """The plug-in options of a file of each kind in a folder of the stranger's."""
     return strangers.write(tmp_path / "own")
 
 
@@ -62,6 +63,7 @@ def test_a_strangers_parts_from_listing_to_report(
         ("network", "Affine", "affine"),
         ("metric", "MeanError", "mean_error"),
         ("source", "Noise", "noise"),
+        ("sink", "Lines", "lines"),
     ):
         assert f"plug-in {file} " in listed[kind, name]
     assert "‖cov of x − cov of G(z)‖²" in listed["objective", "Moments"]
@@ -77,8 +79,18 @@ def test_a_strangers_parts_from_listing_to_report(
     assert json.loads((run / "eval.json").read_text())["mean_error"]["value"] is not None
     assert main(["report", str(run), "--out", str(tmp_path / "report.html"), *own]) == 0
     assert "mean_error" in (tmp_path / "report.csv").read_text()
-    assert main(["train", "gan-mine", *own, "--out", str(tmp_path / "second"), "--device", "cpu"]) == 0
+    second = ["--out", str(tmp_path / "second"), "--device", "cpu", "--track", "lines"]
+    assert main(["train", "gan-mine", *own, *second]) == 0
     assert Run(tmp_path / "second").recipe.name == "gan-mine"
+    told = (tmp_path / "trackers" / "second.jsonl").read_text().splitlines()
+    logged = [line["images"] for line in Run(tmp_path / "second").lines()]
+    assert [json.loads(line)["images"] for line in told] == logged
+
+
+def test_the_tracker_of_the_docs_is_the_one_that_is_tried() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sharing.md").read_text(encoding="utf-8")
+    code = strangers.TRACKER.partition("\n\n")[2].strip()
+    assert textwrap.indent(code, "    ", lambda line: bool(line.strip())) in page
 
 
 def test_a_strangers_metric_is_judged(tmp_path: Path, own: list[str], run: Path) -> None:
@@ -117,7 +129,7 @@ def test_the_command_in_a_report_does_the_run_again(
 
 
 def test_a_named_recipe_of_a_plugin_is_trained_again_with_it(tmp_path: Path, own: list[str]) -> None:
-    mine = own[-2:]
+    mine = own[2 * list(strangers.FILES).index("recipe") :][:2]
     assert main(["train", "gan-mine", *mine, "--out", str(tmp_path / "run"), "--device", "cpu"]) == 0
     command = json.loads((tmp_path / "run" / "env.json").read_text())["command"]
     assert shlex.split(command) == ["triptych", "train", "gan-mine", *mine]
