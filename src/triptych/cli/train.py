@@ -117,7 +117,13 @@ def asked(words: Sequence[str]) -> tuple[Recipe, int, Sequence[str]]:
         recipe, why = recommended(words)
         say(f"taking the recommended recipe {why}")
         return recipe, 0, words
-    return *recipe_file.named_or_read(words[0]), words[1:]
+    try:
+        return *recipe_file.named_or_read(words[0]), words[1:]
+    except UserError:
+        if recipe_file.is_file_name(words[0]) or not Path(words[0]).exists():
+            raise
+        there = shell("triptych", "train", "--data", words[0])
+        raise UserError(f"no recipe is named {words[0]!r}, and a file or folder is; `{there}` trains on it") from None
 
 
 def as_called(words: Sequence[str]) -> str:
@@ -281,6 +287,10 @@ def finished(run: Run) -> None:
     last = {k: v for k, v in run.lines()[-1].items() if isinstance(v, int | float)}
     hidden = {"images", "step", "seconds", "evaluating"}
     out.print("  " + "  ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in hidden))
+    chosen = run.recipe.train.best.removeprefix("-")
+    then = {line["images"]: line[chosen] for line in run.lines() if chosen in line}
+    if (best := run.best) in then and best != status["images"]:
+        out.print(f"  {chosen} was best at {best:,} images ({then[best]:.4g}): --which best takes that checkpoint")
     if "minutes" in run.env:
         again = shell("triptych", "resume", str(run.path), "--minutes", f"{2 * run.env['minutes']:g}")
         out.print(f"  `{again}` goes on from here")
