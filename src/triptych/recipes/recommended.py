@@ -39,8 +39,8 @@ HELD_OUT = 0.1
 ROWS = (4_000, 4_000_000)
 """Rows shown in the training of a small table and of a large one, at most."""
 PASSES = 40
-"""Passes over a table between these. With more, held-out rows of small tables become less likely again: chosen by that
-on wine, iris and breast cancer."""
+"""Passes over a table between these. With more, held-out rows of wine, iris and breast cancer become less likely again;
+of tables whose columns have little to do with each other they do so long before, as the best checkpoint tells."""
 
 
 def recommend(spec: DataSpec, *, crop: bool = True, hold: bool = True, labels: bool = True) -> tuple[Recipe, str]:
@@ -125,8 +125,8 @@ def for_rows(spec: DataSpec, *, hold: bool) -> tuple[Recipe, str]:
     what = f"{plural(len(data), 'row')} of {data.shape[0]} numbers"
     why.insert(0, f"spline flow, for {what}: its likelihood is exact, and each column begins with its own quantiles")
     if data.distribution is None:
-        shown = f"each row is shown {budget / len(data):.0f} times, as more would be memorised"
-        why.append(f"{shown}, unless --minutes or --train.images says otherwise")
+        times = budget / len(data)
+        why.append(f"each row is shown {times:.0f} times, unless --minutes or --train.images says otherwise")
     about = f"{name}: rational-quadratic spline couplings, exact likelihood"
     return Recipe(spec, model, NLL(), replace(train, images=budget), name=name, about=about), "; ".join(why)
 
