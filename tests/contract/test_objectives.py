@@ -156,7 +156,7 @@ class Nameless(ModelSpec):
     [
         (Nameless(), GAN(), "NamelessModel names none of its players (generator, critic) in `sampling`; name those"),
         (MLPGAN(width=8), Returning(), "Returning.step returns a Tensor; yield Move"),
-        (Wide(), GAN(), "decode makes the shape (1, 3) where it is to be (1, 2); correct the network"),
+        (Wide(), GAN(), "decode makes the shape (1, 3) where (1, 2) is expected; correct the network"),
     ],
 )
 def test_what_a_first_author_gets_wrong_is_one_line(network, objective, said: str, tmp_path) -> None:

@@ -326,7 +326,7 @@ def decoded(model: Model, z: Tensor, y: Tensor | None = None, batch: int = 256) 
         made = torch.cat([model.decode(*part) for part in zip(z.split(batch), *labels, strict=True)])
     if made.shape != (asked := (len(z), *model.shape)):
         name, found = type(model).__name__, tuple(made.shape)
-        raise UserError(f"{name}.decode makes the shape {found} where it is to be {asked}; correct the network")
+        raise UserError(f"{name}.decode makes the shape {found} where {asked} is expected; correct the network")
     return made
 
 
