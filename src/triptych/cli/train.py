@@ -281,14 +281,14 @@ def finished(run: Run) -> None:
         return
     from triptych.evaluate.while_training import of_features
 
-    status = run.status
+    status, lines = run.status, run.lines()
     out = console()
     out.print(f"done: {run.path}  {status['images']:,} images in {status['seconds']:.0f} s")
-    last = {k: v for k, v in run.lines()[-1].items() if isinstance(v, int | float)}
+    last = {k: v for k, v in lines[-1].items() if isinstance(v, int | float)}
     hidden = {"images", "step", "seconds", "evaluating"}
     out.print("  " + "  ".join(f"{k} {v:.4g}" for k, v in last.items() if k not in hidden))
     chosen = run.recipe.train.best.removeprefix("-")
-    then = {line["images"]: line[chosen] for line in run.lines() if chosen in line}
+    then = {line["images"]: line[chosen] for line in lines if chosen in line}
     if (best := run.best) in then and best != status["images"]:
         out.print(f"  {chosen} was best at {best:,} images ({then[best]:.4g}): --which best takes that checkpoint")
     if "minutes" in run.env:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.core import Clock, Model, Objective
+from triptych.core.objective import moves_of
 from triptych.objectives.gradients import ScoresAndGradient, compiled
 from triptych.system.device import exact_float32
 
@@ -110,7 +111,7 @@ def gradients(model: Model, objective: Objective, batch: Tensor, labels: Tensor 
     found = []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
-        for move in objective.step(model, Same(batch, labels), Clock(0, 0, 0.0)):
+        for move in moves_of(objective, model, Same(batch, labels), Clock(0, 0, 0.0)):
             weights = [w for name in move.names for w in model.players[name].parameters() if w.requires_grad]
             parts = torch.autograd.grad(move.loss, weights, allow_unused=True)
             found.append(torch.cat([p.flatten().float() for p in parts if p is not None]))

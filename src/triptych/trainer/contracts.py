@@ -82,7 +82,7 @@ def first_loss(objective: Objective, network: ModelSpec, data: Data, shares: int
         batches = Batches(visible, size, 0, torch.device("cpu"), share=share)
         try:
             with computing(share):
-                move = next(iter(objective.step(model, batches, Clock(0, 0, 0.0))), None)
+                move = next(moves_of(objective, model, batches, Clock(0, 0, 0.0)), None)
                 total += move.loss.item() / shares if move is not None else 0.0
         except Parted:
             return None
