@@ -11,6 +11,7 @@ import pytest
 from PIL import Image as Pillow
 
 from triptych import data
+from triptych.data.prepare import reshaped
 from triptych.errors import UserError
 
 
@@ -101,7 +102,7 @@ def test_damaged_pictures_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert d.labels is not None
     assert d.labels.tolist() == [0, 1, 0, 1]
     assert d.about["skipped"] == {"damaged": 1, "values without a stated range": 1}
-    assert d.about["notes"] == {"grey made RGB": 1}
+    assert d.about["notes"] == {"grey made RGB": 1, reshaped.ENLARGED: 4, reshaped.SQUASHED: 3}
     mostly = part(3)
     mostly.rows[1]["picture"] = mostly.rows[2]["picture"] = OSError("cannot identify image file")
     install(monkeypatch, train=mostly)
@@ -116,7 +117,7 @@ def test_missing_labels_leave_none(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, train=part(4), test=hidden)
     d = data.load("hf:some/pets", resolution=8)
     assert (d.labels, d.classes) == (None, ())
-    assert d.about["notes"] == {"labels left out, since some are missing": 2}
+    assert d.about["notes"]["labels left out, since some are missing"] == 2
 
 
 def test_a_stream_that_ends_early_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from triptych.core.preparation import Preparation, sides
-from triptych.data.prepare import decode, shards, worker
+from triptych.data.prepare import decode, reshaped, shards, worker
 from triptych.data.prepare import prepared as cache
 from triptych.data.prepare.entries import Listing
 from triptych.data.prepare.layouts import collection
@@ -299,8 +299,9 @@ def _finish(
         "notes": _counted(note for i in kept for note in results[i]["notes"])
         | ({NEITHER: n} if (n := sum(entries[i].side == 2 for i in kept)) else {})
         | ({ALONE: n} if listing.classes and (n := alone(entries[i].label for i in kept)) else {})
-        | {note: min(n, len(kept)) for note, n in listing.notes.items()},
-        "sizes": _sizes(done.size[done.kept]),
+        | {note: min(n, len(kept)) for note, n in listing.notes.items()}
+        | reshaped.counts(done.size[kept], how),
+        "sizes": _sizes(done.size[kept]),
         "fingerprint": digest(content, *listing.classes, how.identity(), VERSION),
     }
     with writing(folder / cache.INDEX, ADVICE) as f:

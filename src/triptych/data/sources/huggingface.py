@@ -14,7 +14,7 @@ import torch
 
 from triptych.core import Data, Split
 from triptych.core.preparation import Preparation
-from triptych.data.prepare import decode, prepared
+from triptych.data.prepare import decode, prepared, reshaped
 from triptych.data.prepare.pipeline import UNREADABLE
 from triptych.data.source import Source, digest
 from triptych.errors import UserError
@@ -46,7 +46,7 @@ class Hub(Source):
             first = next(iter(parts.values()))
             picture, label = columns(self.repo, first.features)
             say(f"{self.repo}: pictures from {picture!r}, labels from {label!r}")
-            shape, numbers, sides, hashes = list[int](), array("q"), array("B"), array("Q")
+            shape, numbers, sides, hashes, sizes = list[int](), array("q"), array("B"), array("Q"), array("q")
             skipped, notes = Counter[str](), Counter[str]()
             encoded, decoder = datasets.Image(decode=False), datasets.Image()
             with (folder / "images.npy").open("wb") as f:  # as rows arrive: a set may be larger than memory and disk
@@ -55,7 +55,8 @@ class Hub(Source):
                     for row in self._rows(part.cast_column(picture, encoded)):
                         try:
                             held = row[picture]
-                            planes = _planes(None if held is None else decoder.decode_example(held), how, notes)
+                            shown = None if held is None else decoder.decode_example(held)
+                            planes = _planes(shown, how, notes)
                         except decode.Unusable as e:
                             skipped[str(e).partition(":")[0]] += 1
                             continue
@@ -69,11 +70,13 @@ class Hub(Source):
                         sides.append(split == "test")
                         hashes.append(int(digest(content)[:16], 16))
                         shape = list(planes.shape)
+                        sizes.extend(shown.size)
                 if (bad := skipped.total()) > UNREADABLE * (bad + len(numbers)) or not numbers:
                     total = bad + len(numbers)
                     raise UserError(f"{bad:,} of {total:,} pictures in {name} are unreadable; choose another set")
                 f.seek(0)
                 f.write(prepared.header(len(numbers), shape))
+            notes.update(reshaped.counts(np.array(sizes).reshape(-1, 2), how))
             if label and min(numbers) < 0:
                 notes["labels left out, since some are missing"] = sum(n < 0 for n in numbers)
                 label = None
