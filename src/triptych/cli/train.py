@@ -263,9 +263,7 @@ def resume(
 
     sinks = trackers.by_name(track)
     before = Run(run)
-    nothing = (
-        images is None and minutes is None and before.finished and before.status["images"] >= before.recipe.train.images
-    )
+    nothing = images is None and minutes is None and before.finished
     ended = go_on(run, device, images=images, minutes=minutes, data=data, announce=say, sinks=sinks)
     if nothing:
         say(f"{run} is finished already; nothing to do (--minutes M or --train.images N goes on for longer)")

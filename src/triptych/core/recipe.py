@@ -76,6 +76,8 @@ class Train:
     """checkpoints kept beside the best: the last so many, or all, for the explorer to step through"""
     best: str = ""
     """metric whose best checkpoint is kept; a leading - means that higher is better"""
+    patience: int = field(default=0, metadata={"later": True})
+    """images without a better `best` after which training ends (early stopping); 0: it goes to the end of the budget"""
     precision: Literal["auto", "fast", "fp32", "bf16"] = "auto"
     """arithmetic inside the players; fast: bf16 where it is faster here; auto: the same, for wide convolutions alone"""
     head_start: Literal["own", "none"] = field(default="own", metadata={"later": True})

@@ -110,7 +110,7 @@ class Run:
         asked = schema.read_asked(self.path)
         before = [*asked.get("continued", []), {"images": self.recipe.train.images, "at": at}]
         files.write_json(self.path / "recipe.json", {**asked, "recipe": encode(recipe), "continued": before})
-        self.set_status(budget=recipe.train.images)
+        self.set_status(budget=recipe.train.images, end=None)
         return Run(self.path)
 
     def sweep_parts(self) -> None:
@@ -262,8 +262,9 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether it is trained to its end and its last checkpoint is sound."""
-        saved = self.checkpoints()
-        return self.status["state"] == "done" and bool(saved) and self.newest()[0] == saved[-1]
+        status, saved = self.status, self.checkpoints()
+        done = status["state"] == "done" and status["images"] >= status.get("end", self.recipe.train.images)
+        return done and bool(saved) and self.newest()[0] == saved[-1]
 
     @property
     def given_away(self) -> bool:

@@ -215,6 +215,7 @@ STATUS: dict[str, Check] = {
     "state": lambda v: v in ("running", "done", "diverged", "failed"),
     "images": is_count,
     "budget": is_count,
+    "end": is_count,
     "seconds": is_number,
     "alarms": listed(is_text),
     "message": is_text,
@@ -339,5 +340,6 @@ NOTE: dict[str, Check] = {
     "best": optional(record(images=is_count, metric=is_text, value=is_number)),
     "passing": lambda v: isinstance(v, bool),
     "counts": mapped(lambda v: is_count(v) and v > 0),
+    "end": is_count,
 }
 """The note beside the tensors of a checkpoint."""

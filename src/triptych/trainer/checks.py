@@ -188,9 +188,13 @@ def check_train(train: Train) -> None:
     if train.batch > LARGEST:
         raise UserError(f"train.batch is {train.batch}; it must be at most {LARGEST:,}")
     check_divides(train)
-    for name in ("log", "evaluate", "sample", "checkpoint", "warmup", "clip", "weight_decay"):
+    for name in ("log", "evaluate", "sample", "checkpoint", "patience", "warmup", "clip", "weight_decay"):
         if not 0 <= getattr(train, name) < math.inf:
             raise UserError(f"train.{name} is {getattr(train, name)}; it must be a finite number, 0 or more")
+    if train.patience and not train.best:
+        raise UserError(
+            f"train.patience is {train.patience}, and no metric is named that it waits for; add --train.best NAME"
+        )
     if train.keep != "all" and train.keep < 1:
         raise UserError(f"train.keep is {train.keep}; it must be all, or at least 1")
     for name, rates in (("ema", (train.ema,)), ("betas", train.betas)):

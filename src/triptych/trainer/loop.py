@@ -31,18 +31,18 @@ def train(state: State, observers: Sequence[Observer], terminated: Sequence[int]
         observer.begin(state)
     if state.fresh:
         look(state, observers, before=0)
-    stop, went_back = ranks.any(bool(terminated), False)
+    stop = ranks.any(bool(terminated))[0]
     while not (state.finished or stop):
-        before, went_back = state.images, False
+        before, end, changed = state.images, state.end, False
         try:
             step(state)
             look(state, observers, before)
         except Diverged as e:
-            went_back = any(observer.recovers(state, e) for observer in observers)
-            if ranks.first and not went_back:
+            changed = any(observer.recovers(state, e) for observer in observers)
+            if ranks.first and not changed:
                 raise
-        stop, went_back = ranks.any(bool(terminated), went_back)
-        if went_back:
+        stop, changed = ranks.any(bool(terminated), changed or state.end != end)
+        if changed:
             hand_over(state)
         for observer in observers:
             observer.stepped(state)

@@ -289,6 +289,8 @@ class Checkpoint(Observer):
                 "eval.json was of earlier weights and is now eval-old.json; `triptych evaluate` makes a new one"
             )
         state.best = better(self.run.recipe.train.best, state.best, state.images, line)
+        if not (passing or state.finished) and patience_over(state):
+            state.end = state.images + 1  # the next step is the last, so that everybody who looks at the end does
         state.averages.reestimate()
         self.run.save(state.images, state.contents().pack(), state.note() | {"passing": passing})
         self.run.set_status(images=state.images, seconds=state.seconds, alarms=state.alarms)
@@ -306,6 +308,10 @@ class Checkpoint(Observer):
 
     def end(self, state: State) -> None:
         """Where a signal came: save between two log lines, so that training can go on from this very step."""
+        if state.finished and state.end is not None and state.best is not None:
+            since = state.images - state.best["images"]
+            self.run.set_status(end=state.end)
+            self.sink.text(f"ended before its budget: {state.best['metric']} came no better for {since:,} images")
         if not state.finished and self.run.checkpoints()[-1:] != [state.images]:
             state.check(weights=True)
             self.save(state, {}, passing=True)
@@ -334,6 +340,12 @@ class Curve(Observer):
     def end(self, state: State) -> None:
         if state.finished:
             draw_curve(self.run)
+
+
+def patience_over(state: State) -> bool:
+    """Whether the checkpoint that is best so far is as old as the recipe has patience."""
+    patience, best = state.train.patience, state.best
+    return bool(patience) and best is not None and state.images - best["images"] >= patience
 
 
 def go_back(state: State, run: Run) -> None:

@@ -45,7 +45,7 @@ def session(
     live = quantity.live(logged(state.objective))
     bar = Progress(run.recipe.name or run.name, state.train.images, state.images, shown=progress, live=live)
     with device.deferred_termination() as terminated:
-        run.set_status(state="running", images=state.images, note=None, message=None)
+        run.set_status(state="running", images=state.images, end=None, note=None, message=None)
         out = Sinks([JSONLines(run), PictureFiles(run), Terminal(bar)], sinks, run)
         state.model.train()
         try:

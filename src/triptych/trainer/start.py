@@ -220,7 +220,7 @@ def go_on(
     check_train(run.recipe.train)
     run.check_plugins()
     check_checkpoints(run)
-    if not more.asked and run.finished and run.status["images"] >= run.recipe.train.images:
+    if not more.asked and run.finished:
         _check_unchanged(run)
         yield run, None
         return
@@ -267,6 +267,8 @@ def restored(run: Run, device: str | None, more: More, where: str | None, announ
     )
     if saved:
         go_back(state, run)
+        if more.asked:
+            state.end = None  # patience begins anew at the next checkpoint
     else:
         run.truncate(-1)
     return run, state

@@ -46,6 +46,8 @@ class State:
     """factor on every learning rate: halved each time that the training went back after a divergence"""
     best: dict[str, Any] | None = None
     """images, metric and value of the best checkpoint so far"""
+    end: int | None = None
+    """image count at which it ends before its budget, once the recipe's patience is over"""
     fresh: bool = True
     """whether it begins here, and not at a checkpoint"""
     sums: dict[str, Tensor] = field(default_factory=dict)
@@ -105,8 +107,8 @@ class State:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget is used up."""
-        return self.images >= self.train.images
+        """Whether the budget is used up, or the patience with it."""
+        return self.images >= (self.train.images if self.end is None else self.end)
 
     @property
     def held_out(self) -> Data:
@@ -241,6 +243,7 @@ class State:
             "alarms": self.alarms,
             "best": self.best,
             "counts": self.counts,
+            **({} if self.end is None else {"end": self.end}),
         }
 
     def restore(self, images: int, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
@@ -274,6 +277,7 @@ class State:
         device.set_random_state(dict(saved.generators), self.model.device)
         self.batches.load_state_dict({**note["batches"], "generator": saved.generators["batches"]})
         self.step, self.seconds, self.slowed = note["step"], note["seconds"], note["slowed"]
+        self.end = note.get("end")
         self.alarms, self.fresh = list(note["alarms"]), False
         self.sums, self.counts = {k: v.to(self.model.device) for k, v in saved.sums.items()}, dict(counts)
         self.sane.fill_(1)
