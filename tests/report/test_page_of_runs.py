@@ -111,6 +111,10 @@ def test_bad_input(tmp_path):
         ("wgan-gp-25gaussians", {"train.images": 5000, "objective.gp": 2.0}),
         ("gan-mnist", {"objective.label_smoothing": [0.7, 0.9], "train.flip": True, "objective.minimax": True}),
         ("ae-mnist", {"resolution": 32, "train.betas": [0.5, 0.9]}),
+        # fields that a recipe names only where they are set, and one that is set back
+        ("realnvp-8gaussians", {"train.keep": "all", "train.best": "nll", "train.patience": 5000}),
+        ("vae-mnist", {"model.codes": "mixture", "train.head_start": "none"}),
+        ("cvae-mnist-mixture", {"model.codes": "prior"}),
     ],
 )
 def test_the_command_of_a_run_gives_its_recipe_back(name, changes):

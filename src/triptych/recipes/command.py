@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from triptych.core import Recipe, encode
@@ -59,12 +59,24 @@ def way_from(base: Recipe, own: Mapping[str, Any]) -> Way | None:
         begun = with_parts(base, swapped.get("objective"), swapped.get("model")) if swapped else base
     except UserError:  # a part that only Python knows, or that has no defaults
         return None
-    start = flat(encode(begun))
-    # how data are prepared has options that are written only where they are set
-    if start.keys() - own.keys() or not all(k.startswith("data.") for k in own.keys() - start.keys()):
+    unset = later_defaults(begun)  # what is written only where it is set
+    start, own = unset | flat(encode(begun)), unset | own
+    if start.keys() != own.keys():
         return None
-    changed = {k: v for k, v in own.items() if k not in NAMES and v != start.get(k)}
+    changed = {k: v for k, v in own.items() if k not in NAMES and v != start[k]}
     return Way(base.name, swapped, changed, start["name"] == own["name"])
+
+
+def later_defaults(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Defaults of the fields that `encode` leaves out where they have them, as `flat` names fields."""
+    found: dict[str, Any] = {}
+    for field in fields(value):
+        part = getattr(value, field.name)
+        if field.metadata.get("later"):
+            found[f"{prefix}{field.name}"] = encode(field.default)
+        elif is_dataclass(part):
+            found |= later_defaults(part, f"{prefix}{field.name}.")
+    return found
 
 
 def option(key: str, value: Any) -> list[str]:
