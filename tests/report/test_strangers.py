@@ -282,7 +282,7 @@ def test_a_full_disk_leaves_the_report_of_before(tmp_path):
 # --------------------------------------------------------------------------------------- names and texts
 
 
-@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-2", "@SUM(1)", "\t=1", "\r=1", "=\x1b[2J"])
+@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1+1", "-2-A1", "@SUM(1)", "\t=1", "\r=1", "=\x1b[2J"])
 def test_no_text_is_a_formula(tmp_path, text):
     run = some_run(tmp_path / "a", pictures=False)
     files.write_json(run.path / "eval.json", {text: {"value": -1.5, "note": text}})

@@ -21,7 +21,8 @@ from triptych.objectives.gan import WGANGP
 from triptych.recipes.space import declared, read_space, space_of
 from triptych.study.asked import Search
 from triptych.study.claims import Claims
-from triptych.study.tune import SEED, search
+from triptych.study.local import Local
+from triptych.study.tune import SEED, _Searched, search
 
 GAN = Recipe(DataSpec("8gaussians"), MLPGAN(width=16), WGANGP(), Train(images=6400, batch=128, lr=1e-3), name="game")
 FLOW = Recipe(DataSpec("8gaussians"), RealNVP(layers=2, width=8), NLL(), Train(images=3000, batch=256), name="flow")
@@ -81,6 +82,23 @@ def test_a_number_to_search_by_has_a_direction_and_is_made():
         Search((GAN,), 1, "modes")
     with pytest.raises(UserError, match="each recipe once"):
         Search((GAN, GAN), 3, "modes")
+
+
+def test_the_first_trial_is_the_recipe_as_it_is(tmp_path):
+    """Also where a search would not propose its values: a width between the choices, a rate of the critic that follows
+    the other one, a weight beyond the range. The second is drawn from the space."""
+    optuna = pytest.importorskip("optuna")
+    recipe = replace(GAN, objective=WGANGP(gp=2_000.0), train=replace(GAN.train, schedule="linear"))
+    space = declared(recipe)
+    assert recipe.model.width not in space["model.width"].options
+    assert recipe.train.critic_lr is None
+    asked = Search((recipe,), 2, "modes", space)
+    storage = optuna.storages.InMemoryStorage()
+    searched = _Searched(optuna, storage, asked, recipe, tmp_path, Local(1, "cpu"))
+    first, second = (searched._values(searched.study.ask()) for _ in range(2))
+    assert searched._with(first) == recipe
+    assert second["model.width"] in space["model.width"].options
+    assert second["train.critic_lr"] is not None
 
 
 @pytest.mark.long

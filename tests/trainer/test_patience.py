@@ -76,7 +76,7 @@ def test_what_keeps_getting_better_goes_to_the_end(tmp_path: Path) -> None:
 
 
 def test_patience_counts_from_the_best(tmp_path: Path) -> None:
-    """Samples grow alike at first, so that the best is a later one; the end is the first checkpoint far enough from it."""
+    """Samples grow alike at first, so that the best is a later one; the end is the first checkpoint far from it."""
     recipe = replace(WORSE, train=replace(WORSE.train, best="diversity", images=1600))
     run = trained(recipe, tmp_path / "run")
     lines = [line for line in run.lines() if line["images"] % 160 == 0]

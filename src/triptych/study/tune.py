@@ -41,6 +41,8 @@ LOOK = 0.5
 """Seconds between two looks at the logs of the trials at work."""
 IMAGES = "images"
 """Name in the journal of the budget that was measured for a trial, so that one that was cut goes on with the same."""
+OWN = "own"
+"""Mark of the trial of the recipe's own values."""
 FIRST, BEFORE = 4, 0.25
 """Trials that are never pruned, and the share of the budget before which none is."""
 
@@ -118,21 +120,25 @@ class _Searched:
                 load_if_exists=True,
             )
             if not self.study.get_trials(deepcopy=False):
-                own = {k: self._plain(k, self._now(k)) for k in self.space if self._now(k) is not None}
-                self.study.enqueue_trial(own)
+                own = {k: self._plain(k, self._own(k)) for k in self.space if self._proposable(k)}
+                self.study.enqueue_trial(own, user_attrs={OWN: True})
 
     @property
     def trials(self) -> list[Trial]:
         """Those that have ended, whoever trained them."""
         return [known for t in self.study.get_trials(deepcopy=False) if (known := self._known(t))]
 
-    def _now(self, name: str) -> Any:
-        """The recipe's own value of a field, where a search may propose it."""
+    def _own(self, name: str) -> Any:
+        """The recipe's own value of a field."""
         section, _, key = name.replace("-", "_").rpartition(".")
-        value, space = getattr(getattr(self.recipe, section), key), self.space[name]
+        return getattr(getattr(self.recipe, section), key)
+
+    def _proposable(self, name: str) -> bool:
+        """Whether that is one that the search may propose."""
+        value, space = self._own(name), self.space[name]
         if isinstance(space, Among):
-            return value if value in space.options else None
-        return value if value is not None and space.low <= value <= space.high else None
+            return value in space.options
+        return value is not None and space.low <= value <= space.high
 
     def _plain(self, name: str, value: Any) -> Any:
         """As Optuna keeps it: a choice by its place."""
@@ -140,12 +146,14 @@ class _Searched:
         return space.options.index(value) if isinstance(space, Among) else value
 
     def _values(self, trial: Any) -> dict[str, Any]:
-        """The next values to try."""
+        """The next values to try; at first the recipe's own, whether or not the search would propose them."""
         found = {}
         for name, space in self.space.items():
-            if isinstance(space, Among):
+            if trial.user_attrs.get(OWN) and not self._proposable(name):
+                found[name] = self._own(name)
+            elif isinstance(space, Among):
                 found[name] = space.options[trial.suggest_categorical(name, list(range(len(space.options))))]
-            elif isinstance(self._now(name), int):
+            elif isinstance(self._own(name), int):
                 found[name] = trial.suggest_int(name, int(space.low), int(space.high), log=space.log)
             else:
                 found[name] = trial.suggest_float(name, space.low, space.high, log=space.log)

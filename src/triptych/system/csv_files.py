@@ -16,10 +16,19 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def cell(value: Any) -> Any:
     """A value as a cell: texts cannot begin a formula or hold control characters; numbers are as they are."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or is_number(value):
         return value
     shown = printable(value)
     return f"'{shown}" if value.startswith(FORMULA) else shown
+
+
+def is_number(text: str) -> bool:
+    """Whether it reads as one, which no spreadsheet takes for a formula."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.strip() == text
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
