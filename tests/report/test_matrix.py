@@ -86,6 +86,17 @@ def test_recipes_stand_by_rank_and_yardsticks_behind_them(tmp_path):
     assert cards[0].standing in ("lowest mean, not significantly", "clearly the best")
 
 
+def test_nothing_is_ranked_by_what_it_costs(tmp_path):
+    """One of two is evaluated, and trained in less time: that is not what makes it the first, or `lowest`."""
+    first = make_run(tmp_path / "a", toy_recipe("vae-25gaussians"), 1, points=0, pictures=False)
+    second = make_run(tmp_path / "b", toy_recipe("gan-25gaussians"), 0, values=far(9.0), points=0, pictures=False)
+    (table,) = tables(gather([first.path, second.path])[0])
+    assert ranking(table) == ""
+    row = picture_row(table, judge_axes(table), [])
+    assert row.order == "in the order given"
+    assert [(c.name, c.standing) for c in row.cards] == [("vae", "not evaluated"), ("gan", "")]
+
+
 def test_pictures_are_ranked_by_features_before_pixels(tmp_path):
     """A distance of pixels praises blur, however low its rank."""
     runs = []

@@ -56,13 +56,16 @@ def picture_row(table: Table, verdicts: Sequence[AxisVerdict], omitted: list[str
     cards = []
     for label in (*order, *table.yardsticks):
         means = [(m, table.estimate(label, m)) for m in shown]
+        place = standing(judged, order, label, lead)
+        if not place and label in order and not any(e.evaluated for e in table.of(label)):
+            place = "not evaluated"
         cards.append(
             Card(
                 label,
                 names[label],
                 "yardstick" if label in table.yardsticks else family(table.of(label)[0].env.get("parameters") or ()),
                 charts.css(table.labels.index(label)),
-                standing(judged, order, label, lead),
+                place,
                 training(table, label),
                 seeds(table, label),
                 tuple((told(table, m), "–" if e is None else format_number(e.mean)) for m, e in means),

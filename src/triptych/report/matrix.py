@@ -35,10 +35,13 @@ def ranked(table: Table) -> list[str]:
 
 
 def ranking(table: Table) -> str:
-    """The metric that ranks: the leading one of the first axis on which two recipes have a number; empty where none."""
+    """The metric that ranks: the leading one of the first axis on which two recipes have a number; empty where none.
+
+    Nothing is ranked by what it costs.
+    """
     labels = table.contestants
     for axis in AXES:
-        if metric := leading(table, axis, at_least=min(2, len(labels))):
+        if axis != "cost" and (metric := leading(table, axis, at_least=min(2, len(labels)))):
             return metric
     return ""
 
