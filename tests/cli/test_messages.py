@@ -85,7 +85,7 @@ def test_whole_numbers_as_people_write_them(tmp_path, text):
         (["train", "gan-8gaussians"], (checks, "load_spec"), "interrupted; no run folder was written; the same"),
         (["resume", "RUN"], (start, "check_train"), "interrupted; the run is as it was; the same command"),
         (["train", "gan-8gaussians", "--out", "here"], (session, "standard"), "`triptych resume here` begins it again"),
-        (["train", "gan-8gaussians", "--out", "here"], (loop, "step"), "`triptych resume here` goes on from the last"),
+        (["train", "gan-8gaussians", "--out", "here"], (loop, "step"), "`triptych resume here` goes on from 0 images"),
     ],
 )
 def test_an_interrupt_is_told_what_is_true(tmp_path, monkeypatch, capsys, argv, where, said):
@@ -101,6 +101,36 @@ def test_an_interrupt_is_told_what_is_true(tmp_path, monkeypatch, capsys, argv, 
     err = capsys.readouterr().err
     assert said in err
     assert (tmp_path / "here").exists() == ("here" in argv)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals there")
+@pytest.mark.parametrize(
+    "code",
+    [  # while the program is loaded, and after its last word
+        "import sys\nsys.modules['triptych.cli'] = None\ndef main(): raise KeyboardInterrupt",
+        "import signal\ndef main(): signal.signal(signal.SIGINT, signal.default_int_handler); return 130",
+    ],
+)
+def test_an_interrupt_is_a_line_from_the_first_import_to_the_last_word(code):
+    """A second Ctrl-C often comes while Python winds down."""
+    program = f"""
+import atexit, signal, sys, types
+{code}
+class Loading:
+    def find_spec(self, name, path=None, target=None):
+        if name == "triptych.cli": main()
+if sys.modules.pop("triptych.cli", 1) is None:
+    sys.meta_path.insert(0, Loading())
+else:
+    sys.modules["triptych.cli"] = types.SimpleNamespace(main=main)
+atexit.register(signal.raise_signal, signal.SIGINT)
+from triptych.__main__ import start
+sys.exit(start())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert "KeyboardInterrupt" not in done.stderr
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.ENOTDIR])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from spoilt_runs import (
 from triptych import trainer
 from triptych.cli import main
 from triptych.core import DataSpec, Recipe, Train
-from triptych.errors import Diverged, UserError
+from triptych.errors import Diverged, Interrupted, UserError
 from triptych.models.autoencoders import MLPAutoencoder
 from triptych.models.flows.coupling import RealNVP
 from triptych.models.gans.mlp import MLPGAN
@@ -193,12 +194,24 @@ def test_a_norm_that_is_not_finite_stops_before_the_step(
         fit(tmp_path / "run", clip=1.0)
 
 
-# ---------------------------------------------------------------------------------------------- SIGTERM
+# --------------------------------------------------------------------------------------- SIGTERM and Ctrl-C
 
 
-@pytest.mark.parametrize("steps", [1, 7, 10, 13])
-def test_sigterm_saves_between_two_steps_and_nothing_changes(
-    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """In a shell's background job interrupts are ignored, and so they would be here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
+@pytest.mark.parametrize(
+    ("number", "steps"),
+    [(signal.SIGTERM, n) for n in (1, 7, 10, 13)] + [(signal.SIGINT, n) for n in (1, 10, 13)],
+)
+def test_a_signal_saves_between_two_steps_and_nothing_changes(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, steps: int
 ) -> None:
     original, done = loop.step, 0
 
@@ -207,19 +220,44 @@ def test_sigterm_saves_between_two_steps_and_nothing_changes(
         original(state)
         done += 1
         if done == steps:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
 
     monkeypatch.setattr(loop, "step", step)
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises((SystemExit, Interrupted)) as ended:
         fit(tmp_path / "run")
     monkeypatch.undo()
-    assert ended.value.code == 143
+    if number == signal.SIGTERM:
+        assert isinstance(ended.value, SystemExit)
+        assert ended.value.code == 143
+    else:
+        assert str(ended.value).endswith(f"goes on from {32 * steps:,} images")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     run = Run(tmp_path / "run")
     assert run.status["state"] == "running"
     assert run.status["note"] == "interrupted"
     assert run.checkpoints()[-1] == 32 * steps
     ends_alike(resume(run.path), whole)
+
+
+@pytest.mark.usefixtures("_interruptible")
+def test_a_second_interrupt_leaves_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the middle of a step, or of a look that takes long: the last checkpoint is what is left."""
+    original, done = loop.step, 0
+
+    def step(state: State) -> None:
+        nonlocal done
+        original(state)
+        done += 1
+        if done == 7:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("it went on")
+
+    monkeypatch.setattr(loop, "step", step)
+    with pytest.raises(Interrupted, match="goes on from"):
+        fit(tmp_path / "run")
+    assert Run(tmp_path / "run").checkpoints()[-1] < 32 * 7
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals end a process at once there")

@@ -148,25 +148,40 @@ def threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@contextmanager
-def deferred_termination() -> Iterator[list[int]]:
-    """Inside the context SIGTERM only goes into the list that it gives, so that a step can be finished and saved.
+WAIT = b"\nCtrl-C: the step is finished and saved; once more leaves at once\n"
 
-    Afterwards the process ends with status 143 (SystemExit) where it came, as a shell has it. In the main thread alone,
-    where signals arrive, and where nobody else handles it.
+
+@contextmanager
+def deferred_signals() -> Iterator[list[int]]:
+    """Inside the context SIGTERM and a first Ctrl-C only go into the list that it gives, so that a step can be finished
+    and saved; a second Ctrl-C interrupts at once.
+
+    Afterwards what came has its effect: SystemExit with status 143, as a shell has it, or KeyboardInterrupt. In the
+    main thread alone, where signals arrive, and of each signal where nobody else handles it.
     """
     came: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if number == signal.SIGINT:
+            if number in came:
+                raise KeyboardInterrupt
+            os.write(2, WAIT)  # not by a stream, which the signal may have found at work
+        came.append(number)
+
     alone = threading.current_thread() is threading.main_thread()
-    ours = alone and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    ours = {number: how for number, how in usual.items() if alone and signal.getsignal(number) is how}
+    for number in ours:
+        signal.signal(number, note)
     try:
         yield came
     finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if came:
+        for number, how in ours.items():
+            signal.signal(number, how)
+        if signal.SIGTERM in came:
             raise SystemExit(128 + signal.SIGTERM)
+    if came:
+        raise KeyboardInterrupt
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

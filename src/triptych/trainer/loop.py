@@ -20,8 +20,8 @@ from triptych.trainer.state import State
 from triptych.trainer.step import step
 
 
-def train(state: State, observers: Sequence[Observer], terminated: Sequence[int] = ()) -> None:
-    """Train to the end of the budget, whatever was done before; a signal in `terminated` ends it between two steps."""
+def train(state: State, observers: Sequence[Observer], signals: Sequence[int] = ()) -> None:
+    """Train to the end of the budget, whatever was done before; any of `signals` ends it between two steps."""
     state.start_clock()
     ranks = state.ranks
     if state.fresh:
@@ -31,7 +31,7 @@ def train(state: State, observers: Sequence[Observer], terminated: Sequence[int]
         observer.begin(state)
     if state.fresh:
         look(state, observers, before=0)
-    stop = ranks.any(bool(terminated))[0]
+    stop = ranks.any(bool(signals))[0]
     while not (state.finished or stop):
         before, end, changed = state.images, state.end, False
         try:
@@ -41,7 +41,7 @@ def train(state: State, observers: Sequence[Observer], terminated: Sequence[int]
             changed = any(observer.recovers(state, e) for observer in observers)
             if ranks.first and not changed:
                 raise
-        stop, changed = ranks.any(bool(terminated), changed or state.end != end)
+        stop, changed = ranks.any(bool(signals), changed or state.end != end)
         if changed:
             hand_over(state)
         for observer in observers:
@@ -81,8 +81,8 @@ def fit(
         alone = begin(recipe, seed, out, device, minutes, announce)
         with together(ranks, alone, device, None, announce) as (run, state):
             assert state is not None
-            with session(run, state, sinks, observers, progress=progress) as (watching, terminated):
-                train(state, watching, terminated)
+            with session(run, state, sinks, observers, progress=progress) as (watching, signals):
+                train(state, watching, signals)
             return run
 
 
@@ -113,6 +113,6 @@ def resume(
         alone = go_on(path, device, More(images, minutes), data, announce)
         with together(ranks, alone, device, data, announce) as (run, state):
             if state is not None:
-                with session(run, state, sinks, observers, progress=progress) as (watching, terminated):
-                    train(state, watching, terminated)
+                with session(run, state, sinks, observers, progress=progress) as (watching, signals):
+                    train(state, watching, signals)
             return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -34,17 +35,18 @@ def session(
 ) -> Iterator[tuple[list[Observer], list[int]]]:
     """The observers of a training, and the list of the signals that ask it to end after the step at hand.
 
-    Afterwards status.json says how it ended, every sink is closed, and after a signal the process ends with status 143.
+    Afterwards status.json says how it ended, every sink is closed, and SIGTERM ends the process with status 143, Ctrl-C
+    raises KeyboardInterrupt.
     On another rank than the first nobody watches and nothing is written.
     """
     if not state.ranks.first:
-        with device.deferred_termination() as terminated, enough_memory():
+        with device.deferred_signals() as came, enough_memory():
             state.model.train()
-            yield [], terminated
+            yield [], came
         return
     live = quantity.live(logged(state.objective))
     bar = Progress(run.recipe.name or run.name, state.train.images, state.images, shown=progress, live=live)
-    with device.deferred_termination() as terminated:
+    with device.deferred_signals() as came:
         run.set_status(state="running", images=state.images, end=None, note=None, message=None)
         out = Sinks([JSONLines(run), PictureFiles(run), Terminal(bar)], sinks, run)
         state.model.train()
@@ -52,9 +54,10 @@ def session(
             with bar, enough_memory():
                 watching = [*standard(run, state.train, out), *observers]
                 paces = rehearse_stages(state, run.env["precision"]) if progress else [(0.0, 1.0)]
-                yield [*watching, Bar(bar, watching, paces)], terminated
+                yield [*watching, Bar(bar, watching, paces)], came
                 if not state.finished:
                     run.set_status(images=state.images, seconds=state.seconds, note="interrupted")
+                if not state.finished and signal.SIGTERM in came:
                     place = f"terminated at {state.images} images"
                     out.text(f"{place}; `{shell('triptych', 'resume', str(run.path))}` goes on from there")
         except KeyboardInterrupt:

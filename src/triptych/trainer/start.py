@@ -334,7 +334,8 @@ def training_lock(run: Run) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt as e:
-            where = "goes on from the last checkpoint" if run.checkpoints() else "begins it again: it has no checkpoint"
+            saved = run.checkpoints()
+            where = f"goes on from {saved[-1]:,} images" if saved else "begins it again: it has no checkpoint"
             raise Interrupted(f"`{shell('triptych', 'resume', str(run.path))}` {where}") from e
 
 
