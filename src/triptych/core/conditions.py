@@ -18,6 +18,10 @@ from triptych.core.columns import Column
 from triptych.errors import UserError, nearest
 
 
+SHOWN = 12
+"""Names of columns in a message."""
+
+
 def names_of(columns: Sequence[Column]) -> tuple[str, ...]:
     """Names (k,) of the numbers: COLUMN, or COLUMN=VALUE for each value of categories."""
     each = ([f"{c.name}={v}" for v in c.values] if c.kind == "category" else [c.name] for c in columns)
@@ -66,10 +70,14 @@ def row_asked(columns: Sequence[Column], words: Sequence[str]) -> Tensor:
         at = [name for name in known if word.startswith(f"{name}=")]
         if not at:
             name, names = word.partition("=")[0], [c.name for c in columns]
-            raise UserError(f"this model is not conditioned on {name!r}; {nearest(name, names, 'it has other names')}")
+            known_names = f"it is on {', '.join(names[:SHOWN])}{' and others' if len(names) > SHOWN else ''}"
+            raise UserError(f"this model is not conditioned on {name!r}; {nearest(name, names, known_names)}")
         column = known[max(at, key=len)]
         row = numbers_of([column], [value_of(column, word, word.removeprefix(f"{column.name}="))])[0]
-        found |= dict(zip(names_of([column]), row.tolist(), strict=True))
+        mine = dict(zip(names_of([column]), row.tolist(), strict=True))
+        if found.keys() & mine.keys():
+            raise UserError(f"--given {word}: {column.name} has a value already; give it once")
+        found |= mine
     if lacking := [c.name for c in columns if not found.keys() >= set(names_of([c]))]:
         asked = ", ".join(c.name for c in columns)
         raise UserError(f"--given lacks {', '.join(lacking)}; a sample is made to all of {asked}")
@@ -126,6 +134,22 @@ def told(columns: Sequence[Column], rows: Tensor) -> str:
         within = ", ".join(column.values) if column.kind == "category" else " to ".join(ends)
         words.append(f"{column.name} ({within})")
     return ", ".join(words)
+
+
+def beyond(columns: Sequence[Column], known: Tensor, row: Tensor) -> list[str]:
+    """Which numbers and dates of a row (k,) lie outside those of `known` rows (n, k): `age=200 (18 to 90 there)`.
+
+    By more than a tenth of their range, since these rows are some of many.
+    """
+    words = []
+    for column, part, (value,) in zip(columns, parts_of(columns, known), parts_of(columns, row[None]), strict=True):
+        low, high, mine = part[:, 0].min().item(), part[:, 0].max().item(), value[0].item()
+        margin = 0.1 * (high - low)
+        if column.kind != "category" and not low - margin <= mine <= high + margin:
+            ends = (column.text(low), column.text(high)) if column.kind == "date" else (f"{low:.4g}", f"{high:.4g}")
+            shown = column.text(mine) if column.kind == "date" else f"{mine:.4g}"
+            words.append(f"{column.name}={shown} ({' to '.join(ends)} there)")
+    return words
 
 
 def read_as(columns: Sequence[Column], own: Sequence[Column], rows: Tensor, where: str) -> Tensor:

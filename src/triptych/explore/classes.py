@@ -29,6 +29,8 @@ def numbers_asked(model: Model, asked: Sequence[str]) -> list[int]:
         raise UserError(f"this {type(model).__name__} has no classes; leave --class out, or train a recipe with them")
     if list(asked) == ["all"]:
         return list(range(model.classes))
+    if not all(word.strip(" ,") for word in asked):
+        raise UserError("--class names no class; leave it out, or give a number or a name")
     names = model.class_names
     words = [w for word in asked for w in ([word] if word in names else word.split(","))]
     return [class_number(w.strip(), names, model.classes) for w in words if w.strip()]
@@ -56,6 +58,13 @@ def numbers_given(model: Model, words: Sequence[str], n: int) -> Tensor | None:
             f"this {type(model).__name__} is conditioned on no numbers; leave --given out, or train a recipe with it"
         )
     return conditions.row_asked(model.number_columns, words).expand(n, -1)
+
+
+def far_off(model: Model, y: Tensor) -> str:
+    """Which of the numbers of the first row of y (n, k) training did not come near, in words; empty where none."""
+    assert isinstance(model, Conditional)
+    words = conditions.beyond(model.number_columns, model.known.cpu(), y[0].cpu())
+    return f"outside what the model was trained on: {', '.join(words)}" if words else ""
 
 
 def rows_of_numbers(model: Model, y: Tensor | None, n: int, seed: int = 0) -> Tensor | None:
