@@ -72,6 +72,7 @@ def write_export(
         raise UserError(f"{folder} is a file; give --out a folder")
     about = describe(found, model, precision)
     notes: list[str] = []
+    left_out = [f"left out: {why}" for why in model.missing.values()] if part is None else []
     contents: dict[str, bytes] = {}
     parts: dict[str, Any] = {}
     if format == "safetensors":
@@ -84,7 +85,7 @@ def write_export(
             except NotExportable as e:
                 if part is not None or graph.part.output == "x":
                     raise
-                notes.append(f"left out: {e}")
+                left_out.append(f"left out: {e}")
                 continue
             name = f"{graph.name}.{'onnx' if format == 'onnx' else 'pt2'}"
             contents[name] = content
@@ -93,14 +94,14 @@ def write_export(
                 notes.append(kept)
             if checked["largest_difference"] > formats.CLOSE and checked["precision"] == "fp32":
                 notes.append(f"{graph.name} differs from the model by {checked['largest_difference']:.2g}")
-    told = {"format": FORMAT, "written_as": format} | about | {"parts": parts, "left_out": notes}
+    told = {"format": FORMAT, "written_as": format} | about | {"parts": parts, "left_out": left_out, "notes": notes}
     if format == "safetensors":
         told |= {"file": "model.safetensors"} | file_facts(contents["model.safetensors"])
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         files.write_bytes(folder / name, content, "give --out another place")
     files.write_json(folder / "export.json", told, "give --out another place")
-    return Exported((*(folder / name for name in contents), folder / "export.json"), tuple(notes))
+    return Exported((*(folder / name for name in contents), folder / "export.json"), (*left_out, *notes))
 
 
 def written(graph: Graph, format: Format, precision: Precision, about: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
