@@ -100,6 +100,21 @@ def test_a_key_on_a_slider_changes_every_picture_in_chromium(chromium, pages, ki
     check_slider(chromium(pages[kind].as_uri(), 1280), "ArrowRight")
 
 
+def test_on_a_narrow_screen_the_pictures_stay_in_sight_of_the_slider_that_moves_them(chromium, pages):
+    page = chromium(pages["pictures"].as_uri(), 360)
+    page.evaluate(
+        "[...document.querySelectorAll('#controls .slider input:enabled')].filter((e) => e.offsetParent).at(-1).focus()"
+    )
+    told = page.evaluate("""['#cards', '#cards .picture', ':focus'].map((s) => {
+      const { top, bottom } = document.querySelector(s).getBoundingClientRect();
+      return [top, bottom, innerHeight];
+    })""")
+    strip, picture, slider = told
+    for top, bottom, height in (picture, slider):
+        assert 0 <= top < bottom <= height
+    assert slider[0] >= strip[1], "the strip of pictures hides what is focused"
+
+
 def test_the_page_decodes_as_the_command_does_in_chromium(chromium, pages, runs, tmp_path):
     check_pixels(chromium(pages["pictures"].as_uri(), 1280), runs, tmp_path)
 
