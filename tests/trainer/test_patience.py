@@ -90,6 +90,11 @@ def test_patience_counts_from_the_best(tmp_path: Path) -> None:
     assert run.status["images"] == (ends or 1600)
 
 
+def test_between_two_evaluations_nothing_is_known(tmp_path: Path) -> None:
+    recipe = replace(WORSE, train=replace(WORSE.train, best="diversity", evaluate=640))
+    assert trained(recipe, tmp_path / "run").status["images"] >= 640
+
+
 @pytest.mark.parametrize("at", [160, 224, 320, 352])
 def test_a_kill_changes_nothing(early: Run, tmp_path: Path, at: int) -> None:
     with pytest.raises(Interrupted):

@@ -17,7 +17,6 @@ from torch import Tensor
 from triptych.core.columns import Column
 from triptych.errors import UserError, nearest
 
-
 SHOWN = 12
 """Names of columns in a message."""
 

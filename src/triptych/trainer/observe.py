@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from statistics import fmean
 from typing import Any
@@ -289,7 +289,7 @@ class Checkpoint(Observer):
                 "eval.json was of earlier weights and is now eval-old.json; `triptych evaluate` makes a new one"
             )
         state.best = better(self.run.recipe.train.best, state.best, state.images, line)
-        if not (passing or state.finished) and patience_over(state):
+        if not (passing or state.finished) and patience_over(state, line):
             state.end = state.images + 1  # the next step is the last, so that everybody who looks at the end does
         state.averages.reestimate()
         self.run.save(state.images, state.contents().pack(), state.note() | {"passing": passing})
@@ -342,10 +342,12 @@ class Curve(Observer):
             draw_curve(self.run)
 
 
-def patience_over(state: State) -> bool:
-    """Whether the checkpoint that is best so far is as old as the recipe has patience."""
+def patience_over(state: State, line: Mapping[str, Any]) -> bool:
+    """Whether the best checkpoint is as old as the recipe has patience. Without its metric in `line` nothing is known."""
     patience, best = state.train.patience, state.best
-    return bool(patience) and best is not None and state.images - best["images"] >= patience
+    if not patience or best is None or best["metric"] not in line:
+        return False
+    return state.images - best["images"] >= patience
 
 
 def go_back(state: State, run: Run) -> None:
