@@ -343,7 +343,7 @@ class Curve(Observer):
 
 
 def patience_over(state: State, line: Mapping[str, Any]) -> bool:
-    """Whether the best checkpoint is as old as the recipe has patience. Without its metric in `line` nothing is known."""
+    """Whether the best checkpoint is as old as the recipe has patience; unknown without its metric in `line`."""
     patience, best = state.train.patience, state.best
     if not patience or best is None or best["metric"] not in line:
         return False
