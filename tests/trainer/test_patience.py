@@ -115,6 +115,13 @@ def test_it_goes_on_when_asked_to(early: Run, tmp_path: Path) -> None:
     assert images == sorted(set(images))
 
 
+def test_a_kill_on_the_way_to_another_budget_does_not_end_it(tmp_path: Path) -> None:
+    run = trained(WORSE, tmp_path / "run")
+    with pytest.raises(Interrupted):
+        resume(run, images=2000, progress=False, observers=[Cut(END + 64)])
+    assert resume(run, progress=False).status["images"] == 480 + 32
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

@@ -277,7 +277,8 @@ class State:
         device.set_random_state(dict(saved.generators), self.model.device)
         self.batches.load_state_dict({**note["batches"], "generator": saved.generators["batches"]})
         self.step, self.seconds, self.slowed = note["step"], note["seconds"], note["slowed"]
-        self.end = note.get("end")
+        same_budget = "end" in note and note["asked"]["recipe"]["train"]["images"] == self.train.images
+        self.end = note["end"] if same_budget else None  # of a run that goes on for longer it is an old one
         self.alarms, self.fresh = list(note["alarms"]), False
         self.sums, self.counts = {k: v.to(self.model.device) for k, v in saved.sums.items()}, dict(counts)
         self.sane.fill_(1)
