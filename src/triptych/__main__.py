@@ -11,7 +11,9 @@ def start() -> int:
 
         status = main()
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command begins again\n")
+        from triptych.system.console import say
+
+        say("interrupted; the same command begins again", stderr=True)
         status = 130
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done or given up: nobody interrupts the tidying up
     return status
