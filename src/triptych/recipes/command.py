@@ -60,7 +60,7 @@ def way_from(base: Recipe, own: Mapping[str, Any]) -> Way | None:
     except UserError:  # a part that only Python knows, or that has no defaults
         return None
     unset = later_defaults(begun)  # what is written only where it is set
-    start, own = unset | flat(encode(begun)), unset | own
+    start, own = unset | flat(encode(begun)), unset | dict(own)
     if start.keys() != own.keys():
         return None
     changed = {k: v for k, v in own.items() if k not in NAMES and v != start[k]}

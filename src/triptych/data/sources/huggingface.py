@@ -55,7 +55,9 @@ class Hub(Source):
                     for row in self._rows(part.cast_column(picture, encoded)):
                         try:
                             held = row[picture]
-                            shown = None if held is None else decoder.decode_example(held)
+                            if held is None:
+                                raise decode.Unusable("empty file")
+                            shown = decoder.decode_example(held)
                             planes = _planes(shown, how, notes)
                         except decode.Unusable as e:
                             skipped[str(e).partition(":")[0]] += 1
@@ -141,8 +143,6 @@ def columns(repo: str, features: Any) -> tuple[str, str | None]:
 
 def _planes(picture: Any, how: Preparation, notes: Counter[str]) -> torch.Tensor:
     """A Pillow picture prepared as one from a file is, uint8 (c, h, w); what that took is counted in the notes."""
-    if picture is None:
-        raise decode.Unusable("empty file")
     took: list[str] = []
     im = decode.eight_bits(picture, took, how.range)
     options = how.plain() | {"channels": how.channels or 3}
