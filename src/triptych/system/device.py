@@ -148,7 +148,7 @@ def threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-WAIT = b"\nCtrl-C: the step is finished and saved; once more leaves at once\n"
+WAIT = b"\nCtrl-C: this step is being finished and saved; press it again to leave at once\n"
 
 
 @contextmanager
