@@ -36,6 +36,11 @@ def check_examples(model: Model, x: Tensor) -> Tensor:
     return x
 
 
+def not_finite(x: Tensor) -> int:
+    """How many of the examples (n, *shape) hold NaN or infinite numbers."""
+    return int((~torch.isfinite(x.flatten(1))).any(1).sum())
+
+
 def check_learnable(data: Data, aside: str = "") -> None:
     """UserError for vectors that are no distribution to learn: fewer than two, or always the same.
 

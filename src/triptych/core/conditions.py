@@ -124,13 +124,21 @@ def from_names(names: Sequence[str]) -> tuple[Column, ...]:
     )
 
 
+def shown(column: Column, value: float) -> str:
+    """A number for people; a date as the column writes it."""
+    return column.text(value) if column.kind == "date" else f"{value:.4g}"
+
+
+def extent(column: Column, low: float, high: float) -> str:
+    return f"{shown(column, low)} to {shown(column, high)}"
+
+
 def told(columns: Sequence[Column], rows: Tensor) -> str:
     """The columns in words, with what is in these rows (n, k): `age (18 to 90), sex (f, m)`."""
     words = []
     for column, part in zip(columns, parts_of(columns, rows), strict=True):
         low, high = part[:, 0].min().item(), part[:, 0].max().item()
-        ends = (column.text(low), column.text(high)) if column.kind == "date" else (f"{low:.4g}", f"{high:.4g}")
-        within = ", ".join(column.values) if column.kind == "category" else " to ".join(ends)
+        within = ", ".join(column.values) if column.kind == "category" else extent(column, low, high)
         words.append(f"{column.name} ({within})")
     return ", ".join(words)
 
@@ -145,9 +153,7 @@ def beyond(columns: Sequence[Column], known: Tensor, row: Tensor) -> list[str]:
         low, high, mine = part[:, 0].min().item(), part[:, 0].max().item(), value[0].item()
         margin = 0.1 * (high - low)
         if column.kind != "category" and not low - margin <= mine <= high + margin:
-            ends = (column.text(low), column.text(high)) if column.kind == "date" else (f"{low:.4g}", f"{high:.4g}")
-            shown = column.text(mine) if column.kind == "date" else f"{mine:.4g}"
-            words.append(f"{column.name}={shown} ({' to '.join(ends)} there)")
+            words.append(f"{column.name}={shown(column, mine)} ({extent(column, low, high)} there)")
     return words
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from triptych.core import controls
+from triptych.core.checks import not_finite
 from triptych.core.data import Data
 from triptych.core.features import Classifier, Extractor, Extractors, Space
 from triptych.core.model import Model, Sampler
@@ -165,7 +166,7 @@ class Comparison(ABC):
     @cached_property
     def non_finite_samples(self) -> int:
         """Samples with NaN or infinite numbers."""
-        return 0 if self.is_images else int((~torch.isfinite(self.fake.x.flatten(1))).any(1).sum())
+        return 0 if self.is_images else not_finite(self.fake.x)
 
     @property
     def reference(self) -> str:

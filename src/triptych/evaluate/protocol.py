@@ -15,6 +15,7 @@ from torch import Tensor
 
 from triptych import data as data_sets
 from triptych.core import Conditional, Data, Metric, Sampler, Value, discover, to_bytes
+from triptych.core.checks import not_finite
 from triptych.core.counts import check_count
 from triptych.core.features import Extractors
 from triptych.core.labels import draw_labels
@@ -71,7 +72,7 @@ def draw(model: Sampler, n: int, seed: int, real: Data) -> Data:
     parts: list[Tensor] = []
     while (done := sum(map(len, parts))) < n:
         x = part(done, min(10_000, n - done), seed + 1_000_003 * len(parts))
-        if bad := int((~torch.isfinite(x.flatten(1))).any(1).sum()):
+        if bad := not_finite(x):
             raise NotFinite(
                 f"the model makes pictures with NaN or infinite pixels, {bad} of {len(x)}; it has diverged: try "
                 "--which best",

@@ -13,6 +13,7 @@ from triptych.core.labels import class_number
 from triptych.core.model import class_count
 from triptych.errors import UserError
 from triptych.models import latent_space
+from triptych.system.notices import say
 
 Ends = list[tuple[int | Tensor, int | Tensor]]
 """For each row of a walk the class, or the row of numbers (k,), that it begins with and the one that it ends with."""
@@ -50,6 +51,7 @@ def numbers_given(model: Model, words: Sequence[str], n: int) -> Tensor | None:
     """Numbers (n, k) of samples by the words of --given, NAME=VALUE each; None: none is asked, and they are drawn.
 
     UserError for a model that is conditioned on none, for a name that is not there or lacks, and for what is no value.
+    Numbers that training did not come near are named.
     """
     if not words:
         return None
@@ -57,14 +59,10 @@ def numbers_given(model: Model, words: Sequence[str], n: int) -> Tensor | None:
         raise UserError(
             f"this {type(model).__name__} is conditioned on no numbers; leave --given out, or train a recipe with it"
         )
-    return conditions.row_asked(model.number_columns, words).expand(n, -1)
-
-
-def far_off(model: Model, y: Tensor) -> str:
-    """Which of the numbers of the first row of y (n, k) training did not come near, in words; empty where none."""
-    assert isinstance(model, Conditional)
-    words = conditions.beyond(model.number_columns, model.known.cpu(), y[0].cpu())
-    return f"outside what the model was trained on: {', '.join(words)}" if words else ""
+    row = conditions.row_asked(model.number_columns, words)
+    if far := conditions.beyond(model.number_columns, model.known.cpu(), row):
+        say(f"outside what the model was trained on: {', '.join(far)}")
+    return row.expand(n, -1)
 
 
 def rows_of_numbers(model: Model, y: Tensor | None, n: int, seed: int = 0) -> Tensor | None:

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from triptych.core import Conditional, Data, Model
+from triptych.core.checks import not_finite
 from triptych.core.columns import Columns
 from triptych.core.counts import check_count
 from triptych.data.sources.typed_tables import table_text
@@ -25,6 +26,7 @@ from triptych.models import latent_space
 from triptych.run import data as run_data
 from triptych.run.folder import Run, Which
 from triptych.system.files import making_folder, write_text, writing
+from triptych.system.notices import say
 
 SHEET = 100_000
 """Most pictures of a sheet."""
@@ -78,8 +80,13 @@ def write_examples(
     """Write public examples (n, *shape) in the form that `check_target` found; a grid with so many across.
 
     `beside` is the run's data where the form shows them. `rows` are the numbers (n, k) that they are made to, more
-    columns of a `.csv`.
+    columns of a `.csv`. UserError where none of them is finite; how many are not is said.
     """
+    if bad := not_finite(x):
+        said = f"{bad:,} of {len(x):,} examples that the model made are NaN or infinite"
+        if bad == len(x):
+            raise UserError(f"{said}; ask for less extreme ones, or try --which best")
+        say(said)
     if kind == ".png" and x.dim() == 4:
         return tiles.grid(x, target) if across is None else tiles.grid(x, target, columns=across)
     if kind == ".png":

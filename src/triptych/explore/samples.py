@@ -7,13 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-import torch
-
 from triptych.core import Model, Sampler
 from triptych.core.counts import check_count
 from triptych.core.model import choose_steps
 from triptych.errors import UserError
-from triptych.explore.classes import far_off, labels_asked, numbers_given, rows_of_numbers
+from triptych.explore.classes import labels_asked, numbers_given, rows_of_numbers
 from triptych.explore.output import BatchNorm, check_target, opened, shows_data, train_data, usual, write_examples
 from triptych.models import code_density, latent_space
 from triptych.models.code_sampler import Codes
@@ -98,15 +96,6 @@ def write_samples(
         with latent_space.without_second_stage(model) if codes == "prior" else nullcontext():
             of_class = {} if y is None else {"y": y}  # a stranger's model need not know of classes
             x = model.sample(n, seed=seed, temperature=temperature, batch=batch, **of_class).cpu()
-    if y is not None and y.dim() == 2 and announce is not None and (said := far_off(model, y)):
-        announce(said)
-    if bad := int((~torch.isfinite(x.flatten(1))).any(1).sum()):
-        said = f"{bad:,} of {n:,} samples are NaN or infinite"
-        if bad == n:
-            wanted = "give other numbers" if given else "try --which best, or train with a lower rate"
-            raise UserError(f"{said}; {wanted}")
-        if announce is not None:
-            announce(said)
     several = 1 if y is None or y.dim() == 2 else len(y.unique())
     across = n // several if several > 1 else None
     return write_examples(x, found, beside, model, target, kind, across, rows_of_numbers(model, y, n, seed))
